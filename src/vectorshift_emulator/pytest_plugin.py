@@ -1,0 +1,1 @@
+"""The emulator as pytest fixtures, for users' own tests."""
