@@ -1,0 +1,424 @@
+"""The only module that speaks HTTP: two drivers for flows, one that blocks and one that awaits (asyncio).
+
+A driver sends each `Call`, sleeps each `Pause`, streams each `Fetch`, runs each `Work`, and hands the outcome back to
+the flow. It decides nothing: a failure becomes a `Reply` with status 0. Source: RELIABILITY.md 2 D, H; CONTRACT.md A1.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+import time
+import weakref
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+
+from vectorshift.analytics._calls import Call, Fetch, Fetched, Flow, Pause, Reply, Step
+from vectorshift.errors import redact
+
+T = TypeVar("T")
+_REPLY_LIMIT = 512 * 1024 * 1024
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+# httpx logs every URL at INFO, signatures included.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(max(logging.WARNING, logging.getLogger(_name).level))
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a call goes and with which key. Never printed: `key` stays out of repr."""
+
+    base_url: str
+    key: str
+
+    def __repr__(self) -> str:
+        return f"Address({self.base_url!r}, '***')"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds to connect and to wait for the next bytes, and how many requests may be under way at once."""
+
+    connect: float
+    read: float
+    connections: int
+    verify: Any
+
+
+class _Late(Exception):
+    """The total time of a call is over."""
+
+
+class Transport:
+    """Connections of one client: a blocking pool per process, an awaiting pool per event loop."""
+
+    def __init__(self, address: Callable[[], Address], limits: Limits) -> None:
+        self._address = address
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._blocking: tuple[int, httpx.Client] | None = None
+        self._leases: weakref.WeakKeyDictionary[Any, _Lease] = weakref.WeakKeyDictionary()
+
+    # --- blocking ------------------------------------------------------------
+
+    def _pool(self) -> httpx.Client:
+        with self._lock:
+            # A forked worker must not share its parent's sockets.
+            if self._blocking is None or self._blocking[0] != os.getpid():
+                self._blocking = os.getpid(), httpx.Client(**self._options())
+            return self._blocking[1]
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "verify": self._limits.verify,
+            "limits": httpx.Limits(max_connections=self._limits.connections, keepalive_expiry=30.0),
+            "follow_redirects": False,
+        }
+
+    def send(self, call: Call) -> Reply:
+        """Send one call and wait for the whole answer."""
+        address = self._address()
+        deadline = time.monotonic() + (call.budget or self._limits.read)
+        try:
+            if call.repeatable:
+                return self._exchange(self._pool(), call, address, deadline)
+            # A kept connection may have died unseen; a create must know whether it was sent.
+            with httpx.Client(**self._options()) as fresh:
+                return self._exchange(fresh, call, address, deadline)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, _Late) as error:
+            return _no_reply(error, address, late=time.monotonic() >= deadline)
+
+    def _exchange(self, pool: httpx.Client, call: Call, address: Address, deadline: float) -> Reply:
+        request = pool.build_request(**_request(call, address), timeout=self._timeout(deadline))
+        response = pool.send(request, stream=True)
+        try:
+            body = bytearray()
+            with _guard(response, deadline, self._limits.read) as tick:
+                for chunk in response.iter_bytes():
+                    body += chunk
+                    tick(len(body))
+            return _reply(response, bytes(body), address)
+        finally:
+            response.close()
+
+    def _timeout(self, deadline: float) -> httpx.Timeout:
+        left = max(0.001, deadline - time.monotonic())
+        read = min(self._limits.read, left)
+        return httpx.Timeout(
+            connect=min(self._limits.connect, left), read=read, write=read, pool=left
+        )
+
+    def fetch(self, step: Fetch) -> Fetched:
+        """Stream a file with a client of its own, which holds no credentials."""
+        deadline = time.monotonic() + step.budget
+        got = _Progress()
+        try:
+            with (
+                httpx.Client(**self._options(), trust_env=False) as bare,
+                bare.stream(
+                    "GET", step.url, headers=_range(step), timeout=self._timeout(deadline)
+                ) as response,
+            ):
+                if got.begin(step, response):
+                    with _guard(
+                        response, deadline, self._limits.read, step.limit - step.offset
+                    ) as tick:
+                        for chunk in response.iter_raw():
+                            got.take(step, chunk)
+                            tick(got.received)
+            return got.ended()
+        except (httpx.HTTPError, httpx.InvalidURL, _Late) as error:
+            return got.ended(_reason(error))
+
+    # --- awaiting ------------------------------------------------------------
+
+    async def asend(self, call: Call) -> Reply:
+        """The same, awaiting."""
+        address = self._address()
+        budget = call.budget or self._limits.read
+        deadline = time.monotonic() + budget
+        try:
+            async with asyncio.timeout(budget):
+                if call.repeatable:
+                    lease = await self._lease()
+                    # httpx's pool is slow when many requests queue inside it, so they queue here.
+                    async with lease.places:
+                        return await self._aexchange(lease.pool, call, address, deadline)
+                async with httpx.AsyncClient(**self._options()) as fresh:
+                    return await self._aexchange(fresh, call, address, deadline)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, _Late) as error:
+            return _no_reply(error, address, late=time.monotonic() >= deadline)
+
+    async def _aexchange(
+        self, pool: httpx.AsyncClient, call: Call, address: Address, deadline: float
+    ) -> Reply:
+        request = pool.build_request(**_request(call, address), timeout=self._timeout(deadline))
+        response = await pool.send(request, stream=True)
+        try:
+            body = bytearray()
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                _check_size(len(body), _REPLY_LIMIT)
+            return _reply(response, bytes(body), address)
+        finally:
+            await response.aclose()
+
+    async def afetch(self, step: Fetch) -> Fetched:
+        """The same, awaiting."""
+        deadline = time.monotonic() + step.budget
+        got = _Progress()
+        try:
+            async with (
+                asyncio.timeout(step.budget),
+                httpx.AsyncClient(**self._options(), trust_env=False) as bare,
+                bare.stream(
+                    "GET", step.url, headers=_range(step), timeout=self._timeout(deadline)
+                ) as response,
+            ):
+                if got.begin(step, response):
+                    async for chunk in response.aiter_raw():
+                        got.take(step, chunk)
+                        _check_size(got.received, step.limit - step.offset)
+            return got.ended()
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, _Late) as error:
+            return got.ended(_reason(error))
+
+    async def _lease(self) -> "_Lease":
+        loop = asyncio.get_running_loop()
+        lease = self._leases.get(loop)
+        if lease is None:
+            lease = self._leases[loop] = _Lease(
+                httpx.AsyncClient(**self._options()), self._limits.connections
+            )
+            await anext(lease.life)
+        return lease
+
+    # --- end -----------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close the blocking connections."""
+        with self._lock:
+            held, self._blocking = self._blocking, None
+        if held is not None and held[0] == os.getpid():
+            held[1].close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop, and the blocking ones."""
+        lease = self._leases.pop(asyncio.get_running_loop(), None)
+        if lease is not None:
+            await lease.life.aclose()
+        self.close()
+
+
+class _Lease:
+    """An awaiting pool that ends with its event loop, because a loop closes its async generators as it shuts down."""
+
+    def __init__(self, pool: httpx.AsyncClient, connections: int) -> None:
+        self.pool = pool
+        self.places = asyncio.Semaphore(connections)
+        self.life = self._live()
+
+    async def _live(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await self.pool.aclose()
+
+
+def _request(call: Call, address: Address) -> dict[str, Any]:
+    headers = {
+        "Authorization": f"Bearer {address.key}",
+        "Content-Type": "application/json",
+        "Accept": "application/json",
+    }
+    return {
+        "method": call.method,
+        "url": address.base_url + call.path,
+        "params": list(call.query) or None,
+        "headers": headers,
+        "content": None if call.body is None else msgspec.json.encode(call.body),
+    }
+
+
+def _lower(response: httpx.Response) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
+def _reply(response: httpx.Response, body: bytes, address: Address) -> Reply:
+    return Reply(
+        response.status_code,
+        body,
+        _lower(response),
+        now=time.monotonic(),
+        wall=time.time(),
+        key=address.key,
+    )
+
+
+def _no_reply(error: Exception, address: Address, *, late: bool) -> Reply:
+    return Reply(
+        0,
+        reason=redact(_reason(error), address.key),
+        sent=not isinstance(error, _NOT_SENT),
+        timed_out=late or isinstance(error, (httpx.TimeoutException, TimeoutError, _Late)),
+        now=time.monotonic(),
+        wall=time.time(),
+        key=address.key,
+    )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, (_Late, TimeoutError)) and not str(error):
+        return "the total time of the call is over"
+    return redact(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+
+
+def _check_size(received: int, limit: int) -> None:
+    if received > limit:
+        raise httpx.DecodingError(f"the answer is larger than {limit:,} bytes")
+
+
+@contextmanager
+def _guard(
+    response: httpx.Response, deadline: float, read: float, limit: int = _REPLY_LIMIT
+) -> Iterator[Callable[[int], None]]:
+    """Hold a body to its deadline and size.
+
+    A read timeout starts again with every byte, so a trickle could go on for ever and a stall after it would overshoot.
+    Once the deadline is nearer than a read timeout, a timer cuts the connection when it comes.
+    """
+    timer: threading.Timer | None = None
+
+    def cut() -> None:
+        stream = response.extensions.get("network_stream")
+        held = stream.get_extra_info("socket") if stream is not None else None
+        if held is not None:
+            try:
+                socket.socket.shutdown(held, socket.SHUT_RDWR)
+            except OSError:
+                return
+
+    def tick(received: int) -> None:
+        nonlocal timer
+        _check_size(received, limit)
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise _Late
+        if timer is None and left < read:
+            timer = threading.Timer(left, cut)
+            timer.daemon = True
+            timer.start()
+
+    try:
+        yield tick
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+def _range(step: Fetch) -> dict[str, str]:
+    # Compressed bodies cut short pass unnoticed; plain ones are counted.
+    headers = {"Accept-Encoding": "identity"}
+    if step.offset and step.etag:
+        headers |= {"Range": f"bytes={step.offset}-", "If-Range": step.etag}
+    return headers
+
+
+class _Progress:
+    """What a `Fetch` has brought so far."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.received = 0
+        self.headers: dict[str, str] = {}
+        self.usable = False
+
+    def begin(self, step: Fetch, response: httpx.Response) -> bool:
+        """Note the head of the answer; tell whether its body is the part of the file that was asked for."""
+        self.status, self.headers = response.status_code, _lower(response)
+        part = self.headers.get("content-range", "").startswith(f"bytes {step.offset}-")
+        self.usable = part if self.status == 206 else self.status == 200 and step.offset == 0
+        return self.usable
+
+    def take(self, step: Fetch, chunk: bytes) -> None:
+        """Write one chunk."""
+        self.received += step.sink.write(chunk)
+        if step.progress is not None:
+            length = self.headers.get("content-length", "")
+            total = step.offset + int(length) if length.isdigit() else None
+            step.progress(step.offset + self.received, total)
+
+    def ended(self, reason: str = "") -> Fetched:
+        """The outcome."""
+        return Fetched(
+            self.status, self.received, self.headers, self.usable, reason, time.monotonic()
+        )
+
+
+# --- drivers ------------------------------------------------------------------
+
+
+def run(flow: Flow[T], transport: Transport) -> T:
+    """Run a flow to its end, blocking."""
+    try:
+        step = next(flow)
+        while True:
+            try:
+                outcome = _perform(step, transport)
+            except Exception as error:  # noqa: BLE001  # the flow owns its clean-up
+                step = flow.throw(error)
+            else:
+                step = flow.send(outcome)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    finally:
+        flow.close()
+
+
+def _perform(step: Step, transport: Transport) -> Any:
+    if isinstance(step, Call):
+        return transport.send(step)
+    if isinstance(step, Pause):
+        if step.seconds > 0:
+            time.sleep(step.seconds)
+        return time.monotonic()
+    return transport.fetch(step) if isinstance(step, Fetch) else step.run()
+
+
+async def arun(flow: Flow[T], transport: Transport) -> T:
+    """Run a flow to its end, awaiting; blocking work goes to a thread."""
+    try:
+        step = next(flow)
+        while True:
+            try:
+                outcome = await _aperform(step, transport)
+            except Exception as error:  # noqa: BLE001  # the flow owns its clean-up
+                step = flow.throw(error)
+            else:
+                step = flow.send(outcome)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    finally:
+        flow.close()
+
+
+async def _aperform(step: Step, transport: Transport) -> Any:
+    if isinstance(step, Call):
+        return await transport.asend(step)
+    if isinstance(step, Pause):
+        if step.seconds > 0:
+            await asyncio.sleep(step.seconds)
+        return time.monotonic()
+    return (
+        await transport.afetch(step)
+        if isinstance(step, Fetch)
+        else await asyncio.to_thread(step.run)
+    )

@@ -1,0 +1,314 @@
+"""One flow per terminal: what is asked, in which order, and what the answer means. See `_calls.py` for how they run."""
+
+from dataclasses import replace
+from typing import Any
+
+from vectorshift.analytics import _aggregates as aggregates
+from vectorshift.analytics import _results as results
+from vectorshift.analytics import _validation as check
+from vectorshift.analytics import _wire as wire
+from vectorshift.analytics._calls import Call, Flow, Pause, Reply, answer, ask, error_from
+from vectorshift.analytics._enums import AggregationOp, EventKind, ExportFormat, choice
+from vectorshift.analytics._operations import AggregationOperation, Percentile, operation
+from vectorshift.analytics._plan import calendar_years, count_plans, plan
+from vectorshift.analytics._results import (
+    AggregationResult,
+    DataTableResult,
+    Event,
+    EventCount,
+    EventPage,
+    ExportTask,
+    RunData,
+    Trace,
+)
+from vectorshift.analytics._spec import Spec, handle_of
+from vectorshift.errors import (
+    AnalyticsExportFailed,
+    AnalyticsExportTimeout,
+    AnalyticsInvalidQuery,
+    AnalyticsNotFound,
+    AnalyticsRouteNotFound,
+    AnalyticsTypeError,
+    ApiTimeoutError,
+)
+
+# --- counts, events, traces --------------------------------------------------
+
+
+def count(spec: Spec) -> Flow[EventCount]:
+    """One request; an OR of k alternatives takes 2**k - 1."""
+    total = 0
+    for sign, each in count_plans(spec):
+        total += sign * (yield from ask(wire.count(each), wire.read_count))
+    return {"count": total}
+
+
+def events(spec: Spec, limit: int | None = None, offset: int | None = None) -> Flow[EventPage]:
+    """One page of events."""
+    size = spec.limit if limit is None else check.limit(limit)
+    start = spec.offset if offset is None else check.offset(offset)
+    return (yield from ask(wire.search(plan(spec, "search"), size, start), wire.read_events))
+
+
+def traces(spec: Spec, limit: int | None = None, offset: int | None = None) -> Flow[list[Trace]]:
+    """One page of events, grouped by trace in the order in which traces first appear."""
+    page = yield from events(spec, limit, offset)
+    grouped: dict[str, list[Event]] = {}
+    for each in page["events"]:
+        grouped.setdefault(each.get("trace_id", ""), []).append(each)
+    return [{"trace_id": trace_id, "events": members} for trace_id, members in grouped.items()]
+
+
+# --- tables ------------------------------------------------------------------
+
+
+def table_page(limit: int, offset: int) -> tuple[int, int]:
+    """Return (page size, offset) of the smallest page that holds rows offset..offset+limit-1.
+
+    The service pages tables by number, so an offset that is no multiple of the limit needs a larger page, cut afterwards.
+    Source: CONTRACT.md A3 (pagination_config), D6.
+    """
+    size = limit
+    while offset // size != (offset + limit - 1) // size:
+        size += 1
+    return size, offset // size * size
+
+
+def table(
+    spec: Spec,
+    columns: Any,
+    include_interface_data: bool = False,
+    return_record_count: bool = False,
+    limit: int | None = None,
+    offset: int | None = None,
+) -> Flow[DataTableResult]:
+    """One page of a table."""
+    if isinstance(columns, str):
+        columns = [columns]
+    if not isinstance(columns, (list, tuple)) or not columns:
+        raise AnalyticsInvalidQuery(
+            "table() needs a list of at least one column, for example [EventField.STATUS]."
+        )
+    wanted = spec.limit if limit is None else check.limit(limit)
+    start = spec.offset if offset is None else check.offset(offset)
+    size, first = table_page(wanted, start)
+    body = wire.table_body(
+        plan(spec, "table"),
+        [wire.column(each) for each in columns],
+        size,
+        first,
+        bool(include_interface_data),
+        bool(return_record_count),
+    )
+    result = yield from ask(wire.table(body), wire.read_table)
+    result["rows"] = result["rows"][start - first : start - first + wanted]
+    return result
+
+
+# --- aggregations ------------------------------------------------------------
+
+
+def raw_aggregate(
+    spec: Spec, operations: Any, group_by: Any = None, interval: Any = None
+) -> Flow[AggregationResult]:
+    """Several operations in one request; `group_by` here replaces the query's own."""
+    if isinstance(operations, (str, AggregationOperation)):
+        operations = [operations]
+    if not isinstance(operations, (list, tuple)) or not operations:
+        raise AnalyticsInvalidQuery(
+            "raw_aggregate() needs a list of at least one operation, for example ['runs.sum']."
+        )
+    chosen = tuple(dict.fromkeys(operation(each) for each in operations))
+    if group_by is not None:
+        spec = spec.grouped(group_by, interval)
+    elif interval is not None:
+        raise AnalyticsInvalidQuery(
+            "raw_aggregate(interval=...) needs a group_by that contains GroupBy.TIME."
+        )
+    if not spec.dims and any(each.op is AggregationOp.MEAN for each in chosen):
+        years = calendar_years(spec)
+        if years and years[0] != years[1]:
+            raise aggregates.spans_years("mean")
+    call = wire.aggregate(
+        plan(spec, "aggregate"), chosen, tuple(map(str, spec.dims)), spec.interval
+    )
+    return (yield from ask(call, aggregates.reader(chosen, len(spec.dims))))
+
+
+def aggregate(spec: Spec, field: Any, op: AggregationOp | Percentile) -> Flow[Any]:
+    """One operation: a number ungrouped, a flat dict with one dimension, an AggregationResult with more."""
+    result = yield from raw_aggregate(spec, [AggregationOperation(field, op)])
+    if len(spec.dims) > 1:
+        return result
+    if spec.dims:
+        return aggregates.flat(result)
+    return (
+        aggregates.distinct(result)
+        if op is AggregationOp.COUNT_DISTINCT
+        else aggregates.scalar(result)
+    )
+
+
+def percentile(spec: Spec, field: Any, n: Any) -> Flow[Any]:
+    """A percentile; both arguments are checked before anything else."""
+    try:
+        op = Percentile(n)
+    except ValueError as error:
+        raise AnalyticsInvalidQuery(f"{error}.") from None
+    return (yield from aggregate(spec, field, op))
+
+
+# --- exports -----------------------------------------------------------------
+
+
+def export(spec: Spec, format: Any, file_name: Any) -> Flow[ExportTask]:
+    """Create an export; it is tried again only where that cannot make two."""
+    extension = choice(ExportFormat, format, "export format").value
+    name = check.text(file_name, "file_name")
+    body = wire.table_body(plan(spec, "table"), [], spec.limit, spec.offset, False, False)
+    task = yield from ask(wire.export(body, extension, name), wire.read_task)
+    return {"format": extension, "file_name": name} | task
+
+
+def export_task(task_id: Any, total: float | None = None) -> Flow[ExportTask]:
+    """Look at an export task; `total` caps the seconds of the look."""
+    identifier = check.identifier(task_id, "task_id")
+    call = replace(wire.export_status(identifier), total=total)
+    reply: Reply = yield call
+    if reply.status == 404:
+        raise _route_missing(call, reply, f"export task {identifier}")
+    if not reply.ok:
+        raise error_from(call, reply)
+    task = answer(call, reply, wire.read_task)
+    return {"task_id": identifier} | task
+
+
+def export_and_wait(
+    spec: Spec, format: Any, file_name: Any, timeout: float = 120, poll_interval: float = 1.0
+) -> Flow[ExportTask]:
+    """Create an export and look at it until it is ready, failed, or `timeout` seconds have passed.
+
+    The wait between looks grows from `poll_interval` to five times that; the last one ends at the deadline.
+    """
+    limit = check.seconds(timeout, "timeout", positive=False)
+    wait = check.seconds(poll_interval, "poll_interval", positive=True)
+    longest = wait * 5
+    task = yield from export(spec, format, file_name)
+    now: float = yield Pause(0)
+    deadline = now + limit
+    while not _ready(task):
+        task_id = task.get("task_id", "")
+        if not task_id:
+            raise AnalyticsExportFailed(
+                "", "the service named neither a task id nor a download URL"
+            )
+        if now >= deadline:
+            raise AnalyticsExportTimeout(task_id, limit)
+        now = yield Pause(min(wait, deadline - now))
+        wait = min(wait * 1.25, longest)
+        if now >= deadline:
+            raise AnalyticsExportTimeout(task_id, limit)
+        try:
+            found = yield from export_task(task_id, total=deadline - now)
+        except ApiTimeoutError:
+            if (yield Pause(0)) >= deadline:
+                raise AnalyticsExportTimeout(task_id, limit) from None
+            raise
+        if found.get("task_status") == "failed":
+            raise AnalyticsExportFailed(task_id, found.get("error", ""))
+        task = task | found
+        now = yield Pause(0)
+    return task
+
+
+def _ready(task: ExportTask) -> bool:
+    return bool(task.get("download_url")) and task.get("task_status") != "failed"
+
+
+# --- lookups -----------------------------------------------------------------
+
+
+def _route_missing(call: Call, reply: Reply, what: str) -> AnalyticsRouteNotFound:
+    message, raw = wire.error_message(reply.body, reply.key)
+    return AnalyticsRouteNotFound(
+        f"{what} not found ({message or 'no reason given'})",
+        raw_response=raw,
+        **wire.context(call, reply),
+    )
+
+
+def _look_up(call: Call, what: str) -> Flow[dict[str, Any]]:
+    reply: Reply = yield call
+    if reply.status == 404:
+        raise _route_missing(call, reply, what)
+    if not reply.ok:
+        raise error_from(call, reply)
+
+    def read(data: dict[str, Any], call: Call, reply: Reply) -> dict[str, Any]:
+        if wire.lookup_failed(data):
+            raise wire.not_found(what, data, call, reply)
+        return data
+
+    return answer(call, reply, read)
+
+
+def trace(trace_id: Any, event_ids: Any = None, kinds: Any = None) -> Flow[Trace]:
+    """The whole tree of one trace, narrowed here to what was asked for, however the service narrowed it."""
+    identifier = check.identifier(trace_id, "trace_id")
+    ids = tuple(check.identifier(each, "event_ids") for each in event_ids or ())
+    if any("," in each for each in ids):
+        raise AnalyticsInvalidQuery(
+            "event_ids are joined by commas on the wire: look up an id with a comma by itself."
+        )
+    chosen = tuple(choice(EventKind, each, "event kind") for each in kinds or ())
+    data = yield from _look_up(wire.trace(identifier, ids, chosen), f"trace {identifier}")
+    found = [results.event(each) for each in wire.get(data, "events") or []]
+    return {
+        "trace_id": wire.get(data, "trace_id") or identifier,
+        "events": [each for each in found if _wanted(each, ids, chosen)],
+    }
+
+
+def _wanted(event: Event, ids: tuple[str, ...], kinds: tuple[EventKind, ...]) -> bool:
+    if ids and event.get("span_id") not in ids:
+        return False
+    span_kind = event.get("span_kind") or ""
+    return not kinds or any(
+        span_kind == kind.value
+        or (kind.value.endswith(".all") and span_kind.startswith(f"{kind.entity}."))
+        for kind in kinds
+    )
+
+
+def event(event_id: Any, trace_id: Any = None) -> Flow[Event]:
+    """One event by its id."""
+    identifier = check.identifier(event_id, "event_id")
+    scope = None if trace_id is None else check.identifier(trace_id, "trace_id")
+    data = yield from _look_up(wire.event(identifier, scope), f"event {identifier}")
+    found = data.get("event")
+    if not isinstance(found, dict):
+        raise AnalyticsNotFound(f"event {identifier} not found: the answer holds no event")
+    return results.event(found)
+
+
+def run(
+    object: Any = None, object_type: Any = None, object_id: Any = None, run_id: Any = None
+) -> Flow[RunData]:
+    """Interface detail of one run."""
+    if object is not None:
+        if object_type is not None or object_id is not None:
+            raise AnalyticsTypeError(
+                "run() takes either object= or object_type= with object_id=, not both."
+            )
+        object_id, object_type = handle_of(object)
+    if object_type is None or object_id is None:
+        raise AnalyticsTypeError("run() needs object=, or both object_type= and object_id=.")
+    identifier = check.identifier(run_id, "run_id")
+    call = wire.run_data(
+        check.identifier(object_id, "object_id"), check.text(object_type, "object_type"), identifier
+    )
+    data = yield from _look_up(call, f"run {identifier}")
+    found = data.get("result") or {}
+    if not isinstance(found, dict):
+        raise AnalyticsNotFound(f"run {identifier} not found: the answer holds no run data")
+    return {name: value for name, value in found.items() if value is not None}  # type: ignore[return-value]  # RunData's keys

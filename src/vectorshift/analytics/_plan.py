@@ -1,0 +1,241 @@
+"""From a query's filters to what one request may carry: time bounds lifted, OR made exact or refused.
+
+The wire can say AND everywhere, OR only over a whole search request, and nothing at all about data columns in an
+aggregation. Whatever it cannot say is refused here, before anything is sent. Source: reference page "where", "Time
+scoping", "Aggregation terminals"; CONTRACT.md A3, B4, G2 (the rewrites a to d are named after it).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import combinations
+from typing import Literal
+
+from vectorshift.analytics._enums import EventKind, FieldFilterOp, LogicalOp
+from vectorshift.analytics._fields import EventField
+from vectorshift.analytics._filters import Atom, FieldFilter, Filter, FilterGroup, Term
+from vectorshift.analytics._spec import Spec
+from vectorshift.errors import AnalyticsInvalidQuery
+
+Verb = Literal["count", "search", "aggregate", "table"]
+_LOWER = (FieldFilterOp.GT, FieldFilterOp.GTE)
+_UPPER = (FieldFilterOp.LT, FieldFilterOp.LTE)
+_MOST_ALTERNATIVES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The filters of one request. Everything ANDs, except that `any_of` ORs `scope` and `data` among themselves."""
+
+    object_id: str | None
+    kinds: tuple[EventKind, ...]
+    scope: tuple[Filter, ...] = ()
+    data: tuple[FieldFilter, ...] = ()
+    start: datetime | None = None
+    end: datetime | None = None
+    any_of: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A query's terms sorted: atoms that AND (those at top level may be lifted) and groups of alternatives."""
+
+    top: tuple[Atom, ...]
+    inner: tuple[Atom, ...]
+    groups: tuple[tuple[Atom, ...], ...]
+
+    @property
+    def atoms(self) -> tuple[Atom, ...]:
+        return self.top + self.inner
+
+
+def plan(spec: Spec, verb: Verb) -> Plan:
+    """Return the one request that answers `verb`; raises `AnalyticsInvalidQuery` where one request cannot."""
+    parts = _sorted(spec.terms)
+    _refuse_empty_range(parts)
+    if verb == "aggregate":
+        return _aggregation(spec, parts)
+    if verb == "search" and (alone := _lone_or(spec, parts)):
+        return alone
+    merged = _merge_groups(parts)
+    if merged.groups:
+        raise _or_refused(verb)
+    return _conjunction(spec, merged, lift=verb != "table")
+
+
+def count_plans(spec: Spec) -> list[tuple[int, Plan]]:
+    """Return signed requests whose counts add up to the answer.
+
+    One without OR; 2**k - 1 for one group of k alternatives, by inclusion and exclusion (G2 c). Over data that is still
+    arriving the counts are taken at slightly different moments: bound such a query by an end time in the past.
+    """
+    parts = _sorted(spec.terms)
+    _refuse_empty_range(parts)
+    merged = _merge_groups(parts)
+    if not merged.groups:
+        return [(1, _conjunction(spec, merged, lift=True))]
+    if len(merged.groups) > 1 or len(merged.groups[0]) > _MOST_ALTERNATIVES:
+        raise _or_refused("count")
+    rest = replace(merged, groups=())
+    return [
+        (
+            (-1) ** (size + 1),
+            _conjunction(spec, replace(rest, inner=rest.inner + chosen), lift=True),
+        )
+        for size in range(1, len(merged.groups[0]) + 1)
+        for chosen in combinations(merged.groups[0], size)
+    ]
+
+
+def _sorted(terms: tuple[Term, ...]) -> _Parts:
+    top: list[Atom] = []
+    inner: list[Atom] = []
+    groups: list[tuple[Atom, ...]] = []
+    for term in terms:
+        if not isinstance(term, FilterGroup):
+            top.append(term)
+            continue
+        atoms = tuple(dict.fromkeys(term.filters))
+        if term.op is LogicalOp.OR and not atoms:
+            raise AnalyticsInvalidQuery(
+                "an OR group without filters can match nothing: leave it out or fill it."
+            )
+        if term.op is LogicalOp.AND or len(atoms) == 1:
+            inner.extend(atoms)
+        else:
+            groups.append(atoms)
+    return _Parts(tuple(top), tuple(inner), tuple(groups))
+
+
+def _is_bound(atom: Atom, ops: tuple[FieldFilterOp, ...]) -> bool:
+    return (
+        isinstance(atom, FieldFilter)
+        and atom.column is EventField.EVENT_START_TIME
+        and atom.op in ops
+        and isinstance(atom.value, datetime)
+    )
+
+
+def _bounds(parts: _Parts) -> tuple[FieldFilter | None, FieldFilter | None]:
+    """The tightest lower and upper bound of everything that ANDs; at equal times the strict one."""
+    lowers = [a for a in parts.atoms if isinstance(a, FieldFilter) and _is_bound(a, _LOWER)]
+    uppers = [a for a in parts.atoms if isinstance(a, FieldFilter) and _is_bound(a, _UPPER)]
+    lower = max(lowers, key=lambda a: (a.value, a.op is FieldFilterOp.GT), default=None)
+    upper = min(uppers, key=lambda a: (a.value, a.op is not FieldFilterOp.LT), default=None)
+    return lower, upper
+
+
+def _refuse_empty_range(parts: _Parts) -> None:
+    lower, upper = _bounds(parts)
+    if lower is None or upper is None or lower.value < upper.value:
+        return
+    instant = lower.op is FieldFilterOp.GTE and upper.op is FieldFilterOp.LTE
+    if lower.value > upper.value or not instant:
+        raise AnalyticsInvalidQuery(
+            f"the time range from {lower.value.isoformat()} to {upper.value.isoformat()} holds no instant: "
+            "its end must lie after its start."
+        )
+
+
+def _lift(top: tuple[Atom, ...]) -> tuple[FieldFilter | None, FieldFilter | None, tuple[Atom, ...]]:
+    """Take the first lower and the first upper bound out of the filters."""
+    start = next((a for a in top if _is_bound(a, _LOWER)), None)
+    end = next((a for a in top if _is_bound(a, _UPPER)), None)
+    rest = tuple(a for a in top if a is not start and a is not end)
+    return start, end, rest  # type: ignore[return-value]  # _is_bound is true of FieldFilter only
+
+
+def _value(bound: FieldFilter | None) -> datetime | None:
+    return None if bound is None else bound.value
+
+
+def _conjunction(spec: Spec, parts: _Parts, *, lift: bool) -> Plan:
+    start, end, rest = _lift(parts.top) if lift else (None, None, parts.top)
+    return Plan(spec.object_id, spec.kinds, *_split(rest + parts.inner), _value(start), _value(end))
+
+
+def _split(atoms: tuple[Atom, ...]) -> tuple[tuple[Filter, ...], tuple[FieldFilter, ...]]:
+    return (
+        tuple(a for a in atoms if isinstance(a, Filter)),
+        tuple(a for a in atoms if isinstance(a, FieldFilter)),
+    )
+
+
+def _lone_or(spec: Spec, parts: _Parts) -> Plan | None:
+    """G2 b: one group of alternatives beside nothing but time bounds and kinds may OR the whole search."""
+    if len(parts.groups) != 1 or spec.object_id is not None:
+        return None
+    if not all(_is_bound(a, _LOWER + _UPPER) for a in parts.atoms):
+        return None
+    lower, upper = _bounds(parts)
+    return Plan(
+        None, spec.kinds, *_split(parts.groups[0]), _value(lower), _value(upper), any_of=True
+    )
+
+
+def _merge_groups(parts: _Parts) -> _Parts:
+    """G2 a: alternatives on one data column are one INCLUDES."""
+    merged: list[Atom] = []
+    left: list[tuple[Atom, ...]] = []
+    for group in parts.groups:
+        columns = {a.column for a in group}
+        plain = all(
+            isinstance(a, FieldFilter) and a.op in (FieldFilterOp.EQ, FieldFilterOp.INCLUDES)
+            for a in group
+        )
+        if plain and len(columns) == 1:
+            merged.append(FieldFilter.includes(columns.pop(), tuple(dict.fromkeys(_values(group)))))
+        else:
+            left.append(group)
+    return replace(parts, inner=parts.inner + tuple(merged), groups=tuple(left))
+
+
+def _values(group: tuple[Atom, ...]) -> Iterator[object]:
+    for atom in group:
+        yield from atom.value if isinstance(atom.value, tuple) else (atom.value,)
+
+
+def _aggregation(spec: Spec, parts: _Parts) -> Plan:
+    """Bounds combine to the tightest; nothing but scope may be left beside them."""
+    data = [
+        a for a in parts.atoms if not isinstance(a, Filter) and not _is_bound(a, _LOWER + _UPPER)
+    ]
+    data += [a for group in parts.groups for a in group if not isinstance(a, Filter)]
+    if data:
+        raise AnalyticsInvalidQuery(
+            f"aggregations cannot filter by the data column EventField.{data[0].column.name}"
+            f"{' with a value that is no datetime' if data[0].column is EventField.EVENT_START_TIME else ''}: "
+            "filter on scope fields, or pre-filter with .events() or .table()."
+        )
+    if parts.groups:
+        raise _or_refused("aggregate")
+    lower, upper = _bounds(parts)
+    if lower is None:
+        raise AnalyticsInvalidQuery(
+            "an aggregation needs a lower time bound, or it would scan all history: "
+            "add .where(EventField.EVENT_START_TIME >= start) with a timezone-aware datetime."
+        )
+    scope = tuple(a for a in parts.atoms if isinstance(a, Filter))
+    return Plan(spec.object_id, spec.kinds, scope, (), lower.value, _value(upper))
+
+
+def _or_refused(verb: Verb) -> AnalyticsInvalidQuery:
+    return AnalyticsInvalidQuery(
+        f"this OR cannot be said exactly on the wire for {verb}: the service ANDs it or lets it spread over the other "
+        "filters. What works: alternatives of == or includes() on one data field, everywhere; one OR group beside time "
+        f"bounds and kinds only, for events and traces; one OR group of at most {_MOST_ALTERNATIVES}, for count. "
+        "Otherwise query each alternative separately and merge by span_id."
+    )
+
+
+def calendar_years(spec: Spec) -> tuple[int, int] | None:
+    """Return the first and last UTC calendar year of the query's time range, or None while one end is open."""
+    from datetime import timedelta
+
+    lower, upper = _bounds(_sorted(spec.terms))
+    if lower is None or upper is None:
+        return None
+    last = upper.value.astimezone(UTC)
+    if upper.op is FieldFilterOp.LT:
+        last -= timedelta(microseconds=1)
+    return lower.value.astimezone(UTC).year, last.year

@@ -1,0 +1,72 @@
+"""The emulator as a command: `python -m vectorshift_emulator`; docs/emulator.md has examples."""
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from vectorshift_emulator.server import serve
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run an emulator until SIGTERM or SIGINT.
+
+    The first line on stdout, once it listens, is one JSON object with `base_url`, `api_key`,
+    `control_url` and `control_token`.
+
+    Returns:
+        The exit status: 0 after a signal, 2 when it could not start.
+    """
+    options = vars(_parser().parse_args(arguments))
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    try:
+        with serve(**options) as emulator:
+            print(
+                json.dumps(
+                    {
+                        "base_url": emulator.base_url,
+                        "api_key": emulator.api_key,
+                        "control_url": emulator.control_url,
+                        "control_token": emulator.control_token,
+                    }
+                ),
+                flush=True,
+            )
+            stopped.wait()
+    except (OSError, ValueError) as error:
+        print(f"vectorshift_emulator: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vectorshift_emulator",
+        description="A local emulator of the VectorShift Analytics API.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="IPv4 address or name to listen on")
+    add("--port", type=int, default=0, help="port to listen on; 0 takes a free one")
+    add("--events", type=int, default=100_000, help="rows to generate")
+    add("--days", type=int, default=30, help="days before the last midnight UTC they spread over")
+    add("--seed", type=int, default=7, help="the same seed gives the same rows")
+    add("--api-key", default="sk_demo", help="key that clients must send")
+    add("--trace", type=Path, nargs="+", action="extend", default=[], help="CSV files to load")
+    add("--export-mode", choices=("async", "sync", "no-poll"), default="async", help="see docs")
+    add("--export-delay", type=float, default=0.2, help="seconds that an export stays pending")
+    add("--keys", choices=("camel", "snake"), default="camel", help="case of keys in replies")
+    add("--database", type=Path, default=None, help="file that keeps the events")
+    add("--live", type=float, default=0.0, help="traces per second that keep arriving")
+    add("--rate-limit", type=float, default=None, help="requests per second before 429")
+    add("--url-ttl", type=float, default=900.0, help="seconds that a download URL lives")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""The ASGI application: routes, and what all of them share: counting, faults, auth, rate limit."""
+
+import asyncio
+import contextlib
+import hmac
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+from vectorshift_emulator import control, replies, routes
+from vectorshift_emulator.arrivals import keep_arriving
+from vectorshift_emulator.protojson import InvalidRequest
+from vectorshift_emulator.routes import Handler, json_reply
+from vectorshift_emulator.service import Service
+from vectorshift_emulator.spoil import spoiled
+
+API = "/v1/analytics"
+
+ENDPOINTS: Mapping[str, tuple[str, str, Handler]] = {
+    "count": ("POST", f"{API}/events/count", routes.count),
+    "search": ("POST", f"{API}/events/search", routes.search),
+    "aggregations": ("POST", f"{API}/aggregations", routes.aggregations),
+    "tables": ("POST", f"{API}/tables", routes.tables),
+    "export_create": ("POST", f"{API}/exports", routes.export_create),
+    "export_poll": ("GET", f"{API}/exports/{{id:path}}", routes.export_poll),
+    "trace": ("GET", f"{API}/traces/{{id:path}}", routes.trace),
+    "event": ("GET", f"{API}/events/{{id:path}}", routes.event),
+    "run_data": ("POST", f"{API}/run-data", routes.run_data),
+    "download": ("GET", "/downloads/{task_id}/{file_name:path}", routes.download),
+}
+"""Method, path and handler of every route, by the name that counters and faults use."""
+
+
+class Endpoint:
+    """One route as an ASGI app: counted, perhaps spoiled by a fault, then answered."""
+
+    def __init__(self, service: Service, name: str, path: str, handler: Handler) -> None:
+        self._service = service
+        self._name = name
+        self._prefix = path.partition("{")[0]
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        counters = self._service.counters
+        counters.requests[self._name] += 1
+        scope["route_prefix"] = self._prefix
+
+        async def counted(message: Message) -> None:
+            counters.download_bytes += len(message.get("body", b""))
+            await send(message)
+
+        out = counted if self._name == "download" else send
+        fault = self._service.faults.take(self._name)
+        if fault is None:
+            await self._answer(scope, receive, out)
+        else:
+            counters.faults_injected += 1
+            sockets, files = self._service.connections, self._service.files
+            await spoiled(fault, self._answer, scope, receive, out, sockets, files)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            reply = self._refusal(request) or await self._handler(self._service, request)
+        except InvalidRequest as error:
+            reply = json_reply(replies.failed(str(error)), 400)
+        await reply(scope, receive, send)
+
+    def _refusal(self, request: Request) -> Response | None:
+        """The reply to a request without a good key, or to one too many (CONTRACT.md A6)."""
+        if self._name == "download":
+            return None
+        problem = key_problem(request.headers.get("authorization"), self._service.api_key)
+        if problem is not None:
+            return json_reply(replies.compact({"error": problem}), 401)
+        wait = self._service.limiter.wait(self._service.settings.rate_limit)
+        if wait is None:
+            return None
+        refusal = json_reply(replies.compact({"error": "Rate limit exceeded"}), 429)
+        refusal.headers["Retry-After"] = str(wait)
+        return refusal
+
+
+def key_problem(header: str | None, key: str) -> str | None:
+    """What is wrong with an Authorization header, None when it carries `key`."""
+    if header is None:
+        return "Missing authorization header"
+    scheme, _, token = header.partition(" ")
+    if scheme != "Bearer" or not token or " " in token:
+        return "Invalid authorization header format"
+    if not hmac.compare_digest(token.encode(), key.encode()):
+        return "Invalid API key: this emulator was started with another one"
+    return None
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    """The reply to a path or a method that the service does not have."""
+    assert isinstance(error, HTTPException)
+    text = f"{request.method} {request.url.path}: {error.detail}"
+    return json_reply(replies.failed(text), error.status_code)
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    """The reply to a request that the emulator could not deal with; the log has the traceback."""
+    return json_reply(replies.failed(f"emulator defect: {type(error).__name__}: {error}"), 500)
+
+
+def application(service: Service) -> Starlette:
+    """The service's routes and the control surface as one ASGI app."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        service.connections.loop = asyncio.get_running_loop()
+        arrivals = asyncio.create_task(keep_arriving(service))
+        yield
+        arrivals.cancel()
+
+    endpoints = [
+        Route(path, Endpoint(service, name, path, handler), methods=[method])
+        for name, (method, path, handler) in ENDPOINTS.items()
+    ]
+    errors: dict[Any, Any] = {HTTPException: _no_route, Exception: _defect}
+    return Starlette(
+        routes=[*endpoints, *control.routes(service)],
+        exception_handlers=errors,
+        lifespan=lifespan,
+    )

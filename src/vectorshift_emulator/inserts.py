@@ -1,0 +1,120 @@
+"""Rows that a test inserts: checked, completed, and put into table `events`."""
+
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+
+from vectorshift_emulator import protojson
+from vectorshift_emulator.contract import KINDS
+from vectorshift_emulator.store import COLUMNS
+
+STATUSES = ("success", "failure", "in_progress")
+
+
+class BadRow(ValueError):
+    """A row that does not fit table `events`; the text says why."""
+
+
+def insert(cursor: duckdb.DuckDBPyConnection, raw: Any, *, now: datetime) -> list[str]:
+    """Insert every given row, or none.
+
+    Args:
+        raw: decoded JSON, a list of objects with columns of table `events`. Times are RFC3339.
+            What a row leaves out is completed: new ids, kind pipeline.run, start `now`, success,
+            and entity, is_run and interface_type from the kind.
+        now: aware time for rows without a start.
+
+    Returns:
+        The span ids, in order.
+
+    Raises:
+        BadRow: not a list of objects, an unknown column, or a value that a column does not take.
+    """
+    if not isinstance(raw, list):
+        raise BadRow("events are a list of objects")
+    rows = [complete(row, now) for row in raw]
+    if rows:
+        marks = ", ".join("?" for _ in COLUMNS)
+        cursor.begin()
+        try:
+            cursor.executemany(f"INSERT INTO events VALUES ({marks})", rows)
+        except duckdb.Error as error:
+            cursor.rollback()
+            raise BadRow(str(error)) from None
+        cursor.commit()
+    return [row[0] for row in rows]
+
+
+def complete(raw: Any, now: datetime) -> list[Any]:
+    """One row in the order of the table's columns."""
+    if not isinstance(raw, dict):
+        raise BadRow("an event is an object")
+    unknown = raw.keys() - COLUMNS.keys()
+    if unknown:
+        raise BadRow(f"table events has no column {', '.join(sorted(unknown))}")
+    given = {name: value for name, value in raw.items() if value is not None}
+    row = {name: _read(name, value) for name, value in given.items()}
+    kind = row.setdefault("span_kind", "pipeline.run")
+    entity = kind.partition(".")[0]
+    if entity not in KINDS:
+        raise BadRow(f"span_kind {kind} is of no known entity")
+    is_root = "parent_span_id" not in row
+    for name, value in {
+        "span_id": f"sp_{secrets.token_hex(8)}",
+        "trace_id": f"tr_{secrets.token_hex(8)}",
+        "entity": entity,
+        "start_time": _stored(now),
+        "status": "success",
+        "interface_type": entity,
+        "is_run": is_root and (kind.endswith(".run") or kind == "pipeline.bulk_run"),
+    }.items():
+        row.setdefault(name, value)
+    return [row.get(name) for name in COLUMNS]
+
+
+def _stored(value: datetime) -> datetime:
+    """An instant as the table holds it: naive UTC on the grid of one millisecond."""
+    utc = value.astimezone(UTC).replace(tzinfo=None)
+    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
+
+
+def _time(value: Any, name: str) -> datetime:
+    instant = protojson.timestamp(value, name)
+    if instant.microsecond % 1000:
+        raise BadRow(f"{name} {value} is finer than a millisecond, the service's clock")
+    return _stored(instant)
+
+
+def _json(value: Any, name: str) -> str:
+    if not isinstance(value, dict):
+        raise BadRow(f"{name} is an object")
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _texts(value: Any, name: str) -> list[str]:
+    return list(protojson.repeated(value, name, lambda item: protojson.string(item, name)))
+
+
+_READERS: Mapping[str, Callable[[Any, str], Any]] = {
+    "VARCHAR": protojson.string,
+    "TIMESTAMP": _time,
+    "DOUBLE": protojson.number,
+    "BIGINT": protojson.integer,
+    "BOOLEAN": protojson.boolean,
+    "VARCHAR[]": _texts,
+    "JSON": _json,
+}
+
+
+def _read(name: str, value: Any) -> Any:
+    try:
+        read = _READERS[COLUMNS[name]](value, name)
+    except ValueError as error:
+        raise BadRow(str(error)) from None
+    if name == "status" and read not in STATUSES:
+        raise BadRow(f"status is one of {', '.join(STATUSES)}")
+    return read

@@ -1,0 +1,137 @@
+"""Replies as JSON text: events and table rows are made into JSON by the database, cheaply.
+
+Source: CONTRACT.md A5. Keys of the envelope and keys of what protojson prints inside it have each
+their own case. Keys inside object_info, span_attributes, interface_data and caller are user data
+and never recased.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, TypeAlias
+
+from vectorshift_emulator import protojson
+from vectorshift_emulator.columns import EVERY, Column
+from vectorshift_emulator.requests import Page, Table, TableColumn
+from vectorshift_emulator.sql import instant
+
+Case: TypeAlias = Literal["camel", "snake"]
+
+_PROTO_NAMES = {
+    "span_start_time": "startTime",
+    "span_end_time": "endTime",
+    "error_message": "statusMessage",
+}
+"""Keys of an event that the wire names otherwise than the reference page does."""
+
+
+def spelling(case: Case) -> Callable[[str], str]:
+    """How keys are spelled in `case`, given in snake_case."""
+    return protojson.camel if case == "camel" else str
+
+
+def reply(payload: dict[str, Any], envelope: Case) -> str:
+    """A successful reply: status and the payload, its own keys in the envelope's case."""
+    name = spelling(envelope)
+    return compact({"status": "success", **{name(key): value for key, value in payload.items()}})
+
+
+def failed(error: str) -> str:
+    """A reply that says what failed."""
+    return compact({"status": "failed", "error": error})
+
+
+def compact(value: Any) -> str:
+    """JSON without blanks; a number that JSON does not have is a defect, not a reply."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def with_list(text: str, key: str, items: Iterable[str]) -> str:
+    """The reply `text` with one more key, a list of JSON texts."""
+    return f'{text[:-1]},"{key}":[{",".join(items)}]}}'
+
+
+def with_object(text: str, key: str, item: str) -> str:
+    """The reply `text` with one more key, a JSON text."""
+    return f'{text[:-1]},"{key}":{item}}}'
+
+
+def pagination(page: Page, total: int, envelope: Case) -> dict[str, int]:
+    """The `pagination_meta` of a page of events."""
+    name = spelling(envelope)
+    return {
+        name("results_per_page"): page.size,
+        name("page_number"): page.number,
+        name("offset"): page.offset,
+        name("total_records"): total,
+    }
+
+
+def event_json(case: Case) -> str:
+    """The SQL expression of one event as JSON text, unset fields left out."""
+    pairs = (
+        f"'{json.dumps(_event_key(column, case))}:' || {_event_value(column)}" for column in EVERY
+    )
+    return f"'{{' || concat_ws(',', {', '.join(pairs)}) || '}}'"
+
+
+def _event_key(column: Column, case: Case) -> str:
+    if case == "snake":
+        return column.name
+    return _PROTO_NAMES.get(column.name, protojson.camel(column.name))
+
+
+def _event_value(column: Column) -> str:
+    """The JSON text of one field of an event; null when it is unset."""
+    if column.type == "status":
+        return f"to_json(upper({column.stored}))"
+    if column.stored == "caller":
+        return (
+            "CASE WHEN contains(caller, '@') THEN '{\"email\":' ELSE '{\"system\":' END"
+            " || to_json(caller) || '}'"
+        )
+    return _value(column)
+
+
+def _value(column: Column) -> str:
+    if column.type == "json":
+        return f"{column.stored}::VARCHAR"
+    if column.type == "time":
+        return f"to_json({instant(column.stored)})"
+    return f"to_json({column.stored})"
+
+
+def row_json(table: Table, case: Case) -> str:
+    """The SQL expression of one table row as JSON text: cells, interface data if asked for."""
+    cells = ", ".join(_cell(column, case) for column in table.columns)
+    row = f"'{{\"cells\":[' || concat_ws(',', {cells}) || ']'"
+    if table.interface_data:
+        key = spelling(case)("interface_data")
+        row += f""" || coalesce(',"{key}":' || interface_data::VARCHAR, '')"""
+    return f"{row} || '}}'"
+
+
+def _cell(column: TableColumn, case: Case) -> str:
+    """A labelled cell with its one typed value; a null has the label alone."""
+    name = spelling(case)
+    label = json.dumps(column.label, ensure_ascii=False)
+    start = _literal(f'{{"{name("column_label")}":{label}')
+    oneof = name("number_value" if column.column.type == "number" else "string_value")
+    value = f"""',"{oneof}":' || {_cell_value(column.column)}"""
+    return f"{start} || coalesce({value}, '') || '}}'"
+
+
+def _cell_value(column: Column) -> str:
+    """The JSON text of a cell: JSON and lists are text in a table."""
+    if column.type in ("json", "users"):
+        return f"to_json(to_json({column.stored})::VARCHAR)"
+    return _value(column)
+
+
+def table_columns(columns: Iterable[TableColumn]) -> list[dict[str, str]]:
+    """The descriptors of a table's columns."""
+    return [{"name": column.label, "type": column.column.wire} for column in columns]
+
+
+def _literal(text: str) -> str:
+    """A text as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"

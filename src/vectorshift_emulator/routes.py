@@ -1,0 +1,217 @@
+"""The nine endpoints of the service and the download route: a request in, a reply out.
+
+Source: CONTRACT.md A2, A5. What is common to all routes (auth, faults, counting) is in `app.py`.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from vectorshift_emulator import aggregates, contract, replies, rundata, sql
+from vectorshift_emulator.columns import SCOPE
+from vectorshift_emulator.protojson import refuse
+from vectorshift_emulator.requests import Aggregation, AnyOf, Comparison, Conditions, Search, Table
+from vectorshift_emulator.service import Service
+from vectorshift_emulator.sql import Sql
+
+Handler = Callable[[Service, Request], Awaitable[Response]]
+
+EVERYTHING = 2**62
+"""A limit that no table reaches."""
+
+
+def json_reply(text: str, status: int = 200) -> Response:
+    """A reply of JSON text."""
+    return Response(text, status, media_type="application/json")
+
+
+async def count(service: Service, request: Request) -> Response:
+    """POST /analytics/events/count."""
+    conditions = service.parser.count(await request.body())
+    total = await service.store.run(_count, service, service.where(conditions))
+    return json_reply(replies.reply({"count": total}, service.settings.envelope))
+
+
+def _count(service: Service, condition: Sql) -> int:
+    query = sql.count(condition)
+    return int(service.store.cursor().execute(query.text, query.arguments).fetchall()[0][0])
+
+
+def _texts(service: Service, query: Sql) -> list[str]:
+    """The JSON texts that a query makes."""
+    rows = service.store.cursor().execute(query.text, query.arguments).fetchall()
+    return [text for (text,) in rows]
+
+
+async def search(service: Service, request: Request) -> Response:
+    """POST /analytics/events/search."""
+    asked = service.parser.search(await request.body())
+    return json_reply(await service.store.run(_search, service, asked))
+
+
+def _search(service: Service, asked: Search) -> str:
+    condition, page = service.where(asked.conditions), asked.page
+    query = sql.objects(
+        replies.event_json(service.settings.keys),
+        condition,
+        sql.NEWEST_FIRST,
+        limit=page.size,
+        offset=page.offset,
+    )
+    with service.store.snapshot():
+        total, events = _count(service, condition), _texts(service, query)
+    envelope = service.settings.envelope
+    meta = replies.pagination(page, total, envelope)
+    text = replies.reply({"pagination_meta": meta}, envelope)
+    return replies.with_list(text, "events", events)
+
+
+async def aggregations(service: Service, request: Request) -> Response:
+    """POST /analytics/aggregations."""
+    asked = service.parser.aggregation(await request.body())
+    return json_reply(await service.store.run(_aggregations, service, asked))
+
+
+def _aggregations(service: Service, asked: Aggregation) -> str:
+    name = replies.spelling(service.settings.keys)
+    condition = service.where(asked.conditions)
+    results = aggregates.result(service.store.cursor(), asked, condition, name)
+    payload = {"result": {name("aggregation_result"): results}}
+    return replies.reply(payload, service.settings.envelope)
+
+
+async def tables(service: Service, request: Request) -> Response:
+    """POST /analytics/tables."""
+    asked = service.parser.table(await request.body())
+    return json_reply(await service.store.run(_table, service, asked))
+
+
+def _table(service: Service, asked: Table) -> str:
+    condition = service.where(asked.conditions)
+    query = sql.objects(
+        replies.row_json(asked, service.settings.keys),
+        condition,
+        sql.NEWEST_FIRST,
+        limit=asked.page.size,
+        offset=sql.table_offset(asked.page),
+    )
+    payload: dict[str, Any] = {"columns": replies.table_columns(asked.columns)}
+    with service.store.snapshot():
+        rows = _texts(service, query)
+        if asked.record_count:
+            payload["total_records"] = _count(service, condition)
+    return replies.with_list(replies.reply(payload, service.settings.envelope), "rows", rows)
+
+
+async def export_create(service: Service, request: Request) -> Response:
+    """POST /analytics/exports."""
+    asked = service.parser.export(await request.body())
+    query = sql.export(asked.table, service.where(asked.table.conditions))
+    task = await service.store.run(
+        service.exports.create,
+        query.text,
+        query.arguments,
+        extension=asked.extension,
+        file_name=asked.file_name,
+    )
+    service.counters.exports_created += 1
+    return json_reply(replies.reply(task.reply(datetime.now(UTC)), service.settings.envelope))
+
+
+async def export_poll(service: Service, request: Request) -> Response:
+    """GET /analytics/exports/{task_id}."""
+    task_id = path_id(request)
+    known_query(request)
+    task = None if service.exports.mode == "no-poll" else service.exports.task(task_id)
+    if task is None:
+        return json_reply(replies.failed("export task not found"), 404)
+    return json_reply(replies.reply(task.reply(datetime.now(UTC)), service.settings.envelope))
+
+
+async def trace(service: Service, request: Request) -> Response:
+    """GET /analytics/traces/{trace_id}."""
+    trace_id = path_id(request)
+    query = known_query(request, "event_ids", "kinds")
+    narrowed = Conditions(kinds=contract.words(query.get("kinds", "")))
+    event_ids = tuple(filter(None, query.get("event_ids", "").split(",")))
+    if event_ids:
+        narrowed = Conditions(narrowed.kinds, (AnyOf(SCOPE["SpanId"], event_ids),))
+    return json_reply(await service.store.run(_trace, service, trace_id, narrowed))
+
+
+def _trace(service: Service, trace_id: str, narrowed: Conditions) -> str:
+    whole = sql.comparison(Comparison(SCOPE["TraceId"], "=", trace_id))
+    condition = sql.joined([whole, sql.where(narrowed)])
+    query = sql.objects(
+        replies.event_json(service.settings.keys), condition, sql.OLDEST_FIRST, limit=EVERYTHING
+    )
+    with service.store.snapshot():
+        if not _count(service, whole):
+            return replies.failed(f"no spans for trace {trace_id}")
+        events = _texts(service, query)
+    text = replies.reply({"trace_id": trace_id}, service.settings.envelope)
+    return replies.with_list(text, "events", events)
+
+
+async def event(service: Service, request: Request) -> Response:
+    """GET /analytics/events/{event_id}."""
+    event_id = path_id(request)
+    query = known_query(request, "trace_id")
+    pinned = [Comparison(SCOPE["SpanId"], "=", event_id)]
+    if "trace_id" in query:
+        pinned.append(Comparison(SCOPE["TraceId"], "=", query["trace_id"]))
+    return json_reply(await service.store.run(_event, service, Conditions(pinned=tuple(pinned))))
+
+
+def _event(service: Service, one: Conditions) -> str:
+    query = sql.objects(
+        replies.event_json(service.settings.keys), sql.where(one), sql.OLDEST_FIRST, limit=1
+    )
+    events = _texts(service, query)
+    if not events:
+        return replies.failed("event not found")
+    return replies.with_object(replies.reply({}, service.settings.envelope), "event", events[0])
+
+
+async def run_data(service: Service, request: Request) -> Response:
+    """POST /analytics/run-data."""
+    asked = service.parser.run_data(await request.body())
+    found = await service.store.run(rundata.result, service.store, asked)
+    if found is None:
+        return json_reply(replies.failed(f"run {asked.run_identifier} not found"))
+    return json_reply(replies.reply({"result": found}, service.settings.envelope))
+
+
+async def download(service: Service, request: Request) -> Response:
+    """GET /downloads/{task_id}/{file_name}: the signature in the URL is the only key."""
+    return service.exports.download(request)
+
+
+def path_id(request: Request) -> str:
+    """The id in the last segment of the path, percent-decoded only after the path was cut.
+
+    Raises:
+        InvalidRequest: the id has a slash that is not percent-encoded, or is not UTF-8.
+    """
+    raw = request.scope["raw_path"].decode("ascii")
+    name = raw.removeprefix(request.scope["route_prefix"])
+    if "/" in name:
+        raise refuse("an id in a path must be percent-encoded")
+    try:
+        return unquote(name, errors="strict")
+    except UnicodeDecodeError:
+        raise refuse("an id in a path must be UTF-8") from None
+
+
+def known_query(request: Request, *names: str) -> dict[str, str]:
+    """The query parameters, each known and given once."""
+    found: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name not in names or name in found:
+            raise refuse(f'unknown or repeated query parameter "{name}"')
+        found[name] = value
+    return found

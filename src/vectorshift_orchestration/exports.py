@@ -1,0 +1,290 @@
+"""The export job: ask for a window's events as a file, check the file, and let it land.
+
+    submit -> (wait) -> stage -> land
+    created   ready     staged    published, committed
+
+What is asked has an identity (`ExportRequest.key`) that does not depend on the attempt, so that a
+file, a ledger row and a second try can be told to belong together. Between processes go ids,
+states and counts only: a signed URL lives in one function call (DESIGN.md, Decisions 5 and 6).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vectorshift_orchestration.errors import ExportIncomplete, StorageError
+from vectorshift_orchestration.windows import Window
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from vectorshift import Client
+    from vectorshift.analytics import ExportTask, Query
+    from vectorshift_orchestration.storage.files import Published
+    from vectorshift_orchestration.storage.sql import Written
+
+_IDENTITY_VERSION = "v1"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """The events of one query in one window, as one file.
+
+    `query` is what `Query.to_dict` gives, `format` is CSV, JSON or XLSX.
+    """
+
+    query: Mapping[str, Any]
+    window: Window
+    format: str = "CSV"
+
+    @property
+    def key(self) -> str:
+        """The identity of what is asked, in hex: equal for equal requests in any process."""
+        asked = {
+            "query": self.query,
+            "window": self.window.to_dict(),
+            "format": self.format.upper(),
+        }
+        canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(f"{_IDENTITY_VERSION}|{canonical}".encode()).hexdigest()
+
+    @property
+    def file_name(self) -> str:
+        """`vs-<key>.<format>`: by it a second export of the same request can be recognised."""
+        return f"vs-{self.key[:16]}.{self.format.lower()}"
+
+    def bound(self, client: Client) -> Query:
+        """The query of this client, limited to the window."""
+        from vectorshift.analytics import Query
+
+        return self.window.bound(Query.from_dict(self.query).using(client))
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A complete, checked file: its rows are the rows of the window.
+
+    `counted` is what the service counted; more `rows` than that are let pass only for a window
+    that is younger than the horizon.
+    """
+
+    path: Path
+    bytes: int
+    sha256: str
+    rows: int
+    counted: int
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """Where an export came to rest, small enough to pass between tasks."""
+
+    task_id: str
+    window: Window
+    rows: int
+    bytes: int
+    sha256: str
+    uri: str | None = None
+    table: str | None = None
+    deleted: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON values; what did not apply is None."""
+        return {
+            "task_id": self.task_id,
+            "window": self.window.to_dict(),
+            "rows": self.rows,
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+            "uri": self.uri,
+            "table": self.table,
+            "deleted": self.deleted,
+        }
+
+
+def submit(client: Client, request: ExportRequest) -> ExportTask:
+    """Ask the service for the export. The task's id is to be stored before anything else is done.
+
+    The returned task may hold a signed `download_url`: keep it in a local variable, at most give
+    it to `stage`. Raises the SDK's errors, `AnalyticsExportFailed` for a task that failed at once.
+    """
+    from vectorshift.errors import AnalyticsExportFailed
+
+    task = request.bound(client).export(request.format, request.file_name)
+    if task.get("task_status") == "failed":
+        raise AnalyticsExportFailed(task.get("task_id", ""), task.get("error", ""))
+    return task
+
+
+def wait(
+    client: Client,
+    task: ExportTask,
+    *,
+    timeout: float,
+    poll_interval: float = 1.0,
+    progress: Callable[[int], None] | None = None,
+) -> ExportTask:
+    """Look at a task until it is ready, at most `timeout` seconds, every `poll_interval` seconds.
+
+    A task that already has its file is returned without a look. `progress` is called with the
+    number of looks. Raises `AnalyticsExportFailed`, and `AnalyticsExportTimeout` when time is up.
+    """
+    from vectorshift.errors import AnalyticsExportFailed, AnalyticsExportTimeout
+
+    deadline = time.monotonic() + timeout
+    looks = 0
+    while not task.get("download_url"):
+        task_id = task.get("task_id", "")
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise AnalyticsExportTimeout(task_id, timeout)
+        if looks:
+            time.sleep(min(poll_interval, left))
+        task = client.export_task(task_id)
+        looks += 1
+        if progress is not None:
+            progress(looks)
+        if task.get("task_status") == "failed":
+            raise AnalyticsExportFailed(task_id, task.get("error", ""))
+    return task
+
+
+def stage(
+    client: Client,
+    task: ExportTask | str,
+    request: ExportRequest,
+    directory: Path,
+    *,
+    horizon: timedelta = timedelta(hours=1),
+    progress: Callable[[int], None] | None = None,
+) -> Staged:
+    """Download a ready export into `directory` and read all of it, so that it can be trusted.
+
+    Give the task id, or the task itself where the service answers no polls. The file must read to
+    its end, hold only rows of the window, and as many as the service counts for the same query.
+    More rows than counted are let pass for a window that ended less than `horizon` ago, where the
+    count may lag behind. `progress` is called with the number of rows read.
+
+    Raises `ExportFileError`, `ExportIncomplete` and the SDK's errors; then no file is left.
+    """
+    done = client.download_export(task, directory / request.file_name)
+    try:
+        rows = _checked_rows(done.path, request, progress)
+        counted = request.bound(client).count()["count"]
+        recent = request.window.end > datetime.now(UTC) - horizon
+        if rows < counted or (rows > counted and not recent):
+            raise ExportIncomplete(
+                f"The export of window {request.window.label} holds {rows:,} rows, and the service "
+                f"counts {counted:,}. Nothing was landed; export again, later if events of this "
+                "window are still arriving.",
+                rows=rows,
+                counted=counted,
+            )
+    except BaseException:
+        done.path.unlink(missing_ok=True)
+        raise
+    return Staged(done.path, done.bytes, done.sha256, rows, counted, done.task_id)
+
+
+def land(
+    staged: Staged,
+    request: ExportRequest,
+    *,
+    destination: str | PathLike[str] | None = None,
+    table: str | None = None,
+    connection: DuckDBPyConnection | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Landed:
+    """Publish a staged file at `destination`, or replace its window in `table`, or both.
+
+    With both, the file appears after all rows are in and just before they are committed, so an
+    error leaves neither; only a failing COMMIT can leave the new file beside the old rows, and
+    running again mends that. `table` needs an open DuckDB `connection`. `progress` is called with
+    the number of rows loaded.
+
+    Raises `PublishError`, `StorageError`, and `StorageError` when there is nowhere to land.
+    """
+    if destination is None and table is None:
+        raise StorageError("The export has nowhere to land. Give a destination, a table, or both.")
+    if table is not None and connection is None:
+        raise StorageError(f"Table {table!r} needs a connection to land in. Give connection=.")
+    published: list[Published] = []
+
+    def publish_file() -> None:
+        if destination is not None:
+            from vectorshift_orchestration.storage.files import publish
+
+            published.append(publish(staged.path, destination))
+
+    written: Written | None = None
+    if table is None or connection is None:
+        publish_file()
+    else:
+        written = _load(staged, request, connection, table, publish_file, progress)
+    return Landed(
+        task_id=staged.task_id,
+        window=request.window,
+        rows=staged.rows,
+        bytes=staged.bytes,
+        sha256=staged.sha256,
+        uri=published[0].uri if published else None,
+        table=table,
+        deleted=written.deleted if written else None,
+    )
+
+
+def _checked_rows(
+    path: Path, request: ExportRequest, progress: Callable[[int], None] | None
+) -> int:
+    from vectorshift_orchestration.readers import read_export
+    from vectorshift_orchestration.tables import EVENT_TIME, first_outside
+
+    rows = 0
+    _, batches = read_export(path, request.format, progress=progress)
+    for batch in batches:
+        stray = first_outside(batch.column(EVENT_TIME), request.window)
+        if stray >= 0:
+            raise ExportIncomplete(
+                f"Row {rows + stray + 1} of the export started at "
+                f"{batch.column(EVENT_TIME)[stray].as_py()}, outside of window "
+                f"{request.window.label}: it is the file of another window. Export again.",
+                rows=rows + batch.num_rows,
+            )
+        rows += batch.num_rows
+    return rows
+
+
+def _load(
+    staged: Staged,
+    request: ExportRequest,
+    connection: DuckDBPyConnection,
+    table: str,
+    before_commit: Callable[[], None],
+    progress: Callable[[int], None] | None,
+) -> Written:
+    from vectorshift_orchestration.readers import read_export
+    from vectorshift_orchestration.storage.sql import overwrite_window
+    from vectorshift_orchestration.tables import EVENT_TIME
+
+    schema, batches = read_export(staged.path, request.format)
+    return overwrite_window(
+        connection,
+        table,
+        request.window,
+        batches,
+        schema=schema,
+        time_column=EVENT_TIME,
+        key=request.key,
+        sha256=staged.sha256,
+        before_commit=before_commit,
+        progress=progress,
+    )

@@ -1,0 +1,186 @@
+"""JSON: one array of objects, laid out in any way, read object by object.
+
+The reader follows brackets and skips strings, so one object at a time is all it has to hold.
+Numbers and nested values keep the text that the file has: nothing passes through a float.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import IO
+
+import msgspec
+import pyarrow as pa
+
+from vectorshift_orchestration.errors import ExportFileError
+from vectorshift_orchestration.formats import TextColumns
+from vectorshift_orchestration.tables import EVENT_SCHEMA, canonical_name
+
+_READ_BYTES = 1 << 20
+_OBJECT_BYTES = 64 << 20
+_BATCH_ROWS = 8192
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["{}\[\]]', re.DOTALL)
+_NOT_BLANK = re.compile(rb"[^ \t\r\n]")
+_MARK = b"\xef\xbb\xbf"
+_NULL = b"null"
+
+_object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_texts_decoder = msgspec.json.Decoder(list[str | None])
+
+
+def open_text(path: Path) -> TextColumns:
+    """Open a JSON export. Raises `ExportFileError` here or while the batches are read.
+
+    The columns are those of an event and the other keys of the first object. A key that an object
+    lacks is null there; a key that first appears later is an error, because it would be lost.
+    """
+    objects = _objects(path)
+    first = list(islice(objects, 1))
+    names = list(EVENT_SCHEMA.names)
+    names += [key for item in first for key in item if canonical_name(key) not in names]
+    return TextColumns(names, _batches(path, names, chain(first, objects)))
+
+
+def _batches(
+    path: Path, names: list[str], objects: Iterator[dict[str, msgspec.Raw]]
+) -> Iterator[list[pa.Array]]:
+    places = {name: place for place, name in enumerate(names)}
+    row = 0
+    while batch := list(islice(objects, _BATCH_ROWS)):
+        columns = [[_NULL] * len(batch) for _ in names]
+        for index, item in enumerate(batch):
+            row += 1
+            for key, value in item.items():
+                if key not in places:
+                    places[key] = _place(path, row, key, places)
+                cells = columns[places[key]]
+                if cells[index] is not _NULL:
+                    raise _damaged(path, row, f"gives {names[places[key]]} twice")
+                cells[index] = bytes(value)
+        yield [_text_array(cells) for cells in columns]
+
+
+def _place(path: Path, row: int, key: str, places: dict[str, int]) -> int:
+    place = places.get(canonical_name(key))
+    if place is None:
+        raise ExportFileError(
+            f"{path.name}: row {row} has a key {key!r} that the first row lacks, so it would be "
+            "lost. Export as CSV.",
+            path=path,
+            row=row,
+        )
+    return place
+
+
+def _text_array(cells: list[bytes]) -> pa.Array:
+    """A column: strings unquoted, null as null, anything else as its own compact text."""
+    try:
+        texts = _texts_decoder.decode(b"[" + b",".join(cells) + b"]")
+    except msgspec.ValidationError:
+        texts = [_text(cell) for cell in cells]
+    return pa.array([text or None for text in texts], pa.string())
+
+
+def _text(cell: bytes) -> str | None:
+    if cell == _NULL:
+        return None
+    if cell.startswith(b'"'):
+        return msgspec.json.decode(cell, type=str)
+    return msgspec.json.format(cell, indent=-1).decode()
+
+
+def _objects(path: Path) -> Iterator[dict[str, msgspec.Raw]]:
+    with path.open("rb") as file:
+        for row, text in enumerate(_Array(file, path).elements(), start=1):
+            try:
+                yield _object_decoder.decode(text)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                raise _damaged(path, row, "is not a JSON object") from None
+
+
+class _Array:
+    """Finds where each object of a file's one array ends, without decoding it."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self._file = file
+        self._path = path
+        self._buffer = file.read(_READ_BYTES).removeprefix(_MARK)
+        self._position = 0
+        self._row = 0
+
+    def elements(self) -> Iterator[bytes]:
+        """The text of each object. Raises `ExportFileError` where the array breaks off."""
+        if self._next() != b"[":
+            raise ExportFileError(
+                f"{self._path.name} is not a JSON array of rows. Export again.", path=self._path
+            )
+        self._position += 1
+        ended = self._next() == b"]"
+        while not ended:
+            self._row += 1
+            if self._next() != b"{":
+                raise _damaged(self._path, self._row, "is not a JSON object")
+            end = self._object_end()
+            yield self._buffer[self._position : end]
+            self._position = end
+            separator = self._next()
+            if separator not in (b",", b"]"):
+                raise _damaged(self._path, self._row, "is followed by neither a comma nor an end")
+            ended = separator == b"]"
+            self._position += not ended
+        self._position += 1
+        if self._next():
+            raise ExportFileError(
+                f"{self._path.name} goes on after its array is closed. Export again.",
+                path=self._path,
+            )
+        self._position = len(self._buffer)
+
+    def _next(self) -> bytes:
+        """The next byte that is not blank, or b"" at the end of a closed array."""
+        while (found := _NOT_BLANK.search(self._buffer, self._position)) is None:
+            self._position = len(self._buffer)
+            if not self._more():
+                return b""
+        self._position = found.start()
+        return found[0]
+
+    def _object_end(self) -> int:
+        while True:
+            depth = 0
+            for found in _STRING_OR_BRACKET.finditer(self._buffer, self._position):
+                token = found[0]
+                if token in (b"{", b"["):
+                    depth += 1
+                elif token in (b"}", b"]"):
+                    depth -= 1
+                    if not depth:
+                        return found.end()
+                elif token == b'"':
+                    break  # a string that the buffer cuts
+            if len(self._buffer) - self._position > _OBJECT_BYTES:
+                raise _damaged(self._path, self._row, f"is larger than {_OBJECT_BYTES >> 20} MiB")
+            if not self._more():
+                raise ExportFileError(
+                    f"{self._path.name} ends inside row {self._row}: it was cut. Export again.",
+                    path=self._path,
+                    row=self._row,
+                )
+
+    def _more(self) -> bool:
+        """Read on; twice as much each time an object does not fit, so that it stays linear."""
+        kept = self._buffer[self._position :]
+        read = self._file.read(max(_READ_BYTES, len(kept)))
+        self._buffer, self._position = kept + read, 0
+        return bool(read)
+
+
+def _damaged(path: Path, row: int, what: str) -> ExportFileError:
+    return ExportFileError(
+        f"{path.name}: row {row} {what}: the file is damaged or was cut. Export again.",
+        path=path,
+        row=row,
+    )

@@ -1,0 +1,100 @@
+"""The official client's own environment: built once from the hashed lock, then kept.
+
+It holds `vectorshift==0.1.15` and what that release needs. Our process never imports from it; the
+official package has the same import name as ours, so it only ever runs as a subprocess.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCK = ROOT / "requirements" / "official.txt"
+CACHE = ROOT / ".cache"
+UV = ROOT / ".tools" / "bin" / "uv"
+
+
+class OfficialEnvironmentError(RuntimeError):
+    """The official client could not be installed; says which command failed and what it printed."""
+
+
+def official_python(lock: Path = LOCK, cache: Path = CACHE) -> Path:
+    """The interpreter that has the official client, after building its environment if needed.
+
+    A finished environment appears by one rename, so a killed build leaves nothing that a later
+    run could take for complete. Parallel test workers wait for one build on a file lock.
+
+    Args:
+        lock: the hashed requirements; the directory's name follows its content.
+        cache: where the environment is kept between runs.
+
+    Returns:
+        Path of the environment's `python`.
+
+    Raises:
+        OfficialEnvironmentError: when the environment or its packages cannot be installed.
+    """
+    home = cache / f"official-{_fingerprint(lock)}"
+    python = home / "bin" / "python"
+    if python.exists():
+        return python
+    cache.mkdir(parents=True, exist_ok=True)
+    with _exclusive(cache / "official.lock"):
+        if not python.exists():
+            _build(home, lock)
+    return python
+
+
+def _fingerprint(lock: Path) -> str:
+    """Names the environment by what decides its content: the lock and this Python."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    return hashlib.sha256(version.encode() + lock.read_bytes()).hexdigest()[:16]
+
+
+@contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # released with the handle, also when the process dies
+        yield
+
+
+def _build(home: Path, lock: Path) -> None:
+    shutil.rmtree(home, ignore_errors=True)  # an environment whose Python was taken away
+    with tempfile.TemporaryDirectory(dir=home.parent, prefix="official-build-") as scratch:
+        building = Path(scratch) / "environment"
+        for command in _commands(building, lock):
+            _run(command)
+        building.rename(home)
+
+
+def _commands(home: Path, lock: Path) -> list[list[str]]:
+    python = str(home / "bin" / "python")
+    hashed = ["--require-hashes", "-r", str(lock)]
+    if UV.exists():
+        uv = str(UV)
+        return [
+            [uv, "venv", "--no-config", "--quiet", "--python", sys.executable, str(home)],
+            [uv, "pip", "install", "--no-config", "--quiet", "--python", python, *hashed],
+        ]
+    return [
+        [sys.executable, "-m", "venv", str(home)],
+        [python, "-m", "pip", "install", "--quiet", "--no-deps", *hashed],
+    ]
+
+
+def _run(command: list[str]) -> None:
+    # Our own environment must not reach into the new one.
+    inherited = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    done = subprocess.run(command, env=inherited, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OfficialEnvironmentError(
+            f"building the official client's environment failed ({done.returncode}): "
+            f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+        )

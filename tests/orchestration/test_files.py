@@ -1,0 +1,123 @@
+"""Publishing: a file is there whole or not at all, and nothing is left lying about."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+from vectorshift_orchestration.errors import PublishError
+from vectorshift_orchestration.storage.files import publish
+
+CONTENT = os.urandom(3 << 20)
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "source"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def test_the_file_arrives_with_its_checksum(tmp_path, source):
+    """Folders are made, bytes and SHA-256 are those of the source, which stays."""
+    seen = []
+    target = tmp_path / "a" / "b c" / "2026-11-22.csv"
+    done = publish(source, target, progress=seen.append)
+    assert target.read_bytes() == CONTENT
+    assert done.bytes == len(CONTENT) == seen[-1]
+    assert done.sha256 == hashlib.sha256(CONTENT).hexdigest()
+    assert done.uri == target.as_uri()
+    assert source.exists()
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+def test_a_uri_names_the_same_file_as_a_path(tmp_path, source):
+    """What publish returns can be given to publish: file:// URIs are decoded."""
+    target = tmp_path / "b c.csv"
+    first = publish(source, str(target))
+    assert publish(source, first.uri) == first
+    assert publish(source, f"file://localhost{tmp_path}/other.csv").uri.endswith("/other.csv")
+
+
+def test_an_existing_file_is_replaced_or_kept(tmp_path, source):
+    """Overwriting is the default; with overwrite=False the old file stays, with an error."""
+    target = tmp_path / "out.csv"
+    target.write_text("old")
+    with pytest.raises(PublishError, match="overwrite is off"):
+        publish(source, target, overwrite=False)
+    assert target.read_text() == "old"
+    publish(source, target)
+    assert target.read_bytes() == CONTENT
+    publish(source, tmp_path / "new.csv", overwrite=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.csv", "out.csv", "source"]
+
+
+@pytest.mark.parametrize(
+    ("destination", "part"),
+    [
+        ("s3://bucket/key", r"s3:// destinations are not written yet.*\[arrow\]"),
+        ("https://example.org/x", "https://"),
+        ("file://elsewhere/x", "another host"),
+    ],
+)
+def test_other_schemes_are_refused_in_a_sentence(source, destination, part):
+    """What cannot be written yet says what it will need."""
+    with pytest.raises(PublishError, match=part):
+        publish(source, destination)
+
+
+def test_a_folder_is_no_file(tmp_path, source):
+    """A destination that is a folder is refused instead of guessed at."""
+    with pytest.raises(PublishError, match="is a folder"):
+        publish(source, tmp_path)
+
+
+def test_a_destination_that_cannot_be_made_is_named(tmp_path, source):
+    """A file where a folder should be is the operating system's refusal, in our words."""
+    with pytest.raises(PublishError, match="could not be written"):
+        publish(source, source / "below" / "x.csv")
+
+
+def test_a_stop_in_the_middle_leaves_nothing(tmp_path, source):
+    """Whatever interrupts the copy, the old file stands and no temporary one is left."""
+    target = tmp_path / "out" / "x.csv"
+    target.parent.mkdir()
+    target.write_text("old")
+
+    def stop(done):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        publish(source, target, progress=stop)
+    assert target.read_text() == "old"
+    assert [path.name for path in target.parent.iterdir()] == ["x.csv"]
+
+
+def test_a_full_disk_publishes_nothing(tmp_path, source):
+    """When the file may not grow, there is no final file, no temporary one, and a clear error."""
+    script = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from vectorshift_orchestration.errors import PublishError\n"
+        "from vectorshift_orchestration.storage.files import publish\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
+        "try:\n"
+        "    publish(Path(sys.argv[1]), sys.argv[2])\n"
+        "except PublishError as error:\n"
+        "    print(error)\n"
+    )
+    target = tmp_path / "out" / "x.csv"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(source), str(target)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert "File too large. Nothing was published; make room" in done.stdout
+    assert list(target.parent.iterdir()) == []

@@ -1,0 +1,338 @@
+"""Exported files: the three formats agree, and a file that was cut or damaged is an error."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+import xlsxwriter
+
+from tests.orchestration.rows import event, write_csv, write_json, write_xlsx
+from vectorshift_orchestration.errors import ExportFileError
+from vectorshift_orchestration.readers import read_export
+from vectorshift_orchestration.tables import EVENT_SCHEMA
+
+WRITERS = {"CSV": write_csv, "JSON": write_json, "XLSX": write_xlsx}
+
+
+def table(path, format):
+    schema, batches = read_export(path, format)
+    return pa.Table.from_batches(batches, schema)
+
+
+@pytest.fixture(params=sorted(WRITERS))
+def format(request):
+    return request.param
+
+
+def test_the_three_formats_hold_the_same_table(tmp_path):
+    """The same events read from CSV, JSON and XLSX are equal, cell by cell and type by type."""
+    rows = [event(number) for number in range(50)]
+    tables = [table(write(tmp_path / name, rows), name) for name, write in WRITERS.items()]
+    assert tables[0].schema == EVENT_SCHEMA
+    assert tables[0].num_rows == 50
+    assert tables[0].equals(tables[1])
+    assert tables[0].equals(tables[2])
+
+
+def test_cells_arrive_as_they_were(tmp_path, format):
+    """Newlines, quotes, other alphabets, nested values, times and large integers are untouched."""
+    row = table(WRITERS[format](tmp_path / "f", [event(0)]), format).to_pylist()[0]
+    assert row["error_message"] == 'line one\nline "two", with commas'
+    assert row["object_info"] == '{"name":"Näme ✓","tags":["a","b"]}'
+    assert row["span_attributes"] == '{"tokens":9007199254740993,"model_costs":0.00123}'
+    assert row["span_start_time"] == datetime(2026, 11, 22, 0, 0, 0, 250_000, UTC)
+    assert row["latency"] == 1500.25
+    assert row["model_id"] is None
+
+
+def test_an_empty_window_still_has_its_columns(tmp_path, format):
+    """A file with a header (or an empty array) and no rows gives the whole schema."""
+    empty = table(WRITERS[format](tmp_path / "f", []), format)
+    assert empty.num_rows == 0
+    assert empty.schema == EVENT_SCHEMA
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        {"span_start_time": "spanStartTime", "span_id": "spanId", "error_message": "errorMessage"},
+        {"span_start_time": "startTime", "span_id": "SPAN_ID", "error_message": "statusMessage"},
+    ],
+)
+def test_every_spelling_of_the_wire_is_read(tmp_path, format, spelling):
+    """camelCase, upper case and the wire's alternate names mean the page's names."""
+    row = {spelling.get(name, name): value for name, value in event(0).items()}
+    read = table(WRITERS[format](tmp_path / "f", [row]), format)
+    assert read.schema == EVENT_SCHEMA
+    assert read["error_message"][0].as_py().startswith("line one")
+
+
+def test_columns_beyond_an_event_stay_as_text(tmp_path, format):
+    """A column that nobody knows is kept, as a string, after the known ones."""
+    rows = [event(0, region="eu", shard=7), event(1, region=None, shard=8)]
+    read = table(WRITERS[format](tmp_path / "f", rows), format)
+    assert read.schema.names == [*EVENT_SCHEMA.names, "region", "shard"]
+    assert read["region"].to_pylist() == ["eu", None]
+    assert read["shard"].to_pylist() == ["7", "8"]
+
+
+def test_columns_that_are_missing_are_null(tmp_path, format):
+    """A file without some columns still gives the whole schema."""
+    kept = {"span_id": "sp_1", "span_start_time": "2026-11-22T00:00:00Z"}
+    read = table(WRITERS[format](tmp_path / "f", [kept]), format)
+    assert read.schema == EVENT_SCHEMA
+    assert read["status"].to_pylist() == [None]
+
+
+def test_progress_counts_rows(tmp_path, format):
+    """The callback sees the number of rows read so far and ends at all of them."""
+    seen = []
+    path = WRITERS[format](tmp_path / "f", [event(number) for number in range(9)])
+    list(read_export(path, format, progress=seen.append)[1])
+    assert seen[-1] == 9
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"span_start_time": "2026-11-22T00:00:00"}, "row 3: span_start_time cannot be read"),
+        ({"span_start_time": "yesterday"}, "row 3: span_start_time cannot be read"),
+        ({"span_end_time": "2026-13-45T00:00:00Z"}, "row 3: span_end_time cannot be read"),
+        ({"latency": "fast"}, "row 3: latency cannot be read"),
+        ({"latency": "1e999"}, "row 3: latency is no finite number"),
+        ({"latency": "nan"}, "row 3: latency is no finite number"),
+        ({"span_id": None}, "row 3: span_id is missing"),
+        ({"span_start_time": None}, "row 3: span_start_time is missing"),
+    ],
+)
+def test_a_cell_of_the_wrong_kind_is_named(tmp_path, format, changes, part):
+    """A cell that its column cannot hold is an error with file and row, never a null."""
+    path = WRITERS[format](tmp_path / "f", [event(0), event(1), event(2, **changes), event(3)])
+    with pytest.raises(ExportFileError, match=part) as caught:
+        table(path, format)
+    assert (caught.value.row, caught.value.path) == (3, path)
+
+
+@pytest.mark.parametrize(
+    ("names", "part"),
+    [
+        ({"status": "span_start_time"}, "no column span_id|two columns that mean span_start_time"),
+        ({"span_id": "identity"}, "no column span_id"),
+        ({"trace_id": "spanId"}, "two columns that mean span_id"),
+    ],
+)
+def test_a_header_that_is_not_an_event_is_refused(tmp_path, format, names, part):
+    """Missing identity or time, or two columns of one meaning, are refused."""
+    pairs = [(names.get(name, name), value) for name, value in event(0).items()]
+    path = tmp_path / "f"
+    if format == "CSV":
+        write_csv(path, [event(0)], [name for name, _ in pairs])
+    elif format == "JSON":
+        cells = ",".join(f"{json.dumps(name)}:{json.dumps(value)}" for name, value in pairs)
+        path.write_text("[{" + cells + "}]")
+    else:
+        with xlsxwriter.Workbook(str(path)) as book:
+            book.add_worksheet().write_row(0, 0, [name for name, _ in pairs])
+    expected = part if format != "JSON" else "gives|missing|row 1|two columns"
+    with pytest.raises(ExportFileError, match=expected):
+        table(path, format)
+
+
+def test_every_cut_is_noticed(tmp_path, format):
+    """Cut anywhere, the file never reads as a smaller one. Only a CSV's final newline may go."""
+    whole = WRITERS[format](tmp_path / "whole", [event(n) for n in range(6)]).read_bytes()
+    row_ends = {at + 1 for at in range(len(whole)) if whole[at : at + 1] == b"\n"}
+    step = 3 if format == "CSV" else 7
+    for length in range(0, len(whole.rstrip()), step):
+        if format == "CSV" and length in row_ends and whole[:length].count(b'"') % 2 == 0:
+            continue  # a whole number of rows: only the row count can tell, see test_exports
+        path = tmp_path / "cut"
+        path.write_bytes(whole[:length])
+        with pytest.raises(ExportFileError):
+            table(path, format)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("span_id,span_start_time\nsp_1\n", "row 1 has 1 columns instead of 2"),
+        ("span_id,span_start_time\nsp_1,2026-11-22T00:00:00Z,x\n", "row 1 has 3 columns"),
+        ("span_id,span_start_time\nsp_1,2026-11-22T00:00:00Z\n\n", "row 2"),
+        (
+            'span_id,span_start_time\nsp_1,"2026-11-22T00:00:00Z\n',
+            "row 1: span_start_time cannot be read",
+        ),
+        ("span_id,span_start_time\nsp_1,2026-11-22T00:00:00Z", "does not end with a newline"),
+        ("<!DOCTYPE html><html>Log in</html>\n", "no column span_id"),
+    ],
+)
+def test_csv_must_be_whole_and_rectangular(tmp_path, text, part):
+    """Ragged rows, blank lines, open quotes, a missing newline and web pages are refused."""
+    path = tmp_path / "f.csv"
+    path.write_text(text, newline="")
+    with pytest.raises(ExportFileError, match=part):
+        table(path, "CSV")
+
+
+def test_csv_in_another_encoding_is_refused(tmp_path):
+    """Latin-1 text is not guessed at."""
+    path = write_csv(tmp_path / "f.csv", [event(0, error_message="caf\xe9")])
+    path.write_bytes(path.read_text(encoding="utf-8").encode("latin-1", "replace"))
+    with pytest.raises(ExportFileError, match="row 1 is not UTF-8"):
+        table(path, "CSV")
+
+
+def test_csv_with_mark_and_carriage_returns(tmp_path):
+    """A byte order mark and \\r\\n line ends change nothing."""
+    plain = write_csv(tmp_path / "plain.csv", [event(1), event(2)])
+    other = tmp_path / "other.csv"
+    other.write_bytes(b"\xef\xbb\xbf" + plain.read_bytes().replace(b"\n", b"\r\n"))
+    assert table(other, "CSV").equals(table(plain, "CSV"))
+
+
+@pytest.mark.parametrize("name", ["CSV", "JSON"])
+def test_a_field_of_ten_megabytes(tmp_path, name):
+    """One huge field arrives whole, between ordinary rows."""
+    text = 'x"\n\\' * 2_600_000
+    rows = [event(1), event(2, error_message=text), event(3)]
+    read = table(WRITERS[name](tmp_path / "f", rows), name)
+    assert read["error_message"][1].as_py() == text
+    assert read.num_rows == 3
+
+
+@pytest.mark.parametrize("layout", [{"indent": 2}, {"separators": (",", ":")}, {"indent": "\t"}])
+def test_json_in_any_layout(tmp_path, layout):
+    """Pretty-printed, on one line, with tabs: the same rows."""
+    rows = [event(number) for number in range(20)]
+    expected = table(write_json(tmp_path / "lines.json", rows), "JSON")
+    assert table(write_json(tmp_path / "f.json", rows, **layout), "JSON").equals(expected)
+
+
+GOOD = '{"span_id":"a","span_start_time":"2026-11-22T00:00:00Z"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (GOOD, "not a JSON array"),
+        ("null", "not a JSON array"),
+        ("[" + GOOD + ",]", "row 2 is not a JSON object"),
+        ("[" + GOOD + " " + GOOD + "]", "neither a comma nor an end"),
+        ("[" + GOOD + ",5]", "row 2 is not a JSON object"),
+        ("[" + GOOD + ",[1]]", "row 2 is not a JSON object"),
+        ("[" + GOOD + "] trailing", "goes on after"),
+        ("[" + GOOD + "][]", "goes on after"),
+        ('[{"span_id": "a" "span_start_time": 5}]', "row 1 is not a JSON object"),
+        ('[{"span_id":"a","span_start_time":"2026-11-22T00:00:00Z","latency":NaN}]', "row 1"),
+        ("[" + GOOD + ',{"span_id":"b","span_start_time":"x","late":1}]', "key 'late'"),
+        ("[" + GOOD + ',{"span_id":"b","spanId":"c","span_start_time":"x"}]', "twice"),
+        ('[{"span_id":"a","object_info":' + "[" * 5000 + "]" * 5000 + "}]", "row 1|span_start"),
+    ],
+)
+def test_json_must_be_one_array_of_objects(tmp_path, text, part):
+    """Anything but one closed array of objects is refused, with the row where it breaks."""
+    path = tmp_path / "f.json"
+    path.write_text(text)
+    with pytest.raises(ExportFileError, match=part):
+        table(path, "JSON")
+
+
+def test_json_brackets_inside_strings_are_text(tmp_path):
+    """Braces, brackets and quotes within strings do not end an object."""
+    text = 'a } ] [ { \\" "'
+    path = write_json(tmp_path / "f.json", [event(1, error_message=text)], indent=1)
+    assert table(path, "JSON")["error_message"].to_pylist() == [text]
+
+
+def sheet_with_cell(path, reference):
+    with zipfile.ZipFile(path, "w") as archive:
+        rows = f'<row r="1"><c r="A1"/></row><row r="2"><c r="{reference}"/></row>'
+        archive.writestr("xl/worksheets/sheet1.xml", f"<worksheet>{rows}</worksheet>")
+
+
+def far_cell(path):
+    sheet_with_cell(path, "XFD2")
+
+
+def far_row(path):
+    sheet_with_cell(path, "A1048576")
+
+
+def bomb(path):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", b" " * (8 << 20))
+
+
+def many_entries(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(1001):
+            archive.writestr(f"xl/{number}", b"x")
+
+
+def outside(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("../evil", b"x")
+
+
+def entities(path):
+    text = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "b">]><worksheet/>'
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", text)
+
+
+def no_workbook(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("hello.txt", b"x")
+
+
+@pytest.mark.parametrize(
+    ("make", "part"),
+    [
+        (far_cell, "far outside"),
+        (far_row, "far outside"),
+        (bomb, "beyond the limits"),
+        (many_entries, "1001 entries"),
+        (outside, "outside of itself"),
+        (entities, "entities"),
+        (no_workbook, "not a readable workbook"),
+    ],
+)
+def test_an_xlsx_that_would_harm_is_refused(tmp_path, make, part):
+    """Bombs, far cells, entities and foreign archives are refused before they are unpacked."""
+    path = tmp_path / "f.xlsx"
+    make(path)
+    with pytest.raises(ExportFileError, match=part):
+        table(path, "XLSX")
+
+
+def test_xlsx_text_at_the_limit_of_the_format_is_refused(tmp_path):
+    """A cell as long as a cell can be may have been cut, so it is not passed on as whole."""
+    path = write_xlsx(tmp_path / "f.xlsx", [event(1, error_message="x" * 32_767)])
+    with pytest.raises(ExportFileError, match="32,767"):
+        table(path, "XLSX")
+
+
+def test_xlsx_with_a_flipped_byte_is_refused(tmp_path):
+    """The checksum of each entry is checked before a cell is believed."""
+    path = write_xlsx(tmp_path / "f.xlsx", [event(number) for number in range(50)])
+    with zipfile.ZipFile(path) as archive:
+        sheet = archive.getinfo("xl/worksheets/sheet1.xml")
+    data = bytearray(path.read_bytes())
+    data[sheet.header_offset + 200] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ExportFileError):
+        table(path, "XLSX")
+
+
+def test_an_unknown_format_and_an_empty_file_are_named(tmp_path):
+    """A format nobody writes and a file of no bytes are errors of their own."""
+    path = tmp_path / "f"
+    path.touch()
+    with pytest.raises(ExportFileError, match="CSV, JSON or XLSX"):
+        read_export(path, "parquet")
+    with pytest.raises(ExportFileError, match="f is empty"):
+        read_export(path, "csv")

@@ -1,0 +1,84 @@
+"""Metrics and slices in plain words, checked when they are written down."""
+
+from __future__ import annotations
+
+import pytest
+
+from vectorshift.analytics import AggregationField, AggregationOp, GroupBy, Interval, Percentile
+from vectorshift_orchestration.errors import SpecError
+from vectorshift_orchestration.specs import AggregationSpec, Metric, Ratio, parse_metric
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "op", "column"),
+    [
+        ("runs.sum", "runs", AggregationOp.SUM, "runs_sum"),
+        ("LATENCY.P95", "latency", Percentile(95), "latency_p95"),
+        ("model_costs.sum", "model_costs", AggregationOp.SUM, "model_costs_sum"),
+        ("users.count_distinct", "users", AggregationOp.COUNT_DISTINCT, "users_count_distinct"),
+        ("node_latency.p50", "node_latency", Percentile(50), "node_latency_p50"),
+    ],
+)
+def test_a_shorthand_names_an_operation_and_a_column(text, field, op, column):
+    """`field.op` in either case becomes the SDK's operation and a column name."""
+    metric = parse_metric(text)
+    assert isinstance(metric, Metric)
+    assert (metric.operation.field, metric.operation.op) == (AggregationField(field), op)
+    assert metric.column == column
+
+
+def test_the_error_rate_is_derived_from_two_metrics():
+    """It asks for errors and runs, once each, also when they are asked for by themselves."""
+    assert isinstance(parse_metric("error_rate"), Ratio)
+    spec = AggregationSpec(["error_rate", "runs.sum"])
+    assert [metric.column for metric in spec.measured] == ["errors_sum", "runs_sum"]
+    assert [column.column for column in spec.columns] == ["error_rate", "runs_sum"]
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("eror_rate", "error_rate"),
+        ("rusn.sum", "runs"),
+        ("runs.summ", "sum"),
+        ("latency.p90", "95"),
+        ("runs.p95", "latency"),
+        ("runs", "runs.sum"),
+        ("", "runs.sum"),
+    ],
+)
+def test_an_unknown_metric_names_the_nearest(text, hint):
+    """A misspelt metric is refused with what was probably meant."""
+    with pytest.raises(SpecError, match="metric") as caught:
+        AggregationSpec([text])
+    assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ({"metrics": []}, "at least one"),
+        ({"metrics": "runs.sum"}, "list of names"),
+        ({"metrics": ["runs.sum", "RUNS.sum"]}, "twice"),
+        ({"metrics": ["runs.sum"], "group_by": ["modle_id"]}, "Did you mean model_id"),
+        ({"metrics": ["runs.sum"], "group_by": ["time"]}, "needs an interval"),
+        ({"metrics": ["runs.sum"], "interval": "day"}, "needs an interval"),
+        (
+            {"metrics": ["runs.sum"], "group_by": ["time"], "interval": "dya"},
+            "Did you mean day",
+        ),
+    ],
+)
+def test_a_spec_that_cannot_be_asked_is_refused(arguments, part):
+    """Empty, doubled, misspelt and half-given specs are errors where they are written."""
+    with pytest.raises(SpecError, match=part):
+        AggregationSpec(**arguments)
+
+
+def test_a_spec_speaks_the_sdks_words():
+    """Operations, dimensions and interval are what `raw_aggregate` takes."""
+    spec = AggregationSpec(["runs.sum"], ["TIME", "model_id"], "DAY")
+    assert spec.dimensions() == [GroupBy.TIME, GroupBy.MODEL_ID]
+    assert spec.bucket_width() is Interval.DAY
+    assert [operation.shorthand for operation in spec.operations()] == ["runs.sum"]
+    assert AggregationSpec(["runs.sum"]).dimensions() is None
