@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,6 +35,7 @@ MEDIA_TYPES: dict[str, str] = {
 
 _BLOCK = 256 * 1024
 _WRITERS = 2
+_INTERRUPT_AGAIN = 0.02
 
 
 class Store(Protocol):
@@ -119,7 +120,7 @@ class Exports:
         self._public_url = public_url
         self._signer = UrlSigner(secret)
         self._tasks: dict[str, Task] = {}
-        self._open: set[DuckDBPyConnection] = set()
+        self._jobs: dict[Future[None], DuckDBPyConnection] = {}
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="emulator-export")
 
     def create(
@@ -149,12 +150,12 @@ class Exports:
         cursor = self._store.cursor().cursor()
         cursor.execute("BEGIN")
         cursor.execute("SELECT 1 FROM events LIMIT 0")  # a snapshot begins with the first read
-        self._open.add(cursor)
         self._tasks[task_id] = task
-        if waits:
-            self._writers.submit(self._write, task, cursor, select_sql, params)
-        else:
-            self._write(task, cursor, select_sql, params)
+        job = self._writers.submit(self._write, task, cursor, select_sql, params)
+        self._jobs[job] = cursor
+        job.add_done_callback(self._jobs.pop)
+        if not waits:
+            job.result()
         return task
 
     def task(self, task_id: str) -> Task | None:
@@ -167,11 +168,11 @@ class Exports:
 
     def close(self) -> None:
         """Stop all exports: those that run fail, those that wait stay pending."""
-        for cursor in list(self._open):
-            cursor.interrupt()
-        self._writers.shutdown(wait=True, cancel_futures=True)
-        for cursor in self._open:
-            cursor.close()
+        self._writers.shutdown(wait=False, cancel_futures=True)
+        while jobs := dict(self._jobs):
+            for cursor in jobs.values():
+                cursor.interrupt()  # lost when it falls between two statements, hence the loop
+            wait(jobs, timeout=_INTERRUPT_AGAIN)
 
     def download(self, request: Request) -> Response:
         """Answer ``GET`` or ``HEAD /downloads/{task_id}/{file_name}``.
@@ -207,8 +208,6 @@ class Exports:
         except (ExportError, DatabaseError, OSError) as error:
             task.error = str(error).replace(str(self._directory), "exports")
         finally:
-            self._open.discard(cursor)
-            cursor.close()
             task.ended.set()
 
 

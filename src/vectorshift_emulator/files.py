@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,13 +21,7 @@ XLSX_MAX_ROWS = 1_048_576
 XLSX_MAX_TEXT = 32_767
 """Characters of a cell (limit of the file format)."""
 
-_XLSX_OPTIONS: dict[str, Any] = {
-    "constant_memory": True,
-    "strings_to_formulas": False,
-    "strings_to_urls": False,
-    "strings_to_numbers": False,
-    "nan_inf_to_errors": True,
-}
+_XLSX_OPTIONS = {"constant_memory": True, "nan_inf_to_errors": True}
 _BATCH = 5_000
 _HASH_BLOCK = 1 << 20
 
@@ -160,8 +155,7 @@ def _write_xlsx(
 def _fill_sheet(sheet: Worksheet, cursor: DuckDBPyConnection) -> None:
     """Write the header and every row that the cursor has ready."""
     header = [column[0] for column in cursor.description]
-    sheet.write_row(0, 0, header)
-    for number, row in enumerate(_rows(cursor), start=1):
+    for number, row in enumerate(chain([header], _rows(cursor))):
         for place, value in enumerate(row):
             if isinstance(value, str):
                 if len(value) > XLSX_MAX_TEXT:
@@ -178,7 +172,7 @@ def _count(cursor: DuckDBPyConnection, select_sql: str, params: Sequence[Any]) -
     return int(cursor.execute(f"SELECT count(*) FROM ({select_sql})", params).fetchall()[0][0])
 
 
-def _rows(cursor: DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+def _rows(cursor: DuckDBPyConnection) -> Iterator[Sequence[Any]]:
     while batch := cursor.fetchmany(_BATCH):
         yield from batch
 

@@ -7,12 +7,25 @@ from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from vectorshift_emulator import protojson
 from vectorshift_emulator.contract import KINDS
 from vectorshift_emulator.store import COLUMNS
 
 STATUSES = ("success", "failure", "in_progress")
+
+
+_ARROW = {
+    "VARCHAR": pa.string(),
+    "TIMESTAMP": pa.timestamp("us"),
+    "DOUBLE": pa.float64(),
+    "BIGINT": pa.int64(),
+    "BOOLEAN": pa.bool_(),
+    "VARCHAR[]": pa.list_(pa.string()),
+    "JSON": pa.string(),
+}
+_SCHEMA = pa.schema([(name, _ARROW[type_]) for name, type_ in COLUMNS.items()])
 
 
 class BadRow(ValueError):
@@ -37,20 +50,14 @@ def insert(cursor: duckdb.DuckDBPyConnection, raw: Any, *, now: datetime) -> lis
     if not isinstance(raw, list):
         raise BadRow("events are a list of objects")
     rows = [complete(row, now) for row in raw]
-    if rows:
-        marks = ", ".join("?" for _ in COLUMNS)
-        cursor.begin()
-        try:
-            cursor.executemany(f"INSERT INTO events VALUES ({marks})", rows)
-        except duckdb.Error as error:
-            cursor.rollback()
-            raise BadRow(str(error)) from None
-        cursor.commit()
-    return [row[0] for row in rows]
+    cursor.register("inserted", pa.Table.from_pylist(rows, _SCHEMA))
+    cursor.execute("INSERT INTO events BY NAME SELECT * FROM inserted")
+    cursor.unregister("inserted")
+    return [row["span_id"] for row in rows]
 
 
-def complete(raw: Any, now: datetime) -> list[Any]:
-    """One row in the order of the table's columns."""
+def complete(raw: Any, now: datetime) -> dict[str, Any]:
+    """One row with everything that it needs."""
     if not isinstance(raw, dict):
         raise BadRow("an event is an object")
     unknown = raw.keys() - COLUMNS.keys()
@@ -73,7 +80,7 @@ def complete(raw: Any, now: datetime) -> list[Any]:
         "is_run": is_root and (kind.endswith(".run") or kind == "pipeline.bulk_run"),
     }.items():
         row.setdefault(name, value)
-    return [row.get(name) for name in COLUMNS]
+    return row
 
 
 def _stored(value: datetime) -> datetime:

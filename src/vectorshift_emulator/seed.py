@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from vectorshift_emulator import catalogue, shapes
-from vectorshift_emulator.span_sql import SLOTS, bits, catalogue_tables, insert, views
+from vectorshift_emulator.seed_tables import SLOTS, catalogue_tables, views
+from vectorshift_emulator.span_sql import bits, insert
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

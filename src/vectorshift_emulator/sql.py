@@ -174,9 +174,15 @@ def count(condition: Sql) -> Sql:
 
 
 def objects(json: str, condition: Sql, order: str, *, limit: int, offset: int = 0) -> Sql:
-    """One JSON text per event: expression `json` over the events of the condition, in order."""
-    page = f"SELECT * FROM events WHERE {condition.text} {order} LIMIT ? OFFSET ?"
-    return Sql(f"SELECT {json} FROM ({page}) {order}", (*condition.parameters, limit, offset))
+    """One JSON text per event: expression `json` over the events of the condition, in order.
+
+    Only row numbers are sorted; the wide rows are fetched for the page alone.
+    """
+    page = f"SELECT rowid FROM events WHERE {condition.text} {order} LIMIT ? OFFSET ?"
+    return Sql(
+        f"SELECT {json} FROM events WHERE rowid IN ({page}) {order}",
+        (*condition.parameters, limit, offset),
+    )
 
 
 def table_offset(page: Page) -> int:

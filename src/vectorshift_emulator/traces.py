@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from vectorshift_emulator import catalogue
-from vectorshift_emulator.span_sql import views
+from vectorshift_emulator.seed_tables import views
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -20,13 +20,13 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vectorshift_orchestration.errors import ExportIncomplete, StorageError
+from vectorshift_orchestration.errors import ExportIncomplete, PublishError, StorageError
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from vectorshift import Client
+    from vectorshift import Client, Download
     from vectorshift.analytics import ExportTask, Query
     from vectorshift_orchestration.storage.files import Published
     from vectorshift_orchestration.storage.sql import Written
@@ -65,7 +65,7 @@ class ExportRequest:
         """The query of this client, limited to the window."""
         from vectorshift.analytics import Query
 
-        return self.window.bound(Query.from_dict(self.query).using(client))
+        return self.window.bound(Query.from_dict(self.query, client))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,8 @@ def wait(
     looks = 0
     while not task.get("download_url"):
         task_id = task.get("task_id", "")
+        if not task_id:
+            raise AnalyticsExportFailed("", "the service gave neither a task id nor a download URL")
         left = deadline - time.monotonic()
         if left <= 0:
             raise AnalyticsExportTimeout(task_id, timeout)
@@ -174,9 +176,10 @@ def stage(
     More rows than counted are let pass for a window that ended less than `horizon` ago, where the
     count may lag behind. `progress` is called with the number of rows read.
 
-    Raises `ExportFileError`, `ExportIncomplete` and the SDK's errors; then no file is left.
+    Raises `ExportFileError`, `ExportIncomplete`, `PublishError` when the disk is full or refuses,
+    and the SDK's errors. Then no file is left.
     """
-    done = client.download_export(task, directory / request.file_name)
+    done = _download(client, task, directory / request.file_name)
     try:
         rows = _checked_rows(done.path, request, progress)
         counted = request.bound(client).count()["count"]
@@ -240,6 +243,21 @@ def land(
         table=table,
         deleted=written.deleted if written else None,
     )
+
+
+def _download(client: Client, task: ExportTask | str, path: Path) -> Download:
+    from vectorshift.errors import VectorshiftError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return client.download_export(task, path)
+    except VectorshiftError:  # some are OSErrors too
+        raise
+    except OSError as problem:
+        raise PublishError(
+            f"The export could not be stored in {path.parent}: {problem.strerror or problem}. "
+            "No file was left; make room or give the right to write there, then run again."
+        ) from problem
 
 
 def _checked_rows(

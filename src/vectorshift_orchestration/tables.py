@@ -129,7 +129,8 @@ def aggregation_table(
 
 def first_outside(times: pa.Array, window: Window) -> int:
     """The index of the first instant that is missing or outside the window, or -1."""
-    instants = pc.assume_timezone(times, "UTC") if times.type.tz is None else times
+    zoned = pc.assume_timezone(times, "UTC") if times.type.tz is None else times
+    instants = zoned.cast(INSTANT, safe=False)  # the window's ends are coarser than this
     start, end = (pa.scalar(edge, INSTANT) for edge in (window.start, window.end))
     inside = pc.and_(pc.greater_equal(instants, start), pc.less(instants, end))
     index: int = pc.index(pc.fill_null(inside, False), False).as_py()

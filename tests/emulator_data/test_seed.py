@@ -48,10 +48,10 @@ def test_exactly_as_many_rows_as_asked(store, events):
 
 def test_chunks_join_without_a_seam(store, monkeypatch):
     """A fill in many chunks gives the rows of a fill in one."""
-    whole = one(filled(store, 3_000), DIGEST)
-    monkeypatch.setattr(seed, "_CHUNK_TRACES", 37)
+    whole = one(filled(store, 1_500), DIGEST)
+    monkeypatch.setattr(seed, "_CHUNK_TRACES", 61)
     chunked = Store()
-    assert one(filled(chunked, 3_000), DIGEST) == whole
+    assert one(filled(chunked, 1_500), DIGEST) == whole
     chunked.close()
 
 

@@ -266,6 +266,9 @@ def _interval(rng: random.Random) -> Value:
 
 def _where_calls(rng: random.Random, aggregates: bool) -> list[Call]:
     calls = []
+    if not aggregates and _maybe(rng, 0.06):
+        lone = call("where", _or_group(rng))
+        return [lone, call("where", *_bounds(rng))] if _maybe(rng, 0.5) else [lone]
     if aggregates or _maybe(rng, 0.5):
         calls.append(call("where", *_bounds(rng)))
     for _ in range(rng.choice((0, 0, 0, 0, 0, 1)) if aggregates else rng.choice((0, 1, 1, 2))):

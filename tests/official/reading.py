@@ -1,11 +1,12 @@
 """A chain read as one query: its scope, its filters in order, its terminal; and written back."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from tests.official.vocabulary import SCOPE_FIELDS, Call, Chain, Value, call, member
+from tests.official.vocabulary import NAMES, SCOPE_FIELDS, Call, Chain, Value, call, member
 
 _METHOD_OF = {"==": "eq", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
 
@@ -71,7 +72,7 @@ class Reading:
 
     chain: Chain
     entries: tuple[Test | Group, ...]
-    odd: tuple[Value, ...]  # positional arguments of where() that are no filters
+    odd: tuple[Value, ...]  # what where() got that is no filter and no name of one
 
     @property
     def scope(self) -> dict[str, Value]:
@@ -127,24 +128,24 @@ class Reading:
 
 
 def read(chain: Chain) -> Reading | None:
-    """The chain as a query by the page's rules, or None when it is a lookup.
+    """The chain as a query by the page's rules; None for a lookup, and for `!=`, which no filter is.
 
     `logical_op` joins the positional arguments of its where() call; named ones always AND.
     """
-    if not chain["start"]["call"].endswith("query"):
+    if not chain["start"]["call"].endswith("query") or '"!="' in json.dumps(chain):
         return None
     entries: list[Test | Group] = []
     odd: list[Value] = []
     for step in chain["then"]:
         if step["call"] != "where":
             continue
-        kwargs = dict(step["kwargs"])
-        logical = kwargs.pop("logical_op", None)
         made = [_entry(value) for value in step["args"] if isinstance(value, dict)]
         odd += [value for value in step["args"] if not isinstance(value, dict)]
-        if logical == member("LogicalOp.OR") and made:
+        if step["kwargs"].get("logical_op") == member("LogicalOp.OR") and made:
             made = [Group("OR", tuple(made))]
-        entries += made + [_equal(name.upper(), value) for name, value in kwargs.items()]
+        named = {name: v for name, v in step["kwargs"].items() if name != "logical_op"}
+        odd += named.keys() - NAMES
+        entries += made + [_equal(name.upper(), value) for name, value in named.items()]
     return Reading(chain, tuple(entries), tuple(odd))
 
 
@@ -156,13 +157,13 @@ def _entry(value: Value) -> Test | Group:
         return Group(op, tuple(_entry(each) for each in value["args"][0]))
     family, method = value["call"].split(".")
     column, operand = value["args"]
-    return Test(column["member"].removeprefix("EventField."), method, operand, family)
+    return Test(column["member"].removeprefix("EventField."), method, _plain(operand), family)
 
 
 def _operator(column: str, operator: str, value: Value) -> Test:
     if operator == "==":
         return _equal(column, value)
-    method = _METHOD_OF.get(operator, operator)
+    method, value = _METHOD_OF.get(operator, operator), _plain(value)
     if method == "in_":
         return (
             Test(column, method, value, "Filter")
@@ -173,7 +174,14 @@ def _operator(column: str, operator: str, value: Value) -> Test:
 
 
 def _equal(column: str, value: Value) -> Test:
-    return Test(column, "eq", value, "Filter" if column in SCOPE_FIELDS else "FieldFilter")
+    return Test(column, "eq", _plain(value), "Filter" if column in SCOPE_FIELDS else "FieldFilter")
+
+
+def _plain(value: Value) -> Value:
+    """The value with members as the words that they are on the wire."""
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return word(value) if isinstance(value, dict) and "member" in value else value
 
 
 def flat(entry: Test | Group) -> list[Test]:

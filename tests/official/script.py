@@ -458,7 +458,7 @@ def lookups(truth: Truth) -> list[Case]:
             page,
         ),
         Case(
-            lookup("trace", tree, kinds=[member(f"EventKind.{ids[0]['entity'].upper()}_RUN")]),
+            lookup("trace", tree, kinds=[member(f"EventKind.{ids[0]['entity'].upper()}_ALL")]),
             f"{select} AND entity = '{ids[0]['entity']}' {oldest}",
             page,
         ),

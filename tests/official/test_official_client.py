@@ -2,55 +2,24 @@
 
 import json
 import urllib.request
-from datetime import UTC, datetime
 
 import pytest
 
+from tests.official.judging import answers, judge
 from tests.official.runs import run
-from tests.official.script import Case, cases, lookup, query
+from tests.official.script import cases, lookup, query
 from tests.official.vocabulary import call, compare, member
-from vectorshift_emulator import serve
-
-
-@pytest.fixture(scope="module")
-def emulator():
-    """Sixty days of events over New Year, exports ready in the create reply as the client wants."""
-    end = datetime(2026, 2, 1, tzinfo=UTC)
-    with serve(events=5000, days=60, end=end, export_mode="sync") as running:
-        yield running
-
-
-def _answers(official, emulator, chains):
-    keyed = [{"key": emulator.api_key, **chain} for chain in chains]
-    return run(official, keyed, emulator.base_url)
-
-
-def _judged(case: Case, outcome: dict, truth) -> str:
-    """Nothing when the answer is the truth, else what both are."""
-    if "answer" not in outcome:
-        return f"{outcome['raised'][0]}: {outcome['text']}"
-    told, true = case.read(outcome["answer"], truth(case.sql))
-    return "" if told == true else f"told {told!r}\ntrue {true!r}"
 
 
 @pytest.mark.parametrize("keys", ["camel", "snake"])
 def test_every_call_of_the_script_tells_the_truth(official, emulator, record_property, keys):
-    """Over all endpoints, blocking and async, the client's answer is what DuckDB says."""
+    """Over all endpoints, blocking and async, the official client's answer is what DuckDB says."""
     emulator.settings(keys=keys)
-    script = cases(emulator.truth)
-    calls = [(case, chain) for case in script for chain in case.twins]
-    outcomes = _answers(official, emulator, [chain for _, chain in calls])
-    wrong = [
-        f"{json.dumps(chain)}\n{case.sql}\n{verdict}"
-        for (case, chain), outcome in zip(calls, outcomes, strict=True)
-        if (verdict := _judged(case, outcome, emulator.truth))
-    ]
-    record_property(
-        "count",
-        f"official client, {keys} keys: {len(calls) - len(wrong)} of {len(calls)} calls right",
-    )
+    right, wrong = judge(official, emulator, cases(emulator.truth))
+    total = right + len(wrong)
+    record_property("count", f"official client, {keys} keys: {right} of {total} calls right")
     assert not wrong, "\n\n".join(wrong)
-    assert len(calls) >= 40
+    assert total >= 40
 
 
 @pytest.mark.parametrize("mode", ["sync", "no-poll"])
@@ -67,7 +36,7 @@ def test_an_export_of_the_official_client_holds_every_matching_event(official, e
         "SELECT span_id FROM events WHERE status = 'failure' AND start_time >= '2026-01-01' "
         "ORDER BY 1"
     )
-    for outcome in _answers(official, emulator, chains):
+    for outcome in answers(official, emulator, chains):
         task = outcome["answer"]
         assert (task["task_status"], task["file_name"]) == ("ready", "failures.json")
         with urllib.request.urlopen(task["download_url"], timeout=30) as file:
@@ -78,7 +47,7 @@ def test_an_export_of_the_official_client_holds_every_matching_event(official, e
 def test_a_pending_export_is_what_the_official_client_reports(official, emulator):
     """In mode async its export() names a pending task, which its export_and_wait() cannot await."""
     emulator.settings(export_mode="async", export_delay=30)
-    created, waited = _answers(
+    created, waited = answers(
         official,
         emulator,
         [query(call(name, "csv", "all.csv")) for name in ("export", "export_and_wait")],

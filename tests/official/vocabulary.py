@@ -44,6 +44,7 @@ ALIASES = [
     "session_users",
 ]
 SCOPE_ALIASES = ("trace_id", "session_source")
+NAMES = {*ALIASES, *SCOPE_ALIASES, "event_start_time", "event_end_time"}
 KINDS = {
     "pipeline": "ALL RUN BULK_RUN",
     "chatbot": "ALL RUN FILE_UPLOAD TERMINATE MESSAGE_LIKE FETCH_KB_DATA",

@@ -7,10 +7,11 @@ Numbers and nested values keep the text that the file has: nothing passes throug
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 import pyarrow as pa
@@ -48,39 +49,43 @@ def _batches(
     path: Path, names: list[str], objects: Iterator[dict[str, msgspec.Raw]]
 ) -> Iterator[list[pa.Array]]:
     places = {name: place for place, name in enumerate(names)}
-    row = 0
+    pickers: dict[tuple[str, ...], Callable[[tuple[Any, ...]], tuple[Any, ...]]] = {}
+    done = 0
     while batch := list(islice(objects, _BATCH_ROWS)):
-        columns = [[_NULL] * len(batch) for _ in names]
-        for index, item in enumerate(batch):
-            row += 1
-            for key, value in item.items():
-                if key not in places:
-                    places[key] = _place(path, row, key, places)
-                cells = columns[places[key]]
-                if cells[index] is not _NULL:
-                    raise _damaged(path, row, f"gives {names[places[key]]} twice")
-                cells[index] = bytes(value)
-        yield [_text_array(cells) for cells in columns]
+        rows = []
+        for row, item in enumerate(batch, start=done + 1):
+            keys = tuple(item)
+            if keys not in pickers:
+                pickers[keys] = itemgetter(*_order(path, row, keys, places))
+            rows.append(pickers[keys]((*item.values(), _NULL)))
+        done += len(batch)
+        yield [_text_array(cells) for cells in zip(*rows, strict=True)]
 
 
-def _place(path: Path, row: int, key: str, places: dict[str, int]) -> int:
-    place = places.get(canonical_name(key))
-    if place is None:
-        raise ExportFileError(
-            f"{path.name}: row {row} has a key {key!r} that the first row lacks, so it would be "
-            "lost. Export as CSV.",
-            path=path,
-            row=row,
-        )
-    return place
+def _order(path: Path, row: int, keys: Sequence[str], places: dict[str, int]) -> list[int]:
+    """For each column, where an object with these keys has its value; -1 for nowhere."""
+    order = [-1] * len(places)
+    for index, key in enumerate(keys):
+        place = places.get(key, places.get(canonical_name(key)))
+        if place is None:
+            raise ExportFileError(
+                f"{path.name}: row {row} has a key {key!r} that the first row lacks, so it would "
+                "be lost. Export as CSV.",
+                path=path,
+                row=row,
+            )
+        if order[place] >= 0:
+            raise _damaged(path, row, f"gives {canonical_name(key)} twice")
+        order[place] = index
+    return order
 
 
-def _text_array(cells: list[bytes]) -> pa.Array:
+def _text_array(cells: Sequence[bytes | msgspec.Raw]) -> pa.Array:
     """A column: strings unquoted, null as null, anything else as its own compact text."""
     try:
         texts = _texts_decoder.decode(b"[" + b",".join(cells) + b"]")
     except msgspec.ValidationError:
-        texts = [_text(cell) for cell in cells]
+        texts = [_text(bytes(cell)) for cell in cells]
     return pa.array([text or None for text in texts], pa.string())
 
 
@@ -94,15 +99,11 @@ def _text(cell: bytes) -> str | None:
 
 def _objects(path: Path) -> Iterator[dict[str, msgspec.Raw]]:
     with path.open("rb") as file:
-        for row, text in enumerate(_Array(file, path).elements(), start=1):
-            try:
-                yield _object_decoder.decode(text)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                raise _damaged(path, row, "is not a JSON object") from None
+        yield from _Array(file, path).objects()
 
 
 class _Array:
-    """Finds where each object of a file's one array ends, without decoding it."""
+    """A file's one array, of which the object at hand and the next megabyte are in memory."""
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
         self._file = file
@@ -111,8 +112,8 @@ class _Array:
         self._position = 0
         self._row = 0
 
-    def elements(self) -> Iterator[bytes]:
-        """The text of each object. Raises `ExportFileError` where the array breaks off."""
+    def objects(self) -> Iterator[dict[str, msgspec.Raw]]:
+        """Each object of the array. Raises `ExportFileError` where the array breaks off."""
         if self._next() != b"[":
             raise ExportFileError(
                 f"{self._path.name} is not a JSON array of rows. Export again.", path=self._path
@@ -123,9 +124,8 @@ class _Array:
             self._row += 1
             if self._next() != b"{":
                 raise _damaged(self._path, self._row, "is not a JSON object")
-            end = self._object_end()
-            yield self._buffer[self._position : end]
-            self._position = end
+            item = self._line()
+            yield self._object() if item is None else item
             separator = self._next()
             if separator not in (b",", b"]"):
                 raise _damaged(self._path, self._row, "is followed by neither a comma nor an end")
@@ -137,7 +137,26 @@ class _Array:
                 f"{self._path.name} goes on after its array is closed. Export again.",
                 path=self._path,
             )
-        self._position = len(self._buffer)
+
+    def _line(self) -> dict[str, msgspec.Raw] | None:
+        """The object, if it is all that its line holds: the usual layout, and the fast way."""
+        end = self._buffer.find(b"\n", self._position)
+        text = self._buffer[self._position : end].rstrip(b", \t\r") if end > 0 else b""
+        try:
+            item = _object_decoder.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        self._position += len(text)
+        return item
+
+    def _object(self) -> dict[str, msgspec.Raw]:
+        end = self._object_end()
+        try:
+            item = _object_decoder.decode(self._buffer[self._position : end])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise _damaged(self._path, self._row, "is not a JSON object") from None
+        self._position = end
+        return item
 
     def _next(self) -> bytes:
         """The next byte that is not blank, or b"" at the end of a closed array."""

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import python_calamine
 
 from vectorshift_orchestration.errors import ExportFileError
@@ -44,17 +45,17 @@ def open_text(path: Path) -> TextColumns:
             path=path,
         ) from None
     names = [str(cell) for cell in header]
-    return TextColumns(names, _batches(path, names, rows))
+    return TextColumns(names, _batches(path, rows))
 
 
-def _batches(
-    path: Path, names: list[str], rows: Iterator[Sequence[Any]]
-) -> Iterator[list[pa.Array]]:
+def _batches(path: Path, rows: Iterator[Sequence[Any]]) -> Iterator[list[pa.Array]]:
     done = 0
     while batch := list(islice(rows, _BATCH_ROWS)):
-        texts = [[_text(cell) for cell in row] for row in batch]
-        for row, cells in enumerate(texts, start=done + 1):
-            if any(cell is not None and len(cell) >= _CELL_CHARACTERS for cell in cells):
+        columns = [_text_array(cells) for cells in zip(*batch, strict=True)]
+        for column in columns:
+            long = pc.fill_null(pc.greater_equal(pc.utf8_length(column), _CELL_CHARACTERS), False)
+            if pc.any(long).as_py():
+                row = done + pc.index(long, True).as_py() + 1
                 raise ExportFileError(
                     f"{path.name}: row {row} has a cell of {_CELL_CHARACTERS:,} characters, the "
                     "most that XLSX can hold, so it may have been cut. Export as CSV or JSON.",
@@ -62,15 +63,23 @@ def _batches(
                     row=row,
                 )
         done += len(batch)
-        yield [pa.array(column, pa.string()) for column in zip(*texts, strict=True)]
+        yield columns
 
 
-def _text(cell: Any) -> str | None:
+def _text_array(cells: Sequence[Any]) -> pa.Array:
+    try:
+        texts = pa.array(cells, pa.string())
+    except pa.ArrowTypeError:
+        texts = pa.array([_text(cell) for cell in cells], pa.string())
+    return pc.if_else(pc.equal(texts, ""), None, texts)
+
+
+def _text(cell: Any) -> str:
     if isinstance(cell, bool):
         return str(cell).lower()
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    return str(cell) or None
+    return str(cell)
 
 
 def _check_archive(path: Path) -> None:

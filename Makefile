@@ -1,0 +1,47 @@
+# Everything here needs python3.11 (or newer), pip and make. Nothing is installed outside this folder.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV := .tools/bin/uv
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check bench lock clean
+
+help: ## List the commands
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
+
+demo: .venv/.complete ## A nightly export through Airflow and a health table through Dagster, checked against the truth (TRACE="file ..." for real data)
+	@$(BIN)/python dags_examples/demo.py $(if $(TRACE),--trace $(TRACE))
+
+up: .venv/.complete ## Emulator, Airflow and Dagster together, examples loaded; Ctrl-C stops everything
+	@$(BIN)/python dags_examples/up.py
+
+test: .venv/.complete ## All tests
+	@$(BIN)/python -m pytest
+
+check: .venv/.complete ## Format, lint, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+bench: .venv/.complete ## Side-by-side measurements
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+lock: $(UV) ## Resolve the hashed locks again (they hold no index address)
+	@rm -f requirements/dev.txt requirements/official.txt requirements/tools.txt
+	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header --all-extras --group dev pyproject.toml -o requirements/dev.txt
+	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/official.in -o requirements/official.txt
+	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/tools.in -o requirements/tools.txt
+
+clean: ## Remove everything that the other commands made
+	@rm -rf .venv .tools .cache .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+
+$(UV): requirements/tools.txt
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --upgrade --require-hashes --target .tools -r requirements/tools.txt
+	@touch $@
+
+.venv/.complete: $(UV) requirements/dev.txt pyproject.toml
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	@$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements/dev.txt
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e .
+	@touch $@

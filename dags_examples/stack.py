@@ -1,0 +1,141 @@
+"""What `make demo` and `make up` share: folders, the environment of the examples, and processes that end with us."""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from vectorshift_emulator import Emulator
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = Path(os.environ.get("VECTORSHIFT_EXAMPLES_HOME", ROOT / ".demo")).resolve()
+EXAMPLES = ROOT / "dags_examples"
+BIN = Path(sys.executable).parent
+
+
+class StepFailed(RuntimeError):
+    """A command of the demo failed; the message says which and where its log is."""
+
+
+@contextmanager
+def started(
+    command: Sequence[str | Path], log: Path, env: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command in a process group of its own, its output in `log`, and end the whole group afterwards."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            stdout=subprocess.PIPE if log.name == "emulator.log" else out,
+            stderr=out,
+            env=dict(env),
+            cwd=HOME,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process group: TERM, ten seconds of patience, KILL. Airflow's own SIGTERM leaves children behind."""
+    for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            break
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline and _alive(process):
+            time.sleep(0.1)
+    process.wait(timeout=5)
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _alive(process: subprocess.Popen[bytes]) -> bool:
+    process.poll()
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@contextmanager
+def emulator(*options: str) -> Iterator[Emulator]:
+    """Start the emulator as its users do, and read where it listens from its first line."""
+    log = HOME / "logs" / "emulator.log"
+    command = [sys.executable, "-m", "vectorshift_emulator", *options]
+    with started(command, log, os.environ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise StepFailed(f"the emulator did not start:\n{_tail(log)}")
+        told = json.loads(line)
+        yield Emulator(
+            control_url=told["control_url"],
+            control_token=told["control_token"],
+            base_url=told["base_url"],
+            api_key=told["api_key"],
+        )
+
+
+def environment(service: Emulator, first_day: str) -> dict[str, str]:
+    """The examples' environment: where they write, the service and its key, and quiet homes for both orchestrators."""
+    connection = {"conn_type": "vectorshift", "host": service.base_url, "password": service.api_key}
+    return os.environ | {
+        "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
+        "VECTORSHIFT_EXAMPLES_HOME": str(HOME),
+        "VECTORSHIFT_EXAMPLES_START": first_day,
+        "VECTORSHIFT_API_KEY": service.api_key,
+        "VECTORSHIFT_BASE_URL": service.base_url,
+        "AIRFLOW_CONN_VECTORSHIFT_DEFAULT": json.dumps(connection),
+        "AIRFLOW_HOME": str(HOME / "airflow"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES / "airflow"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API_AUTH__JWT_SECRET": _kept_secret("jwt"),
+        "DAGSTER_HOME": str(HOME / "dagster"),
+        "DAGSTER_DISABLE_TELEMETRY": "yes",
+    }
+
+
+def folders() -> None:
+    """Make the folders that the examples and their orchestrators write to."""
+    for name in ("logs", "airflow", "dagster"):
+        (HOME / name).mkdir(parents=True, exist_ok=True)
+    settings = HOME / "dagster" / "dagster.yaml"
+    if not settings.exists():
+        settings.write_text("telemetry:\n  enabled: false\n")
+
+
+def _kept_secret(name: str) -> str:
+    path = HOME / f".{name}"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32))
+    return path.read_text()
+
+
+def run(name: str, command: Sequence[str | Path], env: Mapping[str, str]) -> float:
+    """Run a command to its end and return the seconds it took; a failure shows the end of its log."""
+    log = HOME / "logs" / f"{name}.log"
+    began = time.monotonic()
+    with started(command, log, env) as process:
+        status = process.wait()
+    if status:
+        raise StepFailed(f"{name} ended with {status}; its log {log} closes with:\n{_tail(log)}")
+    return time.monotonic() - began
+
+
+def _tail(log: Path, lines: int = 25) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
