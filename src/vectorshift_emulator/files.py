@@ -85,8 +85,6 @@ def _quoted(name: str) -> str:
 def _as_json_value(column: str, type_: str) -> str:
     if type_ == "TIMESTAMP":
         return f"strftime({column}, '%Y-%m-%dT%H:%M:%S.%gZ') AS {column}"
-    if type_ == "JSON":
-        return f"json({column}) AS {column}"  # without line breaks: an object stays on its line
     return column
 
 

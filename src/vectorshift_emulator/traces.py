@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -42,9 +43,11 @@ DERIVED = (
 )
 """What the trace does not hold and the loader derives."""
 
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.(\d+))?", re.ASCII)
 _PREFILL_US_PER_TOKEN = 250
 _DECODE_US_PER_TOKEN = 22_000
 _MAX_TOKENS = 2**31 - 1
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class TraceFileError(ValueError):
@@ -156,11 +159,11 @@ def _requests(path: Path) -> Iterator[tuple[datetime, int, int]]:
 def _request(fields: list[str]) -> tuple[datetime, int, int]:
     if len(fields) != 3:
         raise ValueError(f"expected 3 fields, got {len(fields)}: {fields}")
-    seconds, _, fraction = fields[0].partition(".")
-    arrival = datetime.strptime(seconds, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - the table holds naive UTC
-    if fraction and not (fraction.isascii() and fraction.isdigit()):
-        raise ValueError(f"not a time: {fields[0]!r}")
-    milliseconds = int(fraction[:3].ljust(3, "0"))
+    match = _TIME.fullmatch(fields[0])
+    if match is None:
+        raise ValueError(f"not a time like 2023-11-16 18:15:46.6805900: {fields[0]!r}")
+    arrival = datetime.fromisoformat(match[1])
+    milliseconds = int((match[2] or "")[:3].ljust(3, "0"))
     return (
         arrival.replace(microsecond=milliseconds * 1000),
         _tokens(HEADER[1], fields[1]),
@@ -244,7 +247,3 @@ def _run(
             "session_last_message_time": end,
         }
     return row
-
-
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

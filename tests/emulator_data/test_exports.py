@@ -167,9 +167,9 @@ def test_the_same_rows_make_the_same_file(store, made, extension):
     assert made(extension).written == made(extension).written
 
 
-def test_an_asynchronous_task_is_pending_first(store, tmp_path):
-    """A task is pending until its file is written and the delay is over, then has a URL."""
-    seed.fill(store.cursor(), events=50, days=7, seed=1, end=END)
+@pytest.fixture
+def background(store, tmp_path):
+    """Exports whose tasks stay pending for an hour at least."""
     exports = Exports(
         store,
         tmp_path,
@@ -179,11 +179,16 @@ def test_an_asynchronous_task_is_pending_first(store, tmp_path):
         delay=3600,
         url_ttl=900,
     )
-    task = exports.create(QUERY, [], extension="CSV", file_name="a/b ü.csv")
-    seed.burst(store.cursor(), at=END, count=5, seed=1)
+    yield exports
+    exports.close()
+
+
+def test_an_asynchronous_task_is_pending_first(store, background):
+    """A task is pending until its file is written and the delay is over, then has a URL."""
+    task = background.create(QUERY, [], extension="CSV", file_name="a/b ü.csv")
     asked = {"task_id": task.task_id, "format": "CSV", "file_name": "a/b ü.csv"}
-    assert exports.task(task.task_id) is task
-    assert exports.task("ex_0") is None
+    assert background.task(task.task_id) is task
+    assert background.task("ex_0") is None
     assert task.ended.wait(10)
     assert task.reply(datetime.now(UTC)) == asked | {"task_status": "pending"}
     reply = task.reply(datetime.now(UTC) + timedelta(seconds=3601))
@@ -191,8 +196,18 @@ def test_an_asynchronous_task_is_pending_first(store, tmp_path):
         f"http://127.0.0.1:1/downloads/{task.task_id}/a%2Fb%20%C3%BC.csv?"
     )
     assert reply == asked | {"task_status": "ready"}
-    assert task.rows == 50  # the events of the moment of creation
-    exports.close()
+
+
+def test_an_export_holds_the_events_of_its_creation(store, background):
+    """Events that arrive while an export waits for its turn are not in it."""
+    seed.fill(store.cursor(), events=50, days=7, seed=1, end=END)
+    slow = "SELECT sum(hash(range)) AS span_id FROM range(20000000)"
+    for _ in range(2):
+        background.create(slow, [], extension="CSV", file_name="slow")
+    task = background.create(QUERY, [], extension="CSV", file_name="events.csv")
+    seed.burst(store.cursor(), at=END, count=5, seed=1)
+    assert task.ended.wait(60)
+    assert task.rows == 50
 
 
 def test_a_sync_task_is_ready_in_the_create_reply(made):

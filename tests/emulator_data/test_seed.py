@@ -71,14 +71,15 @@ def test_rows_do_not_depend_on_the_machine(store):
     assert one(filled(store, 2_000), DIGEST) == GOLDEN
 
 
-@pytest.mark.parametrize("days", [1, 30, 400])
-def test_every_time_lies_in_the_window_on_the_millisecond(store, days):
-    """Starts and ends lie in [end - days, end) and on the millisecond grid."""
-    filled(store, 4_000, days)
-    bounds = {
-        "low": END.replace(tzinfo=None) - timedelta(days=days),
-        "high": END.replace(tzinfo=None),
-    }
+@pytest.mark.parametrize(
+    ("events", "days", "hour"), [(12_000, 1, 16), (3_000, 30, 0), (3_000, 400, 5)]
+)
+def test_every_time_lies_in_the_window_on_the_millisecond(store, events, days, hour):
+    """Starts and ends lie in [end - days, end), also at a busy end, and on the millisecond."""
+    end = END + timedelta(hours=hour)
+    filled(store, events, days, end=end)
+    high = end.replace(tzinfo=None)
+    bounds = {"low": high - timedelta(days=days), "high": high}
     outside = """SELECT count(*) FROM events WHERE start_time < $low OR start_time >= $high
         OR end_time < start_time OR end_time >= $high
         OR epoch_us(start_time) % 1000 <> 0 OR epoch_us(end_time) % 1000 <> 0"""

@@ -78,7 +78,7 @@ def test_what_is_derived_is_said_and_consistent(store, tmp_path):
         ("2023-11-16 18:15:46.1,374", "expected 3 fields"),
         ("2023-11-16 18:15:46.1,374,44,1", "expected 3 fields"),
         ("", "expected 3 fields"),
-        ("2023-11-16,374,44", "does not match format"),
+        ("2023-11-16,374,44", "not a time"),
         ("2023-11-16 18:15:46.1x,374,44", "not a time"),
         ("2023-02-30 18:15:46.1,374,44", "day is out of range"),
         ("2023-11-16 18:15:46.1,-1,44", "ContextTokens must be"),
@@ -126,14 +126,14 @@ def test_a_trace_loads_once(store, tmp_path):
 
 
 def test_the_real_traces_are_loaded_whole(store, real_traces):
-    """Runs and tokens by service equal those summed straight from the files; it is fast."""
+    """Runs and tokens by service equal those summed from the files; it takes under 2 s of CPU."""
     if real_traces is None:
         return
-    began = time.perf_counter()
+    began = time.process_time()
     loaded = sum(
         traces.load(store.cursor(), real_traces / name) for name in ("conv.csv", "code.csv")
     )
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert loaded == store.count() == 28_185
     for name, entity in (("conv.csv", "chatbot"), ("code.csv", "pipeline")):
         with (real_traces / name).open(newline="") as file:

@@ -87,10 +87,8 @@ def aggregations(truth: Truth) -> list[Case]:
         "project_id"
     ]
     later = compare("EVENT_START_TIME", ">=", moment(datetime(2026, 1, 5, tzinfo=UTC)))
-    model = truth(
-        "SELECT object_id FROM events WHERE is_run GROUP BY 1 "
-        "HAVING count(DISTINCT coalesce(model_id, '')) = 1 ORDER BY count(*) DESC, 1"
-    )[0]["object_id"]
+    pipeline = truth("SELECT object_id FROM events WHERE entity = 'pipeline' ORDER BY 1")[0]
+    one = pipeline["object_id"]  # which executes one pipeline, itself: one label
     return [
         Case(
             query(BOUNDED, call("where", later), call("sum", "runs")),
@@ -110,10 +108,10 @@ def aggregations(truth: Truth) -> list[Case]:
                 BOUNDED,
                 call("group_by", "pipeline_id"),
                 call("sum", "runs"),
-                object_ids=[model],
+                object_ids=[one],
             ),
             "SELECT coalesce(pipeline_id, '') AS label, count(*) FILTER (is_run) AS n FROM events "
-            f"WHERE {WINDOW} AND object_id = '{model}' GROUP BY 1 HAVING n > 0",
+            f"WHERE {WINDOW} AND object_id = '{one}' GROUP BY 1 HAVING n > 0",
             labelled,
         ),
     ]

@@ -266,7 +266,7 @@ def _interval(rng: random.Random) -> Value:
 
 def _where_calls(rng: random.Random, aggregates: bool) -> list[Call]:
     calls = []
-    if not aggregates and _maybe(rng, 0.06):
+    if not aggregates and _maybe(rng, 0.1):
         lone = call("where", _or_group(rng))
         return [lone, call("where", *_bounds(rng))] if _maybe(rng, 0.5) else [lone]
     if aggregates or _maybe(rng, 0.5):
@@ -323,11 +323,12 @@ def _where(rng: random.Random) -> Call:
 
 
 def _or_group(rng: random.Random) -> Call:
+    number = rng.choice((1, 2, 2, 3, 3, 5))
     if _maybe(rng, 0.4):
         field = rng.choice(TEXT_FIELDS)
-        terms = [_test(rng, field, "==", _text(rng, field)) for _ in range(rng.randint(1, 3))]
+        terms = [_test(rng, field, "==", _text(rng, field)) for _ in range(number)]
     else:
-        terms = [_data_filter(rng) for _ in range(rng.randint(1, 3))]
+        terms = [_data_filter(rng) for _ in range(number)]
     return call("FilterGroup", terms, op=member("LogicalOp.OR"))
 
 

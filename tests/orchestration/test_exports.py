@@ -168,12 +168,9 @@ def test_an_export_that_fails_is_an_error_at_once(emulator, client):
 
 @pytest.mark.parametrize("format", ["CSV", "JSON", "XLSX"])
 @pytest.mark.parametrize("framing", ["honest", "chunked", "close"])
-@pytest.mark.parametrize("fraction", [0.3, 0.75])
-def test_a_file_cut_in_transit_is_never_staged(
-    emulator, client, tmp_path, format, framing, fraction
-):
+def test_a_file_cut_in_transit_is_never_staged(emulator, client, tmp_path, format, framing):
     """Even a cut that HTTP cannot show leaves no file behind."""
-    emulator.fault("download", "truncate", times=0, fraction=fraction, framing=framing)
+    emulator.fault("download", "truncate", times=0, fraction=0.6, framing=framing)
     with pytest.raises((AnalyticsDownloadFailed, ExportFileError, ExportIncomplete)):
         export(client, request_for(client, format=format), tmp_path)
     assert list(tmp_path.iterdir()) == []

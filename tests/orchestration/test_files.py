@@ -12,7 +12,7 @@ import pytest
 from vectorshift_orchestration.errors import PublishError
 from vectorshift_orchestration.storage.files import publish
 
-CONTENT = os.urandom(3 << 20)
+CONTENT = os.urandom(3 << 19)
 
 
 @pytest.fixture

@@ -144,9 +144,9 @@ def test_a_header_that_is_not_an_event_is_refused(tmp_path, format, names, part)
 
 def test_every_cut_is_noticed(tmp_path, format):
     """Cut anywhere, the file never reads as a smaller one. Only a CSV's final newline may go."""
-    whole = WRITERS[format](tmp_path / "whole", [event(n) for n in range(6)]).read_bytes()
+    whole = WRITERS[format](tmp_path / "whole", [event(n) for n in range(3)]).read_bytes()
     row_ends = {at + 1 for at in range(len(whole)) if whole[at : at + 1] == b"\n"}
-    step = 3 if format == "CSV" else 7
+    step = {"CSV": 3, "JSON": 7, "XLSX": 31}[format]
     for length in range(0, len(whole.rstrip()), step):
         if format == "CSV" and length in row_ends and whole[:length].count(b'"') % 2 == 0:
             continue  # a whole number of rows: only the row count can tell, see test_exports

@@ -1,0 +1,58 @@
+"""Pipeline health, one row for each pipeline and day, in a DuckDB table.
+
+    dagster dev -f dags_examples/dagster/definitions.py
+
+Environment: VECTORSHIFT_API_KEY; VECTORSHIFT_BASE_URL for another address than the hosted service
+(an emulator's, for example); VECTORSHIFT_EXAMPLES_HOME for the folder of the results.
+"""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from dagster_vectorshift import (
+    DuckDBStorage,
+    HealthTable,
+    VectorShiftResource,
+    build_health_assets,
+)
+from vectorshift import Analytics
+
+HOME = Path(os.environ.get("VECTORSHIFT_EXAMPLES_HOME", "~/vectorshift")).expanduser()
+
+pipeline_health = build_health_assets(
+    tables=[
+        HealthTable(
+            "pipeline_health",
+            metrics=[
+                "runs.sum",
+                "errors.sum",
+                "error_rate",
+                "latency.p95",
+                "tokens.sum",
+                "model_costs.sum",
+            ],
+            group_by=["pipeline_id"],
+            description="Runs, errors, latency (ms), tokens and costs (USD) by pipeline and day.",
+        )
+    ],
+    query=Analytics.query(object_type="pipeline"),
+    partitions_def=dg.DailyPartitionsDefinition("2025-01-01"),
+    group_name="vectorshift",
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
+)
+
+# A day is measured two hours after its end, when its last runs have ended.
+daily_health = dg.build_schedule_from_partitioned_job(
+    dg.define_asset_job("daily_pipeline_health", selection=[pipeline_health]), hour_of_day=2
+)
+
+defs = dg.Definitions(
+    assets=[pipeline_health],
+    schedules=[daily_health],
+    resources={
+        "vectorshift": VectorShiftResource(api_key=dg.EnvVar("VECTORSHIFT_API_KEY")),
+        "storage": DuckDBStorage(path=str(HOME / "health.duckdb")),
+    },
+)

@@ -1,0 +1,18 @@
+"""The names whose home moved between Airflow 3.1 and 3.3."""
+
+try:
+    from airflow.sdk import conf
+    from airflow.sdk.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowNotFoundException,
+    )
+except ImportError:  # Airflow 3.1
+    from airflow.configuration import conf
+    from airflow.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowNotFoundException,
+    )
+
+__all__ = ["AirflowException", "AirflowFailException", "AirflowNotFoundException", "conf"]

@@ -1,0 +1,64 @@
+"""Which errors are worth another try, and which fail the task at once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from airflow_provider_vectorshift._airflow import AirflowFailException
+from vectorshift.errors import (
+    AnalyticsDownloadFailed,
+    AnalyticsExportFailed,
+    AnalyticsExportTimeout,
+    AnalyticsInvalidQuery,
+    AnalyticsNotFound,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    PermissionDeniedError,
+    UnprocessableEntityError,
+)
+from vectorshift_orchestration.errors import (
+    ExportFileError,
+    ExportIncomplete,
+    SchemaMismatch,
+    SpecError,
+    WindowError,
+)
+
+PERMANENT = (
+    AuthenticationError,
+    PermissionDeniedError,
+    BadRequestError,
+    UnprocessableEntityError,
+    AnalyticsInvalidQuery,
+    ConfigurationError,
+    WindowError,
+    SpecError,
+    SchemaMismatch,
+)
+"""Trying again cannot help: somebody has to change the DAG, the connection or the table."""
+
+SPENT = (
+    AnalyticsExportFailed,
+    AnalyticsExportTimeout,
+    AnalyticsNotFound,
+    AnalyticsDownloadFailed,
+    ExportFileError,
+    ExportIncomplete,
+)
+"""This export is of no more use; the next try has to ask for a new one."""
+
+
+class VectorShiftConnectionError(AirflowFailException):
+    """The Airflow connection is missing or unusable; the text names it and says what to set."""
+
+
+@contextmanager
+def failing_fast() -> Iterator[None]:
+    """Turn an error that trying again cannot help into `AirflowFailException`, which ends the task.
+
+    The original is its `__cause__`. Everything else passes, and Airflow's retries apply to it.
+    """
+    try:
+        yield
+    except PERMANENT as error:
+        raise AirflowFailException(f"{type(error).__name__}: {error}") from error

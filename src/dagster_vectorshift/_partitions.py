@@ -1,0 +1,74 @@
+"""From Dagster's partitions to windows of time: the only module that knows both."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from vectorshift_orchestration.windows import Window
+
+_MONTHS_SAMPLED = 14
+_MONTH = timedelta(days=30)
+
+
+def partition_windows(
+    context: dg.AssetExecutionContext, partitions_def: dg.TimeWindowPartitionsDefinition
+) -> dict[str, Window]:
+    """The window of each partition of this run, in order.
+
+    Raises `WindowError` for a partition that is no usable window.
+    """
+    return {
+        key: Window(*partitions_def.time_window_for_partition_key(key))
+        for key in context.partition_keys
+    }
+
+
+def span(windows: Mapping[str, Window]) -> Window:
+    """The one window from the first partition's start to the last one's end."""
+    return Window(
+        min(window.start for window in windows.values()),
+        max(window.end for window in windows.values()),
+    )
+
+
+def require_whole_buckets(
+    partitions_def: dg.PartitionsDefinition[str], interval: str, table: str
+) -> None:
+    """Refuse partitions that would cut the service's buckets, which are UTC (CONTRACT.md G4).
+
+    Looks at partitions of every month of a year, so that a zone with summer time is seen. Raises
+    `dg.DagsterInvalidDefinitionError` with the first partition that begins or ends inside a bucket
+    of `interval`, and for partitions that are no windows of time.
+    """
+    if not isinstance(partitions_def, dg.TimeWindowPartitionsDefinition):
+        raise dg.DagsterInvalidDefinitionError(
+            f"Health table {table} needs partitions of time, such as "
+            f"dg.DailyPartitionsDefinition('2026-01-01'), not {type(partitions_def).__name__}."
+        )
+    for window in _sampled(partitions_def):
+        if not window.is_aligned(interval):
+            raise dg.DagsterInvalidDefinitionError(
+                f"Health table {table} has buckets of one {interval}, which the service cuts in "
+                f"UTC, but a partition from {window.start.isoformat()} to "
+                f"{window.end.isoformat()}. Its first or last bucket would be a part. Let the "
+                "partitions begin at the start of a bucket (timezone='UTC', no offset), or choose "
+                "a smaller interval for the table."
+            )
+
+
+def _sampled(partitions_def: dg.TimeWindowPartitionsDefinition) -> Iterator[Window]:
+    for month in range(_MONTHS_SAMPLED):
+        yield from _two_from(partitions_def, partitions_def.start + month * _MONTH)
+
+
+def _two_from(
+    partitions_def: dg.TimeWindowPartitionsDefinition, moment: datetime
+) -> Iterable[Window]:
+    """Two windows, because a schedule may alternate."""
+    for _ in range(2):
+        found = partitions_def.get_next_partition_window(moment, respect_bounds=False)
+        if found is None:
+            return
+        yield Window(*found)
+        moment = found.end

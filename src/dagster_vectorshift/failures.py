@@ -1,0 +1,86 @@
+"""What an error of ours means to Dagster: never try again, try again later, or as the user decides.
+
+The SDK's client has already repeated what it safely could (RELIABILITY.md 2 H), so a step must not
+multiply those tries: an error that a repetition cannot change ends the step for good, and one that
+names a time gives the step's slot back until then. Everything else (no answer, a failing service, a
+locked database) is raised as it is, for the retry policy of the asset.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from vectorshift.errors import (
+    AnalyticsInvalidQuery,
+    AnalyticsNotFound,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    InternalServerError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    UnprocessableEntityError,
+    VectorshiftError,
+)
+from vectorshift_orchestration.errors import (
+    AggregationShapeError,
+    RowOutsideWindow,
+    SchemaMismatch,
+    SpecError,
+    WindowError,
+)
+
+PERMANENT = (
+    AggregationShapeError,
+    AnalyticsInvalidQuery,
+    AnalyticsNotFound,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    NotFoundError,
+    PermissionDeniedError,
+    RowOutsideWindow,
+    SchemaMismatch,
+    SpecError,
+    UnprocessableEntityError,
+    WindowError,
+)
+"""The same call would fail the same way until somebody changes something."""
+
+_POSTPONEMENTS = 3
+_DEFAULT_WAIT = 60.0
+_LONGEST_WAIT = 3600.0
+
+
+@contextmanager
+def as_dagster_failures() -> Iterator[None]:
+    """Raise what Dagster understands for the errors of the block.
+
+    Raises `dg.Failure` that allows no retries for every error in `PERMANENT`, and
+    `dg.RetryRequested` when the service is still limiting requests (429), or names a time in
+    `Retry-After` with another refusal: after that time, an hour at most, 60 s if none was named,
+    three times at most. Other errors pass.
+    """
+    try:
+        yield
+    except PERMANENT as error:
+        raise dg.Failure(
+            description=str(error), metadata=_metadata(error), allow_retries=False
+        ) from error
+    except (RateLimitError, InternalServerError) as error:
+        if error.retry_after is None and not isinstance(error, RateLimitError):
+            raise
+        wait = _DEFAULT_WAIT if error.retry_after is None else error.retry_after
+        raise dg.RetryRequested(_POSTPONEMENTS, min(wait, _LONGEST_WAIT)) from error
+
+
+def _metadata(error: VectorshiftError) -> dict[str, str | int]:
+    """The error's class, and what a support request needs; never a key, which no error holds."""
+    known = {
+        name: getattr(error, name, None)
+        for name in ("status_code", "method", "endpoint", "request_id")
+    }
+    shown = {f"vectorshift/{name}": value for name, value in known.items() if value}
+    return {"vectorshift/error": type(error).__name__, **shown}

@@ -1,0 +1,85 @@
+"""The account as a Dagster resource.
+
+Give the key as `dg.EnvVar`: Dagster keeps only the variable's name then. A literal key is copied
+into the definitions' snapshot and shown by GraphQL, whatever the field says (DAGSTER.md 2a).
+"""
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field, PrivateAttr
+
+from vectorshift.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from vectorshift import Client
+
+
+class VectorShiftResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # yields itself
+    """One VectorShift account, for assets, checks and sensors.
+
+    Times are seconds. The client connects on first use and is closed when the run ends. In your own
+    assets call the API inside `with as_dagster_failures():`.
+    """
+
+    api_key: str = Field(
+        repr=False,
+        json_schema_extra={"dagster__is_secret": True},
+        description='The API key. Always dg.EnvVar("VECTORSHIFT_API_KEY"), never the key itself.',
+    )
+    base_url: str | None = Field(
+        default=None,
+        description="The API's address with its /v1. None reads VECTORSHIFT_BASE_URL where the run "
+        "executes, and is the hosted service when that is not set either.",
+    )
+    timeout: float = Field(
+        default=60.0, description="Seconds to wait for the next bytes of an answer."
+    )
+    connect_timeout: float = Field(default=10.0, description="Seconds to connect.")
+    total_timeout: float = Field(
+        default=300.0, description="Seconds for one call with all its retries."
+    )
+
+    _client: "Client | None" = PrivateAttr(default=None)
+
+    def get_client(self) -> "Client":
+        """The client of this account, the same one until the run ends.
+
+        Works outside of Dagster too, where a `dg.EnvVar` is read from the environment here.
+        Raises `ConfigurationError` for a variable that is not set and for an unusable key or
+        address.
+        """
+        if self._client is None:
+            from vectorshift import Client
+
+            self._client = Client(
+                _resolved(self.api_key),
+                None if self.base_url is None else _resolved(self.base_url),
+                timeout=self.timeout,
+                connect_timeout=self.connect_timeout,
+                total_timeout=self.total_timeout,
+            )
+        return self._client
+
+    def close(self) -> None:
+        """End the connections. Dagster does this by itself; a later call connects anew."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """Dagster's call at the end of a run: closes the client."""
+        self.close()
+
+
+def _resolved(value: str) -> str:
+    """The value of a variable that Dagster has not read: its text would be the variable's name."""
+    if not isinstance(value, dg.EnvVar):
+        return value
+    found = value.get_value()
+    if not found:
+        raise ConfigurationError(
+            f"The environment variable {value.env_var_name} is not set, and the VectorShift "
+            "resource takes its value from there. Set it where the run executes."
+        )
+    return found

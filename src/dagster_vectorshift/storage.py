@@ -1,0 +1,90 @@
+"""Where health tables are kept: a resource that replaces windows of a table.
+
+A storage has `overwrite`, `uri` and nothing else that an asset needs to know.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+from vectorshift_orchestration.errors import StorageError
+from vectorshift_orchestration.windows import Window
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
+
+    from vectorshift_orchestration.storage.sql import Written
+
+_POLL = 0.1
+
+
+class DuckDBStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yields itself
+    """Tables in one DuckDB file.
+
+    DuckDB lets one process write a file at a time. Assets that share a file belong in one pool of
+    limit 1; against writers elsewhere, such as a shell that has the file open, `overwrite` waits.
+    """
+
+    path: str = Field(
+        description="The database file; ~ is the home directory, missing folders are made. Give an "
+        "absolute path: a relative one is resolved where the run executes."
+    )
+    lock_timeout: float = Field(
+        default=30.0, description="Seconds to wait while another process has the file open."
+    )
+
+    @property
+    def uri(self) -> str:
+        """The file as a URI, for metadata."""
+        return self._file.as_uri()
+
+    def overwrite(self, table: str, parts: "Mapping[Window, pa.Table]") -> "dict[Window, Written]":
+        """Make each part the only rows of `table` in its window, each window in one transaction.
+
+        A window is all old or all new at any moment, and noted in the ledger with its rows. Windows
+        are written in order; when one fails, those before it stay written and those from it on are
+        as they were. Times of rows are in column `bucket_start`.
+
+        Raises `StorageError` when the file stays locked or the database refuses, `SchemaMismatch`
+        when the table's columns do not fit, `RowOutsideWindow` for a stray row.
+        """
+        from vectorshift_orchestration.storage.sql import overwrite_window
+        from vectorshift_orchestration.tables import BUCKET_TIME
+
+        with self.connect() as connection:
+            return {
+                window: overwrite_window(connection, table, window, rows, time_column=BUCKET_TIME)
+                for window, rows in parts.items()
+            }
+
+    @contextmanager
+    def connect(self) -> "Iterator[DuckDBPyConnection]":
+        """An open connection to the file, closed afterwards.
+
+        Raises `StorageError` when it cannot be opened within `lock_timeout`.
+        """
+        import duckdb
+
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + self.lock_timeout
+        while True:
+            try:
+                connection = duckdb.connect(str(self._file))
+                break
+            except duckdb.IOException as problem:
+                locked = "lock" in str(problem).lower()
+                if not locked or time.monotonic() >= deadline:
+                    raise StorageError(f"{self._file} cannot be opened: {problem}") from problem
+                time.sleep(_POLL)
+        with connection:
+            yield connection
+
+    @property
+    def _file(self) -> Path:
+        return Path(self.path).expanduser().absolute()
