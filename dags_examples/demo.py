@@ -93,7 +93,9 @@ def _demo(service: Emulator, trace: list[Path]) -> list[Line]:
     if not (stack.HOME / "airflow" / "airflow.db").exists():
         stack.run("airflow-db", [stack.BIN / "airflow", "db", "migrate"], env)
     exported = stack.run(
-        "airflow-dag", [stack.BIN / "airflow", "dags", "test", "nightly_export", str(day)], env
+        "airflow-dag",
+        [stack.BIN / "airflow", "dags", "test", "nightly_export", str(day + timedelta(days=1))],
+        env,
     )
 
     print(f"Dagster: materializing {DAYS} days in one run ...", flush=True)
@@ -124,7 +126,7 @@ def _one(service: Emulator, figure: str, where: str) -> Any:
 
 
 def _exported(service: Emulator, day: date, seconds: float) -> list[Line]:
-    path = stack.HOME / "exports" / f"dt={day}" / "events.csv"
+    path = stack.HOME / "events" / f"dt={day}" / "events.csv"
     span = _within(day, day)
     with path.open(newline="", encoding="utf-8") as file:
         in_file = sum(1 for _ in csv.DictReader(file))
@@ -157,7 +159,8 @@ def _health(service: Emulator, first: date, last: date, seconds: float, asked: i
     truth = service.truth(
         "select start_time::date::varchar as day, coalesce(pipeline_id, '') as pipeline,"
         " count(*) filter (is_run) as runs, count(*) filter (is_run and status = 'failure') as errors,"
-        f" coalesce(sum(tokens), 0)::bigint as tokens from events where {span} group by all"
+        " coalesce(sum(tokens), 0)::bigint as tokens from events"
+        f" where entity = 'pipeline' and {span} group by all"
     )
     with duckdb.connect(str(HEALTH), read_only=True) as connection:
         rows = connection.sql(
@@ -166,10 +169,10 @@ def _health(service: Emulator, first: date, last: date, seconds: float, asked: i
             f" where bucket_start >= '{first}' and bucket_start < '{last + timedelta(days=1)}'"
         )
         landed = [dict(zip(rows.columns, row, strict=True)) for row in rows.fetchall()]
+
     def total(rows: list[dict[str, Any]], name: str) -> int:
-        return sum(
-            row[name] for row in rows
-        )  # two words
+        return sum(row[name] for row in rows)  # two words
+
     return [
         Line(
             f"pipeline-days, {first} to {last}",

@@ -51,6 +51,7 @@ daily_health = dg.build_schedule_from_partitioned_job(
 defs = dg.Definitions(
     assets=[pipeline_health],
     schedules=[daily_health],
+    executor=dg.in_process_executor,  # a run has one step, which needs no process of its own
     resources={
         "vectorshift": VectorShiftResource(api_key=dg.EnvVar("VECTORSHIFT_API_KEY")),
         "storage": DuckDBStorage(path=str(HOME / "health.duckdb")),

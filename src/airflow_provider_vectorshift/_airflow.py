@@ -8,8 +8,8 @@ try:
         AirflowNotFoundException,
     )
 except ImportError:  # Airflow 3.1
-    from airflow.configuration import conf
-    from airflow.exceptions import (
+    from airflow.configuration import conf  # type: ignore[assignment]
+    from airflow.exceptions import (  # type: ignore[attr-defined,no-redef]
         AirflowException,
         AirflowFailException,
         AirflowNotFoundException,

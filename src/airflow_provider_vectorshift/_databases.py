@@ -1,5 +1,6 @@
 """Opening the database that a table is in."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,24 +11,36 @@ from vectorshift_orchestration.errors import StorageError
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+_LOCKED = "Could not set lock on file"
+_POLL = 0.1
+
 
 @contextmanager
-def duckdb_file(path: str) -> "Iterator[DuckDBPyConnection]":
-    """A connection to the DuckDB file at `path`, made with its folders when it is not there.
+def duckdb_file(path: str, *, lock_timeout: float = 30.0) -> "Iterator[DuckDBPyConnection]":
+    """A connection to the DuckDB file at `path`, which is made with its folders when it is not there.
 
-    A DuckDB file has one writing process at a time, so keep the block short. Raises `StorageError`
-    when the file cannot be opened.
+    DuckDB lets one process write a file at a time: while another has it, this waits, at most
+    `lock_timeout` seconds. Raises `StorageError` when the file cannot be opened.
     """
-    import duckdb
-
     file = Path(path).expanduser().absolute()
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        connection = duckdb.connect(str(file))
-    except (duckdb.Error, OSError) as problem:
-        raise StorageError(
-            f"DuckDB file {file} could not be opened: {problem}. No row was changed. If another "
-            "process has it open, close that, or give the tasks that write it a pool of one slot."
-        ) from problem
+    deadline = time.monotonic() + lock_timeout
+    while (connection := _opened(file, may_wait=time.monotonic() < deadline)) is None:
+        time.sleep(_POLL)
     with connection:
         yield connection
+
+
+def _opened(file: Path, *, may_wait: bool) -> "DuckDBPyConnection | None":
+    """The file, opened; None while another process has it and there is time to wait."""
+    import duckdb
+
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return duckdb.connect(str(file))
+    except (duckdb.Error, OSError) as problem:
+        if may_wait and _LOCKED in str(problem):
+            return None
+        raise StorageError(
+            f"DuckDB file {file} cannot be opened: {problem}. No row was changed. If another "
+            "process has it open, close that, or give the tasks that write it a pool of one slot."
+        ) from problem

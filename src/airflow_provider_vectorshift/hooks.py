@@ -57,14 +57,13 @@ class VectorShiftHook(BaseHook):
         from datetime import UTC, datetime, timedelta
 
         from vectorshift import VectorshiftError
+        from vectorshift.analytics import EventField
 
-        hour = timedelta(hours=1)
+        at = EventField.EVENT_START_TIME
         try:
             with self.get_conn() as client:
-                from vectorshift.analytics import EventField
-
-                recent = EventField.EVENT_START_TIME >= datetime.now(UTC) - hour
-                found = client.query().where(recent).count()["count"]
+                recent = client.query().where(at >= datetime.now(UTC) - timedelta(hours=1))
+                found = recent.count()["count"]
         except (VectorshiftError, VectorShiftConnectionError) as error:
             return False, str(error)
         return True, f"Connected. The account has {found:,} events of the last hour."

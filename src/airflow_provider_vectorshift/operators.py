@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
@@ -74,7 +74,7 @@ class VectorShiftExportOperator(BaseOperator):
         "start",
         "end",
     )
-    template_fields_renderers: Mapping[str, str] = {"query": "json"}
+    template_fields_renderers: ClassVar[dict[str, str]] = {"query": "json"}
     ui_color = "#e6e4ff"
 
     def __init__(
@@ -117,13 +117,14 @@ class VectorShiftExportOperator(BaseOperator):
 
         note = PendingNote(context, durable=self.durable)
         with self._reporting(note), self._client() as client:
-            request = self._request(context)
+            request = self._request(context, client)
             task, deadline = self._found(client, request, note) or self._asked(
                 client, request, note
             )
             left = round(max(deadline - time.time(), 0.0), 1)
-            if self.deferrable and not task.get("download_url"):
-                self._defer(task["task_id"], deadline, left)
+            export_id = task.get("task_id")
+            if self.deferrable and export_id and not task.get("download_url"):
+                self._defer(export_id, deadline, left)
             task = wait(client, task, timeout=left, poll_interval=self.poll_interval)
             return self._landed(client, task, request, note)
 
@@ -133,7 +134,7 @@ class VectorShiftExportOperator(BaseOperator):
         with self._reporting(note), self._client() as client:
             told = read_export_event(event)
             self._raise_unless_ready(told)
-            request = self._request(context)
+            request = self._request(context, client)
             self._refuse_other_request(request, note)
             return self._landed(client, told["export_id"], request, note)
 
@@ -156,11 +157,10 @@ class VectorShiftExportOperator(BaseOperator):
     def _name(self) -> str:
         return f"{type(self).__name__} {self.task_id!r}"
 
-    def _request(self, context: Mapping[str, Any]) -> "ExportRequest":
-        from vectorshift.analytics import Analytics
+    def _request(self, context: Mapping[str, Any], client: "Client") -> "ExportRequest":
         from vectorshift_orchestration.exports import ExportRequest
 
-        query = Analytics.query().to_dict() if self.query is None else self.query
+        query = client.query().to_dict() if self.query is None else self.query
         return ExportRequest(query, window_of(context, self.start, self.end), self.file_format)
 
     def _client(self) -> "Client":
@@ -193,9 +193,10 @@ class VectorShiftExportOperator(BaseOperator):
         from vectorshift_orchestration.exports import submit
 
         task = submit(client, request)
-        deadline = time.time() + self.timeout
-        note.write(PendingExport(task["task_id"], request.key, deadline))
-        self.log.info("Asked for export %s of %s", task["task_id"], request.window.label)
+        export_id, deadline = task.get("task_id", ""), time.time() + self.timeout
+        if export_id:  # else it is ready, and there is nothing to find again
+            note.write(PendingExport(export_id, request.key, deadline))
+        self.log.info("Asked for export %s of %s", export_id, request.window.label)
         return task, deadline
 
     def _defer(self, export_id: str, deadline: float, left: float) -> None:

@@ -1,6 +1,7 @@
-"""Waiting in the triggerer. A trigger only looks: it creates, downloads and publishes nothing,
+"""Waiting in the triggerer.
 
-because Airflow may run the same trigger twice at once (RELIABILITY.md 0.4).
+A trigger only looks: it creates, downloads and publishes nothing, because Airflow may run the same
+trigger twice at once (RELIABILITY.md 0.4).
 """
 
 import asyncio
@@ -44,7 +45,7 @@ class VectorShiftExportTrigger(BaseTrigger):
         deadline: float,
         poll_interval: float = 2.0,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.vectorshift_conn_id = vectorshift_conn_id
         self.export_id = export_id  # not task_id, which Airflow sets to the id of its own task
         self.deadline = deadline
@@ -69,7 +70,7 @@ class VectorShiftExportTrigger(BaseTrigger):
                 event = await self._outcome(client)
         except (*PERMANENT, VectorShiftConnectionError) as error:
             event = export_event("refused", self.export_id, f"{type(error).__name__}: {error}")
-        yield TriggerEvent(event)
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def _outcome(self, client: "Client") -> ExportEvent:
         interval, problem = self.poll_interval, ""

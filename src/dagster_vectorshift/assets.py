@@ -133,10 +133,12 @@ def _measured(
     client: "Client", query: "Query | None", window: Window, table: HealthTable
 ) -> "pa.Table":
     """The table's rows over the whole window, in one request."""
+    from vectorshift.analytics import Query
     from vectorshift_orchestration.extract import aggregate
     from vectorshift_orchestration.tables import BUCKET_TIME, first_outside
 
-    scoped = client.query() if query is None else query.using(client)
+    # Read anew, an awaiting query becomes a blocking one.
+    scoped = client.query() if query is None else Query.from_dict(query.to_dict(), client)
     rows = aggregate(scoped, window, table.spec)
     stray = first_outside(rows[BUCKET_TIME].combine_chunks(), window)
     if stray >= 0:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vectorshift_orchestration.storage.sql import Written
 
 _POLL = 0.1
+_LOCKED = "Could not set lock on file"
 
 
 class DuckDBStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yields itself
@@ -69,21 +70,25 @@ class DuckDBStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yield
 
         Raises `StorageError` when it cannot be opened within `lock_timeout`.
         """
-        import duckdb
-
-        self._file.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + self.lock_timeout
-        while True:
-            try:
-                connection = duckdb.connect(str(self._file))
-                break
-            except duckdb.IOException as problem:
-                locked = "lock" in str(problem).lower()
-                if not locked or time.monotonic() >= deadline:
-                    raise StorageError(f"{self._file} cannot be opened: {problem}") from problem
-                time.sleep(_POLL)
+        while (connection := self._opened(time.monotonic() < deadline)) is None:
+            time.sleep(_POLL)
         with connection:
             yield connection
+
+    def _opened(self, may_wait: bool) -> "DuckDBPyConnection | None":
+        """The file, opened; None while another process has it and there is time to wait."""
+        import duckdb
+
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            return duckdb.connect(str(self._file))
+        except (duckdb.Error, OSError) as problem:
+            if may_wait and _LOCKED in str(problem):
+                return None
+            raise StorageError(
+                f"The database {self._file} cannot be opened, so nothing was written: {problem}"
+            ) from problem
 
     @property
     def _file(self) -> Path:

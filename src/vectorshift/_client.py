@@ -5,6 +5,7 @@ The default client, behind `Analytics`, reads its settings at each call: `vector
 """
 
 import os
+import threading
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from vectorshift.downloads import Download
 
 T = TypeVar("T")
+_lock = threading.Lock()
 DEFAULT_BASE_URL = "https://api.vectorshift.ai/v1"
 
 
@@ -100,15 +102,16 @@ class Client:
         return Address(_checked_url(url), _checked_key(key))
 
     def _transport(self) -> "Transport":
-        if self._held is None:
-            from vectorshift._transport import Limits, Transport
+        from vectorshift._transport import Limits, Transport
 
-            _refuse_official_package()
-            limits = Limits(
-                self._connect_timeout, self._timeout, self._max_connections, self._verify
-            )
-            self._held = Transport(self._address, limits)
-        return self._held
+        with _lock:
+            if self._held is None:
+                _refuse_official_package()
+                limits = Limits(
+                    self._connect_timeout, self._timeout, self._max_connections, self._verify
+                )
+                self._held = Transport(self._address, limits)
+            return self._held
 
     def _patient(self, flow: Flow[T]) -> Flow[T]:
         return with_retries(flow, self._retry, self._quota, self._total_timeout)
@@ -226,7 +229,7 @@ class Client:
     def download_export(
         self,
         task: ExportTask | str,
-        path: Any,
+        path: "str | os.PathLike[str]",
         *,
         progress: Progress | None = None,
         timeout: float = 3600.0,
@@ -244,7 +247,7 @@ class Client:
     async def adownload_export(
         self,
         task: ExportTask | str,
-        path: Any,
+        path: "str | os.PathLike[str]",
         *,
         progress: Progress | None = None,
         timeout: float = 3600.0,
@@ -263,6 +266,7 @@ class Client:
             check.seconds(timeout, "timeout", positive=True),
             check.size(max_bytes, "max_bytes"),
             plain,
+            self._retry,
         )
         return download(task, path, rules, progress)
 
@@ -297,12 +301,13 @@ _default: Client | None = None
 def default_client() -> Client:
     """The client behind `Analytics`: every setting is read from the module and the environment at each call."""
     global _default
-    if _default is None:
-        import atexit
+    with _lock:
+        if _default is None:
+            import atexit
 
-        _default = Client()
-        atexit.register(_default.close)
-    return _default
+            _default = Client()
+            atexit.register(_default.close)
+        return _default
 
 
 def _checked_key(key: Any) -> str:
@@ -319,19 +324,18 @@ def _checked_key(key: Any) -> str:
 
 
 def _checked_url(url: Any) -> str:
-    parts = urlsplit(url) if isinstance(url, str) else None
-    if (
-        parts is None
-        or parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or parts.username
-        or parts.query
-    ):
-        raise ConfigurationError(
-            "the base URL must look like https://host/v1, without user name or query "
-            f"(got {'something else' if parts is None else f'{parts.scheme}://{parts.hostname or str()}'})."
-        )
-    return str(url).rstrip("/")
+    try:
+        parts = urlsplit(url)
+        plain = not (parts.username or parts.query or parts.fragment or parts.port == 0)
+        if plain and parts.scheme in ("http", "https") and parts.hostname:
+            return str(url).strip().rstrip("/")
+    except (ValueError, TypeError, AttributeError):
+        pass  # a port or an IPv6 address that is none, or no text at all
+    # The address itself is not repeated: it may hold a password.
+    raise ConfigurationError(
+        "the base URL must look like https://host/v1, without user name, query or fragment; "
+        "check base_url=, vectorshift.base_url and VECTORSHIFT_BASE_URL."
+    )
 
 
 def _refuse_official_package() -> None:

@@ -96,6 +96,11 @@ def _may_repeat(failure: Failure) -> bool:
     return failure.status in (429, 503) and failure.retry_after is not None
 
 
+def jittered(policy: Retry, attempt: int, random: Callable[[], float]) -> float:
+    """Return the seconds to wait after the `attempt`-th try; `random` draws from [0, 1)."""
+    return random() * min(policy.longest_wait, policy.first_wait * 2.0 ** (attempt - 1))
+
+
 def wait_before_retry(
     failure: Failure, *, attempt: int, policy: Retry, remaining: float, random: Callable[[], float]
 ) -> float | None:
@@ -105,8 +110,8 @@ def wait_before_retry(
     """
     if attempt >= policy.attempts or not _may_repeat(failure):
         return None
-    wait = random() * min(policy.longest_wait, policy.first_wait * 2.0 ** (attempt - 1))
-    if failure.retry_after is not None and failure.status in (429, 503):
+    wait = jittered(policy, attempt, random)
+    if failure.retry_after is not None:
         if failure.retry_after > policy.longest_retry_after:
             return None
         wait += failure.retry_after

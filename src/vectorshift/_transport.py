@@ -6,13 +6,13 @@ the flow. It decides nothing: a failure becomes a `Reply` with status 0. Source:
 
 import asyncio
 import logging
+import math
 import os
-import socket
 import threading
 import time
-import weakref
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -63,7 +63,7 @@ class Transport:
         self._limits = limits
         self._lock = threading.Lock()
         self._blocking: tuple[int, httpx.Client] | None = None
-        self._leases: weakref.WeakKeyDictionary[Any, _Lease] = weakref.WeakKeyDictionary()
+        self._leases: dict[asyncio.AbstractEventLoop, _Lease] = {}
 
     # --- blocking ------------------------------------------------------------
 
@@ -84,28 +84,33 @@ class Transport:
     def send(self, call: Call) -> Reply:
         """Send one call and wait for the whole answer."""
         address = self._address()
-        deadline = time.monotonic() + (call.budget or self._limits.read)
+        deadline = time.monotonic() + self._budget(call)
         try:
-            if call.repeatable:
-                return self._exchange(self._pool(), call, address, deadline)
-            # A kept connection may have died unseen; a create must know whether it was sent.
-            with httpx.Client(**self._options()) as fresh:
-                return self._exchange(fresh, call, address, deadline)
+            with _reading_until(deadline):
+                if call.repeatable:
+                    return self._exchange(self._pool(), call, address, deadline)
+                # A kept connection may have died unseen; a create must know whether it was sent.
+                with httpx.Client(**self._options()) as fresh:
+                    return self._exchange(fresh, call, address, deadline)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, _Late) as error:
             return _no_reply(error, address, late=time.monotonic() >= deadline)
 
     def _exchange(self, pool: httpx.Client, call: Call, address: Address, deadline: float) -> Reply:
-        request = pool.build_request(**_request(call, address), timeout=self._timeout(deadline))
+        request = pool.build_request(
+            **_request(call, address), timeout=self._timeout(deadline), extensions=_BOUNDED
+        )
         response = pool.send(request, stream=True)
         try:
             body = bytearray()
-            with _guard(response, deadline, self._limits.read) as tick:
-                for chunk in response.iter_bytes():
-                    body += chunk
-                    tick(len(body))
+            for chunk in response.iter_bytes():
+                body += chunk
+                _check_size(len(body), _REPLY_LIMIT)
             return _reply(response, bytes(body), address)
         finally:
             response.close()
+
+    def _budget(self, call: Call) -> float:
+        return self._limits.read if call.budget is None else call.budget
 
     def _timeout(self, deadline: float) -> httpx.Timeout:
         left = max(0.001, deadline - time.monotonic())
@@ -120,18 +125,16 @@ class Transport:
         got = _Progress()
         try:
             with (
+                _reading_until(deadline),
                 httpx.Client(**self._options(), trust_env=False) as bare,
                 bare.stream(
-                    "GET", step.url, headers=_range(step), timeout=self._timeout(deadline)
+                    **_download(step), timeout=self._timeout(deadline), extensions=_BOUNDED
                 ) as response,
             ):
                 if got.begin(step, response):
-                    with _guard(
-                        response, deadline, self._limits.read, step.limit - step.offset
-                    ) as tick:
-                        for chunk in response.iter_raw():
-                            got.take(step, chunk)
-                            tick(got.received)
+                    for chunk in response.iter_raw():
+                        got.take(step, chunk)
+                        _check_size(got.received, step.limit - step.offset)
             return got.ended()
         except (httpx.HTTPError, httpx.InvalidURL, _Late) as error:
             return got.ended(_reason(error))
@@ -141,7 +144,7 @@ class Transport:
     async def asend(self, call: Call) -> Reply:
         """The same, awaiting."""
         address = self._address()
-        budget = call.budget or self._limits.read
+        budget = self._budget(call)
         deadline = time.monotonic() + budget
         try:
             async with asyncio.timeout(budget):
@@ -177,9 +180,7 @@ class Transport:
             async with (
                 asyncio.timeout(step.budget),
                 httpx.AsyncClient(**self._options(), trust_env=False) as bare,
-                bare.stream(
-                    "GET", step.url, headers=_range(step), timeout=self._timeout(deadline)
-                ) as response,
+                bare.stream(**_download(step), timeout=self._timeout(deadline)) as response,
             ):
                 if got.begin(step, response):
                     async for chunk in response.aiter_raw():
@@ -193,11 +194,22 @@ class Transport:
         loop = asyncio.get_running_loop()
         lease = self._leases.get(loop)
         if lease is None:
+            pool = httpx.AsyncClient(**self._options())
+            life = self._live(loop, pool)
             lease = self._leases[loop] = _Lease(
-                httpx.AsyncClient(**self._options()), self._limits.connections
+                pool, asyncio.Semaphore(self._limits.connections), life
             )
-            await anext(lease.life)
+            await anext(life)
         return lease
+
+    async def _live(
+        self, loop: asyncio.AbstractEventLoop, pool: httpx.AsyncClient
+    ) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            self._leases.pop(loop, None)
+            await pool.aclose()
 
     # --- end -----------------------------------------------------------------
 
@@ -210,25 +222,19 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and the blocking ones."""
-        lease = self._leases.pop(asyncio.get_running_loop(), None)
+        lease = self._leases.get(asyncio.get_running_loop())
         if lease is not None:
             await lease.life.aclose()
         self.close()
 
 
+@dataclass(frozen=True, slots=True)
 class _Lease:
     """An awaiting pool that ends with its event loop, because a loop closes its async generators as it shuts down."""
 
-    def __init__(self, pool: httpx.AsyncClient, connections: int) -> None:
-        self.pool = pool
-        self.places = asyncio.Semaphore(connections)
-        self.life = self._live()
-
-    async def _live(self) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            await self.pool.aclose()
+    pool: httpx.AsyncClient
+    places: asyncio.Semaphore
+    life: AsyncGenerator[None, None]
 
 
 def _request(call: Call, address: Address) -> dict[str, Any]:
@@ -244,6 +250,14 @@ def _request(call: Call, address: Address) -> dict[str, Any]:
         "headers": headers,
         "content": None if call.body is None else msgspec.json.encode(call.body),
     }
+
+
+def _download(step: Fetch) -> dict[str, Any]:
+    # Compressed bodies cut short pass unnoticed; plain ones are counted.
+    headers = {"Accept-Encoding": "identity"}
+    if step.offset and step.etag:
+        headers |= {"Range": f"bytes={step.offset}-", "If-Range": step.etag}
+    return {"method": "GET", "url": step.url, "headers": headers}
 
 
 def _lower(response: httpx.Response) -> dict[str, str]:
@@ -284,50 +298,39 @@ def _check_size(received: int, limit: int) -> None:
         raise httpx.DecodingError(f"the answer is larger than {limit:,} bytes")
 
 
+_deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
+
+
 @contextmanager
-def _guard(
-    response: httpx.Response, deadline: float, read: float, limit: int = _REPLY_LIMIT
-) -> Iterator[Callable[[int], None]]:
-    """Hold a body to its deadline and size.
+def _reading_until(deadline: float) -> Iterator[None]:
+    token = _deadline.set(deadline)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
 
-    A read timeout starts again with every byte, so a trickle could go on for ever and a stall after it would overshoot.
-    Once the deadline is nearer than a read timeout, a timer cuts the connection when it comes.
+
+def _bound_reads(event: str, info: dict[str, Any]) -> Any:
+    """Hold every read of a new blocking connection to the deadline of the call that reads.
+
+    A read timeout starts again with every byte, so that a trickle could go on for ever. httpx calls this hook at each
+    event of a request (its `trace` extension); awaiting connections are bounded by `asyncio.timeout`.
     """
-    timer: threading.Timer | None = None
+    if not event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+        return
+    stream = info["return_value"]
+    read = stream.read
 
-    def cut() -> None:
-        stream = response.extensions.get("network_stream")
-        held = stream.get_extra_info("socket") if stream is not None else None
-        if held is not None:
-            try:
-                socket.socket.shutdown(held, socket.SHUT_RDWR)
-            except OSError:
-                return
-
-    def tick(received: int) -> None:
-        nonlocal timer
-        _check_size(received, limit)
-        left = deadline - time.monotonic()
+    def bounded(size: int, timeout: float | None = None) -> Any:
+        left = _deadline.get() - time.monotonic()
         if left <= 0:
             raise _Late
-        if timer is None and left < read:
-            timer = threading.Timer(left, cut)
-            timer.daemon = True
-            timer.start()
+        return read(size, left if timeout is None else min(timeout, left))
 
-    try:
-        yield tick
-    finally:
-        if timer is not None:
-            timer.cancel()
+    stream.read = bounded
 
 
-def _range(step: Fetch) -> dict[str, str]:
-    # Compressed bodies cut short pass unnoticed; plain ones are counted.
-    headers = {"Accept-Encoding": "identity"}
-    if step.offset and step.etag:
-        headers |= {"Range": f"bytes={step.offset}-", "If-Range": step.etag}
-    return headers
+_BOUNDED = {"trace": _bound_reads}
 
 
 class _Progress:

@@ -4,9 +4,8 @@ A download is done with no credentials of ours; its signed URL lives in local va
 whole leaves no file. Source: RELIABILITY.md 2 D, E; CONTRACT.md F.
 """
 
-import base64
-import hashlib
 import os
+import random
 import re
 import secrets
 from collections.abc import Callable, Mapping
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
 
+from vectorshift._completeness import Incomplete, verified
+from vectorshift._retry import Retry, jittered
 from vectorshift.analytics import _flows as flows
 from vectorshift.analytics._calls import Fetch, Fetched, Flow, Pause, Work
 from vectorshift.analytics._results import ExportTask
@@ -28,7 +29,7 @@ Progress = Callable[[int, int | None], None]
 _EXPIRED = (401, 403, 404, 410)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PASSING = (0, 200, 206, 408, 416, 429, 500, 502, 503, 504)
-_MOST_REFRESHES, _MOST_REDIRECTS, _MOST_STALLS = 3, 3, 5
+_MOST_REFRESHES, _MOST_REDIRECTS = 3, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +45,24 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a download may do: `total` seconds, at most `most_bytes`, and `plain` HTTP only where the API itself is plain."""
+    """What a download may do: `total` seconds, at most `most_bytes`, and `plain` HTTP only where the API itself is plain.
+
+    `retry` says how often a broken transfer is taken up again.
+    """
 
     total: float
     most_bytes: int
     plain: bool
+    retry: Retry
 
 
-def download(
-    task: ExportTask | str, path: Any, rules: Rules, progress: Progress | None
-) -> Flow[Download]:
+def download(task: Any, path: Any, rules: Rules, progress: Progress | None) -> Flow[Download]:
     """The flow behind `Client.download_export`."""
     target = _target(path)
+    known: Any = task
     if isinstance(task, str):
-        known: ExportTask = yield from flows.export_task(task)
-    elif isinstance(task, Mapping) and (task.get("task_id") or task.get("download_url")):
-        known = task
-    else:
+        known = yield from flows.export_task(task)
+    elif not isinstance(task, Mapping) or not (task.get("task_id") or task.get("download_url")):
         raise AnalyticsTypeError(
             f"download_export needs an ExportTask or its task id, not {type(task).__name__}."
         )
@@ -96,7 +98,7 @@ def _transfer(
     task_id = task.get("task_id", "")
     deadline: float = (yield Pause(0)) + rules.total
     url = task.get("download_url") or ""
-    offset, etag, refreshes, redirects, stalls = 0, None, 0, 0, 0
+    offset, etag, refreshes, redirects, tries = 0, None, 0, 0, 0
     if not url:
         url = yield from _fresh_url(task_id)
     while True:
@@ -108,17 +110,22 @@ def _transfer(
             url, sink, offset, etag, rules.most_bytes, deadline - now, progress
         )
         offset += got.received
+        if offset > rules.most_bytes:
+            raise AnalyticsDownloadFailed(
+                task_id, f"it is larger than max_bytes={rules.most_bytes:,}"
+            )
+        tries += 1
         if got.status in _REDIRECTS and redirects < _MOST_REDIRECTS:
-            redirects += 1
+            redirects, tries = redirects + 1, tries - 1
             url = urljoin(url, got.headers.get("location", ""))
         elif got.status in _EXPIRED and task_id and refreshes < _MOST_REFRESHES:
-            refreshes += 1
+            refreshes, tries = refreshes + 1, tries - 1
             url = yield from _fresh_url(task_id)
         elif got.usable and not got.reason and _is_whole(got, offset):
             return got.headers
-        elif stalls < _MOST_STALLS and got.status in _PASSING:
-            stalls += 1
-            yield Pause(min(0.2 * 2**stalls, max(0.0, deadline - got.now)))
+        elif tries < rules.retry.attempts and got.status in _PASSING:
+            wait = jittered(rules.retry, tries, random.random)
+            yield Pause(min(wait, max(0.0, deadline - got.now)))
             etag = _strong(got.headers) if got.usable and offset else None
             if etag is None:
                 offset = 0
@@ -192,65 +199,12 @@ def _why(got: Fetched, offset: int) -> str:
 def _verified(
     sink: BinaryIO, headers: Mapping[str, str], kind: str, task_id: str
 ) -> tuple[int, str]:
-    """Check checksums that the service sent and the end of the format; return (bytes, sha256)."""
     sink.flush()
     os.fsync(sink.fileno())
-    sink.seek(0)
-    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-    while chunk := sink.read(1 << 20):
-        sha256.update(chunk)
-        md5.update(chunk)
-        size += len(chunk)
-    for name, wanted, found in _checksums(headers, sha256.digest(), md5.digest()):
-        if wanted != found:
-            raise AnalyticsDownloadFailed(task_id, f"its bytes do not match the checksum in {name}")
-    if problem := _bad_ending(sink, size, kind):
-        raise AnalyticsDownloadFailed(task_id, problem)
-    return size, sha256.hexdigest()
-
-
-def _checksums(headers: Mapping[str, str], sha256: bytes, md5: bytes) -> list[tuple[str, str, str]]:
-    b64_sha, b64_md5 = (base64.b64encode(raw).decode() for raw in (sha256, md5))
-    found = [("Content-MD5", headers.get("content-md5"), b64_md5)]
-    found.append(("x-amz-checksum-sha256", headers.get("x-amz-checksum-sha256"), b64_sha))
-    for name in ("repr-digest", "digest"):
-        if match := re.search(
-            r"sha-256=:?([A-Za-z0-9+/=]+?):?(,|$)", headers.get(name, ""), re.IGNORECASE
-        ):
-            found.append((name, match[1], b64_sha))
-    if match := re.search(r"md5=([A-Za-z0-9+/=]+)", headers.get("x-goog-hash", "")):
-        found.append(("x-goog-hash", match[1], b64_md5))
-    return [(name, wanted, mine) for name, wanted, mine in found if wanted]
-
-
-def _bad_ending(sink: BinaryIO, size: int, kind: str) -> str | None:
-    """What is wrong with the file's beginning or end, as far as its format shows it."""
-    if not size:
-        return "it is empty"
-    sink.seek(0)
-    head = sink.read(64).lstrip()
-    sink.seek(max(0, size - 64))
-    tail = sink.read(64)
-    if head[:9].lower() in (b"<!doctype", b"<html>") or head.lower().startswith(b"<html"):
-        return "it is a web page, not an export"
-    if kind == "CSV" and not tail.endswith(b"\n"):
-        return "the CSV ends in the middle of a line"
-    if kind == "JSON" and (head[:1] + tail.rstrip()[-1:]) not in (b"[]", b"{}"):
-        return "the JSON is not closed"
-    return _bad_workbook(sink) if kind == "XLSX" else None
-
-
-def _bad_workbook(sink: BinaryIO) -> str | None:
-    import zipfile
-    import zlib
-
-    sink.seek(0)
     try:
-        with zipfile.ZipFile(sink) as workbook:
-            broken = workbook.testzip()
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        return f"the workbook is broken ({error})"
-    return f"the workbook's part {broken} is broken" if broken else None
+        return verified(sink, headers, kind)
+    except Incomplete as problem:
+        raise AnalyticsDownloadFailed(task_id, str(problem)) from None
 
 
 def _publish(part: Path, target: Path) -> None:

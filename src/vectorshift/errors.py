@@ -234,6 +234,9 @@ class AnalyticsTypeError(AnalyticsInvalidQuery, TypeError):
 class AnalyticsNotFound(AnalyticsError):
     """A trace, event, run or export-task lookup returned no result."""
 
+    def __init__(self, message: str = "", **context: Any) -> None:
+        super().__init__(f"{message}. {NotFoundError.hint}", **context)
+
 
 class AnalyticsRouteNotFound(AnalyticsNotFound, NotFoundError):
     """The same, told by HTTP 404; also a NotFoundError with its attributes."""

@@ -237,18 +237,22 @@ def _file_reply(request: Request, task: Task, written: Written) -> Response:
 
 
 async def _blocks(path: Path, start: int, stop: int) -> AsyncIterator[bytes]:
-    """Yield bytes ``start`` to ``stop`` of a file, read outside the event loop."""
-    file = await anyio.to_thread.run_sync(path.open, "rb")
-    try:
+    """Yield bytes ``start`` to ``stop`` of a file, read outside the event loop.
+
+    No file stays open between two blocks: a client that leaves would leave it open, too.
+    """
+    while start < stop:
+        block = await anyio.to_thread.run_sync(_block, path, start, min(_BLOCK, stop - start))
+        if not block:
+            raise OSError(f"{path.name} became shorter")
+        start += len(block)
+        yield block
+
+
+def _block(path: Path, start: int, size: int) -> bytes:
+    with path.open("rb") as file:
         file.seek(start)
-        while start < stop:
-            block = await anyio.to_thread.run_sync(file.read, min(_BLOCK, stop - start))
-            if not block:
-                raise OSError(f"{path.name} became shorter")
-            start += len(block)
-            yield block
-    finally:
-        file.close()
+        return file.read(size)
 
 
 def _refusal(status: int, text: str) -> Response:

@@ -197,7 +197,7 @@ def path_id(request: Request) -> str:
     Raises:
         InvalidRequest: the id has a slash that is not percent-encoded, or is not UTF-8.
     """
-    raw = request.scope["raw_path"].decode("ascii")
+    raw = request.scope["raw_path"].decode("latin-1")
     name = raw.removeprefix(request.scope["route_prefix"])
     if "/" in name:
         raise refuse("an id in a path must be percent-encoded")

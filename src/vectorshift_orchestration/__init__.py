@@ -22,37 +22,81 @@ if TYPE_CHECKING:
         StorageError,
         WindowError,
     )
+    from vectorshift_orchestration.exports import (
+        ExportRequest,
+        Landed,
+        Staged,
+        land,
+        stage,
+        submit,
+        wait,
+    )
+    from vectorshift_orchestration.extract import aggregate
+    from vectorshift_orchestration.readers import read_export
     from vectorshift_orchestration.specs import AggregationSpec
+    from vectorshift_orchestration.storage.files import Published, publish
+    from vectorshift_orchestration.storage.ledger import Commit, committed
+    from vectorshift_orchestration.storage.sql import Written, overwrite_window
     from vectorshift_orchestration.windows import Window
 
 _HOMES = {
     "AggregationShapeError": "errors",
     "AggregationSpec": "specs",
+    "Commit": "storage.ledger",
     "ExportFileError": "errors",
     "ExportIncomplete": "errors",
+    "ExportRequest": "exports",
+    "Landed": "exports",
     "OrchestrationError": "errors",
     "PublishError": "errors",
+    "Published": "storage.files",
     "RowOutsideWindow": "errors",
     "SchemaMismatch": "errors",
     "SpecError": "errors",
+    "Staged": "exports",
     "StorageError": "errors",
     "Window": "windows",
     "WindowError": "errors",
+    "Written": "storage.sql",
+    "aggregate": "extract",
+    "committed": "storage.ledger",
+    "land": "exports",
+    "overwrite_window": "storage.sql",
+    "publish": "storage.files",
+    "read_export": "readers",
+    "stage": "exports",
+    "submit": "exports",
+    "wait": "exports",
 }
 
 __all__ = [
     "AggregationShapeError",
     "AggregationSpec",
+    "Commit",
     "ExportFileError",
     "ExportIncomplete",
+    "ExportRequest",
+    "Landed",
     "OrchestrationError",
     "PublishError",
+    "Published",
     "RowOutsideWindow",
     "SchemaMismatch",
     "SpecError",
+    "Staged",
     "StorageError",
     "Window",
     "WindowError",
+    "Written",
+    "aggregate",
+    "committed",
+    "land",
+    "overwrite_window",
+    "publish",
+    "read_export",
+    "stage",
+    "submit",
+    "wait",
 ]
 
 

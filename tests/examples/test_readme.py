@@ -10,7 +10,9 @@ import pytest
 from vectorshift_emulator import serve
 
 ROOT = Path(__file__).parents[2]
-_BLOCKS = re.findall(r"^## (.+?)\n.*?^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+_BLOCKS = re.findall(
+    r"^## (.+?)\n.*?^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,12 @@ def test_every_section_with_code_is_found():
 def test_block_runs(title, code, environment, tmp_path):
     """A code block of the README runs to its end in a fresh interpreter."""
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
 

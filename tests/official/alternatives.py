@@ -33,7 +33,7 @@ def _is_lone(query: Reading, entry: Test | Group) -> bool:
     return (
         isinstance(entry, Group)
         and query.verb in ("events", "traces")
-        and len(set(map(repr, entry.entries))) > 1
+        and len(entry.entries) > 1
         and all(test.bound for test in rest)
         and query.groups == [entry]
         and not query.scope.get("object")
@@ -44,8 +44,8 @@ def _is_lone(query: Reading, entry: Test | Group) -> bool:
 def _included(entry: Test | Group) -> Test | Group:
     if not isinstance(entry, Group) or entry.op != "OR":
         return entry
-    if len(set(map(repr, entry.entries))) == 1:
-        return Group("AND", entry.entries[:1])
+    if len(entry.entries) == 1:
+        return Group("AND", entry.entries)
     columns = {test.column for test in entry.entries}
     exact = all(t.method in ("eq", "includes") and not t.scope for t in entry.entries)
     if len(columns) > 1 or not exact:
@@ -61,7 +61,7 @@ def other_or(query: Reading) -> Outcome | None:
     group = query.groups[0]
     if _is_lone(query, group):
         return None if len(query.entries) == 1 else [Sent(_alone(query, group).chain)]
-    terms = tuple({repr(term): term for term in group.entries}.values())
+    terms = group.entries
     if query.verb != "count" or len(query.groups) > 1 or len(terms) > 4:
         return INVALID
     rest = [entry for entry in query.entries if entry is not group]

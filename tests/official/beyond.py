@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 
-from tests.official.script import (
+from tests.official.answers import count, labelled, number, page, table
+from tests.official.case import (
     BOUNDED,
     NEWEST,
     SINCE,
@@ -11,13 +12,8 @@ from tests.official.script import (
     WINDOW,
     Case,
     Truth,
-    count,
-    labelled,
     lookup,
-    number,
-    page,
     query,
-    table,
 )
 from tests.official.vocabulary import Chain, call, compare, member, moment
 

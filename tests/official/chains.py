@@ -114,7 +114,7 @@ def _query(rng: random.Random) -> Chain:
         "start": call(f"Analytics.{start}", **_scope(rng)),
         "then": [*then, call(f"a{terminal}" if asynchronous else terminal, **kwargs)],
     }
-    return spoiled(rng, chain) if _maybe(rng, 0.12) else chain
+    return spoiled(rng, chain) if _maybe(rng, 0.1) else chain
 
 
 def _scope(rng: random.Random) -> dict[str, Value]:
@@ -130,7 +130,7 @@ def _scope(rng: random.Random) -> dict[str, Value]:
         "type": {"object_type": rng.choice([*KINDS, "Chatbot", "agent"])},
         "type and id": {"object_type": rng.choice(list(KINDS)), "object_ids": [identity]},
     }
-    weights = dict(zip(whose, (40, 14, 1, 14, 3, 5, 2, 7, 3), strict=True))
+    weights = dict(zip(whose, (43, 14, 1, 14, 3, 5, 2, 4, 3), strict=True))
     scope: dict[str, Value] = dict(whose[_weighted(rng, weights)])
     if _maybe(rng, 0.3):
         scope["kinds"] = _kinds(rng)
@@ -191,8 +191,8 @@ def _paging(rng: random.Random) -> dict[str, Value]:
 def _table(rng: random.Random) -> tuple[str, dict[str, Value]]:
     fields = [member(f"EventField.{f}") for f in (*SCOPE_FIELDS, *TEXT_FIELDS, *AGGREGATE_ONLY)]
     kwargs: dict[str, Value] = {"columns": rng.sample(fields, rng.randint(1, 4)), **_paging(rng)}
-    if _maybe(rng, 0.2):
-        kwargs["columns"].append(rng.choice(("latency", "Status", "span_start_time", "object_id")))
+    if _maybe(rng, 0.3):
+        kwargs["columns"].append(rng.choice(("Status", "span_start_time", "object_id")))
     for flag in ("include_interface_data", "return_record_count"):
         if _maybe(rng, 0.3):
             kwargs[flag] = _maybe(rng, 0.7)
@@ -271,7 +271,7 @@ def _where_calls(rng: random.Random, aggregates: bool) -> list[Call]:
         return [lone, call("where", *_bounds(rng))] if _maybe(rng, 0.5) else [lone]
     if aggregates or _maybe(rng, 0.5):
         calls.append(call("where", *_bounds(rng)))
-    for _ in range(rng.choice((0, 0, 0, 0, 0, 1)) if aggregates else rng.choice((0, 1, 1, 2))):
+    for _ in range(int(_maybe(rng, 0.1)) if aggregates else rng.choice((0, 1, 1, 2))):
         calls.append(_scope_where(rng) if aggregates else _where(rng))
     rng.shuffle(calls)
     return calls
@@ -312,7 +312,7 @@ def _where(rng: random.Random) -> Call:
         kwargs["event_start_time"] = moment(_moment(rng))
     if _maybe(rng, 0.08):
         filters.append(call("FilterGroup", [_data_filter(rng) for _ in range(rng.randint(1, 3))]))
-    if _maybe(rng, 0.12):
+    if _maybe(rng, 0.08):
         filters.append(_or_group(rng))
     made = call("where", *filters, **kwargs)
     if not any(f.get("call") == "FilterGroup" for f in filters) and _maybe(rng, 0.12):

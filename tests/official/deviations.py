@@ -23,7 +23,7 @@ class Deviation:
     rewrite: Callable[[Chain], Outcome | None]
 
 
-# In order of application: first what is refused, then spelling, then meaning.
+# In order of application: a later one reads the chain as the earlier ones have put it.
 DEVIATIONS = (
     Deviation(
         "refused values",
@@ -36,17 +36,6 @@ DEVIATIONS = (
         "A scope column in a data filter is no ColumnType and the reverse no ColumnName; the "
         "official client sends the first and reports the second as ValueError (CONTRACT.md B3).",
         of_query(refusals.misplaced_columns),
-    ),
-    Deviation(
-        "mean across years",
-        "The page refuses it before dispatch; the official client after the reply (CONTRACT.md C).",
-        of_query(refusals.years),
-    ),
-    Deviation(
-        "empty window",
-        "Time bounds with no instant between them are a mistake, never an empty answer; the "
-        "official client sends them (CONTRACT.md B4).",
-        of_query(refusals.empty_window),
     ),
     Deviation(
         "words for members",
@@ -67,15 +56,9 @@ DEVIATIONS = (
     ),
     Deviation(
         "repeats",
-        "A kind or an operation named twice is sent once; the official client repeats it "
-        "(CONTRACT.md B2, B4).",
+        "A kind, an operation or an alternative named twice is sent once; the official client "
+        "repeats it (CONTRACT.md B2, B4).",
         of_query(spellings.repeats),
-    ),
-    Deviation(
-        "ragged table pages",
-        "Tables page by number, so rows over a page's edge come from one larger page, cut here; "
-        "the official client gets the rows of another offset (CONTRACT.md A3, D6).",
-        of_query(spellings.ragged_page),
     ),
     Deviation(
         "waiting arguments",
@@ -84,16 +67,16 @@ DEVIATIONS = (
         of_query(spellings.waiting),
     ),
     Deviation(
+        "ragged table pages",
+        "Tables page by number, so rows over a page's edge come from one larger page, cut here; "
+        "the official client gets the rows of another offset (CONTRACT.md A3, D6).",
+        of_query(spellings.ragged_page),
+    ),
+    Deviation(
         "quoted ids",
         "An id is one path segment; the official client lets `/`, `?` and `#` end it "
         "(CONTRACT.md D12).",
         spellings.quoted_ids,
-    ),
-    Deviation(
-        "whole type",
-        "object_type= alone scopes to all objects of the type, by its kinds; the official client "
-        "never sends it and answers for the whole organisation (CONTRACT.md C, D6).",
-        of_query(scopes.whole_type),
     ),
     Deviation(
         "named filters AND",
@@ -106,6 +89,23 @@ DEVIATIONS = (
         "One alternative is that filter, equalities on one data column are one INCLUDES, exact "
         "everywhere; the official client ANDs them outside search (CONTRACT.md G2a).",
         of_query(alternatives.needless_or),
+    ),
+    Deviation(
+        "mean across years",
+        "The page refuses it before dispatch; the official client after the reply (CONTRACT.md C).",
+        of_query(refusals.years),
+    ),
+    Deviation(
+        "empty window",
+        "Time bounds with no instant between them are a mistake, never an empty answer; the "
+        "official client sends them (CONTRACT.md B4).",
+        of_query(refusals.empty_window),
+    ),
+    Deviation(
+        "whole type",
+        "object_type= alone scopes to all objects of the type, by its kinds; the official client "
+        "never sends it and answers for the whole organisation (CONTRACT.md C, D6).",
+        of_query(scopes.whole_type),
     ),
     Deviation(
         "OR on several columns",

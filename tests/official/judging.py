@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tests.official.case import Case, Truth
 from tests.official.runs import run
-from tests.official.script import Case, Truth
 from tests.official.vocabulary import Chain
 from vectorshift_emulator import Emulator
 

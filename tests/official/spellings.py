@@ -3,12 +3,13 @@
 Every function gives None for a chain that it does not concern.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 from urllib.parse import quote
 
 from tests.official.outcomes import Outcome, Sent
-from tests.official.reading import Reading, word
+from tests.official.reading import Group, Reading, word
 from tests.official.vocabulary import Chain, Value, member
 
 
@@ -61,10 +62,14 @@ def text_ids(query: Reading) -> Outcome | None:
 
 
 def repeats(query: Reading) -> Outcome | None:
-    """Kinds and operations named twice."""
+    """Kinds, operations and alternatives named twice."""
     kinds = query.scope.get("kinds")
     operations = query.terminal["kwargs"].get("operations")
-    once = query
+    entries = [
+        Group("OR", tuple(_once(entry.entries, repr))) if entry in query.groups else entry
+        for entry in query.entries
+    ]
+    once = query.with_entries(*entries) if tuple(entries) != query.entries else query
     if kinds:
         once = once.with_scope(kinds=_once(kinds, str))
     if operations:
@@ -72,8 +77,8 @@ def repeats(query: Reading) -> Outcome | None:
     return [Sent(once.chain)] if once.chain != query.chain else None
 
 
-def _once(values: list[Value], meaning: Callable[[Value], str]) -> list[Value]:
-    unique: dict[str, Value] = {}
+def _once(values: Iterable[Any], meaning: Callable[[Value], str]) -> list[Any]:
+    unique: dict[str, Any] = {}
     for value in values:
         unique.setdefault(meaning(value), value)
     return list(unique.values())

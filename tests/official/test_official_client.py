@@ -5,9 +5,10 @@ import urllib.request
 
 import pytest
 
+from tests.official.case import lookup, query
 from tests.official.judging import answers, judge
 from tests.official.runs import run
-from tests.official.script import cases, lookup, query
+from tests.official.script import cases
 from tests.official.vocabulary import call, compare, member
 
 

@@ -35,7 +35,13 @@ def number(raw: Any) -> float:
     return raw
 
 
-def _reduce(op: Any, values: list[float]) -> float:
+def _figure(raw: Any, op: Any) -> float:
+    return wire.whole(number(raw)) if op is AggregationOp.COUNT_DISTINCT else number(raw)
+
+
+def _reduce(op: Any, values: list[float]) -> float | None:
+    if op not in _REDUCERS or not values:
+        return None
     if op is AggregationOp.SUM and all(isinstance(value, int) for value in values):
         return sum(values)
     return _REDUCERS[op](values)
@@ -48,68 +54,66 @@ def _same_label(label: str, operation: AggregationOperation) -> bool:
     return plain(label) == plain(operation.label)
 
 
-def _maps(node: Any) -> tuple[dict[str, Any], bool]:
-    """Return a node's slices and whether they are leaves."""
-    nested = wire.get(node, "nested_result") or {}
-    found = wire.get(nested, "nested_aggregation_map")
-    if found:
-        return found, False
-    return wire.get(node.get("result") or {}, "aggregation_map") or {}, True
+def _slices(node: Any) -> tuple[dict[str, Any], bool, Any]:
+    """Return a node's slices, whether they are leaves, and its total, which may stand among them as `__total__`."""
+    nested = wire.get(wire.get(node, "nested_result") or {}, "nested_aggregation_map")
+    slices = dict(nested or wire.get(node.get("result") or {}, "aggregation_map") or {})
+    inside = slices.pop(_TOTAL, None)
+    if isinstance(inside, dict):
+        inside = wire.get(inside, "total_aggregation")
+    total = wire.get(node, "total_aggregation")
+    return slices, not nested, inside if total is None else total
 
 
-def _nodes(data: Any, operations: tuple[AggregationOperation, ...]) -> dict[str, Any]:
+def _height(node: Any) -> int:
+    """How many levels of slices lie below a node."""
+    slices = _slices(node)[0] if isinstance(node, dict) else {}
+    return 1 + max(map(_height, slices.values())) if slices else 0
+
+
+def _nodes(data: Any, operations: tuple[AggregationOperation, ...], levels: int) -> dict[str, Any]:
     """Return the node of each operation. A single operation may also arrive keyed by its slices."""
-    payload = data.get("result") or data
-    outer = wire.get(payload, "aggregation_result") or {}
+    rest = dict(wire.get(data.get("result") or data, "aggregation_result") or {})
     found: dict[str, Any] = {}
-    rest = dict(outer)
     for operation in operations:
         for label in list(rest):
             if _same_label(label, operation):
                 found[operation.label] = rest.pop(label)
                 break
-    if not rest:
+    missing = [operation.label for operation in operations if operation.label not in found]
+    strange = [label for label in rest if label != _TOTAL]
+    if not missing and not strange:
         return found
-    missing = [operation for operation in operations if operation.label not in found]
-    if len(operations) == 1 and missing:
-        total = (rest.pop(_TOTAL, None) or {}) if isinstance(rest.get(_TOTAL), dict) else {}
-        only = next(iter(rest.values())) if len(rest) == 1 else {}
-        if (
-            isinstance(only, dict) and _maps(only)[0]
-        ):  # the operation, under a label that we do not know
-            return {operations[0].label: only}
-        node = {"nested_result": {"nested_aggregation_map": rest}}
-        return {operations[0].label: node | total}
-    if len(missing) == 1 and len(rest) == 1:
-        return found | {missing[0].label: next(iter(rest.values()))}
-    raise ValueError(
-        f"labels {sorted(rest)} fit none of the operations {[op.label for op in operations]}"
-    )
+    if len(operations) > 1 or not missing:
+        if len(missing) == len(strange) == 1:  # the operation, under a label that we do not know
+            return found | {missing[0]: rest[strange[0]]}
+        if strange:
+            raise ValueError(f"labels {sorted(strange)} fit none of the operations {missing}")
+        return found
+    if len(strange) == 1 and _height(rest[strange[0]]) >= levels:
+        return {missing[0]: rest[strange[0]]}
+    return {missing[0]: {"nested_result": {"nested_aggregation_map": rest}}} if rest else {}
 
 
 def _bucket(label: str, node: Any, depth: int, op: Any) -> AggregationBucket:
     """Read a node that has `depth` dimensions below it."""
     bucket: AggregationBucket = {"label": label}
-    if not isinstance(node, dict):
+    figure = node
+    if isinstance(node, dict):
+        slices, leaves, figure = _slices(node)
+        if depth > 1 and leaves and slices:
+            raise ValueError(f"slice {label!r} ends {depth - 1} dimension(s) early")
         if depth:
-            raise ValueError(f"slice {label!r} is a number where more dimensions were expected")
-        bucket["value"] = number(node)
-        return bucket
-    slices, leaves = _maps(node)
-    if depth:
-        below = depth - 1
-        if leaves and below and slices:
-            raise ValueError(f"slice {label!r} ends {below} dimension(s) early")
-        bucket["nested"] = [_bucket(str(name), each, below, op) for name, each in slices.items()]
-    total = wire.get(node, "total_aggregation")
-    if total is not None and not math.isnan(number(total)):  # a mean of nothing has no value
-        bucket["value"] = number(total)
-    elif not depth and slices:
-        bucket["value"] = _only_value(label, slices)
-    elif depth and op in _REDUCERS:
-        values = [each["value"] for each in bucket["nested"] if "value" in each]
-        if values:
-            bucket["value"] = _reduce(op, values)
+            bucket["nested"] = [_bucket(name, each, depth - 1, op) for name, each in slices.items()]
+            if figure is None:
+                values = [each["value"] for each in bucket["nested"] if "value" in each]
+                figure = _reduce(op, values)
+        elif figure is None and slices:
+            figure = _only_value(label, slices)
+    elif depth:
+        raise ValueError(f"slice {label!r} is a number where more dimensions were expected")
+    if figure is not None and not math.isnan(value := _figure(figure, op)):
+        bucket["value"] = value  # a mean of nothing has none
     return bucket
 
 
@@ -129,32 +133,25 @@ def reader(
     """
 
     def read(data: Any, call: Call, reply: Reply) -> AggregationResult:
-        wire.succeeded(data, call, reply)
-        nodes = _nodes(data, operations)
+        wire.succeeded(data, call, reply, "result", "aggregation_result")
+        levels = depth or 1
+        nodes = _nodes(data, operations, levels)
         ops = {operation.label: operation.op for operation in operations}
-        buckets = [_bucket(label, node, depth or 1, ops[label]) for label, node in nodes.items()]
-        return {
-            "buckets": buckets
-            if depth
-            else [_over_years(each, ops[each["label"]]) for each in buckets]
-        }
+        buckets = [_bucket(label, node, levels, ops[label]) for label, node in nodes.items()]
+        if not depth:
+            buckets = [_over_years(each, ops[each["label"]]) for each in buckets]
+        return {"buckets": buckets}
 
     return read
 
 
 def _over_years(bucket: AggregationBucket, op: Any) -> AggregationBucket:
     years = bucket.get("nested", [])
-    if len(years) > 1 and op is AggregationOp.MEAN:
-        raise spans_years("mean")
-    if "value" in bucket:
-        return {"label": bucket["label"], "value": bucket["value"]}
-    if len(years) > 1:
+    if len(years) > 1 and (op is AggregationOp.MEAN or "value" not in bucket):
         raise spans_years(str(op) if isinstance(op, AggregationOp) else "percentile")
-    return (
-        {"label": bucket["label"], "value": years[0]["value"]}
-        if years
-        else {"label": bucket["label"]}
-    )
+    figures = [each["value"] for each in (bucket, *years) if "value" in each]
+    total: AggregationBucket = {"label": bucket["label"]}
+    return {**total, "value": figures[0]} if figures else total
 
 
 def spans_years(what: str) -> AnalyticsInvalidQuery:

@@ -91,6 +91,9 @@ class Reply:
     @property
     def retry_after(self) -> float | None:
         """Seconds that the service asks to wait, if it does."""
+        exact = parse_retry_after(self.headers.get("retry-after-ms"), wall_clock=self.wall)
+        if exact is not None:
+            return exact / 1000
         return parse_retry_after(self.headers.get("retry-after"), wall_clock=self.wall)
 
     @property

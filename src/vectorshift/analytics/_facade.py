@@ -3,12 +3,16 @@
 Source: reference page "Entry point", "Single-object lookups".
 """
 
-from typing import Any, NoReturn
+import os
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from vectorshift.analytics._enums import EventKind
 from vectorshift.analytics._query import AsyncQuery, Progress, Query
 from vectorshift.analytics._results import Event, ExportTask, RunData, Trace
 from vectorshift.analytics._spec import scoped
+
+if TYPE_CHECKING:
+    from vectorshift.downloads import Download
 
 
 def _client() -> Any:
@@ -145,14 +149,32 @@ class Analytics:
 
     @classmethod
     def download_export(
-        cls, task: ExportTask | str, path: Any, progress: Progress | None = None
-    ) -> Any:
+        cls,
+        task: ExportTask | str,
+        path: "str | os.PathLike[str]",
+        *,
+        progress: Progress | None = None,
+        timeout: float = 3600.0,
+        max_bytes: int = 5 * 1024**3,
+    ) -> "Download":
         """Stream a ready export to `path`; see `Client.download_export`."""
-        return _client().download_export(task, path, progress=progress)
+        done: Download = _client().download_export(
+            task, path, progress=progress, timeout=timeout, max_bytes=max_bytes
+        )
+        return done
 
     @classmethod
     async def adownload_export(
-        cls, task: ExportTask | str, path: Any, progress: Progress | None = None
-    ) -> Any:
+        cls,
+        task: ExportTask | str,
+        path: "str | os.PathLike[str]",
+        *,
+        progress: Progress | None = None,
+        timeout: float = 3600.0,
+        max_bytes: int = 5 * 1024**3,
+    ) -> "Download":
         """`download_export`, awaiting."""
-        return await _client().adownload_export(task, path, progress=progress)
+        done: Download = await _client().adownload_export(
+            task, path, progress=progress, timeout=timeout, max_bytes=max_bytes
+        )
+        return done

@@ -124,8 +124,11 @@ class FieldFilter(_Truthless):
             FieldFilterOp.EQ,
             FieldFilterOp.INCLUDES,
         ):
-            for value in checked if isinstance(checked, tuple) else (checked,):
-                check.status(value)
+            checked = (
+                tuple(map(check.status, checked))
+                if isinstance(checked, tuple)
+                else check.status(checked)
+            )
         object.__setattr__(self, "value", checked)
 
     @classmethod

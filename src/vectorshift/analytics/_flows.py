@@ -1,13 +1,13 @@
 """One flow per terminal: what is asked, in which order, and what the answer means. See `_calls.py` for how they run."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from vectorshift.analytics import _aggregates as aggregates
 from vectorshift.analytics import _results as results
 from vectorshift.analytics import _validation as check
 from vectorshift.analytics import _wire as wire
-from vectorshift.analytics._calls import Call, Flow, Pause, Reply, answer, ask, error_from
+from vectorshift.analytics._calls import Call, Flow, Pause, Read, Reply, answer, ask, error_from
 from vectorshift.analytics._enums import AggregationOp, EventKind, ExportFormat, choice
 from vectorshift.analytics._operations import AggregationOperation, Percentile, operation
 from vectorshift.analytics._plan import calendar_years, count_plans, plan
@@ -26,11 +26,12 @@ from vectorshift.errors import (
     AnalyticsExportFailed,
     AnalyticsExportTimeout,
     AnalyticsInvalidQuery,
-    AnalyticsNotFound,
     AnalyticsRouteNotFound,
     AnalyticsTypeError,
     ApiTimeoutError,
 )
+
+T = TypeVar("T")
 
 # --- counts, events, traces --------------------------------------------------
 
@@ -179,8 +180,7 @@ def export_task(task_id: Any, total: float | None = None) -> Flow[ExportTask]:
         raise _route_missing(call, reply, f"export task {identifier}")
     if not reply.ok:
         raise error_from(call, reply)
-    task = answer(call, reply, wire.read_task)
-    return {"task_id": identifier} | task
+    return {"task_id": identifier} | answer(call, reply, wire.read_task)
 
 
 def export_and_wait(
@@ -237,19 +237,19 @@ def _route_missing(call: Call, reply: Reply, what: str) -> AnalyticsRouteNotFoun
     )
 
 
-def _look_up(call: Call, what: str) -> Flow[dict[str, Any]]:
+def _look_up(call: Call, what: str, read: Read[T]) -> Flow[T]:
     reply: Reply = yield call
     if reply.status == 404:
         raise _route_missing(call, reply, what)
     if not reply.ok:
         raise error_from(call, reply)
 
-    def read(data: dict[str, Any], call: Call, reply: Reply) -> dict[str, Any]:
+    def found(data: dict[str, Any], call: Call, reply: Reply) -> T:
         if wire.lookup_failed(data):
             raise wire.not_found(what, data, call, reply)
-        return data
+        return read(data, call, reply)
 
-    return answer(call, reply, read)
+    return answer(call, reply, found)
 
 
 def trace(trace_id: Any, event_ids: Any = None, kinds: Any = None) -> Flow[Trace]:
@@ -261,12 +261,15 @@ def trace(trace_id: Any, event_ids: Any = None, kinds: Any = None) -> Flow[Trace
             "event_ids are joined by commas on the wire: look up an id with a comma by itself."
         )
     chosen = tuple(choice(EventKind, each, "event kind") for each in kinds or ())
-    data = yield from _look_up(wire.trace(identifier, ids, chosen), f"trace {identifier}")
-    found = [results.event(each) for each in wire.get(data, "events") or []]
-    return {
-        "trace_id": wire.get(data, "trace_id") or identifier,
-        "events": [each for each in found if _wanted(each, ids, chosen)],
-    }
+
+    def read(data: dict[str, Any], call: Call, reply: Reply) -> Trace:
+        found = wire.read_events(data, call, reply)["events"]
+        return {
+            "trace_id": wire.get(data, "trace_id") or identifier,
+            "events": [each for each in found if _wanted(each, ids, chosen)],
+        }
+
+    return (yield from _look_up(wire.trace(identifier, ids, chosen), f"trace {identifier}", read))
 
 
 def _wanted(event: Event, ids: tuple[str, ...], kinds: tuple[EventKind, ...]) -> bool:
@@ -284,11 +287,13 @@ def event(event_id: Any, trace_id: Any = None) -> Flow[Event]:
     """One event by its id."""
     identifier = check.identifier(event_id, "event_id")
     scope = None if trace_id is None else check.identifier(trace_id, "trace_id")
-    data = yield from _look_up(wire.event(identifier, scope), f"event {identifier}")
-    found = data.get("event")
-    if not isinstance(found, dict):
-        raise AnalyticsNotFound(f"event {identifier} not found: the answer holds no event")
-    return results.event(found)
+
+    def read(data: dict[str, Any], call: Call, reply: Reply) -> Event:
+        if data.get("event") is None:
+            raise wire.not_found(f"event {identifier}", data, call, reply)
+        return results.event(data["event"])
+
+    return (yield from _look_up(wire.event(identifier, scope), f"event {identifier}", read))
 
 
 def run(
@@ -307,8 +312,4 @@ def run(
     call = wire.run_data(
         check.identifier(object_id, "object_id"), check.text(object_type, "object_type"), identifier
     )
-    data = yield from _look_up(call, f"run {identifier}")
-    found = data.get("result") or {}
-    if not isinstance(found, dict):
-        raise AnalyticsNotFound(f"run {identifier} not found: the answer holds no run data")
-    return {name: value for name, value in found.items() if value is not None}  # type: ignore[return-value]  # RunData's keys
+    return (yield from _look_up(call, f"run {identifier}", wire.read_run))

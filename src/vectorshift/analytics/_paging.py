@@ -194,3 +194,4 @@ async def awalk(
                 return
     finally:
         pending.cancel()
+        await asyncio.gather(pending, return_exceptions=True)

@@ -59,7 +59,7 @@ class _Runnable:
             from vectorshift._client import default_client
 
             return default_client()
-        if isinstance(self._client, _Detached):
+        if self._client is _Detached:
             raise ConfigurationError(
                 "this query was pickled without its client, because keys never are: give it one with query.using(client)."
             )
@@ -73,7 +73,13 @@ class _Runnable:
         return await self._bound()._arun(flow)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._spec, None if self._client is None else _Detached())
+        return type(self), (self._spec, None if self._client is None else _Detached)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self  # immutable, and its client stays with it
 
     # --- terminals without aggregation ---
 

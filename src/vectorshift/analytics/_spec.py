@@ -194,8 +194,14 @@ def from_dict(data: Mapping[str, Any]) -> Spec:
         limit=data.get("limit", 50),
         offset=data.get("offset", 0),
     )
-    spec = replace(spec, terms=tuple(_term_from_dict(each) for each in data.get("where", ())))
+    spec = replace(spec, terms=tuple(map(_term_from_dict, _listed(data.get("where", []), "where"))))
     return spec.grouped(data["group_by"], data.get("interval")) if data.get("group_by") else spec
+
+
+def _listed(value: Any, what: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise AnalyticsTypeError(f"{what} must be a list of filters, not {value!r}.")
+    return value
 
 
 def _term_to_dict(term: Term) -> dict[str, Any]:
@@ -229,7 +235,8 @@ def _term_from_dict(data: Any) -> Term:
             f"{data!r} is no filter: it needs the keys field, op and value, or op and filters for a group."
         )
     if "filters" in data:
-        return FilterGroup([_term_from_dict(each) for each in data["filters"]], data["op"])
+        members = _listed(data["filters"], "the filters of a group")
+        return FilterGroup([_term_from_dict(each) for each in members], data["op"])
     column = choice(EventField, data["field"], "event field")
     raw = data["value"]
     value = tuple(map(_value_from_json, raw)) if isinstance(raw, list) else _value_from_json(raw)

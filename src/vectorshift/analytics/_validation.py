@@ -5,7 +5,7 @@ Source: reference page "Errors" (AnalyticsInvalidQuery), CONTRACT.md A3 (value t
 
 import math
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from vectorshift.analytics._enums import AggregationField, EventStatus, Interval, choice
@@ -25,12 +25,14 @@ def scalar(value: Any, what: str) -> bool | int | float | datetime | str:
     if isinstance(value, float) and math.isfinite(value):
         return value
     if isinstance(value, datetime):
-        if value.utcoffset() is None:
+        offset = value.utcoffset()
+        if offset is None:
             raise AnalyticsInvalidQuery(
                 f"{what} got the naive datetime {value.isoformat()}: datetimes must be timezone-aware, "
                 "for example datetime(2026, 1, 1, tzinfo=timezone.utc)."
             )
-        return value
+        # Datetimes of one DST zone compare by their wall clocks, which are wrong around a change of the clocks.
+        return datetime.combine(value.date(), value.time(), timezone(offset)).replace(fold=0)
     if isinstance(value, str):
         return str(value)
     raise AnalyticsInvalidQuery(
@@ -51,9 +53,9 @@ def scalars(values: Any, what: str) -> tuple[bool | int | float | datetime | str
     return checked
 
 
-def status(value: Any) -> None:
-    """Refuse a status that no event can have; it would match nothing, silently."""
-    choice(EventStatus, value, "event status")
+def status(value: Any) -> str:
+    """Return a status as the service spells it; one that no event can have would match nothing, silently."""
+    return choice(EventStatus, value, "event status").value
 
 
 def limit(value: Any) -> int:

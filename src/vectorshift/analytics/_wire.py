@@ -160,7 +160,7 @@ def table(body: JSON) -> Call:
     return _post("/analytics/tables", body)
 
 
-def column(each: EventField | str) -> JSON:
+def column(each: Any) -> JSON:
     """Return one column of a table. A label or wire name of a known field means that field. Source: CONTRACT.md A4."""
     if isinstance(each, EventField):
         return {"column_label": each.label, "column_type": each.value}
@@ -303,15 +303,17 @@ def _failed(data: JSON) -> bool:
     return status is not None and str(status).lower() != "success"
 
 
-def succeeded(data: JSON, call: Call, reply: Reply) -> None:
-    """Raise `AnalyticsRequestFailed` when a 200 says that it failed."""
+def succeeded(data: JSON, call: Call, reply: Reply, *payload: str) -> None:
+    """Raise `AnalyticsRequestFailed` when a 200 says that it failed, ValueError when it says nothing that we know."""
     if _failed(data):
         raise AnalyticsRequestFailed(_reason(data, reply), **context(call, reply))
+    if data.get("status") is None and all(get(data, name) is None for name in payload):
+        raise ValueError(f"it has neither a status nor {payload[0]}")
 
 
 def read_count(data: JSON, call: Call, reply: Reply) -> int:
     """Read the number; proto-JSON leaves a zero out."""
-    succeeded(data, call, reply)
+    succeeded(data, call, reply, "count")
     return whole(data.get("count", 0))
 
 
@@ -324,7 +326,7 @@ def _list(data: JSON, name: str) -> list[Any]:
 
 def read_events(data: JSON, call: Call, reply: Reply) -> results.EventPage:
     """Read one page of events."""
-    succeeded(data, call, reply)
+    succeeded(data, call, reply, "events")
     answer: results.EventPage = {"events": [results.event(each) for each in _list(data, "events")]}
     meta = get(data, "pagination_meta")
     if isinstance(meta, dict):
@@ -335,7 +337,7 @@ def read_events(data: JSON, call: Call, reply: Reply) -> results.EventPage:
 
 def read_table(data: JSON, call: Call, reply: Reply) -> results.DataTableResult:
     """Read one page of a table: rows as `cells` or as `values`."""
-    succeeded(data, call, reply)
+    succeeded(data, call, reply, "rows")
     columns = [_read_column(each) for each in _list(data, "columns")]
     answer: results.DataTableResult = {
         "rows": [_read_row(each) for each in _list(data, "rows")],
@@ -373,6 +375,13 @@ def _read_cell(cell: JSON) -> Any:
     return None
 
 
+def read_run(data: JSON, call: Call, reply: Reply) -> results.RunData:
+    """Read the interface detail of a run."""
+    succeeded(data, call, reply, "result")
+    found = data.get("result") or {}
+    return {name: each for name, each in found.items() if each is not None}  # type: ignore[return-value]  # RunData's keys
+
+
 def read_task(data: JSON, call: Call, reply: Reply) -> results.ExportTask:
     """Read an export task, created or looked up. A failed task looked up is an answer; a failed creation raises."""
     task: results.ExportTask = {}
@@ -386,7 +395,9 @@ def read_task(data: JSON, call: Call, reply: Reply) -> results.ExportTask:
         told = response
     if told:
         task["task_status"] = told
-    if response == "failed" and not told:
+    if not (response or told or task):
+        raise ValueError("it has nothing of an export task")
+    if _failed(data) and not told:
         reason = _reason(data, reply)
         if call.method == "POST":
             raise AnalyticsExportFailed(task.get("task_id", ""), reason, **context(call, reply))

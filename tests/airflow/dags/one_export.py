@@ -1,0 +1,36 @@
+"""One task, with the arguments that the test put into the environment."""
+
+import json
+import os
+
+import pendulum
+from airflow.sdk import DAG
+from airflow.sdk.definitions.timetables.interval import CronDataIntervalTimetable
+
+from airflow_provider_vectorshift.operators import VectorShiftExportOperator
+
+SCHEDULES = {
+    "daily": CronDataIntervalTimetable("@daily", timezone="UTC"),
+    "trigger": "@daily",
+}
+
+
+def note_error(context):
+    """Write down what the task failed with: `dag.test()` only logs it."""
+    error = context["exception"]
+    with open(os.environ["ONE_EXPORT_ERRORS"], "a") as file:
+        file.write(json.dumps([type(error).__name__, str(error)]) + "\n")
+
+
+with DAG(
+    dag_id="one_export",
+    schedule=SCHEDULES[os.environ.get("ONE_EXPORT_SCHEDULE", "daily")],
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+):
+    VectorShiftExportOperator(
+        task_id="export",
+        on_failure_callback=note_error,
+        on_retry_callback=note_error,
+        **json.loads(os.environ.get("ONE_EXPORT", '{"destination": "unused"}')),
+    )

@@ -1,0 +1,92 @@
+"""Running a DAG in real Airflow, in this process, and looking at what it left."""
+
+import json
+import os
+import warnings
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from vectorshift_orchestration import Window
+
+
+def last_day() -> Window:
+    """The last complete UTC day: the newest that the emulator's events cover."""
+    return Window.day(datetime.now(UTC).date() - timedelta(days=1))
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a DAG run came to: the run's state, its task's result, and each failure as (type, text)."""
+
+    state: str
+    result: Any
+    errors: list[tuple[str, str]]
+
+
+class Runner:
+    """Runs the DAG of `dags/one_export.py` with arguments of the test's choice.
+
+    Args:
+        folder: where the exports land and errors are noted.
+        monkeypatch: sets the environment that the DAG file reads.
+    """
+
+    def __init__(self, folder: Path, monkeypatch: Any) -> None:
+        self.file = folder / "events.csv"
+        self.database = folder / "events.duckdb"
+        self._errors = folder / "errors.jsonl"
+        self._monkeypatch = monkeypatch
+        monkeypatch.setenv("ONE_EXPORT_ERRORS", str(self._errors))
+
+    def __call__(self, *, schedule: str = "daily", day: Window | None = None, **arguments: Any) -> Ran:
+        """Run the DAG for a day (the last complete one by default) to its end."""
+        everything = {
+            "destination": str(self.file),
+            "table": "events",
+            "duckdb_path": str(self.database),
+            "poll_interval": 0.1,
+        }
+        self._monkeypatch.setenv("ONE_EXPORT", json.dumps(everything | arguments))
+        self._monkeypatch.setenv("ONE_EXPORT_SCHEDULE", schedule)
+        run = run_dag("one_export", (day or last_day()).end)
+        task = run.get_task_instance("export")
+        return Ran(str(run.state), task.xcom_pull(task_ids="export"), self.errors())
+
+    def errors(self) -> list[tuple[str, str]]:
+        """What the task failed with so far, the oldest first."""
+        if not self._errors.exists():
+            return []
+        return [tuple(json.loads(line)) for line in self._errors.read_text().splitlines()]
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """The ids in the table, in order; none when there is no table."""
+        if not self.database.exists():
+            return []
+        with duckdb.connect(str(self.database), read_only=True) as connection:
+            if connection.execute("SELECT count(*) FROM duckdb_tables()").fetchone() == (0,):
+                return []
+            return connection.execute("SELECT span_id FROM events ORDER BY 1").fetchall()
+
+
+def run_dag(dag_id: str, logical_date: datetime, folder: str | None = None) -> Any:
+    """`airflow dags test`, in this process: the finished run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Airflow's own, and those of its test client
+        from airflow.dag_processing.dagbag import DagBag
+
+        dag = DagBag(folder or os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).dags[dag_id]
+        return dag.test(logical_date=logical_date)
+
+
+def truth(emulator: Any, day: Window) -> list[tuple[str, ...]]:
+    """The ids of a day's events, straight from the emulator's database."""
+    found = emulator.truth(
+        "SELECT span_id FROM events "
+        f"WHERE start_time >= TIMESTAMP '{day.start:%F %T}' "
+        f"AND start_time < TIMESTAMP '{day.end:%F %T}' ORDER BY 1"
+    )
+    return [(row["span_id"],) for row in found]

@@ -1,0 +1,59 @@
+"""One emulator for the session, the default account pointing at it, and clients that do not wait long."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.sdk.scripted import serving
+from vectorshift import Client, Retry
+from vectorshift.analytics import EventField
+
+IMPATIENT = Retry(first_wait=0.001, longest_wait=0.002)
+SINCE = EventField.EVENT_START_TIME >= datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def anyio_backend():
+    """Awaiting tests run on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture
+def emulator(vectorshift_emulator, monkeypatch):
+    """The session's emulator, as the default account; what a test does to it is undone."""
+    monkeypatch.setenv("VECTORSHIFT_API_KEY", vectorshift_emulator.api_key)
+    monkeypatch.setenv("VECTORSHIFT_BASE_URL", vectorshift_emulator.base_url)
+    vectorshift_emulator.reset_counters()
+    return vectorshift_emulator
+
+
+@pytest.fixture
+def client(emulator):
+    """A client of the emulator that tries again at once."""
+    with Client(emulator.api_key, emulator.base_url, retry=IMPATIENT) as client:
+        yield client
+
+
+@pytest.fixture
+def service():
+    """A scripted service: assign `service.script`; unscripted, it answers {"status": "success"}."""
+    with serving({"status": "success"}) as service:
+        yield service
+
+
+@pytest.fixture
+def scripted(service):
+    """A client of the scripted service that tries again at once."""
+    with Client("sk_test_key", service.base_url, retry=IMPATIENT) as client:
+        yield client
+
+
+@pytest.fixture
+def truth(emulator):
+    """The one value of a SELECT over the emulator's events."""
+
+    def value(sql):
+        [row] = emulator.truth(sql)
+        return next(iter(row.values()))
+
+    return value
