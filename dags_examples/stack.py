@@ -115,7 +115,7 @@ def folders() -> None:
         (HOME / name).mkdir(parents=True, exist_ok=True)
     settings = HOME / "dagster" / "dagster.yaml"
     if not settings.exists():
-        settings.write_text("telemetry:\n  enabled: false\n")
+        settings.write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n")
 
 
 def _kept_secret(name: str) -> str:

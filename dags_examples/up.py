@@ -25,6 +25,7 @@ def main() -> int:
         print(f"emulator  {service.base_url}  (key {service.api_key})", flush=True)
         env = stack.environment(service, str(today - timedelta(days=30))) | {
             "AIRFLOW__API__PORT": AIRFLOW_PORT,
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{AIRFLOW_PORT}/execution/",
         }
         definitions = stack.EXAMPLES / "dagster" / "definitions.py"

@@ -2,8 +2,11 @@
 
     dagster dev -f dags_examples/dagster/definitions.py
 
-Environment: VECTORSHIFT_API_KEY; VECTORSHIFT_BASE_URL for another address than the hosted service
-(an emulator's, for example); VECTORSHIFT_EXAMPLES_HOME for the folder of the results.
+    <home>/health.duckdb, table pipeline_health
+
+`<home>` is the environment variable VECTORSHIFT_EXAMPLES_HOME, or ~/vectorshift. The key is read
+from VECTORSHIFT_API_KEY where a run executes, and so is VECTORSHIFT_BASE_URL, which is needed only
+for another address than the hosted service's. The first day is VECTORSHIFT_EXAMPLES_START.
 """
 
 import os
@@ -20,6 +23,7 @@ from dagster_vectorshift import (
 from vectorshift import Analytics
 
 HOME = Path(os.environ.get("VECTORSHIFT_EXAMPLES_HOME", "~/vectorshift")).expanduser()
+START = os.environ.get("VECTORSHIFT_EXAMPLES_START", "2026-01-01")
 
 pipeline_health = build_health_assets(
     tables=[
@@ -38,7 +42,7 @@ pipeline_health = build_health_assets(
         )
     ],
     query=Analytics.query(object_type="pipeline"),
-    partitions_def=dg.DailyPartitionsDefinition("2025-01-01"),
+    partitions_def=dg.DailyPartitionsDefinition(START),
     group_name="vectorshift",
     retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
 )

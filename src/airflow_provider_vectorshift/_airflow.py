@@ -3,16 +3,14 @@
 try:
     from airflow.sdk import conf
     from airflow.sdk.exceptions import (
-        AirflowException,
         AirflowFailException,
         AirflowNotFoundException,
     )
 except ImportError:  # Airflow 3.1
     from airflow.configuration import conf  # type: ignore[assignment]
     from airflow.exceptions import (  # type: ignore[attr-defined,no-redef]
-        AirflowException,
         AirflowFailException,
         AirflowNotFoundException,
     )
 
-__all__ = ["AirflowException", "AirflowFailException", "AirflowNotFoundException", "conf"]
+__all__ = ["AirflowFailException", "AirflowNotFoundException", "conf"]

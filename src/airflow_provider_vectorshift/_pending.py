@@ -7,7 +7,12 @@ that clearing a task that succeeded exports again (AIRFLOW.md 5).
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from vectorshift_orchestration import Window
+
+if TYPE_CHECKING:
+    from vectorshift_orchestration.exports import ExportRequest
 
 _KEY = "vectorshift_export"
 
@@ -50,3 +55,19 @@ class PendingNote:
         """Forget it: it has landed, or is of no more use."""
         if self._store is not None:
             self._store.delete(_KEY)
+
+
+def request_as_json(request: "ExportRequest") -> dict[str, Any]:
+    """What was asked, as JSON values."""
+    return {
+        "query": dict(request.query),
+        "window": request.window.to_dict(),
+        "format": request.format,
+    }
+
+
+def read_request(asked: Mapping[str, Any]) -> "ExportRequest":
+    """The request that `request_as_json` described."""
+    from vectorshift_orchestration.exports import ExportRequest
+
+    return ExportRequest(asked["query"], Window.from_dict(asked["window"]), asked["format"])

@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_vectorshift._airflow import AirflowException, AirflowFailException, conf
+from airflow_provider_vectorshift._airflow import AirflowFailException, conf
 from airflow_provider_vectorshift._context import window_of
 from airflow_provider_vectorshift._databases import duckdb_file
 from airflow_provider_vectorshift._events import ExportEvent, read_export_event
-from airflow_provider_vectorshift._pending import PendingExport, PendingNote
+from airflow_provider_vectorshift._pending import (
+    PendingExport,
+    PendingNote,
+    read_request,
+    request_as_json,
+)
 from airflow_provider_vectorshift.errors import SPENT, failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 
@@ -124,18 +129,23 @@ class VectorShiftExportOperator(BaseOperator):
             left = round(max(deadline - time.time(), 0.0), 1)
             export_id = task.get("task_id")
             if self.deferrable and export_id and not task.get("download_url"):
-                self._defer(export_id, deadline, left)
+                self._defer(export_id, request, deadline, left)
             task = wait(client, task, timeout=left, poll_interval=self.poll_interval)
             return self._landed(client, task, request, note)
 
-    def execute_complete(self, context: "Context", event: Any) -> dict[str, Any]:
-        """Land the export that the trigger reported; it is looked up again, for its URL."""
+    def execute_complete(
+        self, context: "Context", event: Any, asked: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Land the export that the trigger reported; it is looked up again, for its URL.
+
+        `asked` is the request as it was when the task deferred, because this is another instance,
+        with its templates filled in anew. `dag.test()` does not hand it over.
+        """
         note = PendingNote(context, durable=self.durable)
         with self._reporting(note), self._client() as client:
             told = read_export_event(event)
             self._raise_unless_ready(told)
-            request = self._request(context, client)
-            self._refuse_other_request(request, note)
+            request = self._request(context, client) if asked is None else read_request(asked)
             return self._landed(client, told["export_id"], request, note)
 
     # --- what was asked for ---
@@ -199,7 +209,9 @@ class VectorShiftExportOperator(BaseOperator):
         self.log.info("Asked for export %s of %s", export_id, request.window.label)
         return task, deadline
 
-    def _defer(self, export_id: str, deadline: float, left: float) -> None:
+    def _defer(
+        self, export_id: str, request: "ExportRequest", deadline: float, left: float
+    ) -> None:
         from airflow_provider_vectorshift.triggers import VectorShiftExportTrigger
 
         self.defer(
@@ -210,6 +222,7 @@ class VectorShiftExportOperator(BaseOperator):
                 poll_interval=self.poll_interval,
             ),
             method_name=self.execute_complete.__name__,
+            kwargs={"asked": request_as_json(request)},
             timeout=timedelta(seconds=left + _TRIGGER_GRACE),
         )
 
@@ -231,16 +244,6 @@ class VectorShiftExportOperator(BaseOperator):
                 raise AnalyticsNotFound(error)
             case "refused":
                 raise AirflowFailException(error)
-
-    def _refuse_other_request(self, request: "ExportRequest", note: PendingNote) -> None:
-        """The task is rendered anew after a deferral, and the DAG may have changed meanwhile."""
-        pending = note.read()
-        if pending is not None and pending.request_key != request.key:
-            note.remove()
-            raise AirflowException(
-                f"{self._name}: query, interval or format changed while export "
-                f"{pending.export_id} was being made. Nothing was landed; the next try asks anew."
-            )
 
     # --- landing ---
 

@@ -218,13 +218,16 @@ class Client:
 
     # --- exports ---
 
-    def export_task(self, task_id: str) -> ExportTask:
-        """The state of an export; a failed one is returned, an unknown one raises `AnalyticsNotFound`."""
-        return self._run(flows.export_task(task_id))
+    def export_task(self, task_id: str, *, timeout: float | None = None) -> ExportTask:
+        """The state of an export; a failed one is returned, an unknown one raises `AnalyticsNotFound`.
 
-    async def aexport_task(self, task_id: str) -> ExportTask:
+        `timeout` caps the seconds of this look with its retries, below the client's own total.
+        """
+        return self._run(flows.export_task(task_id, timeout))
+
+    async def aexport_task(self, task_id: str, *, timeout: float | None = None) -> ExportTask:
         """`export_task`, awaiting."""
-        return await self._arun(flows.export_task(task_id))
+        return await self._arun(flows.export_task(task_id, timeout))
 
     def download_export(
         self,

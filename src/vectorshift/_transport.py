@@ -8,12 +8,14 @@ import asyncio
 import logging
 import math
 import os
+import ssl
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 import httpx
@@ -51,6 +53,12 @@ class Limits:
     verify: Any
 
 
+@cache
+def _trust() -> ssl.SSLContext:
+    """The usual certificate authorities; loading them takes longer than a request."""
+    return httpx.create_ssl_context()
+
+
 class _Late(Exception):
     """The total time of a call is over."""
 
@@ -76,7 +84,7 @@ class Transport:
 
     def _options(self) -> dict[str, Any]:
         return {
-            "verify": self._limits.verify,
+            "verify": _trust() if self._limits.verify is True else self._limits.verify,
             "limits": httpx.Limits(max_connections=self._limits.connections, keepalive_expiry=30.0),
             "follow_redirects": False,
         }

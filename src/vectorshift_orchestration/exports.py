@@ -151,7 +151,7 @@ def wait(
             raise AnalyticsExportTimeout(task_id, timeout)
         if looks:
             time.sleep(min(poll_interval, left))
-        task = client.export_task(task_id)
+        task = client.export_task(task_id, timeout=max(0.1, deadline - time.monotonic()))
         looks += 1
         if progress is not None:
             progress(looks)

@@ -14,14 +14,23 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[1] / "dags_examples" / "airflow"
 HOME = Path(tempfile.mkdtemp(prefix="airflow-home-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 
+
+def _bundle(name: str, path: Path) -> dict[str, object]:
+    local = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    return {"name": name, "classpath": local, "kwargs": {"path": str(path)}}
+
+
 os.environ.update(
     AIRFLOW_HOME=str(HOME),
+    AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps(
+        [_bundle("tests", HERE / "dags"), _bundle("examples", EXAMPLES)]
+    ),
     AIRFLOW__CORE__DAGS_FOLDER=str(HERE / "dags"),
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
-    AIRFLOW__CORE__UNIT_TEST_MODE="False",
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{HOME}/airflow.db",
     AIRFLOW__LOGGING__BASE_LOG_FOLDER=str(HOME / "logs"),
     AIRFLOW__API_AUTH__JWT_SECRET="a secret of at least thirty-two characters",
@@ -30,22 +39,28 @@ os.environ.update(
 
 @pytest.fixture(scope="session")
 def metadata_database():
-    """Airflow's database, empty and migrated."""
+    """The file of Airflow's own database, empty and migrated."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Airflow's own start
         from airflow.utils.db import initdb
 
         initdb()
+    return HOME / "airflow.db"
 
 
 @pytest.fixture
-def emulator(vectorshift_emulator, monkeypatch):
+def connect(monkeypatch):
+    """Defines connection `vectorshift_default` for the test."""
+
+    def define(**fields):
+        connection = {"conn_type": "vectorshift", **fields}
+        monkeypatch.setenv("AIRFLOW_CONN_VECTORSHIFT_DEFAULT", json.dumps(connection))
+
+    return define
+
+
+@pytest.fixture
+def emulator(vectorshift_emulator, connect):
     """The session's emulator, as it was after each test; `vectorshift_default` is its account."""
-    connect(monkeypatch, vectorshift_emulator.base_url, vectorshift_emulator.api_key)
+    connect(host=vectorshift_emulator.base_url, password=vectorshift_emulator.api_key)
     return vectorshift_emulator
-
-
-def connect(monkeypatch, host, password, **fields):
-    """Define connection `vectorshift_default`."""
-    connection = {"conn_type": "vectorshift", "host": host, "password": password, **fields}
-    monkeypatch.setenv("AIRFLOW_CONN_VECTORSHIFT_DEFAULT", json.dumps(connection))

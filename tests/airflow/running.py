@@ -5,26 +5,25 @@ import os
 import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from vectorshift_orchestration import Window
 
 
-def last_day() -> Window:
+def last_day():
     """The last complete UTC day: the newest that the emulator's events cover."""
     return Window.day(datetime.now(UTC).date() - timedelta(days=1))
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What a DAG run came to: the run's state, its task's result, and each failure as (type, text)."""
+    """What a DAG run came to: its state, its task's result, and each failure as (type, text)."""
 
     state: str
-    result: Any
+    result: dict | None
     errors: list[tuple[str, str]]
+    run_id: str
 
 
 class Runner:
@@ -35,14 +34,15 @@ class Runner:
         monkeypatch: sets the environment that the DAG file reads.
     """
 
-    def __init__(self, folder: Path, monkeypatch: Any) -> None:
-        self.file = folder / "events.csv"
+    def __init__(self, folder, monkeypatch):
+        self.file = folder / "out" / "events.csv"
         self.database = folder / "events.duckdb"
         self._errors = folder / "errors.jsonl"
         self._monkeypatch = monkeypatch
         monkeypatch.setenv("ONE_EXPORT_ERRORS", str(self._errors))
+        monkeypatch.setenv("ONE_EXPORT_OBSTACLE", str(self.file.parent))
 
-    def __call__(self, *, schedule: str = "daily", day: Window | None = None, **arguments: Any) -> Ran:
+    def __call__(self, *, schedule="daily", day=None, **arguments):
         """Run the DAG for a day (the last complete one by default) to its end."""
         everything = {
             "destination": str(self.file),
@@ -52,17 +52,13 @@ class Runner:
         }
         self._monkeypatch.setenv("ONE_EXPORT", json.dumps(everything | arguments))
         self._monkeypatch.setenv("ONE_EXPORT_SCHEDULE", schedule)
+        self._errors.unlink(missing_ok=True)
         run = run_dag("one_export", (day or last_day()).end)
         task = run.get_task_instance("export")
-        return Ran(str(run.state), task.xcom_pull(task_ids="export"), self.errors())
+        result = task.xcom_pull(task_ids="export")
+        return Ran(str(run.state), result, self._noted(), run.run_id)
 
-    def errors(self) -> list[tuple[str, str]]:
-        """What the task failed with so far, the oldest first."""
-        if not self._errors.exists():
-            return []
-        return [tuple(json.loads(line)) for line in self._errors.read_text().splitlines()]
-
-    def rows(self) -> list[tuple[str, ...]]:
+    def rows(self):
         """The ids in the table, in order; none when there is no table."""
         if not self.database.exists():
             return []
@@ -71,8 +67,13 @@ class Runner:
                 return []
             return connection.execute("SELECT span_id FROM events ORDER BY 1").fetchall()
 
+    def _noted(self):
+        if not self._errors.exists():
+            return []
+        return [tuple(json.loads(line)) for line in self._errors.read_text().splitlines()]
 
-def run_dag(dag_id: str, logical_date: datetime, folder: str | None = None) -> Any:
+
+def run_dag(dag_id, logical_date, folder=None):
     """`airflow dags test`, in this process: the finished run."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Airflow's own, and those of its test client
@@ -82,11 +83,10 @@ def run_dag(dag_id: str, logical_date: datetime, folder: str | None = None) -> A
         return dag.test(logical_date=logical_date)
 
 
-def truth(emulator: Any, day: Window) -> list[tuple[str, ...]]:
+def truth(emulator, day, condition="true"):
     """The ids of a day's events, straight from the emulator's database."""
     found = emulator.truth(
-        "SELECT span_id FROM events "
-        f"WHERE start_time >= TIMESTAMP '{day.start:%F %T}' "
-        f"AND start_time < TIMESTAMP '{day.end:%F %T}' ORDER BY 1"
+        f"SELECT span_id FROM events WHERE start_time >= TIMESTAMP '{day.start:%F %T}' "
+        f"AND start_time < TIMESTAMP '{day.end:%F %T}' AND {condition} ORDER BY 1"
     )
     return [(row["span_id"],) for row in found]

@@ -6,10 +6,10 @@ import pytest
 
 from tests.sdk.scripted import serving
 from vectorshift import Client, Retry
-from vectorshift.analytics import EventField
+from vectorshift.analytics import EventField, FieldFilter
 
 IMPATIENT = Retry(first_wait=0.001, longest_wait=0.002)
-SINCE = EventField.EVENT_START_TIME >= datetime(2020, 1, 1, tzinfo=UTC)
+SINCE = FieldFilter.gte(EventField.EVENT_START_TIME, datetime(2020, 1, 1, tzinfo=UTC))
 
 
 @pytest.fixture

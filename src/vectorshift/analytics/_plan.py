@@ -38,15 +38,18 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """A query's terms sorted: atoms that AND (those at top level may be lifted) and groups of alternatives."""
+    """A query's terms in order: atoms that AND (those in `top` may be lifted) and groups of alternatives."""
 
+    terms: tuple[Atom | tuple[Atom, ...], ...]
     top: tuple[Atom, ...]
-    inner: tuple[Atom, ...]
-    groups: tuple[tuple[Atom, ...], ...]
 
     @property
     def atoms(self) -> tuple[Atom, ...]:
-        return self.top + self.inner
+        return tuple(each for each in self.terms if not isinstance(each, tuple))
+
+    @property
+    def groups(self) -> tuple[tuple[Atom, ...], ...]:
+        return tuple(each for each in self.terms if isinstance(each, tuple))
 
 
 def plan(spec: Spec, verb: Verb) -> Plan:
@@ -76,11 +79,10 @@ def count_plans(spec: Spec) -> list[tuple[int, Plan]]:
         return [(1, _conjunction(spec, merged, lift=True))]
     if len(merged.groups) > 1 or len(merged.groups[0]) > _MOST_ALTERNATIVES:
         raise _or_refused("count")
-    rest = replace(merged, groups=())
     return [
         (
             (-1) ** (size + 1),
-            _conjunction(spec, replace(rest, inner=rest.inner + chosen), lift=True),
+            _conjunction(spec, replace(merged, terms=merged.atoms + chosen), lift=True),
         )
         for size in range(1, len(merged.groups[0]) + 1)
         for chosen in combinations(merged.groups[0], size)
@@ -88,23 +90,21 @@ def count_plans(spec: Spec) -> list[tuple[int, Plan]]:
 
 
 def _sorted(terms: tuple[Term, ...]) -> _Parts:
-    top: list[Atom] = []
-    inner: list[Atom] = []
-    groups: list[tuple[Atom, ...]] = []
+    ordered: list[Atom | tuple[Atom, ...]] = []
     for term in terms:
         if not isinstance(term, FilterGroup):
-            top.append(term)
-            continue
-        atoms = tuple(dict.fromkeys(term.filters))
-        if term.op is LogicalOp.OR and not atoms:
+            ordered.append(term)
+        elif term.op is LogicalOp.AND:
+            ordered.extend(term.filters)
+        elif not term.filters:
             raise AnalyticsInvalidQuery(
                 "an OR group without filters can match nothing: leave it out or fill it."
             )
-        if term.op is LogicalOp.AND or len(atoms) == 1:
-            inner.extend(atoms)
         else:
-            groups.append(atoms)
-    return _Parts(tuple(top), tuple(inner), tuple(groups))
+            atoms = tuple(dict.fromkeys(term.filters))
+            ordered.append(atoms if len(atoms) > 1 else atoms[0])
+    top = tuple(term for term in terms if not isinstance(term, FilterGroup))
+    return _Parts(tuple(ordered), top)
 
 
 def _is_bound(atom: Atom, ops: tuple[FieldFilterOp, ...]) -> bool:
@@ -137,12 +137,11 @@ def _refuse_empty_range(parts: _Parts) -> None:
         )
 
 
-def _lift(top: tuple[Atom, ...]) -> tuple[FieldFilter | None, FieldFilter | None, tuple[Atom, ...]]:
-    """Take the first lower and the first upper bound out of the filters."""
-    start = next((a for a in top if _is_bound(a, _LOWER)), None)
-    end = next((a for a in top if _is_bound(a, _UPPER)), None)
-    rest = tuple(a for a in top if a is not start and a is not end)
-    return start, end, rest  # type: ignore[return-value]  # _is_bound is true of FieldFilter only
+def _lift(parts: _Parts) -> tuple[FieldFilter | None, FieldFilter | None]:
+    """The first lower and the first upper bound among the terms that may be lifted."""
+    start = next((a for a in parts.top if _is_bound(a, _LOWER)), None)
+    end = next((a for a in parts.top if _is_bound(a, _UPPER)), None)
+    return start, end  # type: ignore[return-value]  # _is_bound is true of FieldFilter only
 
 
 def _value(bound: FieldFilter | None) -> datetime | None:
@@ -150,8 +149,9 @@ def _value(bound: FieldFilter | None) -> datetime | None:
 
 
 def _conjunction(spec: Spec, parts: _Parts, *, lift: bool) -> Plan:
-    start, end, rest = _lift(parts.top) if lift else (None, None, parts.top)
-    return Plan(spec.object_id, spec.kinds, *_split(rest + parts.inner), _value(start), _value(end))
+    start, end = _lift(parts) if lift else (None, None)
+    rest = tuple(a for a in parts.atoms if a is not start and a is not end)
+    return Plan(spec.object_id, spec.kinds, *_split(rest), _value(start), _value(end))
 
 
 def _split(atoms: tuple[Atom, ...]) -> tuple[tuple[Filter, ...], tuple[FieldFilter, ...]]:
@@ -174,20 +174,23 @@ def _lone_or(spec: Spec, parts: _Parts) -> Plan | None:
 
 
 def _merge_groups(parts: _Parts) -> _Parts:
-    """G2 a: alternatives on one data column are one INCLUDES."""
-    merged: list[Atom] = []
-    left: list[tuple[Atom, ...]] = []
-    for group in parts.groups:
-        columns = {a.column for a in group}
-        plain = all(
-            isinstance(a, FieldFilter) and a.op in (FieldFilterOp.EQ, FieldFilterOp.INCLUDES)
-            for a in group
-        )
-        if plain and len(columns) == 1:
-            merged.append(FieldFilter.includes(columns.pop(), tuple(dict.fromkeys(_values(group)))))
-        else:
-            left.append(group)
-    return replace(parts, inner=parts.inner + tuple(merged), groups=tuple(left))
+    """G2 a: alternatives on one data column are one INCLUDES, in their place."""
+    return replace(
+        parts,
+        terms=tuple(_merged(each) if isinstance(each, tuple) else each for each in parts.terms),
+    )
+
+
+def _merged(group: tuple[Atom, ...]) -> Atom | tuple[Atom, ...]:
+    columns = {a.column for a in group}
+    plain = all(
+        isinstance(a, FieldFilter) and a.op in (FieldFilterOp.EQ, FieldFilterOp.INCLUDES)
+        for a in group
+    )
+    if not plain or len(columns) > 1:
+        return group
+    distinct = {(type(value), value): value for value in _values(group)}  # 1, 1.0 and True differ
+    return FieldFilter.includes(columns.pop(), tuple(distinct.values()))
 
 
 def _values(group: tuple[Atom, ...]) -> Iterator[object]:
@@ -235,7 +238,9 @@ def calendar_years(spec: Spec) -> tuple[int, int] | None:
     lower, upper = _bounds(_sorted(spec.terms))
     if lower is None or upper is None:
         return None
+    # The service's clock ticks in milliseconds, so a bound between two ticks holds nothing before the next one.
+    first = lower.value.astimezone(UTC) + timedelta(microseconds=999)
     last = upper.value.astimezone(UTC)
     if upper.op is FieldFilterOp.LT:
         last -= timedelta(microseconds=1)
-    return lower.value.astimezone(UTC).year, last.year
+    return first.year, last.year

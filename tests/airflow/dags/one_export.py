@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pendulum
 from airflow.sdk import DAG
@@ -22,6 +23,12 @@ def note_error(context):
         file.write(json.dumps([type(error).__name__, str(error)]) + "\n")
 
 
+def note_and_clear_the_way(context):
+    """Between two tries, take away the file that stood in the way of the first."""
+    note_error(context)
+    Path(os.environ["ONE_EXPORT_OBSTACLE"]).unlink(missing_ok=True)
+
+
 with DAG(
     dag_id="one_export",
     schedule=SCHEDULES[os.environ.get("ONE_EXPORT_SCHEDULE", "daily")],
@@ -31,6 +38,6 @@ with DAG(
     VectorShiftExportOperator(
         task_id="export",
         on_failure_callback=note_error,
-        on_retry_callback=note_error,
+        on_retry_callback=note_and_clear_the_way,
         **json.loads(os.environ.get("ONE_EXPORT", '{"destination": "unused"}')),
     )

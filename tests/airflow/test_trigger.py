@@ -1,0 +1,132 @@
+"""The trigger in a plain event loop against the emulator: what it tells, and that it only looks."""
+
+import asyncio
+import time
+from importlib import import_module
+
+import pytest
+
+from airflow_provider_vectorshift._events import read_export_event
+from airflow_provider_vectorshift.hooks import VectorShiftHook
+from airflow_provider_vectorshift.triggers import VectorShiftExportTrigger
+
+
+@pytest.fixture
+def export_id(emulator):
+    """An export of everything, pending for 0.2 s; what was counted for it is forgotten."""
+    with VectorShiftHook().get_conn() as client:
+        task = client.query().export("CSV", "everything.csv")
+    emulator.reset_counters()
+    return task["task_id"]
+
+
+def told(export_id, *, seconds=30.0, connection="vectorshift_default"):
+    """The one event of a trigger that may take `seconds`."""
+    trigger = VectorShiftExportTrigger(
+        vectorshift_conn_id=connection,
+        export_id=export_id,
+        deadline=time.time() + seconds,
+        poll_interval=0.05,
+    )
+
+    async def events():
+        return [event.payload async for event in trigger.run()]
+
+    (event,) = asyncio.run(events())
+    return read_export_event(event)
+
+
+def test_ready(emulator, export_id):
+    """A ready export is told with its id alone, and nothing was created or downloaded for it."""
+    assert told(export_id) == {"status": "ready", "export_id": export_id, "error": ""}
+    counted = emulator.counters()
+    assert set(counted["requests"]) == {"export_poll"}
+    assert counted["exports_created"] == 0
+
+
+def test_failed(emulator, export_id):
+    """A failed export is told with the service's reason, without any URL's query."""
+    emulator.fault("export_poll", "task_failed", body="see http://x/y?signature=secret")
+    event = told(export_id)
+    assert (event["status"], event["error"]) == ("failed", "see http://x/y?***")
+
+
+def test_missing(emulator):
+    """An export that the service does not know is told as missing."""
+    assert told("ex_unknown")["status"] == "missing"
+
+
+@pytest.mark.parametrize("connection", ["vectorshift_default", "vs_elsewhere"])
+def test_refused(emulator, export_id, connect, connection):
+    """A wrong key and a missing connection are told at once, not waited out."""
+    connect(host=emulator.base_url, password="sk_wrong_key")
+    event = told(export_id, connection=connection)
+    assert event["status"] == "refused"
+    assert ("401" in event["error"]) != ("vs_elsewhere" in event["error"])
+    assert "sk_wrong_key" not in event["error"]
+
+
+def test_passing_errors_are_waited_out(emulator, export_id):
+    """Answers that may get better do not end the wait."""
+    emulator.fault("export_poll", "status", code=429, retry_after="3600", times=2)
+    emulator.fault("export_poll", "html_200", times=2)
+    assert told(export_id)["status"] == "ready"
+    assert [fault["injected"] for fault in emulator.faults()] == [2, 2]
+
+
+def test_deadline(emulator, export_id):
+    """At the deadline the trigger says so, with the last error."""
+    emulator.fault("export_poll", "status", code=429, retry_after="3600", times=0)
+    event = told(export_id, seconds=0.5)
+    assert event["status"] == "timeout"
+    assert "429" in event["error"]
+
+
+def test_deadline_holds_when_the_service_hangs(emulator, export_id):
+    """A service that never answers delays the timeout by 2 s at most (RELIABILITY.md 3.4)."""
+    emulator.fault("export_poll", "hang", times=0)
+    began = time.monotonic()
+    assert told(export_id, seconds=0.5)["status"] == "timeout"
+    assert time.monotonic() - began < 0.5 + 2.0 + 0.5
+
+
+def test_looks_get_rarer(emulator, export_id):
+    """The interval grows, so that a long export is not asked about all the time."""
+    emulator.fault("export_poll", "never_ready", times=0)
+    assert told(export_id, seconds=2.0)["status"] == "timeout"
+    assert 4 <= emulator.counters()["polls"] <= 9  # at 0.05 s each there would be 40
+
+
+def test_serialize_is_init():
+    """What Airflow stores of a trigger makes an equal trigger, and holds no key or URL."""
+    trigger = VectorShiftExportTrigger(
+        vectorshift_conn_id="vs", export_id="ex_1", deadline=1.5, poll_interval=3.0
+    )
+    path, arguments = trigger.serialize()
+    module, name = path.rsplit(".", 1)
+    again = getattr(import_module(module), name)(**arguments)
+    assert again.serialize() == trigger.serialize()
+    assert arguments == {
+        "vectorshift_conn_id": "vs",
+        "export_id": "ex_1",
+        "deadline": 1.5,
+        "poll_interval": 3.0,
+    }
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        {},
+        {"status": "ready", "export_id": ""},
+        {"status": "ready", "export_id": "", "error": ""},
+        {"status": "done", "export_id": "ex_1", "error": ""},
+        {"status": "ready", "export_id": "ex_1", "error": None},
+        {"status": "ready", "export_id": "ex_1", "error": "", "download_url": "http://x"},
+    ],
+)
+def test_foreign_events_are_refused(event):
+    """What is no event of ours does not resume a task."""
+    with pytest.raises(ValueError, match="no event of VectorShiftExportTrigger"):
+        read_export_event(event)

@@ -1,0 +1,100 @@
+"""Real runs in this process, against a real emulator and a real database file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+
+from dagster_vectorshift import DuckDBStorage, HealthTable, VectorShiftResource, build_health_assets
+from vectorshift import Analytics
+from vectorshift_emulator import serve
+
+
+def pytest_collection_modifyitems(items):
+    """Everything in this folder runs real Dagster."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.dagster)
+
+
+@pytest.fixture
+def emulator(vectorshift_emulator):
+    """An account with 30 days of generated events up to the last midnight."""
+    return vectorshift_emulator
+
+
+@pytest.fixture(scope="session")
+def _empty_emulator():
+    with serve(events=0) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def blank(_empty_emulator):
+    """An account without events; what a test inserts is gone after it."""
+    yield _empty_emulator
+    _empty_emulator.reset()
+
+
+@dataclass
+class Runs:
+    """Materializes over partitions and reads the database."""
+
+    service: object
+    path: Path
+    storage: object = None
+
+    def __call__(self, assets, first, last=None, *, key=None, **options):
+        """One run over the partitions from `first` to `last`."""
+        partitions = {
+            "dagster/asset_partition_range_start": str(first),
+            "dagster/asset_partition_range_end": str(last or first),
+        }
+        return dg.materialize(
+            [assets],
+            tags=partitions,
+            resources={
+                "vectorshift": VectorShiftResource(
+                    api_key=key or self.service.api_key, base_url=self.service.base_url
+                ),
+                "storage": self.storage or DuckDBStorage(path=str(self.path)),
+            },
+            **options,
+        )
+
+    def sql(self, statement):
+        """Run a statement on the database and return its rows as dictionaries."""
+        with duckdb.connect(str(self.path)) as connection:
+            result = connection.sql(statement)
+            if result is None:
+                return []
+            return [dict(zip(result.columns, row, strict=True)) for row in result.fetchall()]
+
+
+@pytest.fixture
+def runs(emulator, tmp_path):
+    """Runs against the account with events."""
+    return Runs(emulator, tmp_path / "health.duckdb")
+
+
+@pytest.fixture
+def blank_runs(blank, tmp_path):
+    """Runs against the account without events."""
+    return Runs(blank, tmp_path / "health.duckdb")
+
+
+@pytest.fixture
+def build():
+    """`build_health_assets` for pipelines by day, with whatever a test changes."""
+
+    def build(*tables, **changes):
+        options = {
+            "tables": tables or [HealthTable("pipeline_health")],
+            "query": Analytics.query(object_type="pipeline"),
+            "partitions_def": dg.DailyPartitionsDefinition("2025-01-01"),
+        }
+        return build_health_assets(**(options | changes))
+
+    return build

@@ -1,0 +1,171 @@
+"""The resource: its key stays secret, its client ends with the run, its errors mean something."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from dagster_vectorshift import VectorShiftResource, as_dagster_failures
+from vectorshift.errors import ApiConnectionError, ConfigurationError, InternalServerError
+
+CANARY = "sk_canary_5f1c9e"
+YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
+
+
+def in_definitions(key, build, storage):
+    """What Dagster keeps of definitions with this key: snapshots, as they go to the web server."""
+    defs = dg.Definitions(
+        assets=[build()], resources={"vectorshift": VectorShiftResource(api_key=key), **storage}
+    )
+    job = defs.resolve_implicit_global_asset_job_def()
+    return dg.serialize_value(job.get_job_snapshot())
+
+
+@pytest.fixture
+def storage():
+    """Any storage: nothing is written."""
+    return {"storage": dg.ResourceDefinition.hardcoded_resource(None)}
+
+
+def test_the_key_from_a_variable_is_kept_nowhere(monkeypatch, build, storage):
+    """With EnvVar, definitions hold the variable's name and not the key; the control, a literal, is seen."""
+    monkeypatch.setenv("CANARY_KEY", CANARY)
+    kept = in_definitions(dg.EnvVar("CANARY_KEY"), build, storage)
+    assert CANARY not in kept
+    assert "CANARY_KEY" in kept
+    assert CANARY in in_definitions(CANARY, build, storage)
+
+
+def test_a_run_leaves_the_key_nowhere(monkeypatch, build, emulator, runs, tmp_path, capfd):
+    """After runs that log the resource, one of them failing, no file and no output holds the key."""
+    monkeypatch.setenv("CANARY_KEY", CANARY)
+
+    @dg.asset
+    def talkative(context: dg.AssetExecutionContext, vectorshift: VectorShiftResource) -> None:
+        context.log.info("%r %s %r", vectorshift, vectorshift, vectorshift.get_client())
+        sys.stdout.write(f"{vectorshift}\n")
+        with as_dagster_failures():
+            vectorshift.get_client().query().count()
+
+    home = tmp_path / "home"
+    home.mkdir()
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
+        resource = VectorShiftResource(api_key=dg.EnvVar("CANARY_KEY"), base_url=emulator.base_url)
+        failed = dg.materialize(
+            [talkative],
+            resources={"vectorshift": resource},
+            instance=instance,
+            raise_on_error=False,
+        )
+        assert not failed.success
+        messages = [entry.message for entry in instance.all_logs(failed.run_id)]
+    kept = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+    out, err = capfd.readouterr()
+    for place in (kept.decode(errors="replace"), "\n".join(messages), out, err):
+        assert CANARY not in place
+    assert emulator.base_url in out
+    assert emulator.base_url.encode() in kept
+
+
+def test_outside_of_dagster_a_variable_is_read(monkeypatch, emulator):
+    """In a notebook the key is the variable's value, never its name."""
+    monkeypatch.setenv("CANARY_KEY", emulator.api_key)
+    monkeypatch.setenv("CANARY_URL", emulator.base_url)
+    resource = VectorShiftResource(
+        api_key=dg.EnvVar("CANARY_KEY"), base_url=dg.EnvVar("CANARY_URL")
+    )
+    assert resource.get_client().query().count()["count"] > 0
+    assert "CANARY_KEY" not in repr(resource)
+    resource.close()
+
+
+def test_a_missing_variable_is_named(monkeypatch):
+    """A variable that is not set is an error that names it, before anything is sent."""
+    monkeypatch.delenv("CANARY_KEY", raising=False)
+    with pytest.raises(ConfigurationError, match="CANARY_KEY is not set"):
+        VectorShiftResource(api_key=dg.EnvVar("CANARY_KEY")).get_client()
+
+
+def test_the_client_lives_as_long_as_the_run(emulator):
+    """One client serves a run, and its connections are closed when the run ends."""
+    resource = VectorShiftResource(api_key=emulator.api_key, base_url=emulator.base_url)
+    with dg.build_resources({"vectorshift": resource}) as running:
+        client = running.vectorshift.get_client()
+        assert running.vectorshift.get_client() is client
+        client.query().count()
+    assert running.vectorshift.get_client() is not client
+    running.vectorshift.close()
+
+
+def test_a_wrong_key_fails_once(runs, build, emulator):
+    """A key that the service refuses ends the step for good, whatever retries the asset allows."""
+    health = build(retry_policy=dg.RetryPolicy(max_retries=3))
+    emulator.reset_counters()
+    failed = runs(health, YESTERDAY, key="sk_wrong", raise_on_error=False)
+    assert not failed.success
+    assert not [event for event in failed.all_events if event.is_step_up_for_retry]
+    assert emulator.counters()["requests"] == {"aggregations": 1}
+    told = failed.all_node_events[-1].event_specific_data.user_failure_data
+    assert "HTTP 401" in told.description
+    assert told.metadata["vectorshift/error"].value == "AuthenticationError"
+    assert told.metadata["vectorshift/status_code"].value == 401
+    assert not runs.path.exists()
+
+
+def test_retries_are_for_errors_that_pass(runs, build, emulator):
+    """A reply that is no reply is tried again by the asset's own policy, and then succeeds."""
+    emulator.fault("aggregations", "not_json")
+    health = build(retry_policy=dg.RetryPolicy(max_retries=1))
+    assert runs(health, YESTERDAY).success
+    assert emulator.counters()["requests"] == {"aggregations": 2}
+
+
+@pytest.fixture
+def client(emulator):
+    """A client of the account with events."""
+    resource = VectorShiftResource(api_key=emulator.api_key, base_url=emulator.base_url)
+    yield resource.get_client()
+    resource.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "named", "wait"), [(429, "500", 500), (503, "200", 200), (429, "99999999", 3600)]
+)
+def test_a_named_time_is_waited_for(emulator, client, code, named, wait):
+    """What the client does not wait for itself, the step does, with its slot given back."""
+    emulator.fault("count", "status", code=code, retry_after=named)
+    with pytest.raises(dg.RetryRequested) as raised, as_dagster_failures():
+        client.query().count()
+    assert raised.value.seconds_to_wait == wait
+    assert raised.value.max_retries == 3
+
+
+def test_other_errors_pass_as_they_are(emulator, client):
+    """A failing service and a dead address stay typed errors, for the retry policy."""
+    emulator.fault("count", "status", code=501)
+    with pytest.raises(InternalServerError), as_dagster_failures():
+        client.query().count()
+    nowhere = VectorShiftResource(
+        api_key="sk_x", base_url="http://127.0.0.1:9/v1", total_timeout=0.1
+    )
+    with pytest.raises(ApiConnectionError), as_dagster_failures():
+        nowhere.get_client().query().count()
+    nowhere.close()
+
+
+def test_importing_loads_dagster_and_nothing_else_that_is_heavy():
+    """A code server that loads the package loads no database, no Arrow and no HTTP library with it."""
+    script = (
+        "import sys, dagster; before = set(sys.modules); import dagster_vectorshift;"
+        "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == [
+        "dagster_vectorshift",
+        "vectorshift",
+        "vectorshift_orchestration",
+    ]
