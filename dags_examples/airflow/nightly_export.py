@@ -27,7 +27,7 @@ with DAG(
     description="Yesterday's VectorShift events into a file and a DuckDB table",
     # A plain "@daily" would have an empty data interval in Airflow 3.
     schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
-    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    start_date=pendulum.datetime(2020, 1, 1, tz="UTC"),  # any day from here on can be exported
     catchup=False,
     max_active_runs=1,  # a DuckDB file has one writer at a time
     default_args={"retries": 2, "retry_delay": pendulum.duration(minutes=1)},

@@ -88,15 +88,15 @@ class VectorShiftExportTrigger(BaseTrigger):
         from vectorshift.errors import AnalyticsNotFound, VectorshiftError
 
         try:
-            async with asyncio.timeout(self.deadline - time.time() + _LAST_LOOK):
-                task = await client.aexport_task(self.export_id)
+            patience = max(self.deadline - time.time(), 0.0) + _LAST_LOOK
+            task = await client.aexport_task(self.export_id, timeout=patience)
         except PERMANENT:
             raise
         except AnalyticsNotFound as error:
             return export_event("missing", self.export_id, str(error))
-        except (VectorshiftError, TimeoutError) as error:
+        except VectorshiftError as error:
             self.log.warning("Export %s could not be looked at: %s", self.export_id, error)
-            return str(error) or "the service did not answer in time"
+            return str(error)
         if task.get("task_status") == "failed":
             return export_event("failed", self.export_id, task.get("error", ""))
         return export_event("ready", self.export_id) if task.get("download_url") else ""

@@ -15,7 +15,7 @@ from dagster_vectorshift.failures import as_dagster_failures
 from dagster_vectorshift.metadata import partition_metadata, table_metadata
 from dagster_vectorshift.resource import VectorShiftResource
 from dagster_vectorshift.storage import DuckDBStorage
-from vectorshift_orchestration.errors import RowOutsideWindow
+from vectorshift_orchestration.errors import RowOutsideWindow, SpecError
 from vectorshift_orchestration.specs import AggregationSpec
 from vectorshift_orchestration.windows import Window
 
@@ -54,6 +54,13 @@ class HealthTable:
     description: str | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.group_by, str):
+            raise SpecError(f"group_by is a list of names; write [{self.group_by!r}].")
+        if "time" in (name.lower() for name in self.group_by):
+            raise SpecError(
+                f"Health table {self.name} is sliced by time in any case, by its interval: name only "
+                "the other dimensions in group_by."
+            )
         _ = self.spec
 
     @property
@@ -72,7 +79,7 @@ def build_health_assets(
     tables: Sequence[HealthTable],
     partitions_def: dg.TimeWindowPartitionsDefinition,
     query: "Query | None" = None,
-    key_prefix: Sequence[str] = (),
+    key_prefix: str | Sequence[str] = (),
     group_name: str | None = None,
     backfill_policy: dg.BackfillPolicy | None = None,
     retry_policy: dg.RetryPolicy | None = None,
@@ -95,14 +102,17 @@ def build_health_assets(
         resource_key: name of the `VectorShiftResource`.
         storage_key: name of the storage, a `DuckDBStorage`.
 
-    Raises `dg.DagsterInvalidDefinitionError` when a partition would cut a bucket.
+    Raises `dg.DagsterInvalidDefinitionError` when a partition would cut a bucket, for partitions
+    that are no windows of time, and when two tables have one name.
     """
+    _require_different(tables)
     for table in tables:
         require_whole_buckets(partitions_def, table.interval, table.name)
-    by_key = {dg.AssetKey([*key_prefix, table.name]): table for table in tables}
+    prefix = [key_prefix] if isinstance(key_prefix, str) else list(key_prefix)
+    by_key = {dg.AssetKey([*prefix, table.name]): table for table in tables}
 
     @dg.multi_asset(
-        name="_".join([*key_prefix, *(table.name for table in tables)]),
+        name="_".join([*prefix, *(table.name for table in tables)]),
         specs=[
             dg.AssetSpec(
                 key, description=table.description, group_name=group_name, kinds={"vectorshift"}
@@ -127,6 +137,19 @@ def build_health_assets(
                     yield _stored(context, key, table, storage, rows, windows)
 
     return health
+
+
+def _require_different(tables: Sequence[HealthTable]) -> None:
+    """Two assets that write one table would delete each other's rows."""
+    for names in (
+        [table.name for table in tables],
+        [table.table_name.lower() for table in tables],
+    ):
+        if not names or len(set(names)) < len(names):
+            raise dg.DagsterInvalidDefinitionError(
+                "Health assets need at least one table, and different names for each asset and for "
+                f"each table in the storage; these are {names}."
+            )
 
 
 def _measured(

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_provider_vectorshift.operators import VectorShiftExportOperator
 from tests.airflow.running import last_day
@@ -85,6 +84,8 @@ def test_deferral_lands_what_was_asked(emulator, tmp_path):
 
     `dag.test()` drops a deferral's arguments, so this follows Airflow's steps by hand.
     """
+    from airflow.sdk.exceptions import TaskDeferred
+
     day = last_day()
     task = VectorShiftExportOperator(
         task_id="export",
@@ -103,7 +104,7 @@ def test_deferral_lands_what_was_asked(emulator, tmp_path):
     assert deferred.value.timeout > timedelta(seconds=60)  # the scheduler's, if no triggerer lives
 
     async def first_event():
-        return [event.payload async for event in trigger.run()][0]
+        return (await anext(trigger.run())).payload
 
     event = asyncio.run(first_event())
     task.start = task.start - timedelta(hours=1)

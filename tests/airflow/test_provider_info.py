@@ -58,10 +58,14 @@ def test_entry_point():
 def test_airflow_knows_the_connection_type():
     """Airflow's providers manager has the connection type, its hook and its form."""
     from airflow.providers_manager import ProvidersManager
+    from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
+    hook = ProvidersManagerTaskRuntime().hooks["vectorshift"]
+    assert hook.hook_class_name == "airflow_provider_vectorshift.hooks.VectorShiftHook"
     manager = ProvidersManager()
-    assert manager.hooks["vectorshift"].hook_class_name.endswith(".VectorShiftHook")
     assert "vectorshift-orchestration" in manager.providers
+    assert "extra__vectorshift__timeout" in manager.connection_form_widgets
+    assert manager.field_behaviours["vectorshift"]["relabeling"]["password"] == "API key"
 
 
 def test_discovery_imports_nothing():

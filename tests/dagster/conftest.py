@@ -44,9 +44,8 @@ class Runs:
 
     service: object
     path: Path
-    storage: object = None
 
-    def __call__(self, assets, first, last=None, *, key=None, **options):
+    def __call__(self, assets, first, last=None, *, key=None, base_url=None, **options):
         """One run over the partitions from `first` to `last`."""
         partitions = {
             "dagster/asset_partition_range_start": str(first),
@@ -57,9 +56,10 @@ class Runs:
             tags=partitions,
             resources={
                 "vectorshift": VectorShiftResource(
-                    api_key=key or self.service.api_key, base_url=self.service.base_url
+                    api_key=key or self.service.api_key,
+                    base_url=base_url or self.service.base_url,
                 ),
-                "storage": self.storage or DuckDBStorage(path=str(self.path)),
+                "storage": DuckDBStorage(path=str(self.path)),
             },
             **options,
         )

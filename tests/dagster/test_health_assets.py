@@ -1,6 +1,9 @@
 """Partitions of health tables: what is asked, what lands, and what a failure leaves behind."""
 
+import json
+import threading
 from datetime import UTC, date, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import dagster as dg
 import pytest
@@ -47,6 +50,33 @@ def run_of(pipeline, day, **changes):
         "end_time": (start + timedelta(seconds=1)).isoformat(),
         **changes,
     }
+
+
+@pytest.fixture
+def other_day():
+    """A service that answers every aggregation with one run on a day of 2020."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            slices = {"result": {"aggregation_map": {"2020-01-01T00:00:00Z": 1}}}
+            body = json.dumps(
+                {"status": "success", "result": {"aggregation_result": {"runs_sum": slices}}}
+            ).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+        thread.join()
 
 
 def test_seven_days_are_one_request_and_the_truth(runs, build, emulator):
@@ -157,9 +187,9 @@ def test_tables_are_selectable(runs, build, emulator):
     """Of several tables, a run asks for and writes those that were selected, under their own names."""
     health = build(
         HealthTable("by_pipeline", metrics=["runs.sum"], table="vectorshift.by_pipeline"),
-        HealthTable("by_model", metrics=["runs.sum", "tokens.mean"], group_by=["model_id"]),
+        HealthTable("by_model", metrics=["runs.sum"], group_by=["model_id"]),
         HealthTable("by_hour", metrics=["runs.sum"], group_by=[], interval="hour"),
-        key_prefix=["vectorshift"],
+        key_prefix="vectorshift",
         query=None,
     )
     emulator.reset_counters()
@@ -254,7 +284,8 @@ def test_the_hour_that_a_clock_repeats_is_two_partitions(blank_runs, build, blan
         ({"metrics": ["run.sum"]}, "run"),
         ({"metrics": []}, "at least one metric"),
         ({"group_by": ["pipeline"]}, "pipeline_id"),
-        ({"group_by": ["time"]}, "time"),
+        ({"group_by": "pipeline_id"}, "is a list of names"),
+        ({"group_by": ["time"]}, "sliced by time in any case"),
         ({"interval": "minute"}, "interval"),
     ],
 )
@@ -262,6 +293,50 @@ def test_a_table_of_unknown_words_is_refused(changes, message):
     """A metric, dimension or interval that does not exist fails where it is written."""
     with pytest.raises(SpecError, match=message):
         HealthTable("pipeline_health", **changes)
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        [HealthTable("one"), HealthTable("one", table="other")],
+        [HealthTable("one", table="Same"), HealthTable("two", table="same")],
+    ],
+)
+def test_two_tables_of_one_name_are_refused(tables, build):
+    """Two assets of one name, or two that would write one table, fail at definition time."""
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match="different names"):
+        build(*tables)
+
+
+def test_only_figures_that_can_be_told_as_one_are_told(runs, build):
+    """Maxima and minima of slices are those of the partition; means and distinct counts are left out."""
+    metrics = ["latency.max", "latency.min", "latency.mean", "users.count_distinct", "error_rate"]
+    told = by_partition(runs(build(HealthTable("pipeline_health", metrics=metrics)), LAST))
+    figures = runs.sql(
+        'SELECT max(latency_max) AS "vectorshift/latency_max",'
+        ' min(latency_min) AS "vectorshift/latency_min" FROM pipeline_health'
+    )
+    known = {"rows_replaced", "window_start", "window_end"}
+    assert [
+        {
+            name: value
+            for name, value in told[str(LAST)].items()
+            if name.startswith("vectorshift/") and name.partition("/")[2] not in known
+        }
+    ] == figures
+
+
+def test_a_bucket_from_another_day_changes_nothing(blank_runs, build, blank, other_day):
+    """A service that answers with a bucket outside of the range fails the step, and the rows stand."""
+    health = build(HealthTable("pipeline_health", metrics=["runs.sum"], group_by=[]))
+    blank.insert([run_of("pl_1", LAST)])
+    blank_runs(health, LAST)
+    before = blank_runs.sql(ROWS)
+    failed = blank_runs(health, LAST, base_url=other_day, raise_on_error=False)
+    told = failed.all_node_events[-1].event_specific_data.user_failure_data
+    assert "2020-01-01" in told.description
+    assert told.metadata["vectorshift/error"].value == "RowOutsideWindow"
+    assert blank_runs.sql(ROWS) == before
 
 
 def test_a_backfill_is_one_run_unless_capped(build):

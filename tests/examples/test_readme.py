@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from vectorshift_emulator import serve
 
 ROOT = Path(__file__).parents[2]

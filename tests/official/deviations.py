@@ -44,6 +44,12 @@ DEVIATIONS = (
         spellings.named_enums,
     ),
     Deviation(
+        "status words",
+        "A status is sent in the page's spelling, in lower case; the official client sends "
+        "`SUCCESS` as it came, which may match nothing (reference page, EventStatus).",
+        spellings.status_words,
+    ),
+    Deviation(
         "column labels",
         "A column's label names its field; the official client sends `OBJECT_ID`, which is no "
         "column type (CONTRACT.md A4, A7).",

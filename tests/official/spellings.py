@@ -43,6 +43,33 @@ def _deep(value: Value, change: Callable[[Value], Value]) -> Value:
     return value
 
 
+def status_words(chain: Chain) -> Outcome | None:
+    """A status in capitals, compared for equality."""
+    spelled = _deep(chain, _lower_status)
+    return [Sent(spelled)] if spelled != chain else None
+
+
+def _lower_status(value: Value) -> Value:
+    if not isinstance(value, dict):
+        return value
+    if value.get("field") == "STATUS" and value["operator"] in ("==", "includes", "in_"):
+        return {**value, "value": _lower(value["value"])}
+    if value.get("call") in ("FieldFilter.eq", "FieldFilter.includes"):
+        field, *rest = value["args"]
+        if field == member("EventField.STATUS"):
+            return {**value, "args": [field, *map(_lower, rest)]}
+    if "status" in value.get("kwargs", {}):
+        kwargs = value["kwargs"]
+        return {**value, "kwargs": {**kwargs, "status": _lower(kwargs["status"])}}
+    return value
+
+
+def _lower(value: Value) -> Value:
+    if isinstance(value, list):
+        return [_lower(each) for each in value]
+    return value.lower() if isinstance(value, str) else value
+
+
 def column_labels(query: Reading) -> Outcome | None:
     """A table column named by the label of a field whose wire name is another."""
     columns = query.terminal["kwargs"].get("columns")

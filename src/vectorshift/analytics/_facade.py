@@ -136,15 +136,15 @@ class Analytics:
         return found
 
     @classmethod
-    def export_task(cls, task_id: str) -> ExportTask:
+    def export_task(cls, task_id: str, *, timeout: float | None = None) -> ExportTask:
         """The state of an export. A failed one is returned, not raised; an unknown one raises `AnalyticsNotFound`."""
-        found: ExportTask = _client().export_task(task_id)
+        found: ExportTask = _client().export_task(task_id, timeout=timeout)
         return found
 
     @classmethod
-    async def aexport_task(cls, task_id: str) -> ExportTask:
+    async def aexport_task(cls, task_id: str, *, timeout: float | None = None) -> ExportTask:
         """`export_task`, awaiting."""
-        found: ExportTask = await _client().aexport_task(task_id)
+        found: ExportTask = await _client().aexport_task(task_id, timeout=timeout)
         return found
 
     @classmethod
