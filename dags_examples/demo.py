@@ -160,7 +160,7 @@ def _health(service: Emulator, first: date, last: date, seconds: float, asked: i
         "select start_time::date::varchar as day, coalesce(pipeline_id, '') as pipeline,"
         " count(*) filter (is_run) as runs, count(*) filter (is_run and status = 'failure') as errors,"
         " coalesce(sum(tokens), 0)::bigint as tokens from events"
-        f" where entity = 'pipeline' and {span} group by all"
+        f" where is_run and entity = 'pipeline' and {span} group by all"
     )
     with duckdb.connect(str(HEALTH), read_only=True) as connection:
         rows = connection.sql(

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -113,9 +114,7 @@ def folders() -> None:
     """Make the folders that the examples and their orchestrators write to."""
     for name in ("logs", "airflow", "dagster"):
         (HOME / name).mkdir(parents=True, exist_ok=True)
-    settings = HOME / "dagster" / "dagster.yaml"
-    if not settings.exists():
-        settings.write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n")
+    shutil.copy(EXAMPLES / "dagster" / "dagster.yaml", HOME / "dagster" / "dagster.yaml")
 
 
 def _kept_secret(name: str) -> str:

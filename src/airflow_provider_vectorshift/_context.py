@@ -26,6 +26,12 @@ def window_of(
     """
     if start is not None and end is not None:
         return Window.parse(start, end)
+    first, last = data_interval(context)
+    return Window.parse(first if start is None else start, last if end is None else end)
+
+
+def data_interval(context: Mapping[str, Any]) -> tuple[datetime, datetime]:
+    """The run's data interval. Raises `WindowError` when it has none or an empty one."""
     first, last = context.get("data_interval_start"), context.get("data_interval_end")
     if first is None or last is None:
         raise WindowError(f"This run has no data interval. {_WAY_OUT}")
@@ -33,4 +39,4 @@ def window_of(
         raise WindowError(
             f"This run's data interval is empty: it starts and ends at {first.isoformat()}. {_WAY_OUT}"
         )
-    return Window.parse(first if start is None else start, last if end is None else end)
+    return first, last

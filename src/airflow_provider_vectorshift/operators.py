@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 
 from airflow_provider_vectorshift._airflow import AirflowFailException, conf
-from airflow_provider_vectorshift._context import window_of
+from airflow_provider_vectorshift._context import data_interval, window_of
 from airflow_provider_vectorshift._databases import duckdb_file
 from airflow_provider_vectorshift._events import ExportEvent, read_export_event
 from airflow_provider_vectorshift._pending import (
@@ -26,6 +26,7 @@ from airflow_provider_vectorshift.hooks import VectorShiftHook
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from jinja2 import Environment
 
     from vectorshift import Client
     from vectorshift.analytics import ExportTask, Query
@@ -115,6 +116,15 @@ class VectorShiftExportOperator(BaseOperator):
         self.durable = durable
         self.late_arrival = late_arrival
         self._check_arguments()
+
+    def render_template_fields(
+        self, context: "Context", jinja_env: "Environment | None" = None
+    ) -> None:
+        """Fill in the templates, once it is sure that there is an interval for them to name."""
+        if self.start is None or self.end is None:
+            with failing_fast():
+                data_interval(context)
+        super().render_template_fields(context, jinja_env)
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Ask for the export or find the one under way, then wait for it here or in the triggerer."""

@@ -1,7 +1,7 @@
 """From Dagster's partitions to windows of time: the only module that knows both."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
 
 import dagster as dg
 
@@ -37,7 +37,7 @@ def require_whole_buckets(
 ) -> None:
     """Refuse partitions that would cut the service's buckets, which are UTC (CONTRACT.md G4).
 
-    Looks at partitions of every month of a year, so that a zone with summer time is seen. Raises
+    Looks at a partition of every month of a year, so that a zone with summer time is seen. Raises
     `dg.DagsterInvalidDefinitionError` with the first partition that begins or ends inside a bucket
     of `interval`, and for partitions that are no windows of time.
     """
@@ -49,26 +49,16 @@ def require_whole_buckets(
     for window in _sampled(partitions_def):
         if not window.is_aligned(interval):
             raise dg.DagsterInvalidDefinitionError(
-                f"Health table {table} has buckets of one {interval}, which the service cuts in "
-                f"UTC, but a partition from {window.start.isoformat()} to "
-                f"{window.end.isoformat()}. Its first or last bucket would be a part. Let the "
-                "partitions begin at the start of a bucket (timezone='UTC', no offset), or choose "
-                "a smaller interval for the table."
+                f"Health table {table} has UTC buckets of one {interval}, and its partition from "
+                f"{window.start.isoformat()} to {window.end.isoformat()} begins or ends inside of "
+                "one, so it would hold a part of it. Let partitions begin where buckets do "
+                "(timezone='UTC', no offset), or choose a smaller interval for the table."
             )
 
 
 def _sampled(partitions_def: dg.TimeWindowPartitionsDefinition) -> Iterator[Window]:
     for month in range(_MONTHS_SAMPLED):
-        yield from _two_from(partitions_def, partitions_def.start + month * _MONTH)
-
-
-def _two_from(
-    partitions_def: dg.TimeWindowPartitionsDefinition, moment: datetime
-) -> Iterable[Window]:
-    """Two windows, because a schedule may alternate."""
-    for _ in range(2):
+        moment = partitions_def.start + month * _MONTH
         found = partitions_def.get_next_partition_window(moment, respect_bounds=False)
-        if found is None:
-            return
-        yield Window(*found)
-        moment = found.end
+        if found is not None:
+            yield Window(*found)

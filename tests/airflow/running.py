@@ -42,8 +42,8 @@ class Runner:
         monkeypatch.setenv("ONE_EXPORT_ERRORS", str(self._errors))
         monkeypatch.setenv("ONE_EXPORT_OBSTACLE", str(self.file.parent))
 
-    def __call__(self, *, schedule="daily", day=None, **arguments):
-        """Run the DAG for a day (the last complete one by default) to its end."""
+    def __call__(self, *, schedule="daily", interval=True, **arguments):
+        """Run the DAG for the last complete day, or without a data interval, to its end."""
         everything = {
             "destination": str(self.file),
             "table": "events",
@@ -53,7 +53,7 @@ class Runner:
         self._monkeypatch.setenv("ONE_EXPORT", json.dumps(everything | arguments))
         self._monkeypatch.setenv("ONE_EXPORT_SCHEDULE", schedule)
         self._errors.unlink(missing_ok=True)
-        run = run_dag("one_export", (day or last_day()).end)
+        run = run_dag("one_export", last_day().end if interval else None)
         task = run.get_task_instance("export")
         result = task.xcom_pull(task_ids="export")
         return Ran(str(run.state), result, self._noted(), run.run_id)

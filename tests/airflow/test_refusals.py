@@ -50,6 +50,12 @@ def test_empty_data_interval(emulator, run):
     assert emulator.counters()["requests"] == {}
 
 
+def test_no_data_interval(emulator, run):
+    """A run without a data interval says so, not that a name in a template is undefined."""
+    done = run(interval=False, destination="dt={{ data_interval_start | ds }}/x.csv", **FINAL)
+    assert_refused(run, done, "no data interval", "logical date", "start=")
+
+
 def test_missing_connection(emulator, run):
     """A connection that does not exist is named, with what to set."""
     done = run(vectorshift_conn_id="vs_elsewhere", **FINAL)

@@ -1,6 +1,7 @@
 """The example definitions, as a user runs them."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,11 @@ import dagster as dg
 import duckdb
 import pytest
 
-EXAMPLES = Path(__file__).parents[2] / "dags_examples" / "dagster"
+from dagster_vectorshift import VectorShiftResource
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "dags_examples" / "dagster"
+PAGE = (ROOT / "docs" / "dagster.md").read_text(encoding="utf-8")
 TODAY = datetime.now(UTC).date()
 FIRST, LAST = TODAY - timedelta(days=7), TODAY - timedelta(days=1)
 
@@ -98,3 +103,13 @@ def test_the_schedule_asks_for_the_day_that_ended(definitions):
     (asked,) = schedule.evaluate_tick(context).run_requests
     assert asked.partition_key == "2026-11-22"
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", "UTC")
+
+
+@pytest.mark.parametrize("code", re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S))
+def test_the_page_is_true(code):
+    """The code of docs/dagster.md runs as it stands, and what it defines can be loaded."""
+    names = {"__name__": "page"}
+    exec(compile(code, "docs/dagster.md", "exec"), names)
+    resources = {"vectorshift": VectorShiftResource(api_key=dg.EnvVar("VECTORSHIFT_API_KEY"))}
+    defs = names.get("defs") or dg.Definitions([names["failed_runs"]], resources=resources)
+    dg.Definitions.validate_loadable(defs)

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import dagster as dg
@@ -242,7 +242,9 @@ def test_excluded_partitions_are_left_alone(runs, build):
 )
 def test_partitions_that_cut_a_bucket_are_refused(partitions, build):
     """Partitions whose edges are not edges of UTC days, in winter or summer, fail at definition time."""
-    with pytest.raises(dg.DagsterInvalidDefinitionError, match="pipeline_health has buckets of"):
+    with pytest.raises(
+        dg.DagsterInvalidDefinitionError, match="pipeline_health has UTC buckets of one day"
+    ):
         build(partitions_def=partitions)
 
 
@@ -253,16 +255,19 @@ def test_partitions_without_time_are_refused(build):
 
 
 @pytest.mark.parametrize(
-    "partitions",
+    ("partitions", "interval"),
     [
-        dg.DailyPartitionsDefinition(date(2026, 1, 1).isoformat(), timezone="Africa/Abidjan"),
-        dg.WeeklyPartitionsDefinition("2026-01-01"),
-        dg.MonthlyPartitionsDefinition("2026-01-01"),
+        (dg.DailyPartitionsDefinition("2026-01-01", timezone="Africa/Abidjan"), "day"),
+        (dg.WeeklyPartitionsDefinition("2026-01-01"), "day"),
+        (dg.WeeklyPartitionsDefinition("2026-01-01", day_offset=1), "week"),
+        (dg.MonthlyPartitionsDefinition("2026-01-01"), "month"),
+        (dg.DailyPartitionsDefinition("2026-01-01", timezone="America/New_York"), "hour"),
     ],
 )
-def test_partitions_of_whole_days_are_taken(partitions, build):
-    """Weeks, months and days in a zone that is always UTC hold whole days."""
-    assert build(partitions_def=partitions).partitions_def == partitions
+def test_partitions_of_whole_buckets_are_taken(partitions, interval, build):
+    """Partitions that are made of whole buckets are taken, whatever their cadence and zone."""
+    health = build(HealthTable("pipeline_health", interval=interval), partitions_def=partitions)
+    assert health.partitions_def == partitions
 
 
 def test_the_hour_that_a_clock_repeats_is_two_partitions(blank_runs, build, blank):

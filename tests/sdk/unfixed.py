@@ -260,8 +260,8 @@ UNFIXES = (
     Unfix(
         "test_a_mistake_is_refused_before_any_request[kind]",
         "analytics/_enums.py",
-        "    if isinstance(value, enum):\n",
-        "    if isinstance(value, str):\n",
+        "if word in (str(member.value).lower(), member.name.lower()):",
+        "if True:",
     ),
     Unfix(
         "test_a_mistake_is_refused_before_any_request[format]",
