@@ -45,8 +45,8 @@ def started(
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process group: TERM, ten seconds of patience, KILL. Airflow's own SIGTERM leaves children behind."""
-    for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
+    """End a process group: TERM, patience, KILL. Airflow's own SIGTERM leaves children behind."""
+    for number, patience in ((signal.SIGTERM, 20.0), (signal.SIGKILL, 5.0)):
         try:
             os.killpg(process.pid, number)
         except ProcessLookupError:

@@ -26,6 +26,8 @@ def main() -> int:
         env = stack.environment(service, str(today - timedelta(days=30))) | {
             "AIRFLOW__API__PORT": AIRFLOW_PORT,
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            # At start-up everything is slow: the default of 5 s would lose the first run's first try.
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{AIRFLOW_PORT}/execution/",
         }
         definitions = stack.EXAMPLES / "dagster" / "definitions.py"

@@ -301,4 +301,4 @@ def _as_json(query: Any) -> Any:
 
 def _as_text(path: Any) -> Any:
     """A path as text, which templates can fill in."""
-    return os.fspath(path) if isinstance(path, os.PathLike) else path
+    return str(path) if isinstance(path, os.PathLike) else path

@@ -21,16 +21,41 @@ Importing this package imports Dagster and nothing else that is heavy: DuckDB, A
 when an asset materializes. docs/dagster.md tells the rest.
 """
 
-from dagster_vectorshift.assets import DEFAULT_METRICS, HealthTable, build_health_assets
+from dagster_vectorshift.assets import build_health_assets, vectorshift_health_assets
 from dagster_vectorshift.failures import as_dagster_failures
+from dagster_vectorshift.health import Health
 from dagster_vectorshift.resource import VectorShiftResource
-from dagster_vectorshift.storage import DuckDBStorage
+from dagster_vectorshift.storage import (
+    DuckDBStorage,
+    ExportStorage,
+    FileStorage,
+    ParquetStorage,
+    PostgresStorage,
+    TableStorage,
+)
+from dagster_vectorshift.tables import DEFAULT_METRICS, HealthCheck, HealthTable
+from dagster_vectorshift.translator import (
+    DagsterVectorShiftTranslator,
+    ExportProps,
+    HealthTableProps,
+)
 
 __all__ = [
     "DEFAULT_METRICS",
+    "DagsterVectorShiftTranslator",
     "DuckDBStorage",
+    "ExportProps",
+    "ExportStorage",
+    "FileStorage",
+    "Health",
+    "HealthCheck",
     "HealthTable",
+    "HealthTableProps",
+    "ParquetStorage",
+    "PostgresStorage",
+    "TableStorage",
     "VectorShiftResource",
     "as_dagster_failures",
     "build_health_assets",
+    "vectorshift_health_assets",
 ]

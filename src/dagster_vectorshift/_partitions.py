@@ -1,6 +1,6 @@
 """From Dagster's partitions to windows of time: the only module that knows both."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 import dagster as dg
@@ -24,12 +24,10 @@ def partition_windows(
     }
 
 
-def span(windows: Mapping[str, Window]) -> Window:
-    """The one window from the first partition's start to the last one's end."""
-    return Window(
-        min(window.start for window in windows.values()),
-        max(window.end for window in windows.values()),
-    )
+def span(windows: Iterable[Window]) -> Window:
+    """The one window from the first one's start to the last one's end."""
+    found = list(windows)
+    return Window(min(each.start for each in found), max(each.end for each in found))
 
 
 def require_whole_buckets(

@@ -4,12 +4,12 @@ Give the key as `dg.EnvVar`: Dagster keeps only the variable's name then. A lite
 into the definitions' snapshot and shown by GraphQL, whatever the field says (DAGSTER.md 2a).
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from vectorshift.errors import ConfigurationError
+from dagster_vectorshift.environment import resolved
 
 if TYPE_CHECKING:
     from vectorshift import Client
@@ -21,6 +21,9 @@ class VectorShiftResource(dg.ConfigurableResource):  # type: ignore[type-arg]  #
     Times are seconds. The client connects on first use and is closed when the run ends. In your own
     assets call the API inside `with as_dagster_failures():`.
     """
+
+    pool: ClassVar[str] = "vectorshift"
+    """The pool of every asset and check that talks to an account, unless you name another."""
 
     api_key: str = Field(
         repr=False,
@@ -40,6 +43,12 @@ class VectorShiftResource(dg.ConfigurableResource):  # type: ignore[type-arg]  #
         default=300.0, description="Seconds for one call with all its retries."
     )
 
+    ui_url: str | None = Field(
+        default=None,
+        description="A page about this account in VectorShift's own interface, for a link in "
+        "metadata. None shows no link.",
+    )
+
     _client: "Client | None" = PrivateAttr(default=None)
 
     def get_client(self) -> "Client":
@@ -53,8 +62,8 @@ class VectorShiftResource(dg.ConfigurableResource):  # type: ignore[type-arg]  #
             from vectorshift import Client
 
             self._client = Client(
-                _resolved(self.api_key),
-                None if self.base_url is None else _resolved(self.base_url),
+                resolved(self.api_key),
+                None if self.base_url is None else resolved(self.base_url),
                 timeout=self.timeout,
                 connect_timeout=self.connect_timeout,
                 total_timeout=self.total_timeout,
@@ -70,16 +79,3 @@ class VectorShiftResource(dg.ConfigurableResource):  # type: ignore[type-arg]  #
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """Dagster's call at the end of a run: closes the client."""
         self.close()
-
-
-def _resolved(value: str) -> str:
-    """The value of a variable that Dagster has not read: its text would be the variable's name."""
-    if not isinstance(value, dg.EnvVar):
-        return value
-    found = value.get_value()
-    if not found:
-        raise ConfigurationError(
-            f"The environment variable {value.env_var_name} is not set, and the VectorShift "
-            "resource takes its value from there. Set it where the run executes."
-        )
-    return found

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
-_NUMBER = re.compile(r"\d{1,15}(\.\d+)?")
+_NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,8 @@ def _may_repeat(failure: Failure) -> bool:
 
 def jittered(policy: Retry, attempt: int, random: Callable[[], float]) -> float:
     """Return the seconds to wait after the `attempt`-th try; `random` draws from [0, 1)."""
-    return random() * min(policy.longest_wait, policy.first_wait * 2.0 ** (attempt - 1))
+    doublings = min(attempt - 1, 64)  # beyond that a float overflows
+    return random() * min(policy.longest_wait, policy.first_wait * 2.0**doublings)
 
 
 def wait_before_retry(

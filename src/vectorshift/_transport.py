@@ -27,7 +27,16 @@ from vectorshift.errors import redact
 T = TypeVar("T")
 _REPLY_LIMIT = 512 * 1024 * 1024
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-# httpx logs every URL at INFO, signatures included.
+
+
+def _redacted(record: logging.LogRecord) -> bool:
+    record.msg, record.args = redact(record.getMessage()), None
+    return True
+
+
+# httpx logs every URL at INFO and httpcore every header at DEBUG, signatures included.
+for _name in ("httpx", "httpcore", "httpcore.connection", "httpcore.http11", "httpcore.proxy"):
+    logging.getLogger(_name).addFilter(_redacted)
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(max(logging.WARNING, logging.getLogger(_name).level))
 

@@ -12,14 +12,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vectorshift_orchestration.errors import (
         AggregationShapeError,
+        CommitUnknownError,
+        EventShapeError,
         ExportFileError,
         ExportIncomplete,
+        ExtractIncomplete,
+        MergeError,
         OrchestrationError,
         PublishError,
         RowOutsideWindow,
         SchemaMismatch,
         SpecError,
+        StaleWriterError,
         StorageError,
+        UnstorableValue,
         WindowError,
     )
     from vectorshift_orchestration.exports import (
@@ -31,72 +37,135 @@ if TYPE_CHECKING:
         submit,
         wait,
     )
-    from vectorshift_orchestration.extract import aggregate
+    from vectorshift_orchestration.extract import aaggregate, aevents, aggregate, events
+    from vectorshift_orchestration.failures import TopErrors, atop_errors, top_errors
     from vectorshift_orchestration.readers import read_export
-    from vectorshift_orchestration.specs import AggregationSpec
+    from vectorshift_orchestration.rules import (
+        Absolute,
+        Baseline,
+        Change,
+        Rate,
+        Rule,
+        rule_from_dict,
+    )
+    from vectorshift_orchestration.specs import AggregationSpec, QuerySpec
     from vectorshift_orchestration.storage.files import Published, publish
-    from vectorshift_orchestration.storage.ledger import Commit, committed
-    from vectorshift_orchestration.storage.sql import Written, overwrite_window
-    from vectorshift_orchestration.windows import Window
+    from vectorshift_orchestration.storage.ledger import Attempt, Commit, committed
+    from vectorshift_orchestration.storage.sql import Written, begin_attempt, overwrite_window
+    from vectorshift_orchestration.thresholds import aevaluate, evaluate
+    from vectorshift_orchestration.verdicts import Verdict
+    from vectorshift_orchestration.windows import Window, merge, windows_between
 
 _HOMES = {
+    "Absolute": "rules",
     "AggregationShapeError": "errors",
     "AggregationSpec": "specs",
+    "Attempt": "storage.ledger",
+    "Baseline": "rules",
+    "Change": "rules",
     "Commit": "storage.ledger",
+    "CommitUnknownError": "errors",
+    "EventShapeError": "errors",
     "ExportFileError": "errors",
     "ExportIncomplete": "errors",
     "ExportRequest": "exports",
+    "ExtractIncomplete": "errors",
     "Landed": "exports",
+    "MergeError": "errors",
     "OrchestrationError": "errors",
     "PublishError": "errors",
     "Published": "storage.files",
+    "QuerySpec": "specs",
+    "Rate": "rules",
     "RowOutsideWindow": "errors",
+    "Rule": "rules",
     "SchemaMismatch": "errors",
     "SpecError": "errors",
     "Staged": "exports",
+    "StaleWriterError": "errors",
     "StorageError": "errors",
+    "TopErrors": "failures",
+    "UnstorableValue": "errors",
+    "Verdict": "verdicts",
     "Window": "windows",
     "WindowError": "errors",
     "Written": "storage.sql",
+    "aaggregate": "extract",
+    "aevaluate": "thresholds",
+    "aevents": "extract",
     "aggregate": "extract",
+    "atop_errors": "failures",
+    "begin_attempt": "storage.sql",
     "committed": "storage.ledger",
+    "evaluate": "thresholds",
+    "events": "extract",
     "land": "exports",
+    "merge": "windows",
     "overwrite_window": "storage.sql",
     "publish": "storage.files",
     "read_export": "readers",
+    "rule_from_dict": "rules",
     "stage": "exports",
     "submit": "exports",
+    "top_errors": "failures",
     "wait": "exports",
+    "windows_between": "windows",
 }
 
 __all__ = [
+    "Absolute",
     "AggregationShapeError",
     "AggregationSpec",
+    "Attempt",
+    "Baseline",
+    "Change",
     "Commit",
+    "CommitUnknownError",
+    "EventShapeError",
     "ExportFileError",
     "ExportIncomplete",
     "ExportRequest",
+    "ExtractIncomplete",
     "Landed",
+    "MergeError",
     "OrchestrationError",
     "PublishError",
     "Published",
+    "QuerySpec",
+    "Rate",
     "RowOutsideWindow",
+    "Rule",
     "SchemaMismatch",
     "SpecError",
     "Staged",
+    "StaleWriterError",
     "StorageError",
+    "TopErrors",
+    "UnstorableValue",
+    "Verdict",
     "Window",
     "WindowError",
     "Written",
+    "aaggregate",
+    "aevaluate",
+    "aevents",
     "aggregate",
+    "atop_errors",
+    "begin_attempt",
     "committed",
+    "evaluate",
+    "events",
     "land",
+    "merge",
     "overwrite_window",
     "publish",
     "read_export",
+    "rule_from_dict",
     "stage",
     "submit",
+    "top_errors",
     "wait",
+    "windows_between",
 ]
 
 

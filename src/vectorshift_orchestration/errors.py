@@ -4,13 +4,20 @@
     └── OrchestrationError
         ├── WindowError              also a ValueError: the interval cannot be used
         ├── SpecError                also a ValueError: an unknown metric, dimension or interval
+        ├── MergeError               also a ValueError: figures of parts that do not make the whole's
         ├── AggregationShapeError    an aggregation reply that does not have the asked shape
+        ├── ExtractIncomplete        fewer events arrived than the service counts, however asked
+        ├── EventShapeError          an event that cannot be told from others or placed in time
+        ├── ExportStateError         also a ValueError: a record of an export that is not this one's
         ├── ExportFileError          an export file that is cut, damaged or of another shape
         ├── ExportIncomplete         a sound file that does not hold the rows it should
         ├── PublishError             the file could not be put at its destination
         └── StorageError             the table could not be changed; it is as it was
             ├── SchemaMismatch       the table's columns cannot take the rows
-            └── RowOutsideWindow     a row does not belong to the window being written
+            ├── UnstorableValue      a value that the database would refuse or change
+            ├── RowOutsideWindow     a row does not belong to the window being written
+            ├── StaleWriterError     another writer committed the window after this one began
+            └── CommitUnknownError   the connection broke on COMMIT and nobody could be asked
 
 Every one carries a full sentence, survives pickling between processes, and never holds a key,
 a signed URL or the content of a row.
@@ -32,11 +39,39 @@ class WindowError(OrchestrationError, ValueError):
 
 
 class SpecError(OrchestrationError, ValueError):
-    """A metric, dimension or interval that does not exist; the text names the nearest one."""
+    """A word, key or value of a description that does not exist; the text names the nearest one."""
+
+
+class MergeError(OrchestrationError, ValueError):
+    """Figures of parts that cannot be put together; `metric` is the one, as `latency.p95`."""
+
+    def __init__(self, message: str, *, metric: str = "") -> None:
+        super().__init__(message)
+        self.metric = metric
 
 
 class AggregationShapeError(OrchestrationError):
     """An aggregation reply without the metric, the level or the kind of label that was asked."""
+
+
+class ExtractIncomplete(OrchestrationError):
+    """Events that the service counts and does not hand out, however narrow the window.
+
+    `rows` is what arrived of the part that fell short and `counted` what the service counts in it.
+    """
+
+    def __init__(self, message: str, *, rows: int = 0, counted: int = 0) -> None:
+        super().__init__(message)
+        self.rows = rows
+        self.counted = counted
+
+
+class EventShapeError(OrchestrationError):
+    """An event without an id, with a time that is no time, or outside of the window asked for."""
+
+
+class ExportStateError(OrchestrationError, ValueError):
+    """A stored record of an export that cannot be read, or that belongs to another request."""
 
 
 class ExportFileError(OrchestrationError):
@@ -68,11 +103,20 @@ class PublishError(OrchestrationError):
 
 
 class StorageError(OrchestrationError):
-    """A table that could not be written. The transaction is rolled back: the old rows stand."""
+    """A table that could not be written. Except for `CommitUnknownError` the old rows stand."""
 
 
 class SchemaMismatch(StorageError):
     """A table whose columns cannot take the rows without losing something."""
+
+
+class UnstorableValue(StorageError):
+    """A value that the database cannot hold as it is: `row` counts from 1 (0 unknown), `column`."""
+
+    def __init__(self, message: str, *, row: int = 0, column: str = "") -> None:
+        super().__init__(message)
+        self.row = row
+        self.column = column
 
 
 class RowOutsideWindow(StorageError):
@@ -81,3 +125,21 @@ class RowOutsideWindow(StorageError):
     def __init__(self, message: str, *, row: int = 0) -> None:
         super().__init__(message)
         self.row = row
+
+
+class StaleWriterError(StorageError):
+    """This writer began before another one committed an overlapping window, so it gave way.
+
+    Run the whole attempt again if the newer rows are not those that should stand.
+    """
+
+
+class CommitUnknownError(StorageError):
+    """The connection was lost on COMMIT, so the window is all old or all new, and nobody knows which.
+
+    `attempt_token` stands in the window's ledger row if it is new. Running again settles it.
+    """
+
+    def __init__(self, message: str, *, attempt_token: str = "") -> None:
+        super().__init__(message)
+        self.attempt_token = attempt_token

@@ -1,4 +1,4 @@
-"""The export job: ask for a window's events as a file, check the file, and let it land.
+"""The steps of an export: ask for a window's events as a file, check the file, and let it land.
 
     submit -> (wait) -> stage -> land
     created   ready     staged    published, committed
@@ -6,6 +6,7 @@
 What is asked has an identity (`ExportRequest.key`) that does not depend on the attempt, so that a
 file, a ledger row and a second try can be told to belong together. Between processes go ids,
 states and counts only: a signed URL lives in one function call (DESIGN.md, Decisions 5 and 6).
+`export_job.py` drives these steps and goes on where a process died.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +24,11 @@ from vectorshift_orchestration.errors import ExportIncomplete, PublishError, Sto
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
     from vectorshift import Client, Download
     from vectorshift.analytics import ExportTask, Query
+    from vectorshift_orchestration.storage.destinations import Destination
     from vectorshift_orchestration.storage.files import Published
+    from vectorshift_orchestration.storage.ledger import Attempt
     from vectorshift_orchestration.storage.sql import Written
 
 _IDENTITY_VERSION = "v1"
@@ -73,7 +73,9 @@ class Staged:
     """A complete, checked file: its rows are the rows of the window.
 
     `counted` is what the service counted; more `rows` than that are let pass only for a window
-    that is younger than the horizon.
+    that is younger than the horizon. `verified` tells what the file server gave to check the bytes
+    by: `checksum`, `length`, or `none`, where only the content was checked. Without a checksum, a
+    byte that changed inside a text stays unnoticed.
     """
 
     path: Path
@@ -82,11 +84,17 @@ class Staged:
     rows: int
     counted: int
     task_id: str
+    verified: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """Where an export came to rest, small enough to pass between tasks."""
+    """Where an export came to rest, small enough to pass between tasks.
+
+    `sha256` and `bytes` are those of the export's own file, also where it was published as Parquet.
+    `verified` is as in `Staged`. `recreated` is how often the export was asked for again, because
+    an answer was lost or the service's file could not be used.
+    """
 
     task_id: str
     window: Window
@@ -96,9 +104,11 @@ class Landed:
     uri: str | None = None
     table: str | None = None
     deleted: int | None = None
+    verified: str = "none"
+    recreated: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """The same as JSON values; what did not apply is None."""
+        """What came to rest where, as JSON values; what did not apply is None."""
         return {
             "task_id": self.task_id,
             "window": self.window.to_dict(),
@@ -135,15 +145,24 @@ def wait(
 ) -> ExportTask:
     """Look at a task until it is ready, at most `timeout` seconds, every `poll_interval` seconds.
 
-    A task that already has its file is returned without a look. `progress` is called with the
-    number of looks. Raises `AnalyticsExportFailed`, and `AnalyticsExportTimeout` when time is up.
+    Ready is a task with a download URL that has not failed; it is returned without a look. Every
+    other state means to look again: pending, a state that nobody knows, ready without a URL, and
+    pending after ready. Only `failed` and a task that is not found end it early. `progress` is
+    called with the number of looks.
+
+    Raises `AnalyticsExportFailed`, `AnalyticsNotFound`, and `AnalyticsExportTimeout` when time is
+    up.
     """
     from vectorshift.errors import AnalyticsExportFailed, AnalyticsExportTimeout
 
     deadline = time.monotonic() + timeout
+    task_id = task.get("task_id", "")
     looks = 0
-    while not task.get("download_url"):
-        task_id = task.get("task_id", "")
+    while True:
+        if task.get("task_status") == "failed":
+            raise AnalyticsExportFailed(task_id, task.get("error", ""))
+        if task.get("download_url"):
+            return task
         if not task_id:
             raise AnalyticsExportFailed("", "the service gave neither a task id nor a download URL")
         left = deadline - time.monotonic()
@@ -155,9 +174,6 @@ def wait(
         looks += 1
         if progress is not None:
             progress(looks)
-        if task.get("task_status") == "failed":
-            raise AnalyticsExportFailed(task_id, task.get("error", ""))
-    return task
 
 
 def stage(
@@ -167,72 +183,93 @@ def stage(
     directory: Path,
     *,
     horizon: timedelta = timedelta(hours=1),
+    counted_before: int | None = None,
     progress: Callable[[int], None] | None = None,
+    downloaded: Callable[[int], None] | None = None,
 ) -> Staged:
     """Download a ready export into `directory` and read all of it, so that it can be trusted.
 
     Give the task id, or the task itself where the service answers no polls. The file must read to
-    its end, hold only rows of the window, and as many as the service counts for the same query.
-    More rows than counted are let pass for a window that ended less than `horizon` ago, where the
-    count may lag behind. `progress` is called with the number of rows read.
+    its end, hold only rows of the window and none twice, and as many as the service counts for the
+    same query. A window that ended less than `horizon` ago may still get events: there, more rows
+    than counted are let pass, and fewer as long as they are not fewer than `counted_before`, what
+    the service counted before the export was asked for. `progress` is called with the number of
+    rows read, `downloaded` with the number of bytes that have arrived.
 
     Raises `ExportFileError`, `ExportIncomplete`, `PublishError` when the disk is full or refuses,
     and the SDK's errors. Then no file is left.
     """
-    done = _download(client, task, directory / request.file_name)
+    from vectorshift_orchestration.completeness import checked_rows
+
+    done, verified = _download(client, task, directory / request.file_name, downloaded)
     try:
-        rows = _checked_rows(done.path, request, progress)
+        rows = checked_rows(done.path, request.format, request.window, progress)
         counted = request.bound(client).count()["count"]
-        recent = request.window.end > datetime.now(UTC) - horizon
-        if rows < counted or (rows > counted and not recent):
-            raise ExportIncomplete(
-                f"The export of window {request.window.label} holds {rows:,} rows, and the service "
-                f"counts {counted:,}. Nothing was landed; export again, later if events of this "
-                "window are still arriving.",
-                rows=rows,
-                counted=counted,
-            )
+        _check_count(request, rows, counted, counted_before, horizon)
     except BaseException:
         done.path.unlink(missing_ok=True)
         raise
-    return Staged(done.path, done.bytes, done.sha256, rows, counted, done.task_id)
+    return Staged(done.path, done.bytes, done.sha256, rows, counted, done.task_id, verified)
 
 
 def land(
     staged: Staged,
     request: ExportRequest,
     *,
-    destination: str | PathLike[str] | None = None,
+    destination: Destination | None = None,
     table: str | None = None,
-    connection: DuckDBPyConnection | None = None,
+    connection: Any = None,
+    parquet: bool = False,
+    attempt: Attempt | str | None = None,
+    reconnect: Callable[[], Any] | None = None,
+    on_published: Callable[[Published], None] | None = None,
     progress: Callable[[int], None] | None = None,
+    copied: Callable[[int], None] | None = None,
 ) -> Landed:
     """Publish a staged file at `destination`, or replace its window in `table`, or both.
 
     With both, the file appears after all rows are in and just before they are committed, so an
     error leaves neither; only a failing COMMIT can leave the new file beside the old rows, and
-    running again mends that. `table` needs an open DuckDB `connection`. `progress` is called with
-    the number of rows loaded.
+    running again mends that. `parquet` publishes the rows as Parquet instead of the file's own
+    format. `table` needs an open `connection` of a kind that `overwrite_window` takes; `attempt`
+    and `reconnect` are as there. `on_published` is called once the file is at its destination.
+    `progress` is called with the number of rows loaded, `copied` with the bytes published (the
+    rows, for Parquet).
 
     Raises `PublishError`, `StorageError`, and `StorageError` when there is nowhere to land.
     """
-    if destination is None and table is None:
-        raise StorageError("The export has nowhere to land. Give a destination, a table, or both.")
-    if table is not None and connection is None:
-        raise StorageError(f"Table {table!r} needs a connection to land in. Give connection=.")
+    check_landing(destination, table, connection)
     published: list[Published] = []
 
     def publish_file() -> None:
         if destination is not None:
-            from vectorshift_orchestration.storage.files import publish
-
-            published.append(publish(staged.path, destination))
+            published.append(_publish(staged, request, destination, parquet, copied))
+            if on_published is not None:
+                on_published(published[0])
 
     written: Written | None = None
-    if table is None or connection is None:
+    if table is None:
         publish_file()
     else:
-        written = _load(staged, request, connection, table, publish_file, progress)
+        from vectorshift_orchestration.readers import read_export
+        from vectorshift_orchestration.storage.sql import overwrite_window
+        from vectorshift_orchestration.tables import EVENT_TIME
+
+        schema, batches = read_export(staged.path, request.format)
+        written = overwrite_window(
+            connection,
+            table,
+            request.window,
+            batches,
+            schema=schema,
+            time_column=EVENT_TIME,
+            key=request.key,
+            sha256=staged.sha256,
+            attempt=attempt,
+            reconnect=reconnect,
+            before_commit=publish_file,
+            progress=progress,
+        )
     return Landed(
         task_id=staged.task_id,
         window=request.window,
@@ -242,15 +279,38 @@ def land(
         uri=published[0].uri if published else None,
         table=table,
         deleted=written.deleted if written else None,
+        verified=staged.verified,
     )
 
 
-def _download(client: Client, task: ExportTask | str, path: Path) -> Download:
+def check_landing(destination: Destination | None, table: str | None, connection: Any) -> None:
+    """Raises `StorageError` when there is nowhere to land, or a table without a connection."""
+    if destination is None and table is None:
+        raise StorageError("The export has nowhere to land. Give a destination, a table, or both.")
+    if table is not None and connection is None:
+        raise StorageError(f"Table {table!r} needs a connection to land in. Give connection=.")
+
+
+def _download(
+    client: Client,
+    task: ExportTask | str,
+    path: Path,
+    progress: Callable[[int], None] | None,
+) -> tuple[Download, str]:
+    """The file, and what the server gave to verify it by."""
     from vectorshift.errors import VectorshiftError
+
+    announced: int | None = None
+
+    def arrived(received: int, total: int | None) -> None:
+        nonlocal announced
+        announced = total
+        if progress is not None:
+            progress(received)
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return client.download_export(task, path)
+        done = client.download_export(task, path, progress=arrived)
     except VectorshiftError:  # some are OSErrors too
         raise
     except OSError as problem:
@@ -258,51 +318,41 @@ def _download(client: Client, task: ExportTask | str, path: Path) -> Download:
             f"The export could not be stored in {path.parent}: {problem.strerror or problem}. "
             "No file was left; make room or give the right to write there, then run again."
         ) from problem
+    return done, "none" if announced is None else "length"
 
 
-def _checked_rows(
-    path: Path, request: ExportRequest, progress: Callable[[int], None] | None
-) -> int:
-    from vectorshift_orchestration.readers import read_export
-    from vectorshift_orchestration.tables import EVENT_TIME, first_outside
-
-    rows = 0
-    _, batches = read_export(path, request.format, progress=progress)
-    for batch in batches:
-        stray = first_outside(batch.column(EVENT_TIME), request.window)
-        if stray >= 0:
-            raise ExportIncomplete(
-                f"Row {rows + stray + 1} of the export started at "
-                f"{batch.column(EVENT_TIME)[stray].as_py()}, outside of window "
-                f"{request.window.label}: it is the file of another window. Export again.",
-                rows=rows + batch.num_rows,
-            )
-        rows += batch.num_rows
-    return rows
+def _check_count(
+    request: ExportRequest,
+    rows: int,
+    counted: int,
+    counted_before: int | None,
+    horizon: timedelta,
+) -> None:
+    recent = request.window.end > datetime.now(UTC) - horizon
+    least = min(counted, counted_before) if recent and counted_before is not None else counted
+    if rows < least or (rows > counted and not recent):
+        raise ExportIncomplete(
+            f"The export of window {request.window.label} holds {rows:,} rows, and the service "
+            f"counts {counted:,}. Nothing was landed; export again, later if events of this "
+            "window are still arriving.",
+            rows=rows,
+            counted=counted,
+        )
 
 
-def _load(
+def _publish(
     staged: Staged,
     request: ExportRequest,
-    connection: DuckDBPyConnection,
-    table: str,
-    before_commit: Callable[[], None],
+    destination: Destination,
+    parquet: bool,
     progress: Callable[[int], None] | None,
-) -> Written:
-    from vectorshift_orchestration.readers import read_export
-    from vectorshift_orchestration.storage.sql import overwrite_window
-    from vectorshift_orchestration.tables import EVENT_TIME
+) -> Published:
+    if parquet:
+        from vectorshift_orchestration.readers import read_export
+        from vectorshift_orchestration.storage.parquet import write_parquet
 
-    schema, batches = read_export(staged.path, request.format)
-    return overwrite_window(
-        connection,
-        table,
-        request.window,
-        batches,
-        schema=schema,
-        time_column=EVENT_TIME,
-        key=request.key,
-        sha256=staged.sha256,
-        before_commit=before_commit,
-        progress=progress,
-    )
+        schema, batches = read_export(staged.path, request.format)
+        return write_parquet(schema, batches, destination, progress=progress)
+    from vectorshift_orchestration.storage.files import publish
+
+    return publish(staged.path, destination, sha256=staged.sha256, progress=progress)

@@ -1,34 +1,189 @@
-"""A query and a window, asked of the service, as a table."""
+"""A query and a window, asked of the service, as Arrow: every row or figure, or an error.
+
+Each function has an awaiting twin with an `a` in front. What they decide is written once, in
+`coverage` (rows), `fan_out` and `merging` (figures of many objects).
+"""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from vectorshift_orchestration.errors import WindowError
+from vectorshift_orchestration.edges import TICK
+from vectorshift_orchestration.errors import SpecError, WindowError
+from vectorshift_orchestration.fan_out import FanOut, in_tasks, in_threads
 from vectorshift_orchestration.specs import AggregationSpec
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from vectorshift.analytics import AggregationResult, Query
+
+PAGE_SIZE = 500
+CHUNK_ROWS = 20_000
+CONCURRENCY = 4
+
+
+def events(
+    query: Query,
+    window: Window,
+    *,
+    page_size: int = PAGE_SIZE,
+    chunk_rows: int = CHUNK_ROWS,
+    floor: timedelta = TICK,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Every event of the query that started in the window, once each, as `tables.EVENT_SCHEMA`.
+
+    The window is read in parts of at most `chunk_rows` events, oldest part first; no order is
+    promised inside. Each part is counted, read to its end, checked row by row against its bounds,
+    and compared with its count before its rows are given out; one that fell short is asked for
+    again in halves, down to `floor`. So memory is bounded by a part. An empty window gives no
+    batch; its columns are those of the schema. `progress` is called with the rows and the pages so
+    far. Events that arrive meanwhile may or may not be there: end the window in the past.
+
+    Raises `ExtractIncomplete` when the service counts more than it hands out, `EventShapeError`
+    for an event without id or start or from outside the window, `SpecError` for a query with an
+    offset, and the SDK's errors. Rows given out before stay valid, but are not all: write them in
+    one transaction. Source: RELIABILITY.md 2 G; CONTRACT.md G1, G3.
+    """
+    from vectorshift.analytics import Query
+    from vectorshift.errors import AnalyticsIncomplete
+    from vectorshift_orchestration.coverage import Coverage
+
+    _refuse_offset(query)
+    coverage = Coverage(window, chunk_rows, floor, progress)
+    for part in coverage.parts():
+        bound = part.bound(query)
+        if not coverage.counted(Query.count(bound)["count"]):
+            continue
+        try:
+            for event in Query.iter_events(bound, page_size, coverage.page):
+                coverage.take(event)
+        except AnalyticsIncomplete as problem:
+            coverage.short(problem.seen)
+        else:
+            yield from coverage.whole()
+
+
+async def aevents(
+    query: Query,
+    window: Window,
+    *,
+    page_size: int = PAGE_SIZE,
+    chunk_rows: int = CHUNK_ROWS,
+    floor: timedelta = TICK,
+    progress: Callable[[int, int], None] | None = None,
+) -> AsyncIterator[pa.RecordBatch]:
+    """`events`, awaiting: `async for batch in aevents(query, window)`."""
+    from vectorshift.errors import AnalyticsIncomplete
+    from vectorshift_orchestration.coverage import Coverage
+
+    _refuse_offset(query)
+    coverage = Coverage(window, chunk_rows, floor, progress)
+    for part in coverage.parts():
+        bound = part.bound(query)
+        if not coverage.counted((await bound.acount())["count"]):
+            continue
+        try:
+            async for event in bound.aiter_events(page_size, coverage.page):
+                coverage.take(event)
+        except AnalyticsIncomplete as problem:
+            coverage.short(problem.seen)
+        else:
+            for batch in coverage.whole():
+                yield batch
+
+
+def aggregate(
+    query: Query,
+    window: Window,
+    spec: AggregationSpec,
+    *,
+    object_ids: Sequence[str] | None = None,
+    per_object: bool = False,
+    concurrency: int = CONCURRENCY,
+    progress: Callable[[int, int], None] | None = None,
+) -> pa.Table:
+    """Measure `spec` over the window's events, as `tables.aggregation_table` shapes it.
+
+    Without `object_ids` it is one request. A window of several partitions sliced by time gives all
+    of them at once. With `object_ids` it is one request for each object, `concurrency` at a time;
+    the figures are merged to those of all objects together (see `merging`), or, with `per_object`,
+    kept apart in rows with a column `object_id` after `bucket_start`, which works for every metric.
+    `progress` is called with the objects done and the objects in all.
+
+    Raises `WindowError` when the window cuts a time bucket: the service would then report a part of
+    it as the whole. Raises `MergeError` for a metric that cannot be merged, before anything is
+    asked; `SpecError` for no objects, or objects of a query that is about one already;
+    `AggregationShapeError` and the SDK's errors, the first of which ends the fan-out.
+    """
+    if object_ids is None:
+        return _table(_ask(query, window, spec), spec, window)
+    fan = FanOut(query, spec, object_ids, per_object)
+
+    def measured(each: Query) -> pa.Table:
+        return _table(_ask(each, window, fan.asked), fan.asked, window)
+
+    return fan.joined(in_threads(measured, fan.queries, concurrency, progress))
+
+
+async def aaggregate(
+    query: Query,
+    window: Window,
+    spec: AggregationSpec,
+    *,
+    object_ids: Sequence[str] | None = None,
+    per_object: bool = False,
+    concurrency: int = CONCURRENCY,
+    progress: Callable[[int, int], None] | None = None,
+) -> pa.Table:
+    """`aggregate`, awaiting, with tasks instead of threads."""
+    if object_ids is None:
+        return _table(await _aask(query, window, spec), spec, window)
+    fan = FanOut(query, spec, object_ids, per_object)
+
+    async def measured(each: Query) -> pa.Table:
+        return _table(await _aask(each, window, fan.asked), fan.asked, window)
+
+    return fan.joined(await in_tasks(measured, fan.queries, concurrency, progress))
+
+
+def _refuse_offset(query: Query) -> None:
+    if offset := query.to_dict().get("offset"):
+        raise SpecError(
+            f"The query has an offset of {offset}, so the first {offset} events would be left out. "
+            "Narrow the window or the conditions instead."
+        )
+
+
+def _ask(query: Query, window: Window, spec: AggregationSpec) -> AggregationResult:
     from vectorshift.analytics import Query
 
+    _check_buckets(window, spec)
+    return Query.raw_aggregate(
+        window.bound(query), spec.operations(), spec.dimensions(), spec.bucket_width()
+    )
 
-def aggregate(query: Query, window: Window, spec: AggregationSpec) -> pa.Table:
-    """Measure `spec` over the window's events, in one request, as `aggregation_table` shapes it.
 
-    A window of several partitions sliced by time gives all of them at once. Raises `WindowError`
-    when the window cuts a time bucket: the service would then report a part of it as the whole.
-    Raises `AggregationShapeError` and the SDK's errors.
-    """
-    from vectorshift_orchestration.tables import aggregation_table
+async def _aask(query: Query, window: Window, spec: AggregationSpec) -> AggregationResult:
+    _check_buckets(window, spec)
+    return await window.bound(query).araw_aggregate(
+        spec.operations(), spec.dimensions(), spec.bucket_width()
+    )
 
+
+def _check_buckets(window: Window, spec: AggregationSpec) -> None:
     if spec.interval is not None and not window.is_aligned(spec.interval):
         raise WindowError(
             f"Window {window.label} does not begin and end with a whole {spec.interval} in UTC, so "
             "its first or last bucket would be a part. Align it, or slice by a smaller interval."
         )
-    result = window.bound(query).raw_aggregate(
-        spec.operations(), group_by=spec.dimensions(), interval=spec.bucket_width()
-    )
+
+
+def _table(result: AggregationResult, spec: AggregationSpec, window: Window) -> pa.Table:
+    from vectorshift_orchestration.tables import aggregation_table
+
     return aggregation_table(result, spec, window)

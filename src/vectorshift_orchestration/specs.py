@@ -1,7 +1,11 @@
-"""Aggregations in the words of a configuration file: `runs.sum`, `latency.p95`, `error_rate`.
+"""Queries and aggregations in the words of a configuration file: plain JSON, versioned.
+
+    {"version": 1, "object_id": "pl_1", "where": [{"status": "failure"}]}
+    {"version": 1, "metrics": ["runs.sum", "latency.p95"], "group_by": ["time"], "interval": "day"}
 
 A metric is the SDK's shorthand `<field>.<op>`. `error_rate` is derived: errors.sum / runs.sum,
-computed here from the two, because the service has no such field.
+computed here from the two, because the service has no such field. Conditions are in `conditions`,
+what all descriptions share in `documents`.
 """
 
 from __future__ import annotations
@@ -9,17 +13,106 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from vectorshift_orchestration import conditions
+from vectorshift_orchestration.documents import VERSION, Render, opened
 from vectorshift_orchestration.errors import SpecError
 
 if TYPE_CHECKING:
-    from vectorshift.analytics import AggregationOperation, GroupBy, Interval
+    from vectorshift import Client
+    from vectorshift.analytics import AggregationOperation, GroupBy, Interval, Query
 
 _Known = TypeVar("_Known")
 
 _COUNTED_FIELDS = frozenset({"runs", "tokens", "errors", "feedback", "create", "add_message"})
 _RATIOS = {"error_rate": ("errors.sum", "runs.sum")}
+_PAGE = 50  # the reference page's default limit
+_QUERY_KEYS = ("object_id", "object_type", "kinds", "where", "limit", "offset")
+_AGGREGATION_KEYS = ("metrics", "group_by", "interval")
+
+
+@dataclass(frozen=True, slots=True)
+class QuerySpec:
+    """Which events, as plain words that are checked at once.
+
+    `object_id` is one object, `object_type` all objects of a type, `kinds` are `pipeline.run` and
+    the like, `where` is a list of conditions (see `conditions`); `limit` and `offset` are the page
+    defaults of `Query.events`. Two specs are equal when their queries are. Raises `SpecError` for
+    what no query can say. Source: reference page "query", "where"; CONTRACT.md B2, B3.
+    """
+
+    object_id: str | None = None
+    object_type: str | None = None
+    kinds: Sequence[str] = ()
+    where: Sequence[Mapping[str, Any]] = ()
+    limit: int = _PAGE
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        from vectorshift.analytics import Query
+        from vectorshift.errors import AnalyticsInvalidQuery
+
+        for name, value in (("kinds", self.kinds), ("where", self.where)):
+            if not isinstance(value, list | tuple):
+                raise SpecError(f"{name} of a query is a list, not {value!r}.")
+        terms = [term for condition in self.where for term in conditions.read(condition)]
+        stated = {name: getattr(self, name) for name in _QUERY_KEYS} | {"where": terms}
+        stated["kinds"] = list(self.kinds) or None
+        try:
+            query = Query.from_dict(stated).to_dict()
+        except AnalyticsInvalidQuery as problem:
+            raise SpecError(f"There is no such query. {problem}") from None
+        object.__setattr__(self, "object_id", query.get("object_id"))
+        object.__setattr__(self, "object_type", query.get("object_type"))
+        object.__setattr__(self, "kinds", tuple(query.get("kinds", ())))
+        canonical = tuple(conditions.write(term) for term in query.get("where", ()))
+        object.__setattr__(self, "where", canonical)
+
+    def __hash__(self) -> int:
+        return hash(self.query())
+
+    @classmethod
+    def of(cls, query: Query) -> Self:
+        """The description of a query, without its client; `query()` is equal to it again.
+
+        Raises `SpecError` for a grouped query (its slices belong to an `AggregationSpec`), and for
+        a condition that has no readable form.
+        """
+        stated = query.to_dict()
+        if "group_by" in stated:
+            raise SpecError("A grouped query is no QuerySpec: describe its slices by themselves.")
+        stated.pop("version", None)
+        where = [conditions.write(term) for term in stated.pop("where", ())]
+        return cls(**stated, where=where)
+
+    @classmethod
+    def from_dict(cls, document: Any, render: Render | None = None) -> Self:
+        """Read a description; `render` is applied to each of its texts before anything is checked.
+
+        Raises `SpecError` for unknown keys, fields and operators, each with the nearest known one.
+        """
+        return cls(**opened(document, _QUERY_KEYS, "A query", render))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The description as JSON values; what is empty or a default is left out."""
+        parts: dict[str, Any] = {
+            "object_id": self.object_id,
+            "object_type": self.object_type,
+            "kinds": list(self.kinds),
+            "where": [dict(condition) for condition in self.where],
+            "limit": None if self.limit == _PAGE else self.limit,
+            "offset": self.offset or None,
+        }
+        return {"version": VERSION} | {k: v for k, v in parts.items() if v not in (None, [])}
+
+    def query(self, client: Client | None = None) -> Query:
+        """The query itself, run by `client` (None: the default one)."""
+        from vectorshift.analytics import Query
+
+        stated = self.to_dict()
+        terms = [term for condition in self.where for term in conditions.read(condition)]
+        return Query.from_dict(stated | {"where": terms}, client)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +189,25 @@ class AggregationSpec:
                 "group_by=['time'], interval='day', or neither."
             )
         _ = self.columns, self.dimensions(), self.bucket_width()
+
+    @classmethod
+    def from_dict(cls, document: Any, render: Render | None = None) -> Self:
+        """Read a description; `render` is applied to each of its texts before anything is checked.
+
+        Raises `SpecError` for unknown keys, metrics, dimensions and intervals, each with the
+        nearest known one.
+        """
+        parts = opened(document, _AGGREGATION_KEYS, "An aggregation", render)
+        return cls(**{"metrics": ()} | parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The description as JSON values; what is empty is left out."""
+        parts: dict[str, Any] = {
+            "metrics": list(self.metrics),
+            "group_by": list(self.group_by),
+            "interval": self.interval,
+        }
+        return {"version": VERSION} | {k: v for k, v in parts.items() if v not in (None, [])}
 
     @property
     def sliced_by_time(self) -> bool:

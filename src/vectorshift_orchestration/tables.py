@@ -6,20 +6,21 @@ are explicit, so an empty window still has its columns, and a table keeps its ty
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vectorshift_orchestration.errors import AggregationShapeError
+from vectorshift_orchestration.errors import AggregationShapeError, EventShapeError
 from vectorshift_orchestration.specs import AggregationSpec, Metric, Ratio
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
-    from vectorshift.analytics import AggregationBucket, AggregationResult
+    from vectorshift.analytics import AggregationBucket, AggregationResult, Event
 
 INSTANT = pa.timestamp("us", tz="UTC")
 
@@ -83,6 +84,26 @@ def canonical_name(name: str) -> str:
     return _OTHER_NAMES.get(snake, snake)
 
 
+def event_batch(events: Sequence[Event]) -> pa.RecordBatch:
+    """Events of `Query.events` or `Query.iter_events` as rows of `EVENT_SCHEMA`.
+
+    Objects and lists become compact JSON text, empty text becomes null, as when an export is read;
+    integers inside them stay exact. Keys that the reference page does not name have no column.
+    Raises `EventShapeError` for an event without an id or a start, and for a value that its column
+    cannot take.
+    """
+    rows = cast("Sequence[dict[str, Any]]", events)
+    columns = [_event_column(field, rows) for field in EVENT_SCHEMA]
+    batch = pa.RecordBatch.from_arrays(columns, schema=EVENT_SCHEMA)
+    for name in (EVENT_ID, EVENT_TIME):
+        if batch.column(name).null_count:
+            raise EventShapeError(
+                f"The service sent an event without {name}, so it cannot be told from others or "
+                "placed in time. Nothing was taken; ask for an export instead."
+            )
+    return batch
+
+
 def aggregation_schema(spec: AggregationSpec) -> pa.Schema:
     """The columns of an aggregation: `bucket_start`, the other dimensions, then the metrics.
 
@@ -135,6 +156,24 @@ def first_outside(times: pa.Array, window: Window) -> int:
     inside = pc.and_(pc.greater_equal(instants, start), pc.less(instants, end))
     index: int = pc.index(pc.fill_null(inside, False), False).as_py()
     return index
+
+
+def _event_column(field: pa.Field, rows: Sequence[dict[str, Any]]) -> pa.Array:
+    values = [dict.get(row, field.name) for row in rows]  # the SDK stores them under these names
+    try:
+        if pa.types.is_floating(field.type):
+            return pa.array(values, field.type)
+        return pa.array([_as_text(value) for value in values], pa.string()).cast(field.type)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        raise EventShapeError(
+            f"The service sent an event whose {field.name} is no {field.type}. Nothing was taken."
+        ) from None
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value or None
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _arrow_type(column: Metric | Ratio) -> pa.DataType:

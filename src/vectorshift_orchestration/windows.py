@@ -6,25 +6,35 @@ a bound is strict (CONTRACT.md A3), and nobody knows whether the service include
 both ends moved back by 500 microseconds, to instants at which no event can lie. An event at
 `start` is after the lower bound, an event at `end` is after the upper one: the first is in, the
 second is out, whether the service compares with < or <=. Neighbouring windows share the moved
-bound, so together they miss nothing and count nothing twice.
+bound, so together they miss nothing and count nothing twice. Rows are looked at again when they
+arrive (`contains`, `tables.first_outside`); an aggregation cannot be, and need not.
+
+**How a window arrives.** Orchestrators hand over pairs of instants: `Window.parse`. Calendars are
+cut into windows by `windows_between` and `Window.split`, in any time zone (see `edges`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
+from vectorshift_orchestration import edges
+from vectorshift_orchestration.edges import TICK
 from vectorshift_orchestration.errors import WindowError
 
 if TYPE_CHECKING:
     from vectorshift.analytics import Query
 
-_GRID = timedelta(milliseconds=1)
-_OFF_GRID = timedelta(microseconds=500)
+_OFFTICK = timedelta(microseconds=500)
 _DAY = timedelta(days=1)
+_A_MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
+_SOONEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+Every = timedelta | str
+"""A fixed width, or a unit of the calendar: hour, day, week, month or year."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -33,7 +43,7 @@ class Window:
 
     Both ends are aware datetimes on whole milliseconds, in any zone; they are stored as UTC.
     Raises `WindowError` for a naive end, an end that is finer than a millisecond, a zero-width
-    and a reversed interval.
+    and a reversed interval, and an end that only stands for "no bound" (before 1970, after 2200).
     """
 
     start: datetime
@@ -62,12 +72,28 @@ class Window:
         return cls(_datetime(start, "start"), _datetime(end, "end"))
 
     @classmethod
-    def day(cls, day: date) -> Self:
-        """The whole UTC day `day`. A datetime is refused: it names an instant, not a day."""
+    def day(cls, day: date, tz: str | tzinfo = "UTC") -> Self:
+        """The whole day `day` of a time zone. A datetime is refused: it names an instant."""
         if isinstance(day, datetime):
-            raise WindowError(f"{day!r} is an instant; give its date() to get the whole UTC day.")
-        midnight = datetime.combine(day, time(), UTC)
-        return cls(midnight, midnight + _DAY)
+            raise WindowError(f"{day!r} is an instant; give its date() to get the whole day.")
+        zone = edges.zone(tz)
+        return cls(edges.day_start(day, zone), edges.day_start(day + _DAY, zone))
+
+    @classmethod
+    def from_partition_key(cls, key: str, every: str, tz: str | tzinfo = "UTC") -> Self:
+        """The window that `partition_key` names so. Raises `WindowError` for any other text."""
+        unit, zone = edges.unit(every), edges.zone(tz)
+        try:
+            start = _key_start(key, unit, zone)
+        except (TypeError, ValueError):
+            raise WindowError(
+                f"{key!r} is not the key of one {unit}; it should look like "
+                f"{_SOONEST.strftime(_KEYS[unit])}."
+            ) from None
+        window = cls(start, edges.after(start, unit, zone))
+        if not window.is_aligned(unit, zone) or window.partition_key(unit, zone) != key:
+            raise WindowError(f"There is no {unit} {key!r} in {zone}: none begins then.")
+        return window
 
     @classmethod
     def from_dict(cls, value: Any) -> Self:
@@ -101,55 +127,182 @@ class Window:
             raise WindowError(f"{instant!r} has no time zone, so no window can hold it.")
         return self.start <= instant < self.end
 
-    def split(self, step: timedelta) -> list[Window]:
-        """The consecutive windows of width `step` that make up this one; the last may be shorter.
+    @property
+    def ds(self) -> str:
+        """The UTC date of the start, `%Y-%m-%d`: the name that a data interval goes by."""
+        return f"{self.start:%Y-%m-%d}"
 
-        Raises `WindowError` when `step` is not a positive number of whole milliseconds.
+    def partition_key(self, every: str, tz: str | tzinfo = "UTC") -> str:
+        """The name of this window as one partition of a cadence.
+
+        `%Y-%m-%d` of the local start, with `-%H:%M` for an hour, and with the offset after that for
+        an hour that the clocks repeat. Those are Dagster's keys (1.13), but that its weeks begin on
+        Sunday unless told otherwise, and its hours drift in zones that change by half an hour.
+        Raises `WindowError` unless the window is exactly one
+        `every` of the zone.
         """
-        if step <= timedelta(0) or step % _GRID:
-            raise WindowError(f"A window is split by a positive time in whole ms, not by {step!r}.")
-        parts = -(-self.width // step)
-        edges = [self.start + step * part for part in range(parts)] + [self.end]
-        return [Window(start, end) for start, end in pairwise(edges)]
+        unit, zone = edges.unit(every), edges.zone(tz)
+        if not self.is_aligned(unit, zone) or edges.after(self.start, unit, zone) != self.end:
+            raise WindowError(f"Window {self.label} is not exactly one {unit} in {zone}.")
+        begin = self.start.astimezone(zone)
+        repeated = unit == "hour" and begin.fold
+        return begin.strftime(_KEYS[unit] + ("%z" if repeated else ""))
 
-    def lookback(self, windows: int) -> Window:
-        """This window, widened into the past by `windows` times its own width.
+    def split(self, every: Every, tz: str | tzinfo = "UTC") -> list[Window]:
+        """The consecutive windows that make up this one.
 
-        Late events and runs that were still in progress are picked up by writing the last few
-        windows again. Raises `WindowError` for a negative number. For calendar windows of uneven
-        width (local days, months) join the earlier windows themselves instead.
+        By a `timedelta` they are that wide, counted from the start, and the last may be shorter. By
+        a unit of the calendar they are cut where it begins in zone `tz`, and the first and the last
+        may be parts of one. Raises `WindowError` for a width that is not a positive number of whole
+        milliseconds, an unknown unit and an unknown zone.
+        """
+        cuts = [self.start]
+        if isinstance(every, timedelta):
+            step = _width(every)
+            parts = -(-self.width // step)
+            cuts += [self.start + step * part for part in range(1, parts)]
+        else:
+            unit, zone = edges.unit(every), edges.zone(tz)
+            while (cut := edges.after(cuts[-1], unit, zone)) < self.end:
+                cuts.append(cut)
+        return [Window(start, end) for start, end in pairwise([*cuts, self.end])]
+
+    def align(self, every: Every, tz: str | tzinfo = "UTC") -> Window:
+        """The narrowest window of whole `every` that covers this one.
+
+        A `timedelta` counts from a Monday, 1970-01-05T00:00Z, whatever the zone. Raises
+        `WindowError` like `split`.
+        """
+        if isinstance(every, timedelta):
+            step = _width(every)
+            start = self.start - (self.start - _A_MONDAY) % step
+            return Window(start, self.end + (_A_MONDAY - self.end) % step)
+        unit, zone = edges.unit(every), edges.zone(tz)
+        start = edges.at_or_before(self.start, unit, zone)
+        return Window(start, edges.after(self.end - TICK, unit, zone))
+
+    def is_aligned(self, interval: str, tz: str | tzinfo = "UTC") -> bool:
+        """Whether both ends are edges of `interval`: hour, day, week, month or year of the zone.
+
+        In UTC those are the edges of the service's time buckets (CONTRACT.md G4).
+        """
+        unit, zone = edges.unit(interval), edges.zone(tz)
+        return all(edges.at_or_before(end, unit, zone) == end for end in (self.start, self.end))
+
+    def earlier(
+        self, windows: int, every: Every | None = None, tz: str | tzinfo = "UTC"
+    ) -> list[Window]:
+        """The `windows` windows just before this one, oldest first.
+
+        Each is as wide as this one, or one `every`: calendar windows differ in width, so local
+        days and months need it. Raises `WindowError` for a negative number, and when `every` is a
+        unit of which none begins where this window does.
         """
         if windows < 0:
-            raise WindowError(f"A lookback is a number of windows, 0 or more, not {windows}.")
-        return Window(self.start - self.width * windows, self.end)
+            raise WindowError(f"A lookback is a number of windows, 0 or more, not {windows!r}.")
+        cuts = [self.start]
+        if every is None or isinstance(every, timedelta):
+            step = self.width if every is None else _width(every)
+            cuts += [self.start - step * part for part in range(1, windows + 1)]
+        else:
+            unit, zone = edges.unit(every), edges.zone(tz)
+            if edges.at_or_before(self.start, unit, zone) != self.start:
+                raise WindowError(f"Window {self.label} does not begin with a {unit} of {zone}.")
+            for _ in range(windows):
+                cuts.append(edges.at_or_before(cuts[-1] - TICK, unit, zone))
+        return [Window(start, end) for start, end in pairwise(reversed(cuts))]
 
-    def is_aligned(self, interval: str) -> bool:
-        """Whether both ends are edges of the service's time buckets.
+    def lookback(
+        self, windows: int, every: Every | None = None, tz: str | tzinfo = "UTC"
+    ) -> Window:
+        """This window, widened into the past by the `windows` windows that `earlier` gives.
 
-        `interval` is hour, day, week, month or year, in UTC, weeks from Monday (CONTRACT.md G4).
+        Late events and runs that were still in progress are picked up by writing the last few
+        windows again (RELIABILITY.md 2 G). Raises `WindowError` like `earlier`.
         """
-        return all(_is_edge(instant, interval) for instant in (self.start, self.end))
+        return Window(min([*self.earlier(windows, every, tz), self]).start, self.end)
 
     def bound(self, query: Query) -> Query:
         """The query, limited to this window's events, exactly (see the top of this module)."""
         from vectorshift.analytics import EventField
 
         at = EventField.EVENT_START_TIME
-        return query.where(at >= self.start - _OFF_GRID, at < self.end - _OFF_GRID)
+        return query.where(at >= self.start - _OFFTICK, at < self.end - _OFFTICK)
 
 
-def _is_edge(instant: datetime, interval: str) -> bool:
-    if interval == "hour":
-        return not (instant.minute or instant.second or instant.microsecond)
-    on_day = instant.time() == time()
-    if interval == "week":
-        return on_day and instant.weekday() == 0
-    first_of_month = on_day and instant.day == 1
-    return {
-        "day": on_day,
-        "month": first_of_month,
-        "year": first_of_month and instant.month == 1,
-    }[interval]
+def windows_between(
+    start: datetime | date | str,
+    end: datetime | date | str,
+    every: Every,
+    tz: str | tzinfo = "UTC",
+) -> list[Window]:
+    """The whole windows from `start` to `end`, in order.
+
+    `every` is a `timedelta` or a unit of the calendar of zone `tz`. The ends are aware datetimes,
+    ISO 8601 text with `Z` or an offset, or dates, which stand for the local midnight they begin
+    with. Raises `WindowError` like `Window.parse` and `Window.split`, and when a window at either
+    end would be a part: `Window.split` gives parts.
+    """
+    zone = edges.zone(tz)
+    window = Window.parse(*(_local_midnight(value, zone) for value in (start, end)))
+    if isinstance(every, timedelta):
+        whole = not window.width % _width(every)
+        advice = "Let the end lie a whole number of them after the start"
+    else:
+        whole = window.is_aligned(every, zone)
+        near = window.align(every, zone)
+        advice = f"Let them run from {near.start.astimezone(zone)} to {near.end.astimezone(zone)}"
+    if not whole:
+        raise WindowError(
+            f"{_iso(window.start)} to {_iso(window.end)} is not a whole number of windows of "
+            f"{every} in {zone}. {advice}, or take Window.split for a part at the end."
+        )
+    return window.split(every, zone)
+
+
+def merge(windows: Iterable[Window], *, gaps: bool = True) -> list[Window]:
+    """The fewest windows that cover the same instants, in order.
+
+    Windows that overlap or touch become one. With `gaps=False` they must leave none between them,
+    so the result is one window. Raises `WindowError` then, naming the first gap, and for nothing.
+    """
+    merged: list[Window] = []
+    for window in sorted(windows):
+        if merged and window.start <= merged[-1].end:
+            merged[-1] = Window(merged[-1].start, max(merged[-1].end, window.end))
+        else:
+            merged.append(window)
+    if not gaps and len(merged) != 1:
+        raise WindowError(
+            f"There is a gap from {_iso(merged[0].end)} to {_iso(merged[1].start)}. "
+            "Add the windows that are missing, or let gaps be."
+            if merged
+            else "There are no windows to merge. Give at least one."
+        )
+    return merged
+
+
+_KEYS = dict.fromkeys(edges.UNITS, "%Y-%m-%d") | {"hour": "%Y-%m-%d-%H:%M"}
+
+
+def _key_start(key: str, unit: str, zone: tzinfo) -> datetime:
+    if unit != "hour":
+        return edges.day_start(date.fromisoformat(key), zone)
+    if len(key) > len("2026-11-01-01:00"):
+        return datetime.strptime(key, _KEYS[unit] + "%z").astimezone(UTC)
+    return datetime.strptime(key, _KEYS[unit]).replace(tzinfo=zone).astimezone(UTC)
+
+
+def _width(step: timedelta) -> timedelta:
+    if step <= timedelta(0) or step % TICK:
+        raise WindowError(f"A window is split by a positive time in whole ms, not by {step!r}.")
+    return step
+
+
+def _local_midnight(value: datetime | date | str, zone: tzinfo) -> datetime | str:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return edges.day_start(value, zone)
+    return value
 
 
 def _datetime(value: datetime | str, name: str) -> datetime:
@@ -178,7 +331,15 @@ def _instant(value: datetime, name: str) -> datetime:
             f"The window's {name} {value.isoformat()} is finer than the service's clock. "
             "Round it to a whole millisecond."
         )
-    utc = value.astimezone(UTC)
+    try:
+        utc = value.astimezone(UTC)
+    except OverflowError:
+        utc = _LATEST + _DAY
+    if not _SOONEST <= utc <= _LATEST:
+        raise WindowError(
+            f"The window's {name} {value.isoformat()} stands for no bound at all. A window has two: "
+            "give an instant from 1970 to 2200."
+        )
     return datetime.combine(
         date(utc.year, utc.month, utc.day),
         time(utc.hour, utc.minute, utc.second, utc.microsecond),

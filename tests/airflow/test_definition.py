@@ -29,11 +29,10 @@ def test_importing_adds_little():
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     added = done.stdout.splitlines()[-1].split()
-    ours = ("airflow_provider_vectorshift", "vectorshift", "vectorshift_orchestration")
-    assert [name for name in added if name.split(".")[0] not in ours] == []
-    assert len(added) <= 20
-    heavy = {"duckdb", "pyarrow", "airflow.providers.common.sql", "airflow.triggers.base"}
-    assert heavy.isdisjoint(added)
+    ours = {"airflow_provider_vectorshift", "vectorshift", "vectorshift_orchestration"}
+    others = {name.split(".")[0] for name in added} - ours - sys.stdlib_module_names
+    assert others == set()  # neither duckdb nor pyarrow, nor more of Airflow than it had loaded
+    assert len(added) <= 25
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,8 @@ def test_definitions_load_without_a_key(definitions):
     """A code server that has neither key nor service loads the example, and it is consistent."""
     dg.Definitions.validate_loadable(definitions)
     assert {spec.key.to_user_string() for spec in definitions.resolve_all_asset_specs()} == {
-        "pipeline_health"
+        "pipeline_health",
+        "vectorshift/analytics",
     }
 
 

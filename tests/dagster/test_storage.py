@@ -58,7 +58,7 @@ def test_missing_folders_are_made(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     storage = DuckDBStorage(path="~/a/b/health.duckdb")
     assert storage.overwrite("health", {DAY: ROWS})[DAY].rows == 1
-    assert storage.uri == (tmp_path / "a/b/health.duckdb").as_uri()
+    assert storage.locate("health") == (tmp_path / "a/b/health.duckdb").as_uri()
 
 
 def test_a_file_that_is_no_database_is_an_error(tmp_path):

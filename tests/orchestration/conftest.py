@@ -1,15 +1,167 @@
-"""A real database for each test."""
+"""A real database for each test, a real service without events, and the count of the window laws."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import duckdb
+import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from tests import plain_driver
+from tests.postgres import Schemas, schemas
+from vectorshift_orchestration.storage.databases import as_utc
+from vectorshift_orchestration.storage.identifiers import TableName
+
+KINDS = ("duckdb", "postgres", "sqlite")
+EVERY_KIND = (*KINDS, "adbc", "plain")
 
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def postgres_schemas() -> Iterator[Schemas]:
+    """A running PostgreSQL, one for the session."""
+    with schemas() as made:
+        yield made
+
+
+@pytest.fixture
+def postgres(postgres_schemas: Schemas) -> str:
+    """A connection string whose search path is a schema of the test's own."""
+    return postgres_schemas.new()
+
+
+@dataclass
+class Store:
+    """One database, of any kind that windows are written to, and looks at it from outside."""
+
+    kind: str
+    connection: Any = field(repr=False)
+    outside: Any = field(repr=False)
+    connect: Callable[[], Any] = field(repr=False)
+
+    def execute(self, statement: str) -> None:
+        """Execute and commit a statement, over a connection from outside."""
+        self.outside.execute(statement)
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement, seen from outside."""
+        return [tuple(row) for row in self.outside.execute(statement).fetchall()]
+
+    def rows(self, table: str = "events") -> list[tuple[Any, ...]]:
+        """All rows in the order of their columns; times as aware UTC in the first column."""
+        found = self.query(f"SELECT * FROM {TableName.parse(table).sql}")
+        return sorted(((as_utc(row[0]), *row[1:]) for row in found), key=repr)
+
+    def tables(self) -> set[str]:
+        """The names of all tables of the test."""
+        statement = {
+            "duckdb": "SELECT table_name FROM duckdb_tables()",
+            "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table'",
+        }.get(
+            self.kind, "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema()"
+        )
+        return {row[0] for row in self.query(statement)}
+
+
+class PostgresSessions:
+    """Connections that tests use one after the other, each test in a schema of its own."""
+
+    def __init__(self, schemas: Schemas) -> None:
+        from adbc_driver_postgresql import dbapi
+
+        self._schemas = schemas
+        conninfo = schemas.conninfo
+        self._connect: dict[str, Callable[[], Any]] = {
+            "postgres": lambda: psycopg.connect(conninfo),
+            "adbc": lambda: dbapi.connect(uri(conninfo)),
+            "plain": lambda: plain_driver.Connection(conninfo),
+        }
+        self._outside = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+        self._opened: dict[str, Any] = {}
+
+    def store(self, kind: str) -> Store:
+        search_path = f"SET search_path TO {self._schemas.new_name()}"
+
+        def connect() -> Any:
+            return entered(self._connect[kind]())
+
+        def entered(connection: Any) -> Any:
+            connection.rollback()
+            with closing(connection.cursor()) as cursor:
+                cursor.execute(search_path)
+            connection.commit()
+            return connection
+
+        if kind not in self._opened:
+            self._opened[kind] = self._connect[kind]()
+        self._outside.execute(search_path)
+        return Store(kind, entered(self._opened[kind]), self._outside, connect)
+
+    def close(self) -> None:
+        for connection in (self._outside, *self._opened.values()):
+            connection.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_sessions(postgres_schemas: Schemas) -> Iterator[PostgresSessions]:
+    """Connections to the session's PostgreSQL."""
+    with closing(PostgresSessions(postgres_schemas)) as made:
+        yield made
+
+
+@contextmanager
+def _store(kind: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
+    if kind == "duckdb":
+        with closing(duckdb.connect(config={"threads": 1})) as root, closing(root.cursor()) as connection:
+            yield Store(kind, connection, root, root.cursor)
+    elif kind == "sqlite":
+        path = folder / "warehouse.sqlite"
+        with (
+            closing(sqlite3.connect(path, timeout=10)) as connection,
+            closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as outside,
+        ):
+            yield Store(kind, connection, outside, lambda: sqlite3.connect(path, timeout=10))
+    else:
+        yield request.getfixturevalue("postgres_sessions").store(kind)
+
+
+def uri(conninfo: str) -> str:
+    """The connection string as ADBC takes it."""
+    parts = conninfo_to_dict(conninfo)
+    password = f":{quote(str(parts['password']))}" if "password" in parts else ""
+    return (
+        f"postgresql://{parts['user']}{password}@{parts['host']}:{parts['port']}/{parts['dbname']}"
+        f"?options={quote(str(parts.get('options', '')))}"
+    )
+
+
+@pytest.fixture(params=KINDS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """The same test in every kind of database."""
+    with _store(request.param, tmp_path, request) as made:
+        yield made
+
+
+# Fixtures of the service, and the count of the window laws.
+from tests.orchestration.service import (  # noqa: E402
+    anyio_backend,
+    blank,
+    blank_session,
+    client,
+    pytest_terminal_summary,
+)
+
+__all__ = ["anyio_backend", "blank", "blank_session", "client", "pytest_terminal_summary"]

@@ -59,13 +59,17 @@ def test_an_existing_file_is_replaced_or_kept(tmp_path, source):
 @pytest.mark.parametrize(
     ("destination", "part"),
     [
-        ("s3://bucket/key", r"s3:// destinations are not written yet.*\[arrow\]"),
-        ("https://example.org/x", "https://"),
+        ("nope://bucket/key", r"nope:// destinations cannot be opened here.*\[s3\]"),
+        ("gs://bucket/key", "gcsfs"),
+        ("https://example.org/x", "https:// is no storage"),
         ("file://elsewhere/x", "another host"),
+        ("", "empty"),
+        ("a\0b", "NUL"),
+        (7, "not int"),
     ],
 )
 def test_other_schemes_are_refused_in_a_sentence(source, destination, part):
-    """What cannot be written yet says what it will need."""
+    """What cannot be written to says why, or what it needs."""
     with pytest.raises(PublishError, match=part):
         publish(source, destination)
 

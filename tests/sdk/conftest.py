@@ -34,11 +34,19 @@ def client(emulator):
         yield client
 
 
-@pytest.fixture
-def service():
-    """A scripted service: assign `service.script`; unscripted, it answers {"status": "success"}."""
-    with serving({"status": "success"}) as service:
+@pytest.fixture(scope="session")
+def scripted_service():
+    """One scripted service for the session."""
+    with serving({}) as service:
         yield service
+
+
+@pytest.fixture
+def service(scripted_service):
+    """A scripted service: assign `service.script`; unscripted, it answers {"status": "success"}."""
+    scripted_service.begin({"status": "success"})
+    yield scripted_service
+    scripted_service.ended.set()
 
 
 @pytest.fixture

@@ -45,17 +45,22 @@ Script = Callable[[Request], Answer]
 class Service:
     """What tests see: the address, the requests so far, the connections so far, and how to go on."""
 
-    def __init__(self, script: Script) -> None:
-        self.script = script
+    def __init__(self, script: Any) -> None:
+        self.base_url = ""
+        self.begin(script)
+
+    def begin(self, script: Any) -> None:
+        """Forget everything and follow a script, or give one answer again and again."""
+        self.script: Script = script if callable(script) else in_turn(script)
         self.requests: list[Request] = []
         self.connections = 0
         self.ended = threading.Event()
-        self.base_url = ""
 
     def pieces(self, text: bytes, every: float) -> Iterator[bytes]:
         """The bytes one at a time, `every` seconds apart, until the test is over."""
+        ended = self.ended
         for position in range(len(text)):
-            if self.ended.wait(every):
+            if ended.wait(every):
                 return
             yield text[position : position + 1]
 
@@ -74,7 +79,7 @@ def in_turn(*answers: Any) -> Script:
 @contextmanager
 def serving(script: Any) -> Iterator[Service]:
     """Run a service of a script (or of one answer) while the block lasts; `service.base_url` ends in /v1."""
-    service = Service(script if callable(script) else in_turn(script))
+    service = Service(script)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -114,6 +119,7 @@ def serving(script: Any) -> Iterator[Service]:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        request_queue_size = 128
 
         def handle_error(self, *_: Any) -> None:
             """A client that hangs up is part of the script."""

@@ -28,18 +28,14 @@ RUNS = "FROM events WHERE is_run AND entity = 'pipeline'"
 LATENCIES = f"{RUNS} AND latency IS NOT NULL"
 
 
-@pytest.fixture(params=["blocking", "awaiting", "AsyncQuery"])
-def ask(request, client):
-    """Call a terminal of a query in one of three ways, all of which must answer alike."""
+@pytest.fixture(params=["blocking", "awaiting"])
+def ask(request):
+    """Call a terminal of a query in one of two ways, which must answer alike."""
 
     async def call(query, terminal, *arguments, **options):
         if request.param == "blocking":
             return getattr(query, terminal)(*arguments, **options)
-        if request.param == "awaiting":
-            return await getattr(query, f"a{terminal}")(*arguments, **options)
-        grouped = isinstance(query, _GroupedQuery)
-        kind = _AsyncGroupedQuery if grouped else AsyncQuery
-        return await getattr(kind(query._spec, client), terminal)(*arguments, **options)
+        return await getattr(query, f"a{terminal}")(*arguments, **options)
 
     return call
 

@@ -4,7 +4,7 @@ Source: reference page "Entry point", "Single-object lookups".
 """
 
 import os
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from vectorshift.analytics._enums import EventKind
 from vectorshift.analytics._query import AsyncQuery, Progress, Query
@@ -27,7 +27,7 @@ class Analytics:
     Every entry point has an async sibling prefixed with `a`. For several accounts in one process use `Client`.
     """
 
-    def __new__(cls) -> NoReturn:
+    def __init__(self) -> None:
         raise TypeError(
             "Analytics is never instantiated: call Analytics.query(...), or use Client(api_key=...)."
         )

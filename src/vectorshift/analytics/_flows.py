@@ -171,7 +171,9 @@ def export(spec: Spec, format: Any, file_name: Any) -> Flow[ExportTask]:
     return {"format": extension, "file_name": name} | task
 
 
-def export_task(task_id: Any, total: float | None = None) -> Flow[ExportTask]:
+def export_task(
+    task_id: Any, total: float | None = None, *, failed_raises: bool = False
+) -> Flow[ExportTask]:
     """Look at an export task; `total` caps the seconds of the look."""
     identifier = check.identifier(task_id, "task_id")
     call = replace(wire.export_status(identifier), total=total)
@@ -180,7 +182,16 @@ def export_task(task_id: Any, total: float | None = None) -> Flow[ExportTask]:
         raise _route_missing(call, reply, f"export task {identifier}")
     if not reply.ok:
         raise error_from(call, reply)
-    return {"task_id": identifier} | answer(call, reply, wire.read_task)
+
+    def read(data: dict[str, Any], call: Call, reply: Reply) -> ExportTask:
+        task: ExportTask = {"task_id": identifier} | wire.read_task(data, call, reply)
+        if failed_raises and task.get("task_status") == "failed":
+            raise AnalyticsExportFailed(
+                identifier, task.get("error", ""), **wire.context(call, reply)
+            )
+        return task
+
+    return answer(call, reply, read)
 
 
 def export_and_wait(
@@ -209,13 +220,11 @@ def export_and_wait(
         if now >= deadline:
             raise AnalyticsExportTimeout(task_id, limit)
         try:
-            found = yield from export_task(task_id, total=deadline - now)
+            found = yield from export_task(task_id, deadline - now, failed_raises=True)
         except ApiTimeoutError:
             if (yield Pause(0)) >= deadline:
                 raise AnalyticsExportTimeout(task_id, limit) from None
             raise
-        if found.get("task_status") == "failed":
-            raise AnalyticsExportFailed(task_id, found.get("error", ""))
         task = task | found
         now = yield Pause(0)
     return task

@@ -195,7 +195,11 @@ def from_dict(data: Mapping[str, Any]) -> Spec:
         offset=data.get("offset", 0),
     )
     spec = replace(spec, terms=tuple(map(_term_from_dict, _listed(data.get("where", []), "where"))))
-    return spec.grouped(data["group_by"], data.get("interval")) if data.get("group_by") else spec
+    if data.get("group_by"):
+        return spec.grouped(data["group_by"], data.get("interval"))
+    if data.get("interval") is not None:
+        raise AnalyticsInvalidQuery("an interval needs a group_by that contains TIME.")
+    return spec
 
 
 def _listed(value: Any, what: str) -> list[Any]:

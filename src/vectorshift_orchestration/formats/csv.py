@@ -1,7 +1,9 @@
 """RFC 4180 CSV in UTF-8, with or without a byte order mark, `\\n` or `\\r\\n`.
 
-Arrow parses it block by block and insists on a constant width. What Arrow lets pass is counted
-on the way in: an odd number of quotes or a missing final newline means that the file was cut.
+The file is read in blocks that end where a row ends, and Arrow parses each block by itself and
+insists on a constant width. So a batch is as large as a block, a block grows only for a row that
+is larger, and what Arrow would let pass (an open quote, a missing final newline: the file was cut)
+shows at the last block.
 """
 
 from __future__ import annotations
@@ -18,91 +20,114 @@ import pyarrow.csv
 from vectorshift_orchestration.errors import ExportFileError
 from vectorshift_orchestration.formats import TextColumns
 
-_BLOCK_BYTES = 16 << 20  # a row must fit into one block
+_BLOCK_BYTES = 2 << 20
+_ROW_BYTES = 64 << 20
+_MARK = b"\xef\xbb\xbf"
 _ROW = re.compile(r"Row #(\d+): (?:Expected (\d+) columns, got (\d+))?")
 
 
 def open_text(path: Path) -> TextColumns:
     """Open a CSV export. Raises `ExportFileError` here or while the batches are read."""
-    names = _header(path)
-    return TextColumns(names, _batches(path, names))
-
-
-def _header(path: Path) -> list[str]:
     with path.open("rb") as file:
         line = file.readline(_BLOCK_BYTES)
+    names = _header(path, line)
+    return TextColumns(names, _batches(path, names, start=len(line)))
+
+
+def _header(path: Path, line: bytes) -> list[str]:
     try:
-        rows = list(csv.reader([line.decode("utf-8-sig").rstrip("\r\n")], strict=True))
+        text = line.removeprefix(_MARK).decode()
+        rows = list(csv.reader([text.rstrip("\r\n")], strict=True))
     except (UnicodeDecodeError, csv.Error):
         raise ExportFileError(
             f"{path.name}: the first line is not a CSV header in UTF-8. Export again.", path=path
         ) from None
+    if not line.endswith(b"\n"):
+        raise _cut_line(path)
     return rows[0] if rows else []
 
 
-def _batches(path: Path, names: list[str]) -> Iterator[list[pa.Array]]:
+def _batches(path: Path, names: list[str], start: int) -> Iterator[list[pa.Array]]:
+    done = 0
     with path.open("rb") as file:
-        source = _Source(file)
-        try:
-            with pyarrow.csv.open_csv(
-                pa.PythonFile(source, mode="r"),
-                read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
-                parse_options=pyarrow.csv.ParseOptions(
-                    newlines_in_values=True, ignore_empty_lines=False
-                ),
-                convert_options=pyarrow.csv.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()),
-                    null_values=[""],
-                    strings_can_be_null=True,
-                    quoted_strings_can_be_null=True,
-                ),
-            ) as reader:
-                for batch in reader:
-                    yield batch.columns
-        except pa.ArrowInvalid as problem:
-            raise _explained(path, str(problem)) from None
-        if source.quotes % 2:
+        file.seek(start)
+        for block in _blocks(path, file):
+            try:
+                table = _parsed(names, block)
+            except pa.ArrowInvalid as problem:
+                raise _explained(path, str(problem), done) from None
+            done += table.num_rows
+            yield [column.combine_chunks() for column in table.columns]
+
+
+def _parsed(names: list[str], block: bytes) -> pa.Table:
+    return pyarrow.csv.read_csv(
+        pa.BufferReader(block),
+        read_options=pyarrow.csv.ReadOptions(
+            use_threads=False, block_size=len(block) + 1, column_names=names
+        ),
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=True,
+        ),
+    )
+
+
+def _blocks(path: Path, file: IO[bytes]) -> Iterator[bytes]:
+    """The file in pieces of whole rows; twice as much each time a row does not fit."""
+    rest = b""
+    while read := file.read(max(_BLOCK_BYTES, len(rest))):
+        data = rest + read
+        end = _rows_end(data)
+        rest = data[end:]
+        if len(rest) > _ROW_BYTES:
             raise ExportFileError(
-                f"{path.name} ends inside a quoted field: it was cut. Export again.", path=path
+                f"{path.name} has a row of more than {_ROW_BYTES >> 20} MiB, or a quote that is "
+                "never closed. Export again; if it stays, export as JSON.",
+                path=path,
             )
-        if source.last != b"\n":
-            raise ExportFileError(
-                f"{path.name} does not end with a newline: it was cut. Export again.", path=path
-            )
+        if end:
+            yield data[:end]
+    if rest.count(b'"') % 2:
+        raise ExportFileError(
+            f"{path.name} ends inside a quoted field: it was cut. Export again.", path=path
+        )
+    if rest:
+        raise _cut_line(path)
 
 
-class _Source:
-    """A file that counts its quotes and remembers its last byte while Arrow reads it."""
-
-    closed = False
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.quotes = 0
-        self.last = b""
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
-        self.quotes += data.count(b'"')
-        self.last = data[-1:] or self.last
-        return data
-
-    def close(self) -> None:
-        self.closed = True
+def _rows_end(data: bytes) -> int:
+    """Behind the last newline that is outside of quotes; `data` begins with a row."""
+    end = data.rfind(b"\n") + 1
+    if data.count(b'"', 0, end) % 2 == 0:
+        return end
+    pieces = data.split(b'"')  # quotes switch between outside and inside, doubled ones twice
+    place = len(data)
+    for number in range(len(pieces) - 1, -1, -1):
+        place -= len(pieces[number])
+        if number % 2 == 0 and (newline := pieces[number].rfind(b"\n")) >= 0:
+            return place + newline + 1
+        place -= 1
+    return 0
 
 
-def _explained(path: Path, problem: str) -> ExportFileError:
+def _cut_line(path: Path) -> ExportFileError:
+    return ExportFileError(
+        f"{path.name} does not end with a newline: it was cut. Export again.", path=path
+    )
+
+
+def _explained(path: Path, problem: str, done: int) -> ExportFileError:
     """Arrow's message without the row's content, which is somebody's data."""
     found = _ROW.search(problem)
-    if found is None and "straddling" in problem:
-        return ExportFileError(
-            f"{path.name} has a row of more than {_BLOCK_BYTES >> 20} MiB, or a quote that is "
-            "never closed. Export again; if it stays, export as JSON.",
-            path=path,
-        )
     if found is None:
-        return ExportFileError(f"{path.name} is not a CSV file. Export again.", path=path)
-    row = int(found[1]) - 1  # Arrow counts the header
+        return ExportFileError(
+            f"{path.name} is not a CSV file after row {done}. Export again.", path=path
+        )
+    row = done + int(found[1])
     what = "is not UTF-8" if found[2] is None else f"has {found[3]} columns instead of {found[2]}"
     return ExportFileError(
         f"{path.name}: row {row} {what}: the file is damaged or was cut. Export again.",

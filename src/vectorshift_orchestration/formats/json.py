@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import msgspec
 import pyarrow as pa
@@ -23,10 +23,14 @@ from vectorshift_orchestration.tables import EVENT_SCHEMA, canonical_name
 _READ_BYTES = 1 << 20
 _OBJECT_BYTES = 64 << 20
 _BATCH_ROWS = 8192
+_BATCH_BYTES = 4 << 20
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["{}\[\]]', re.DOTALL)
 _NOT_BLANK = re.compile(rb"[^ \t\r\n]")
 _MARK = b"\xef\xbb\xbf"
 _NULL = b"null"
+
+_Sized: TypeAlias = tuple[dict[str, msgspec.Raw], int]
+"""An object, and the number of its bytes."""
 
 _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _texts_decoder = msgspec.json.Decoder(list[str | None])
@@ -41,17 +45,15 @@ def open_text(path: Path) -> TextColumns:
     objects = _objects(path)
     first = list(islice(objects, 1))
     names = list(EVENT_SCHEMA.names)
-    names += [key for item in first for key in item if canonical_name(key) not in names]
+    names += [key for item, _ in first for key in item if canonical_name(key) not in names]
     return TextColumns(names, _batches(path, names, chain(first, objects)))
 
 
-def _batches(
-    path: Path, names: list[str], objects: Iterator[dict[str, msgspec.Raw]]
-) -> Iterator[list[pa.Array]]:
+def _batches(path: Path, names: list[str], objects: Iterator[_Sized]) -> Iterator[list[pa.Array]]:
     places = {name: place for place, name in enumerate(names)}
     pickers: dict[tuple[str, ...], Callable[[tuple[Any, ...]], tuple[Any, ...]]] = {}
     done = 0
-    while batch := list(islice(objects, _BATCH_ROWS)):
+    for batch in _grouped(objects):
         rows = []
         for row, item in enumerate(batch, start=done + 1):
             keys = tuple(item)
@@ -60,6 +62,19 @@ def _batches(
             rows.append(pickers[keys]((*item.values(), _NULL)))
         done += len(batch)
         yield [_text_array(cells) for cells in zip(*rows, strict=True)]
+
+
+def _grouped(objects: Iterator[_Sized]) -> Iterator[list[dict[str, msgspec.Raw]]]:
+    """Objects in lists that stay small, however large the objects are."""
+    batch, size = [], 0
+    for item, length in objects:
+        batch.append(item)
+        size += length
+        if len(batch) == _BATCH_ROWS or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _order(path: Path, row: int, keys: Sequence[str], places: dict[str, int]) -> list[int]:
@@ -97,7 +112,7 @@ def _text(cell: bytes) -> str | None:
     return msgspec.json.format(cell, indent=-1).decode()
 
 
-def _objects(path: Path) -> Iterator[dict[str, msgspec.Raw]]:
+def _objects(path: Path) -> Iterator[_Sized]:
     with path.open("rb") as file:
         yield from _Array(file, path).objects()
 
@@ -112,7 +127,7 @@ class _Array:
         self._position = 0
         self._row = 0
 
-    def objects(self) -> Iterator[dict[str, msgspec.Raw]]:
+    def objects(self) -> Iterator[_Sized]:
         """Each object of the array. Raises `ExportFileError` where the array breaks off."""
         if self._next() != b"[":
             raise ExportFileError(
@@ -124,8 +139,7 @@ class _Array:
             self._row += 1
             if self._next() != b"{":
                 raise _damaged(self._path, self._row, "is not a JSON object")
-            item = self._line()
-            yield self._object() if item is None else item
+            yield self._line() or self._object()
             separator = self._next()
             if separator not in (b",", b"]"):
                 raise _damaged(self._path, self._row, "is followed by neither a comma nor an end")
@@ -138,7 +152,7 @@ class _Array:
                 path=self._path,
             )
 
-    def _line(self) -> dict[str, msgspec.Raw] | None:
+    def _line(self) -> _Sized | None:
         """The object, if it is all that its line holds: the usual layout, and the fast way."""
         end = self._buffer.find(b"\n", self._position)
         text = self._buffer[self._position : end].rstrip(b", \t\r") if end > 0 else b""
@@ -147,16 +161,16 @@ class _Array:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         self._position += len(text)
-        return item
+        return item, len(text)
 
-    def _object(self) -> dict[str, msgspec.Raw]:
+    def _object(self) -> _Sized:
         end = self._object_end()
         try:
             item = _object_decoder.decode(self._buffer[self._position : end])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise _damaged(self._path, self._row, "is not a JSON object") from None
-        self._position = end
-        return item
+        size, self._position = end - self._position, end
+        return item, size
 
     def _next(self) -> bytes:
         """The next byte that is not blank, or b"" at the end of a closed array."""

@@ -28,6 +28,7 @@ _RATIO = 100
 _CELL_CHARACTERS = 32_767  # the format's own limit: a longer text was cut when it was written
 _BATCH_ROWS = 8192
 _SCAN_BYTES = 1 << 20
+_OVERLAP = 32  # longer than what is looked for, which may lie across two pieces
 _CELL = re.compile(rb"""\br=["']([A-Za-z]*)(\d+)["']""")
 _COLUMN_LETTERS = 2  # 702 columns
 
@@ -118,19 +119,26 @@ def _check_entry(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -
     lines = reach = 0
     tail = b""
     with archive.open(entry) as source:
-        while data := source.read(_SCAN_BYTES):
+        while read := source.read(_SCAN_BYTES):
+            data = tail + read
             if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
                 raise ExportFileError(f"{path.name} declares XML entities. Refused.", path=path)
-            if not is_sheet:
-                continue
-            lines += data.count(b"<row")
-            for letters, number in _CELL.findall(tail + data):
-                if len(letters) > _COLUMN_LETTERS:
-                    raise _scattered(path)
-                reach = max(reach, int(number))
-            tail = data[-32:]
+            if is_sheet:
+                lines += data.count(b"<row") - tail.count(b"<row")
+                reach = max(reach, _reach(path, data))
+            tail = data[-_OVERLAP:]
     if is_sheet and reach > lines + 1:
         raise _scattered(path)
+
+
+def _reach(path: Path, data: bytes) -> int:
+    """The last row that a cell in this piece of a sheet claims to be in."""
+    reach = 0
+    for letters, number in _CELL.findall(data):
+        if len(letters) > _COLUMN_LETTERS:
+            raise _scattered(path)
+        reach = max(reach, int(number))
+    return reach
 
 
 def _scattered(path: Path) -> ExportFileError:

@@ -1,11 +1,24 @@
-"""Names of tables and columns, quoted so that any name is only ever a name."""
+"""Names of tables and columns, quoted so that any name is only ever a name; and values, bound."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from vectorshift_orchestration.errors import StorageError
+
+VALUE = "\0"
+"""Stands for a bound value in our statements. No identifier can hold it, so none is taken for one."""
+
+_MARKERS: dict[str, Callable[[int], str]] = {
+    "qmark": lambda position: "?",
+    "format": lambda position: "%s",
+    "pyformat": lambda position: "%s",
+    "numeric": lambda position: f":{position}",
+    "numeric_dollar": lambda position: f"${position}",
+    "named": lambda position: f":v{position}",
+}
 
 
 def quoted(name: str) -> str:
@@ -13,6 +26,32 @@ def quoted(name: str) -> str:
     if not name or "\0" in name:
         raise StorageError(f"{name!r} cannot be the name of a table or a column.")
     return '"' + name.replace('"', '""') + '"'
+
+
+def listed(names: Sequence[str]) -> str:
+    """Identifiers for a statement, with commas between them."""
+    return ", ".join(quoted(name) for name in names)
+
+
+def marked(statement: str, style: str) -> str:
+    """The statement with each `VALUE` as the driver's `paramstyle` writes it (PEP 249).
+
+    Raises `StorageError` for a style that PEP 249 does not know.
+    """
+    if style not in _MARKERS:
+        raise StorageError(f"The driver's paramstyle is {style!r}, which no statement can be in.")
+    marker = _MARKERS[style]
+    if marker(1) == "%s":
+        statement = statement.replace("%", "%%")
+    first, *rest = statement.split(VALUE)
+    return first + "".join(marker(position) + part for position, part in enumerate(rest, 1))
+
+
+def bound(values: Sequence[Any], style: str) -> Sequence[Any] | dict[str, Any]:
+    """The values in the form that goes with `marked`."""
+    if style == "named":
+        return {f"v{position}": value for position, value in enumerate(values, 1)}
+    return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +74,21 @@ class TableName:
         name, *qualifiers = reversed(parts)
         return cls(name, *qualifiers)
 
-    def beside(self, name: str) -> TableName:
+    def beside(self, name: str) -> Self:
         """Another table in the same schema."""
-        return TableName(name, self.schema, self.database)
+        return replace(self, name=name)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that are known, the widest first."""
+        return tuple(part for part in (self.database, self.schema, self.name) if part)
 
     @property
     def sql(self) -> str:
         """The name for a statement, every part quoted."""
-        return ".".join(quoted(part) for part in (self.database, self.schema, self.name) if part)
+        return ".".join(quoted(part) for part in self.parts)
 
     @property
     def schema_sql(self) -> str | None:
         """The schema for a statement, or None for the connection's own."""
-        return ".".join(quoted(part) for part in (self.database, self.schema) if part) or None
+        return ".".join(quoted(part) for part in self.parts[:-1]) or None

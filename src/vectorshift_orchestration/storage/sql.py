@@ -1,95 +1,180 @@
-"""Replace one window of a table, in one transaction.
+"""Replace one window of a table, in one transaction, in any database that we can write to.
 
-Times are stored as naive TIMESTAMP that holds UTC. DuckDB converts TIMESTAMPTZ through the time
-zone of the session, so a process elsewhere would store and delete other hours, and setting the
-zone needs an extension that an offline machine may not have (DAGSTER.md 0.7 and 2b).
+    begin_attempt -> (export, read) -> overwrite_window:
+        lock -> fence -> fit columns -> DELETE -> load -> ledger row -> COMMIT
+
+What differs between databases is in `databases.py` and the modules that it names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, cast
-from uuid import uuid4
+from typing import Any, Literal
 
-import duckdb
 import pyarrow as pa
 
-from vectorshift_orchestration.errors import RowOutsideWindow, SchemaMismatch, StorageError
+from vectorshift_orchestration._failpoints import failpoint
+from vectorshift_orchestration.errors import (
+    CommitUnknownError,
+    RowOutsideWindow,
+    SchemaMismatch,
+    StaleWriterError,
+    StorageError,
+)
 from vectorshift_orchestration.storage import ledger as windows_ledger
-from vectorshift_orchestration.storage.identifiers import TableName, quoted
+from vectorshift_orchestration.storage.columns import fit
+from vectorshift_orchestration.storage.databases import Database, database_of, reading
+from vectorshift_orchestration.storage.identifiers import TableName, listed, quoted
+from vectorshift_orchestration.storage.ledger import Attempt
+from vectorshift_orchestration.storage.locks import Territory
+from vectorshift_orchestration.storage.upsert import upsert
 from vectorshift_orchestration.tables import first_outside
 from vectorshift_orchestration.windows import Window
 
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-_WHOLE = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"})
-_TIME_TYPE = "TIMESTAMP"
+_MOST_SECONDS_TO_SETTLE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What one overwrite did: rows now in the window, rows it had, columns the table gained."""
+    """What one write did: rows now in the window, rows it had, columns the table gained."""
 
     rows: int
     deleted: int
     columns_added: tuple[str, ...]
 
 
+def begin_attempt(connection: Any, table: str, window: Window) -> Attempt:
+    """Note where the window stands before long work on it starts.
+
+    Give the attempt, or its text, to `overwrite_window`: when somebody else has committed the
+    window or one that overlaps it in between, that raises `StaleWriterError`. Raises `StorageError`
+    when the database refuses or a transaction is open.
+    """
+    database = database_of(connection)
+    target = TableName.parse(table)
+    with _refusals(database, _what(target, window)):
+        _require_no_transaction(database, _what(target, window))
+        with reading(database):
+            target = database.resolve(target)
+            return windows_ledger.begin(database, target, window)
+
+
 def overwrite_window(
-    connection: DuckDBPyConnection,
+    connection: Any,
     table: str,
     window: Window,
     batches: pa.Table | pa.RecordBatchReader | Iterable[pa.RecordBatch],
     *,
     time_column: str,
     schema: pa.Schema | None = None,
+    mode: Literal["overwrite", "upsert"] = "overwrite",
+    key_columns: Sequence[str] = (),
     ledger: bool = True,
     key: str | None = None,
     sha256: str | None = None,
+    attempt: Attempt | str | None = None,
+    reconnect: Callable[[], Any] | None = None,
     before_commit: Callable[[], None] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Written:
     """Make `batches` the only rows of `table` whose `time_column` lies in `window`.
 
-    Inside one transaction: create the table on first use, add the columns it lacks, delete the
-    window, insert by column name, note the window in the ledger. Columns are never dropped or
-    reordered; a column that the rows lack is null. Running it twice leaves the same rows.
+    Inside one transaction: lock the window, create the table on first use, add the columns it
+    lacks, delete the window, insert by column name, note the window in the ledger. Columns are
+    never dropped or reordered; a column that the rows lack is null. Running it twice leaves the
+    same rows. `mode="upsert"` deletes only the rows whose `key_columns` (`("span_id",)`) come
+    again; of two rows with one key the later stays.
 
-    `table` may be `schema.table`. `schema` is needed for a plain iterable, which may be empty.
-    `time_column` holds instants: `span_start_time` for events, `bucket_start` for aggregations.
-    `key` and `sha256` go into the ledger row. `before_commit` is called when everything is in
-    place and may still stop it by raising. `progress` is called with the rows inserted so far.
+    `connection` is DuckDB, psycopg 3, ADBC to PostgreSQL, or another DB-API connection; no
+    transaction may be open on it. `table` may be `schema.table`. `schema` is needed for a plain
+    iterable, which may be empty. `time_column` holds instants: `span_start_time` for events,
+    `bucket_start` for aggregations. `key` and `sha256` go into the ledger row. `attempt` is from
+    `begin_attempt`; without it the attempt begins now. `reconnect` opens another connection to the
+    same database, which is asked for the outcome when this one breaks on COMMIT. `before_commit` is
+    called when everything is in place and may still stop it by raising. `progress` is called with
+    the rows inserted so far.
 
     Raises `RowOutsideWindow` for a row whose time is missing or outside the window,
-    `SchemaMismatch` when a column of the table has another type, and `StorageError` for anything
-    the database refuses, a transaction that is already open included. After any error, these or
-    the batches' own, the table is as it was. Only DuckDB connections are taken.
+    `SchemaMismatch` when a column of the table has another type, `UnstorableValue` for a value that
+    the database cannot hold, `StaleWriterError` when another writer was faster, and `StorageError`
+    for anything the database refuses, a transaction that is already open included. After any of
+    these, or the batches' own error, the rows are as they were. `CommitUnknownError` alone leaves
+    it open: the connection broke on COMMIT, and `reconnect` was not given or did not succeed.
     """
-    if not isinstance(connection, duckdb.DuckDBPyConnection):
-        raise StorageError(
-            f"Windows are written to DuckDB connections, not to {type(connection).__name__}."
-        )
+    database = database_of(connection)
     target = TableName.parse(table)
+    what = _what(target, window)
     shape, rows = _opened(batches, schema)
-    if time_column not in shape.names or not pa.types.is_timestamp(shape.field(time_column).type):
-        raise SchemaMismatch(
-            f"The rows for {table} have no column of instants named {time_column!r}, so they "
-            "belong to no window. Name the column that holds their time."
-        )
-    checked = (_stored(batch) for batch in _inside(rows, window, time_column, table, progress))
-    with _transaction(connection, target, window):
-        added = _fit_table(connection, target, _stored_schema(shape))
-        deleted = _delete(connection, target, window, time_column)
-        inserted = sum(_insert(connection, target, batch) for batch in checked)
-        if ledger:
-            windows_ledger.record(connection, target, window, rows=inserted, key=key, sha256=sha256)
-        if before_commit is not None:
-            before_commit()
+    _require_columns(shape, table, time_column, mode, key_columns)
+    checked = _inside(rows, shape, window, time_column, table, progress)
+    with _refusals(database, what):
+        _require_no_transaction(database, what)
+        with reading(database):
+            target = database.resolve(target)
+            own = _attempt(database, target, window, attempt, ledger)
+        if not database.transactional_ddl:
+            with _transaction(database, what, None):
+                added = _fit(database, target, shape, ledger)
+        try:
+            with _transaction(database, what, _territory(target, window, mode)):
+                failpoint("sql.begun")
+                if own is not None:
+                    windows_ledger.fence(database, target, window, own)
+                if database.transactional_ddl:
+                    added = _fit(database, target, shape, ledger)
+                if mode == "upsert":
+                    deleted = _count(database, target, window, time_column)
+                    upsert(database, target, checked, key_columns)
+                    inserted = _count(database, target, window, time_column)
+                else:
+                    deleted = _delete(database, target, window, time_column)
+                    failpoint("sql.deleted")
+                    inserted = database.load(target, checked)
+                if own is not None:
+                    windows_ledger.record(
+                        database, target, window, own, rows=inserted, key=key, sha256=sha256
+                    )
+                if before_commit is not None:
+                    before_commit()
+                failpoint("sql.before_commit")
+        except CommitUnknownError as problem:
+            if own is None:
+                raise
+            problem.attempt_token = own.token
+            if reconnect is None:
+                raise
+            _settle(reconnect, target, window, own, problem)
+    failpoint("sql.committed")
     return Written(inserted, deleted, added)
+
+
+def _what(table: TableName, window: Window) -> str:
+    return f"Window {window.label} of {table.sql}"
+
+
+def _territory(table: TableName, window: Window, mode: str) -> Territory:
+    """A key may be anywhere in the table, so an upsert keeps everybody out."""
+    return Territory(table, None if mode == "upsert" else window)
+
+
+def _attempt(
+    database: Database,
+    table: TableName,
+    window: Window,
+    given: Attempt | str | None,
+    ledger: bool,
+) -> Attempt | None:
+    if not ledger:
+        if given is not None:
+            raise StorageError("An attempt is checked in the ledger: leave out ledger=False.")
+        return None
+    if given is None:
+        return windows_ledger.begin(database, table, window)
+    return given if isinstance(given, Attempt) else Attempt.parse(given)
 
 
 def _opened(
@@ -108,16 +193,40 @@ def _opened(
     return schema, rows
 
 
+def _require_columns(
+    shape: pa.Schema, table: str, time_column: str, mode: str, key_columns: Sequence[str]
+) -> None:
+    listed(shape.names)
+    if time_column not in shape.names or not pa.types.is_timestamp(shape.field(time_column).type):
+        raise SchemaMismatch(
+            f"The rows for {table} have no column of instants named {time_column!r}, so they "
+            "belong to no window. Name the column that holds their time."
+        )
+    if mode not in ("overwrite", "upsert"):
+        raise StorageError(f"A window is written by overwrite or by upsert, not by {mode!r}.")
+    if (mode == "upsert") != bool(key_columns):
+        raise StorageError("An upsert needs key_columns, such as ('span_id',), and only an upsert.")
+    missing = [name for name in key_columns if name not in shape.names]
+    if missing:
+        raise SchemaMismatch(f"The rows for {table} have no key column {missing[0]!r}.")
+
+
 def _inside(
     batches: Iterator[pa.RecordBatch],
+    shape: pa.Schema,
     window: Window,
     time_column: str,
     table: str,
     progress: Callable[[int], None] | None,
 ) -> Iterator[pa.RecordBatch]:
-    """The batches, as long as every row lies in the window."""
+    """The batches, as long as every row lies in the window and has the columns of the first."""
     done = 0
     for batch in batches:
+        if batch.schema.names != shape.names:
+            raise SchemaMismatch(
+                f"After {done:,} rows for {table} a batch has columns {batch.schema.names}, not "
+                f"{shape.names}. No row was changed."
+            )
         times = batch.column(time_column)
         stray = first_outside(times, window)
         if stray >= 0:
@@ -132,108 +241,104 @@ def _inside(
             progress(done)
 
 
-def _stored_schema(schema: pa.Schema) -> pa.Schema:
-    """The same columns with naive UTC times."""
-    return pa.schema(
-        [
-            field.with_type(pa.timestamp(field.type.unit))
-            if pa.types.is_timestamp(field.type)
-            else field
-            for field in schema
-        ]
-    )
-
-
-def _stored(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return batch.cast(_stored_schema(batch.schema))
-
-
-@contextmanager
-def _transaction(
-    connection: DuckDBPyConnection, table: TableName, window: Window
-) -> Iterator[None]:
-    what = f"Window {window.label} of {table.sql}"
-    if _is_open(connection):
+def _require_no_transaction(database: Database, what: str) -> None:
+    if database.is_open():
         raise StorageError(
             f"{what} was not changed: a transaction is already open on this connection. Commit it "
             "or roll it back first, or give another connection."
         )
-    connection.begin()
-    try:
-        yield
-        connection.commit()
-    except BaseException as problem:
-        _roll_back(connection)
-        if isinstance(problem, duckdb.Error):
-            raise StorageError(f"{what} was not changed: {problem}") from problem
-        raise
-
-
-def _is_open(connection: DuckDBPyConnection) -> bool:
-    """Whether a transaction is open: trying to begin another would abort the caller's."""
-    asked = [connection.execute("SELECT txid_current()").fetchone() for _ in range(2)]
-    return asked[0] == asked[1]
-
-
-def _roll_back(connection: DuckDBPyConnection) -> None:
-    with suppress(duckdb.Error):  # a failed commit has ended the transaction by itself
-        connection.rollback()
 
 
 @contextmanager
-def _registered(connection: DuckDBPyConnection, rows: pa.Table) -> Iterator[str]:
-    name = f"_vectorshift_{uuid4().hex}"
-    connection.register(name, rows)
+def _refusals(database: Database, what: str) -> Iterator[None]:
     try:
-        yield quoted(name)
-    finally:
-        connection.unregister(name)
+        yield
+    except database.errors as problem:
+        raise StorageError(f"{what} was not changed: {problem}") from problem
 
 
-def _fit_table(
-    connection: DuckDBPyConnection, table: TableName, schema: pa.Schema
-) -> tuple[str, ...]:
-    """Create the table or add what it lacks; returns the columns that an old table gained."""
-    if table.schema_sql is not None:
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {table.schema_sql}")
-    with _registered(connection, schema.empty_table()) as incoming:
-        wanted = _columns(connection, incoming)
-        connection.execute(f"CREATE TABLE IF NOT EXISTS {table.sql} AS FROM {incoming}")
-    present = {name.lower(): kind for name, kind in _columns(connection, table.sql).items()}
-    missing = [name for name in wanted if name.lower() not in present]
-    for name in missing:
-        connection.execute(f"ALTER TABLE {table.sql} ADD COLUMN {quoted(name)} {wanted[name]}")
-    for name, kind in wanted.items():
-        _check_type(table, name, kind, present.get(name.lower(), kind))
-    return tuple(missing)
+@contextmanager
+def _transaction(database: Database, what: str, territory: Territory | None) -> Iterator[None]:
+    try:
+        database.begin(territory)
+        yield
+    except BaseException:
+        database.rollback()
+        raise
+    try:
+        database.commit()
+    except BaseException as problem:
+        lost = isinstance(problem, database.errors) and database.is_lost()
+        database.rollback()
+        if lost:
+            raise CommitUnknownError(
+                f"{what} is all old or all new, and it is not known which: the connection was lost "
+                f"on COMMIT ({problem}). Run again, which replaces it either way, or read "
+                "attempt_token in its ledger row."
+            ) from problem
+        raise
 
 
-def _columns(connection: DuckDBPyConnection, relation: str) -> dict[str, str]:
-    return {row[0]: row[1] for row in connection.execute(f"DESCRIBE {relation}").fetchall()}
+def _settle(
+    reconnect: Callable[[], Any],
+    table: TableName,
+    window: Window,
+    attempt: Attempt,
+    problem: CommitUnknownError,
+) -> None:
+    """Return when the attempt was committed, raise when not: the ledger knows.
 
-
-def _check_type(table: TableName, name: str, incoming: str, present: str) -> None:
-    """DuckDB would round, cut or shift a value to make it fit, so other types are refused."""
-    if incoming == present or (incoming in _WHOLE and present in _WHOLE):
+    The lock is waited for, because the lost session may still be at its COMMIT and holds it.
+    """
+    deadline = time.monotonic() + _MOST_SECONDS_TO_SETTLE
+    pause = 0.05
+    while True:
+        try:
+            with closing(reconnect()) as connection:
+                database = database_of(connection)
+                with _transaction(database, "", Territory(table, window)):
+                    noted = windows_ledger.find(database, table, window)
+                    seen = windows_ledger.seen(database, table, window)
+            break
+        except Exception as again:  # whatever a caller's function raises
+            if time.monotonic() + pause > deadline:
+                raise CommitUnknownError(
+                    f"{problem} A new connection could not be had: {again}",
+                    attempt_token=attempt.token,
+                ) from again
+            time.sleep(pause)
+            pause = min(2 * pause, 2.0)
+    if noted is not None and noted.attempt_token == attempt.token:
         return
-    raise SchemaMismatch(
-        f"Column {name!r} of {table.sql} is {present}, and the rows bring {incoming}. No row was "
-        f"changed. Convert the column with ALTER TABLE, or write to another table."
-        + (f" Times are stored as {_TIME_TYPE} in UTC." if incoming.startswith(_TIME_TYPE) else "")
-    )
+    if seen == attempt.saw:
+        raise StorageError(
+            f"{_what(table, window)} was not changed: the connection was lost on COMMIT, and the "
+            "ledger shows that it was not done. Run again."
+        ) from problem
+    raise StaleWriterError(
+        f"{_what(table, window)} holds the rows of another writer, who committed after this one "
+        "lost its connection on COMMIT. Run again if they should be replaced."
+    ) from problem
 
 
-def _delete(
-    connection: DuckDBPyConnection, table: TableName, window: Window, time_column: str
-) -> int:
-    row = connection.execute(
-        f"DELETE FROM {table.sql} WHERE {quoted(time_column)} >= ? AND {quoted(time_column)} < ?",
-        [windows_ledger.naive(window.start), windows_ledger.naive(window.end)],
-    ).fetchone()
-    return cast(int, row[0]) if row else 0
+def _fit(database: Database, table: TableName, shape: pa.Schema, ledger: bool) -> tuple[str, ...]:
+    if ledger:
+        windows_ledger.prepare(database, table)
+    return fit(database, table, shape)
 
 
-def _insert(connection: DuckDBPyConnection, table: TableName, batch: pa.RecordBatch) -> int:
-    with _registered(connection, pa.Table.from_batches([batch])) as incoming:
-        connection.execute(f"INSERT INTO {table.sql} BY NAME SELECT * FROM {incoming}")
-    return cast(int, batch.num_rows)
+def _in_window(database: Database, window: Window, time_column: str) -> tuple[str, list[Any]]:
+    column = quoted(time_column)
+    edges = [database.instant(window.start), database.instant(window.end)]
+    return f"{column} >= \0 AND {column} < \0", edges
+
+
+def _delete(database: Database, table: TableName, window: Window, time_column: str) -> int:
+    condition, edges = _in_window(database, window, time_column)
+    return database.changed(f"DELETE FROM {table.sql} WHERE {condition}", edges)
+
+
+def _count(database: Database, table: TableName, window: Window, time_column: str) -> int:
+    condition, edges = _in_window(database, window, time_column)
+    ((count,),) = database.run(f"SELECT count(*) FROM {table.sql} WHERE {condition}", edges)
+    return int(count)

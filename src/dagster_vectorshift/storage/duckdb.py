@@ -1,17 +1,15 @@
-"""Where health tables are kept: a resource that replaces windows of a table.
-
-A storage has `overwrite`, `uri` and nothing else that an asset needs to know.
-"""
+"""Tables in one DuckDB file."""
 
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import dagster as dg
 from pydantic import Field
 
+from dagster_vectorshift.storage.protocol import Progress, land_rows, overwrite_rows
 from vectorshift_orchestration.errors import StorageError
 from vectorshift_orchestration.windows import Window
 
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
+    from vectorshift_orchestration.exports import ExportRequest, Landed, Staged
     from vectorshift_orchestration.storage.sql import Written
 
 _POLL = 0.1
@@ -32,6 +31,8 @@ class DuckDBStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yield
     limit 1; against writers elsewhere, such as a shell that has the file open, `overwrite` waits.
     """
 
+    kind: ClassVar[str] = "duckdb"
+
     path: str = Field(
         description="The database file; ~ is the home directory, missing folders are made. Give an "
         "absolute path: a relative one is resolved where the run executes."
@@ -40,8 +41,7 @@ class DuckDBStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yield
         default=30.0, description="Seconds to wait while another process has the file open."
     )
 
-    @property
-    def uri(self) -> str:
+    def locate(self, table: str, window: Window | None = None) -> str:
         """The file as a URI, for metadata."""
         return self._file.as_uri()
 
@@ -55,14 +55,17 @@ class DuckDBStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yield
         Raises `StorageError` when the file stays locked or the database refuses, `SchemaMismatch`
         when the table's columns do not fit, `RowOutsideWindow` for a stray row.
         """
-        from vectorshift_orchestration.storage.sql import overwrite_window
-        from vectorshift_orchestration.tables import BUCKET_TIME
+        return overwrite_rows(self, table, parts)
 
-        with self.connect() as connection:
-            return {
-                window: overwrite_window(connection, table, window, rows, time_column=BUCKET_TIME)
-                for window, rows in parts.items()
-            }
+    def land(
+        self,
+        staged: "Staged",
+        request: "ExportRequest",
+        table: str,
+        progress: Progress | None = None,
+    ) -> "Landed":
+        """Make the staged events the only ones of `table` in the request's window."""
+        return land_rows(self, staged, request, table, progress)
 
     @contextmanager
     def connect(self) -> "Iterator[DuckDBPyConnection]":

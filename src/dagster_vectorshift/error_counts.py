@@ -1,0 +1,106 @@
+"""Failed runs by window, watched without runs of Dagster's own.
+
+Each tick measures, in one request, the windows that have ended since the last one and a few before
+them, because events arrive late. What is new or has changed is told, everything else is not.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
+
+import dagster as dg
+
+from dagster_vectorshift.checks import CheckedAsset, asset_key_of
+from dagster_vectorshift.evaluations import Partitions, evaluation, explain, judge, scoped
+from dagster_vectorshift.positions import Position
+from dagster_vectorshift.resource import VectorShiftResource
+from dagster_vectorshift.sensors import TIME_BUDGET
+from vectorshift_orchestration.rules import Absolute, Rule
+from vectorshift_orchestration.verdicts import Verdict
+from vectorshift_orchestration.windows import Window
+
+if TYPE_CHECKING:
+    from vectorshift.analytics import Query
+
+_MOST = 500
+
+
+def build_error_count_sensor(
+    asset: CheckedAsset,
+    *,
+    partitions_def: Partitions,
+    warn: float | None = None,
+    error: float | None = None,
+    query: "Query | None" = None,
+    check: str = "error_count",
+    name: str | None = None,
+    target: dg.AssetSelection | dg.AssetsDefinition | dg.JobDefinition | str | None = None,
+    lookback: int = 24,
+    minimum_interval_seconds: int = 60,
+    time_budget: float = TIME_BUDGET,
+    default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
+    resource_key: str = "vectorshift",
+) -> dg.SensorDefinition:
+    """A sensor that counts failed runs in each window and tells when there are too many.
+
+    Without a `target` it needs no run: an observation of `asset` and an evaluation of its check, for
+    each window whose figures are new or have changed. Declare the check with
+    `build_error_count_check` and the same words, so that it has a page and can be run by hand. With
+    a `target` it requests a run of the window's partition instead when a limit is passed; the run
+    key holds the window and the figures, so one state of a window is one run, whatever is repeated.
+
+    Args:
+        asset: what the events are about; usually a `dg.AssetSpec` that Dagster does not materialize.
+        partitions_def: the windows. Those that have ended are measured; with `end_offset=1` the
+            current one is, too, and tells early.
+        warn, error: failed runs that are still all right.
+        query: which events, without a time; None is every event of the account.
+        check: the name of the check.
+        name: the sensor's name; `<asset>_<check>` unless given.
+        target: what to run, as in `dg.sensor`.
+        lookback: how many windows before the last known one are measured again, and how many a
+            sensor without a usable cursor begins with.
+        minimum_interval_seconds: the time between two ticks.
+        time_budget: seconds after which the request to the service is given up.
+        default_status: RUNNING starts the sensor with the code location.
+        resource_key: name of the `VectorShiftResource`.
+
+    After a pause of any length every window is caught up with, 500 in a tick. A tick that fails
+    keeps its cursor. Raises `SpecError` for unusable limits.
+    """
+    rule = Absolute(metric="errors.sum", warn=warn, error=error)
+    key = dg.AssetCheckKey(asset_key_of(asset), check)
+    name = name or "_".join([*key.asset_key.path, check])
+
+    @dg.sensor(
+        name=name,
+        minimum_interval_seconds=minimum_interval_seconds,
+        default_status=default_status,
+        target=target,
+        required_resource_keys={resource_key},
+        description=f"Counts failed runs for check {check} of {key.asset_key.to_user_string()}.",
+    )
+    def error_counts(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        account = cast(VectorShiftResource, getattr(context.resources, resource_key))
+        now = datetime.now(UTC)
+        due = _due(partitions_def, context.cursor, now, lookback)
+        if not due.windows:
+            return dg.SkipReason("No window has ended yet.")
+        bounded = account.model_copy(
+            update={"total_timeout": min(account.total_timeout, time_budget)}
+        )
+        client = bounded.get_client()
+        try:
+            scope = scoped(client, query)
+            verdicts = judge(scope, rule, due.windows.values())
+            news = {
+                partition: verdicts[window]
+                for partition, window in due.windows.items()
+                if due.position.told.get(partition) != _version(verdicts[window])
+            }
+            errors = explain(scope, rule, news.values())
+        finally:
+            bounded.close()
+        return dg.SensorResult(cursor="")
+
+    return error_counts

@@ -1,0 +1,162 @@
+"""From partitions to verdicts to what Dagster records of a check.
+
+Checks evaluate inside of a run, `build_error_count_sensor` without one; both do it here, so what is
+shown and what an alert can read are the same. What is too much is decided in
+`vectorshift_orchestration`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from vectorshift_orchestration.errors import MergeError, WindowError
+from vectorshift_orchestration.failures import TopErrors, top_errors
+from vectorshift_orchestration.measures import question
+from vectorshift_orchestration.rules import Baseline, Change, Rule
+from vectorshift_orchestration.thresholds import evaluate
+from vectorshift_orchestration.verdicts import Verdict, verdict
+from vectorshift_orchestration.windows import Window
+
+if TYPE_CHECKING:
+    from vectorshift import Client
+    from vectorshift.analytics import Query
+
+Partitions = dg.TimeWindowPartitionsDefinition
+_EXPLAINED = 5
+_ERRORS = "errors.sum"
+
+
+def judge(
+    query: Query,
+    rule: Rule,
+    windows: Iterable[Window],
+    partitions_def: Partitions | None = None,
+) -> dict[Window, Verdict]:
+    """The verdict on each window, in one request, the windows that a rule looks back on included.
+
+    What came before a window is the partitions before it, or windows of its width. Windows whose
+    figures cannot be told apart in one answer (finer than an hour, or percentiles of days that are
+    not UTC days) are asked for one by one. Raises the errors of `thresholds.evaluate`.
+    """
+    from vectorshift_orchestration.extract import aggregate
+
+    before = {window: _before(window, rule, partitions_def) for window in windows}
+    every = sorted({*before, *(each for history in before.values() for each in history)})
+    try:
+        asked = question(rule.measured, every)
+    except (MergeError, WindowError):
+        if len(before) == 1:
+            raise
+        return {window: evaluate(rule, query, window) for window in before}
+    found = asked.read(aggregate(query, asked.window, asked.spec))
+    figures = dict(zip(every, found, strict=True))
+    return {
+        window: verdict(rule, window, [figures[each] for each in (*history, window)])
+        for window, history in before.items()
+    }
+
+
+def explain(query: Query, rule: Rule, verdicts: Iterable[Verdict]) -> dict[Window, TopErrors]:
+    """The commonest error messages of windows with too many errors: the latest five of them.
+
+    One request for each; none for windows that are all right, and for rules about anything else.
+    """
+    if _ERRORS not in (metric.operation.shorthand for metric in rule.measured.measured):
+        return {}
+    breached = sorted(each.window for each in verdicts if not each.ok)
+    return {window: top_errors(query, window) for window in breached[-_EXPLAINED:]}
+
+
+def scoped(client: Client, query: Query | None) -> Query:
+    """The query as the account's own; None is every event. An awaiting query becomes a blocking one."""
+    from vectorshift.analytics import Query
+
+    return client.query() if query is None else Query.from_dict(query.to_dict(), client)
+
+
+def evaluation(
+    check: dg.AssetCheckKey,
+    partition: str | None,
+    verdict: Verdict,
+    rule: Rule,
+    errors: TopErrors | None,
+    *,
+    blocking: bool = False,
+    instance: dg.DagsterInstance,
+) -> dg.AssetCheckEvaluation:
+    """The verdict as Dagster records it, about the partition's latest materialization.
+
+    A severity means nothing while a check passes.
+    """
+    return dg.AssetCheckEvaluation(
+        asset_key=check.asset_key,
+        check_name=check.name,
+        passed=verdict.ok,
+        severity=dg.AssetCheckSeverity[verdict.severity or "WARN"],
+        description=verdict.reason,
+        metadata=_metadata(verdict, rule, errors),
+        blocking=blocking,
+        partition=partition,
+        target_materialization_data=_latest(instance, check.asset_key, partition),
+    )
+
+
+def _metadata(verdict: Verdict, rule: Rule, errors: TopErrors | None) -> dict[str, Any]:
+    """What the check page shows and an alert reads; an infinite observation has no number."""
+    observed = verdict.observed
+    shown: dict[str, Any] = {
+        "vectorshift/state": verdict.state.replace("_", " "),
+        "vectorshift/observed": observed
+        if observed is not None and math.isfinite(observed)
+        else None,
+        "vectorshift/limit": verdict.limit,
+        "vectorshift/sample": verdict.sample,
+        "vectorshift/window_start": dg.MetadataValue.timestamp(verdict.window.start),
+        "vectorshift/window_end": dg.MetadataValue.timestamp(verdict.window.end),
+        "vectorshift/rule": dg.MetadataValue.json(rule.to_dict()),
+    }
+    if errors is not None:
+        shown["vectorshift/failed_events"] = errors.failed
+        shown["vectorshift/top_errors"] = dg.MetadataValue.table(
+            [dg.TableRecord({"count": count, "message": text}) for text, count in errors.messages],
+            dg.TableSchema([dg.TableColumn("count", "int"), dg.TableColumn("message", "string")]),
+        )
+    return {name: value for name, value in shown.items() if value is not None}
+
+
+def _before(window: Window, rule: Rule, partitions_def: Partitions | None) -> list[Window]:
+    """The windows that the rule looks back on, oldest first."""
+    count = rule.windows if isinstance(rule, Baseline) else int(isinstance(rule, Change))
+    if partitions_def is None:
+        return window.earlier(count)
+    found = [window]
+    for _ in range(count):
+        previous = partitions_def.get_prev_partition_window(found[0].start, respect_bounds=False)
+        if previous is None:
+            break
+        found.insert(0, Window(*previous))
+    return found[:-1]
+
+
+def _latest(instance: dg.DagsterInstance, asset_key: dg.AssetKey, partition: str | None) -> Any:
+    """What the evaluation is about. Dagster clears a partition's check status when this is unknown.
+
+    The class has no public name, but its serialized form is read back by a public function.
+    """
+    partitions = None if partition is None else [partition]
+    asked = dg.AssetRecordsFilter(asset_key, asset_partitions=partitions)
+    records = instance.fetch_materializations(asked, limit=1).records
+    if not records:
+        return None
+    found = {
+        "__class__": "AssetCheckEvaluationTargetMaterializationData",
+        "run_id": records[0].run_id,
+        "storage_id": records[0].storage_id,
+        "timestamp": records[0].timestamp,
+    }
+    return dg.deserialize_value(json.dumps(found))

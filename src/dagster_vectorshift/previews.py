@@ -1,0 +1,63 @@
+"""Rows and figures as Markdown, for people who look at a partition in Dagster's interface."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BARS = "▁▂▃▄▅▆▇█"
+_ROWS, _COLUMNS = 10, 9
+_WIDEST = 60
+
+
+def preview(rows: "pa.Table", sort_by: str | None) -> str:
+    """A Markdown table of the first ten rows, those with the greatest `sort_by` first.
+
+    Texts are escaped: a label is the user's own and must not become markup.
+    """
+    shown = rows.sort_by([(sort_by, "descending")]) if sort_by and rows.num_rows else rows
+    names = shown.column_names[:_COLUMNS]
+    lines = [_line(names), _line(["---"] * len(names))]
+    lines += [_line([row[name] for name in names]) for row in shown.slice(0, _ROWS).to_pylist()]
+    left = rows.num_rows - _ROWS
+    return "\n".join(lines) + (f"\n\n… and {left:,} more" if left > 0 else "")
+
+
+def trends(history: Mapping[str, Sequence[float | None]]) -> str:
+    """A Markdown table with a sparkline for each figure; the last value is this partition's."""
+    lines = [_line(["figure", "this partition", "up to here"]), _line(["---"] * 3)]
+    for name, values in history.items():
+        lines.append(_line([name, values[-1], sparkline(values)]))
+    return "\n".join(lines)
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """The values as bars from the least to the greatest; a missing one is a gap."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return ""
+    least, most = min(known), max(known)
+    step = (most - least) / (len(_BARS) - 1) or 1.0
+    return "".join(
+        " " if value is None else _BARS[round((value - least) / step)] for value in values
+    )
+
+
+def _line(cells: Sequence[Any]) -> str:
+    return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, float):
+        return f"{value:,.6g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    text = " ".join(str(value).split())
+    text = text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
+    return "".join(f"\\{each}" if each in r"\`*_[]<>|#!&" else each for each in text)

@@ -1,0 +1,105 @@
+"""Sensors: failed checks become alerts, and the service is watched without runs.
+
+A tick ends well before Dagster ends it (the limit of a tick is DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS,
+60 s unless set), and what it did not get to is the next tick's.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import dagster as dg
+
+from dagster_vectorshift.alerts import Alert, Receipts
+from dagster_vectorshift.checks import CheckedAsset, asset_key_of
+from dagster_vectorshift.history import Recorded, recorded
+from dagster_vectorshift.positions import Position
+
+TIME_BUDGET = 40.0
+"""Seconds that a tick may take: two thirds of what Dagster allows it unless told otherwise."""
+
+_OVERLAP = timedelta(minutes=5)
+"""Evaluations are recorded with the clocks of the machines that ran them, and appear a little later."""
+
+
+def build_check_alert_sensor(
+    notify: Callable[[Alert], None],
+    *,
+    name: str = "check_alerts",
+    assets: Sequence[CheckedAsset] | None = None,
+    checks: Sequence[str] | None = None,
+    severity: Literal["WARN", "ERROR"] = "WARN",
+    where: Callable[[Alert], bool] | None = None,
+    lookback: timedelta = timedelta(days=1),
+    minimum_interval_seconds: int = 30,
+    time_budget: float = TIME_BUDGET,
+    default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
+) -> dg.SensorDefinition:
+    """A sensor that calls `notify` for every check that failed, of any code location of the instance.
+
+    A failed check does not fail its run unless it blocks, so run-failure sensors stay silent. Trouble
+    that goes on is told once; again when it becomes more severe, and when the check has passed in
+    between. `notify` is called at least once for each: when it raises, the tick fails and the next
+    one tries again, others are told all the same; after a crash right behind it, it is called twice
+    with the same `dedup_key`. What was sent is seen as observations of asset
+    `vectorshift_alerts/<name>`.
+
+    Args:
+        notify: sends the alert and returns when it was taken; give it a timeout of a few seconds.
+        name: the sensor's name. Sensors of different names know nothing of each other's alerts.
+        assets: only checks of these; None is all.
+        checks: only checks with these names; None is all.
+        severity: the least that is told.
+        where: what else must hold, such as `lambda alert: alert.partition != "2026-01-01"`.
+        lookback: how far back a new sensor looks, and one whose cursor cannot be read.
+        minimum_interval_seconds: the time between two ticks.
+        time_budget: seconds after which a tick leaves the rest to the next one.
+        default_status: RUNNING starts the sensor with the code location.
+    """
+    keys = None if assets is None else {asset_key_of(asset) for asset in assets}
+
+    def wanted(record: Recorded) -> bool:
+        found = record.evaluation
+        return (
+            not found.passed
+            and (keys is None or found.asset_key in keys)
+            and (checks is None or found.check_name in checks)
+            and found.severity.value in (severity, "ERROR")
+        )
+
+    @dg.sensor(
+        name=name,
+        minimum_interval_seconds=minimum_interval_seconds,
+        default_status=default_status,
+        description="Sends an alert for every check that failed.",
+    )
+    def check_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        deadline, now = time.monotonic() + time_budget, datetime.now(UTC)
+        position = Position.read(context.cursor, now, now - lookback)
+        receipts = Receipts(context.instance, name)
+        sent, problems, until = 0, list[Exception](), now
+        for record in recorded(context.instance, position.until - _OVERLAP):
+            alert = Alert.of(record)
+            if not wanted(record) or (where is not None and not where(alert)):
+                continue
+            if receipts.covers(alert):
+                continue
+            if time.monotonic() > deadline:
+                until = record.at
+                break
+            try:
+                notify(alert)
+            except Exception as problem:  # noqa: BLE001  # one alert must not keep back the others
+                problems.append(problem)
+                continue
+            receipts.write(alert)
+            sent += 1
+        if problems:
+            raise ExceptionGroup(f"{len(problems)} alerts could not be sent, {sent} were", problems)
+        return dg.SensorResult(
+            cursor=Position(max(until, position.until)).cursor,
+            skip_reason=f"{sent} alerts sent." if sent else "No check has failed since.",
+        )
+
+    return check_alerts

@@ -1,0 +1,23 @@
+"""Where tables are kept: resources that replace windows of a table and take exports in.
+
+    DuckDBStorage    one file; writers of one file belong in one pool
+    PostgresStorage  a database, by a connection URL that stays secret
+    ParquetStorage   one Parquet file for each partition, on a disk or in an object store
+    FileStorage      exports as the files they are
+
+Any of them is the `storage` resource of an asset. Assets with `io_manager_key` need none of them.
+"""
+
+from dagster_vectorshift.storage.duckdb import DuckDBStorage
+from dagster_vectorshift.storage.files import FileStorage, ParquetStorage
+from dagster_vectorshift.storage.postgres import PostgresStorage
+from dagster_vectorshift.storage.protocol import ExportStorage, TableStorage
+
+__all__ = [
+    "DuckDBStorage",
+    "ExportStorage",
+    "FileStorage",
+    "ParquetStorage",
+    "PostgresStorage",
+    "TableStorage",
+]

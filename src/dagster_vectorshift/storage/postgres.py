@@ -1,0 +1,96 @@
+"""Tables in a PostgreSQL database."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import dagster as dg
+from pydantic import Field
+
+from dagster_vectorshift.environment import resolved
+from dagster_vectorshift.storage.protocol import Progress, land_rows, overwrite_rows
+from vectorshift_orchestration.errors import StorageError
+from vectorshift_orchestration.windows import Window
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from vectorshift_orchestration.exports import ExportRequest, Landed, Staged
+    from vectorshift_orchestration.storage.sql import Written
+
+_SHOWN = ("host", "port", "dbname")
+
+
+class PostgresStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yields itself
+    """Tables in a PostgreSQL database.
+
+    Give the URL as `dg.EnvVar`, because it holds a password. Metadata names host, port and database
+    only, and so does an error that says what cannot be reached.
+    """
+
+    kind: ClassVar[str] = "postgres"
+
+    url: str = Field(
+        repr=False,
+        json_schema_extra={"dagster__is_secret": True},
+        description='The connection URL, postgresql://user:password@host:5432/database. Always '
+        'dg.EnvVar("..."), never the URL itself.',
+    )
+    connect_timeout: int = Field(default=10, description="Seconds to connect.")
+
+    def locate(self, table: str, window: Window | None = None) -> str:
+        """The database without user, password and options, for metadata."""
+        parts = self._parts()
+        host, port, name = (parts.get(key, "") for key in _SHOWN)
+        # A folder of sockets is no host name.
+        host = "" if str(host).startswith("/") else str(host)
+        return f"postgresql://{host}{f':{port}' if host and port else ''}/{name}"
+
+    def overwrite(self, table: str, parts: "Mapping[Window, pa.Table]") -> "dict[Window, Written]":
+        """Make each part the only rows of `table` in its window, each window in one transaction.
+
+        Raises `StorageError` when the database cannot be reached or refuses, `SchemaMismatch` when
+        the table's columns do not fit, `RowOutsideWindow` for a stray row.
+        """
+        return overwrite_rows(self, table, parts)
+
+    def land(
+        self,
+        staged: "Staged",
+        request: "ExportRequest",
+        table: str,
+        progress: Progress | None = None,
+    ) -> "Landed":
+        """Make the staged events the only ones of `table` in the request's window."""
+        return land_rows(self, staged, request, table, progress)
+
+    @contextmanager
+    def connect(self) -> Iterator[Any]:
+        """An open psycopg connection, closed afterwards.
+
+        Raises `StorageError` when it cannot be opened; the message never holds the URL.
+        """
+        import psycopg
+
+        self._parts()
+        try:
+            connection = psycopg.connect(resolved(self.url), connect_timeout=self.connect_timeout)
+        except psycopg.OperationalError as problem:
+            raise StorageError(
+                f"The database {self.locate('')} cannot be reached, so nothing was written: {problem}"
+            ) from None
+        with closing(connection):
+            yield connection
+
+    def _parts(self) -> dict[str, Any]:
+        """The parts of the URL. An unreadable one is not repeated: it may hold the password."""
+        from psycopg import ProgrammingError
+        from psycopg.conninfo import conninfo_to_dict
+
+        try:
+            return conninfo_to_dict(resolved(self.url))
+        except ProgrammingError:
+            raise StorageError(
+                "The storage's URL cannot be read. It should look like "
+                "postgresql://user:password@host:5432/database, with special characters quoted."
+            ) from None

@@ -1,0 +1,62 @@
+"""Descriptions as JSON: versioned, with known keys only, and open to templates until they are read.
+
+A description is plain JSON values, so that it fits YAML, task parameters and trigger arguments.
+Every text in it may be a template. Whoever owns the templates renders them first (`rendered`), and
+only then is the description read and checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from vectorshift_orchestration.errors import SpecError
+
+VERSION = 1
+"""The version of every description that this package writes and reads."""
+
+Render = Callable[[str], Any]
+"""Turns a text with a template into what it stands for."""
+
+
+def rendered(value: Any, render: Render) -> Any:
+    """The same JSON value with `render` applied to every text in it, however deep; keys stay."""
+    if isinstance(value, str):
+        return render(value)
+    if isinstance(value, Mapping):
+        return {key: rendered(each, render) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [rendered(each, render) for each in value]
+    return value
+
+
+def opened(
+    document: Any, known: Iterable[str], noun: str, render: Render | None = None
+) -> dict[str, Any]:
+    """The keys of a description but `version`, rendered if `render` is given.
+
+    A missing version is the current one. Raises `SpecError` for anything that is not a JSON object,
+    for another version, and for an unknown key, with the nearest known one.
+    """
+    if not isinstance(document, Mapping):
+        raise SpecError(f"{noun} is described by a JSON object, not by {document!r}.")
+    parts = dict(document) if render is None else rendered(document, render)
+    version = parts.pop("version", VERSION)
+    if isinstance(version, bool) or str(version) != str(VERSION):
+        raise SpecError(
+            f"{noun} of version {version!r} cannot be read; this is version {VERSION}. "
+            "Upgrade, or write the description anew."
+        )
+    known = list(known)
+    for key in parts:
+        if key not in known:
+            raise SpecError(f"{key!r} is no part of {noun}. {nearest(key, known)}")
+    return parts
+
+
+def nearest(word: Any, known: Iterable[str]) -> str:
+    """A closing sentence: the known word that looks most like `word`, or all of them."""
+    known = list(known)
+    near = get_close_matches(str(word).lower(), known, n=1)
+    return f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."

@@ -1,0 +1,118 @@
+"""Where the units of a calendar begin in a time zone, as UTC instants.
+
+The edges of a unit follow from the zone alone, never from a window, and they rise strictly. So
+windows that are cut at them fit together without gap or overlap, whatever the clocks do in between:
+a day may last 23, 24.5 or 25 hours, or be left out altogether. A unit begins at the first instant
+that carries its date; an hour begins where the local clock shows minute 0, so an hour that the
+clocks repeat counts twice, and one that a change of half an hour cuts lasts an hour and a half
+(Lord Howe). Weeks begin on Monday, as the service's buckets do (CONTRACT.md G4).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from difflib import get_close_matches
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from vectorshift_orchestration.errors import WindowError
+
+UNITS = ("hour", "day", "week", "month", "year")
+"""The service's bucket widths (CONTRACT.md A7, Interval), in lower case."""
+
+TICK = timedelta(milliseconds=1)
+"""The resolution of the service's event clock."""
+
+_DAY = timedelta(days=1)
+_HOUR = timedelta(hours=1)
+
+
+def unit(name: str) -> str:
+    """A unit's name in lower case. Raises `WindowError` with the nearest one for anything else."""
+    word = str(name).strip().lower()
+    if word in UNITS:
+        return word
+    near = get_close_matches(word, UNITS, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(UNITS)}, or a timedelta."
+    raise WindowError(f"There is no interval {name!r}. {hint}")
+
+
+def zone(tz: str | tzinfo) -> tzinfo:
+    """The time zone of an IANA name. Raises `WindowError` with the nearest name for another."""
+    if isinstance(tz, tzinfo):
+        return tz
+    if tz == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(tz)
+    except (ZoneInfoNotFoundError, ValueError, OSError, TypeError):
+        near = get_close_matches(str(tz), available_timezones(), n=1)
+        hint = f"Did you mean {near[0]}?" if near else "Give an IANA name, such as Europe/Berlin."
+        raise WindowError(f"There is no time zone {tz!r}. {hint}") from None
+
+
+def at_or_before(instant: datetime, unit: str, tz: tzinfo) -> datetime:
+    """The last edge of `unit` that is not after `instant`, in UTC."""
+    if unit == "hour":
+        return _hour_at_or_before(instant, tz)
+    return day_start(_first_day(instant, unit, tz), tz)
+
+
+def after(instant: datetime, unit: str, tz: tzinfo) -> datetime:
+    """The first edge of `unit` after `instant`, in UTC."""
+    if unit == "hour":
+        return _hour_after(instant, tz)
+    return day_start(_next(_first_day(instant, unit, tz), unit), tz)
+
+
+def day_start(day: date, tz: tzinfo) -> datetime:
+    """Local midnight; where the clocks repeat it the first one, where they skip it their change."""
+    return datetime.combine(day, time(), tz).astimezone(UTC)
+
+
+def _first_day(instant: datetime, unit: str, tz: tzinfo) -> date:
+    """The first day of the unit that holds `instant`.
+
+    The local date is a guess that a change of the clocks around midnight can make wrong by one.
+    """
+    first = _begin(instant.astimezone(tz).date(), unit)
+    while day_start(first, tz) > instant:
+        first = _begin(first - _DAY, unit)
+    while day_start(_next(first, unit), tz) <= instant:
+        first = _next(first, unit)
+    return first
+
+
+def _begin(day: date, unit: str) -> date:
+    if unit == "week":
+        return day - day.weekday() * _DAY
+    if unit == "month":
+        return day.replace(day=1)
+    return day.replace(month=1, day=1) if unit == "year" else day
+
+
+def _next(first: date, unit: str) -> date:
+    if unit == "month":
+        return _begin(first + 31 * _DAY, unit)
+    if unit == "year":
+        return first.replace(year=first.year + 1)
+    return first + (7 * _DAY if unit == "week" else _DAY)
+
+
+def _past_the_hour(instant: datetime, tz: tzinfo) -> timedelta:
+    clock = instant.astimezone(tz)
+    return timedelta(minutes=clock.minute, seconds=clock.second, microseconds=clock.microsecond)
+
+
+def _hour_at_or_before(instant: datetime, tz: tzinfo) -> datetime:
+    edge = instant.astimezone(UTC)
+    while past := _past_the_hour(edge, tz):
+        edge -= past
+    return edge
+
+
+def _hour_after(instant: datetime, tz: tzinfo) -> datetime:
+    edge = instant.astimezone(UTC)
+    edge += _HOUR - _past_the_hour(edge, tz)
+    while past := _past_the_hour(edge, tz):
+        edge += _HOUR - past
+    return edge

@@ -1,0 +1,128 @@
+"""Figures of disjoint parts (objects, buckets of time), put together to the whole's: right or refused.
+
+    sum                   the sum of the sums
+    min, max              the least, the greatest
+    mean                  (sum of the sums) / (number of values)
+    error_rate            (sum of the errors) / (sum of the runs)
+    percentile, distinct  refused: the parts' figures do not determine the whole's
+
+How many values a part's mean is made of is told by its sum / mean, which must come out whole: the
+runs would be too many, because a run in progress has no latency. Where a part's sum and mean are
+both 0 nobody can tell, and the mean is refused. Runs and errors have one value for each run.
+Sums of fractions are added exactly and rounded once, so the order of the parts does not show.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from vectorshift_orchestration.errors import MergeError
+from vectorshift_orchestration.specs import AggregationSpec, Metric, Ratio, parse_metric
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_RUNS = "runs.sum"
+_ONE_PER_RUN = frozenset({"runs", "errors"})
+_NEAR_WHOLE = 1e-3
+
+Row = Mapping[str, Any]
+
+
+def mergeable(spec: AggregationSpec) -> AggregationSpec:
+    """What to ask of each part, so that `merge_tables` can answer `spec` for the whole.
+
+    Ratios become their two metrics; a mean needs its sum and the runs besides. Raises `MergeError`
+    for percentiles and distinct counts.
+    """
+    asked: dict[str, None] = {}
+    for metric in spec.measured:
+        shorthand, op = metric.operation.shorthand, str(metric.operation.op)
+        if op not in ("sum", "min", "max", "mean"):
+            raise MergeError(
+                f"{shorthand} of several parts cannot be put together: percentiles must not be "
+                "averaged and distinct counts must not be added. Keep the parts apart (for objects: "
+                "per_object=True), or ask for the whole in one piece.",
+                metric=shorthand,
+            )
+        asked[shorthand] = None
+        if op == "mean":
+            asked |= dict.fromkeys([_sum_of(metric), _RUNS])
+    return AggregationSpec(list(asked), spec.group_by, spec.interval)
+
+
+def merge_tables(tables: Iterable[pa.Table], spec: AggregationSpec) -> pa.Table:
+    """One table of `spec` from one table of `mergeable(spec)` for each part.
+
+    Rows with the same bucket and dimensions become one row; they come in order, nulls first.
+    Raises `MergeError` for a mean whose number of values cannot be told.
+    """
+    import pyarrow as pa
+
+    from vectorshift_orchestration.tables import BUCKET_TIME, aggregation_schema
+
+    schema = aggregation_schema(spec)
+    keys = [BUCKET_TIME, *(name for name in spec.group_by if name != "time")]
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for table in tables:
+        for row in table.to_pylist():
+            groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+    order = sorted(groups, key=lambda key: [(part is not None, part) for part in key])
+    merged = [dict(zip(keys, key, strict=True)) | merge_rows(groups[key], spec) for key in order]
+    return pa.Table.from_pylist(merged, schema=schema)
+
+
+def merge_rows(rows: Sequence[Row], spec: AggregationSpec) -> dict[str, float | None]:
+    """The figures of `spec` by column, from rows with the columns of `mergeable(spec)`."""
+    return {column.column: _merged(column, rows) for column in spec.columns}
+
+
+def _merged(column: Metric | Ratio, rows: Sequence[Row]) -> float | None:
+    if isinstance(column, Ratio):
+        above, below = (_merged(part, rows) for part in (column.numerator, column.denominator))
+        return above / below if above is not None and below else None
+    op = str(column.operation.op)
+    if op == "mean":
+        return _mean(column, rows)
+    values = [row[column.column] for row in rows if row[column.column] is not None]
+    if op == "sum":
+        return _total(values)
+    return (min if op == "min" else max)(values, default=column.of_nothing)
+
+
+def _mean(metric: Metric, rows: Sequence[Row]) -> float | None:
+    held = [row for row in rows if row[metric.column] is not None]
+    if not held:
+        return None
+    totals: list[float] = [row[parse_metric(_sum_of(metric)).column] for row in held]
+    if not any(row[metric.column] for row in held):
+        return 0.0  # of however many values
+    if metric.operation.field in _ONE_PER_RUN:
+        runs: list[int] = [row["runs_sum"] for row in held]
+        return _total(totals) / sum(runs)
+    means: list[float] = [row[metric.column] for row in held]
+    numbers = [total / mean if mean else 0.0 for total, mean in zip(totals, means, strict=True)]
+    if not all(map(_is_count, numbers)):
+        raise MergeError(
+            f"{metric.operation.shorthand} of several parts cannot be put together here: a part's "
+            "sum and mean do not say of how many values they are made, as when both are 0. Keep "
+            "the parts apart (for objects: per_object=True), or ask for the sum.",
+            metric=metric.operation.shorthand,
+        )
+    return _total(totals) / sum(map(round, numbers))
+
+
+def _is_count(number: float) -> bool:
+    return number > 0.5 and abs(number - round(number)) < _NEAR_WHOLE
+
+
+def _total(values: Sequence[float]) -> float:
+    if all(isinstance(value, int) for value in values):
+        return sum(values)
+    return math.fsum(values)
+
+
+def _sum_of(metric: Metric) -> str:
+    return f"{metric.operation.field}.sum"

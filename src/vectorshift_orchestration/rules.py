@@ -1,0 +1,205 @@
+"""What is still all right: threshold rules as frozen values with a JSON form.
+
+    {"version": 1, "rule": "rate", "numerator": "errors.sum", "denominator": "runs.sum",
+     "minimum_sample": 20, "warn": 0.02, "error": 0.05}
+
+Every rule has two limits, `warn` and `error`, of which one may be missing. A limit is the last
+value that is still all right. `breach` says on which side trouble lies: above the limit, below it,
+or either, which looks at the distance from 0 alone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, ClassVar, Literal
+
+from vectorshift_orchestration.documents import VERSION, Render, nearest, opened
+from vectorshift_orchestration.errors import SpecError
+from vectorshift_orchestration.specs import AggregationSpec
+
+Severity = Literal["WARN", "ERROR"]
+_SIDES = ("above", "below", "either")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What all rules share; see `Absolute`, `Rate`, `Change` and `Baseline`.
+
+    Args:
+        warn, error: the limits. Numbers, or texts of numbers as templates leave them.
+        breach: above, below or either.
+        minimum_sample: with fewer runs than this in a window, its figure says nothing.
+
+    Raises `SpecError` for a rule without a limit, a limit that is no finite number, limits in the
+    wrong order, an unknown side, and a negative or fractional count.
+    """
+
+    name: ClassVar[str]
+    warn: float | None = None
+    error: float | None = None
+    breach: str = "above"
+    minimum_sample: int = 0
+
+    def __post_init__(self) -> None:
+        for side in ("warn", "error"):
+            if getattr(self, side) is not None:
+                object.__setattr__(self, side, _number(getattr(self, side), side))
+        object.__setattr__(
+            self, "minimum_sample", _count(self.minimum_sample, "minimum_sample", least=0)
+        )
+        if self.breach not in _SIDES:
+            raise SpecError(f"There is no side {self.breach!r}. {nearest(self.breach, _SIDES)}")
+        if self.warn is None and self.error is None:
+            raise SpecError(f"A rule {self.name} needs a limit: give warn=, error=, or both.")
+        if self.warn is not None and self.error is not None:
+            first, last = sorted([self.warn, self.error], reverse=self.breach == "below")
+            if (first, last) != (self.warn, self.error):
+                raise SpecError(
+                    f"With warn={self.warn:g} and error={self.error:g}, {self.breach} the error limit "
+                    "is reached first, so nothing would ever warn. Swap the two."
+                )
+        _ = self.measured
+
+    @property
+    def measured(self) -> AggregationSpec:
+        """What has to be measured: the rule's figures, and the runs behind them."""
+        return AggregationSpec(list(dict.fromkeys([*self._metrics(), "runs.sum"])))
+
+    def _metrics(self) -> list[str]:
+        raise NotImplementedError
+
+    def judge(self, observed: float) -> tuple[Severity | None, float | None]:
+        """The severity of a figure and the limit that it passed; (None, None) when it is all right."""
+        figure = abs(observed) if self.breach == "either" else observed
+        limits: tuple[tuple[Severity, float | None], ...] = (
+            ("ERROR", self.error),
+            ("WARN", self.warn),
+        )
+        for severity, limit in limits:
+            if limit is not None and (figure < limit if self.breach == "below" else figure > limit):
+                return severity, limit
+        return None, None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The rule as JSON values, without what is a default; `rule_from_dict` reads it back."""
+        stated = {
+            each.name: getattr(self, each.name)
+            for each in fields(self)
+            if each.default is MISSING or getattr(self, each.name) != each.default
+        }
+        return {"version": VERSION, "rule": self.name, **stated}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absolute(Rule):
+    """The figure itself: `Absolute(metric="errors.sum", error=10)`, `metric="error_rate"`."""
+
+    name: ClassVar[str] = "absolute"
+    metric: str
+
+    def _metrics(self) -> list[str]:
+        return [self.metric]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate(Rule):
+    """One sum divided by another, once the other reaches `minimum_sample`: 2 of 3 is no rate."""
+
+    name: ClassVar[str] = "rate"
+    numerator: str = "errors.sum"
+    denominator: str = "runs.sum"
+    minimum_sample: int = 20
+
+    def _metrics(self) -> list[str]:
+        return [self.numerator, self.denominator]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change(Rule):
+    """The relative change of a figure against the window before: 0.5 is half as much again.
+
+    Both windows need `minimum_sample` runs. A change from 0 has no size: too little to judge.
+    """
+
+    name: ClassVar[str] = "change"
+    metric: str
+
+    def _metrics(self) -> list[str]:
+        return [self.metric]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline(Rule):
+    """How far a figure lies from the median of the windows before, in robust standard deviations.
+
+    One deviation is 1.4826 times the median absolute deviation (MAD), which equals the standard
+    deviation of normally distributed figures and is not moved by outliers. Where more than half of
+    the figures agree, MAD is 0 and 1.2533 times the mean absolute deviation takes its place.
+
+    Args:
+        windows: how many windows before are looked at.
+        minimum_windows: with fewer figures than this the history says nothing.
+        tolerance: a distance from the median up to this is none at all, in the figure's own unit.
+    """
+
+    name: ClassVar[str] = "baseline"
+    metric: str
+    windows: int = 14
+    minimum_windows: int = 5
+    tolerance: float = 0.0
+
+    def __post_init__(self) -> None:
+        for count in ("windows", "minimum_windows"):
+            object.__setattr__(self, count, _count(getattr(self, count), count, least=1))
+        object.__setattr__(self, "tolerance", _number(self.tolerance, "tolerance"))
+        if self.minimum_windows > self.windows:
+            raise SpecError(
+                f"A baseline of {self.windows} windows never has {self.minimum_windows} of them. "
+                "Look at more windows, or ask for fewer."
+            )
+        Rule.__post_init__(self)
+
+    def _metrics(self) -> list[str]:
+        return [self.metric]
+
+
+_RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Absolute, Rate, Change, Baseline)}
+
+
+def rule_from_dict(document: Any, render: Render | None = None) -> Rule:
+    """Read a rule; `render` is applied to each of its texts before anything is checked.
+
+    Raises `SpecError` for an unknown rule, key or metric, each with the nearest known one.
+    """
+    every = {each.name for rule in _RULES.values() for each in fields(rule)}
+    name = opened(document, ["rule", *every], "A rule", render).get("rule")
+    if name not in _RULES:
+        raise SpecError(f"There is no rule {name!r}. {nearest(name, _RULES)}")
+    rule = _RULES[name]
+    known = [each.name for each in fields(rule)]
+    parts = opened(document, ["rule", *known], f"A rule {name}", render)
+    del parts["rule"]
+    missing = [
+        each.name for each in fields(rule) if each.default is MISSING and each.name not in parts
+    ]
+    if missing:
+        raise SpecError(f"A rule {name} needs {', '.join(missing)}.")
+    return rule(**parts)
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        number = float("nan" if isinstance(value, bool) else value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise SpecError(f"{name} is a finite number, not {value!r}.")
+    return number
+
+
+def _count(value: Any, name: str, *, least: int) -> int:
+    number = _number(value, name)
+    if number < least or number != int(number):
+        raise SpecError(f"{name} is a whole number of {least} or more, not {value!r}.")
+    return int(number)

@@ -1,0 +1,51 @@
+"""Make a table fit the rows: create it, add what it lacks, refuse what would change a value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from vectorshift_orchestration.errors import SchemaMismatch
+from vectorshift_orchestration.storage.databases import Database
+from vectorshift_orchestration.storage.identifiers import TableName
+
+
+def fit(
+    database: Database, table: TableName, schema: pa.Schema, *, primary_key: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Create the table or add the columns it lacks; returns the columns that an old table gained.
+
+    Nothing is dropped, reordered or retyped. Raises `SchemaMismatch` when a column of the table
+    would round, cut or shift the values that come, and when two columns of the rows mean the same.
+    """
+    wanted = database.types(schema)
+    names = [database.fold(name) for name in schema.names]
+    twice = [
+        name for name, folded in zip(schema.names, names, strict=True) if names.count(folded) > 1
+    ]
+    if twice:
+        raise SchemaMismatch(
+            f"Two columns of the rows for {table.sql} are named {twice[0]!r}. Rename one of them."
+        )
+    found = database.columns(table)
+    if found is None:
+        database.create(table, wanted, primary_key)
+        found = database.columns(table) or wanted
+    present = {database.fold(name): kind for name, kind in found.items()}
+    missing = [name for name in wanted if database.fold(name) not in present]
+    for name in missing:
+        database.add_column(table, name, wanted[name])
+    for name, kind in wanted.items():
+        _check(database, table, name, kind, present.get(database.fold(name), kind))
+    return tuple(missing)
+
+
+def _check(database: Database, table: TableName, name: str, incoming: str, present: str) -> None:
+    if incoming == present or database.accepts(incoming, present):
+        return
+    times = "" if incoming != database.time_type else f" Times are stored as {incoming} in UTC."
+    raise SchemaMismatch(
+        f"Column {name!r} of {table.sql} is {present}, and the rows bring {incoming}. No row was "
+        f"changed. Convert the column with ALTER TABLE, or write to another table.{times}"
+    )

@@ -1,0 +1,269 @@
+"""Any other DB-API connection (PEP 249): rows bound in chunks, in the same transaction.
+
+Names are in double quotes, as standard SQL has them (MySQL: sql_mode ANSI_QUOTES). Instants are
+naive UTC. SQLite is known by name: it undoes DDL, and one writer at a time holds its file. Of other
+databases nothing is assumed: tables are made in a transaction before, since many commit DDL at
+once, and a row of `_vectorshift_locks` keeps the writers of one table apart.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vectorshift_orchestration._failpoints import failpoint
+from vectorshift_orchestration.errors import SchemaMismatch, StorageError, UnstorableValue
+from vectorshift_orchestration.storage.identifiers import (
+    VALUE,
+    TableName,
+    bound,
+    listed,
+    marked,
+    quoted,
+)
+from vectorshift_orchestration.storage.locks import Territory
+
+LOCKS = "_vectorshift_locks"
+_CHUNK_ROWS = 5_000
+_NAIVE = pa.timestamp("us")
+
+
+class DbApi:
+    """An open connection of a driver that PEP 249 describes."""
+
+    time_type = "TIMESTAMP"
+
+    def __init__(self, connection: Any) -> None:
+        driver = _driver(connection)
+        self._connection = connection
+        self._style: str = driver.paramstyle
+        self._sqlite = driver.__name__.partition(".")[0] in ("sqlite3", "_sqlite3")
+        self._autocommit = False
+        self.transactional_ddl = self._sqlite
+        self.errors: tuple[type[Exception], ...] = (driver.Error,)
+
+    def fold(self, name: str) -> str:
+        return name.lower()
+
+    def resolve(self, table: TableName) -> TableName:
+        return table
+
+    def is_open(self) -> bool:
+        told = getattr(self._connection, "in_transaction", None)
+        if told is None:
+            info = getattr(self._connection, "info", None)
+            told = getattr(info, "transaction_status", 0)
+        return bool(told)
+
+    def is_lost(self) -> bool:
+        return not self._sqlite
+
+    def begin(self, territory: Territory | None = None) -> None:
+        if self._sqlite:
+            self.run("BEGIN" if territory is None else "BEGIN IMMEDIATE")
+            return
+        if getattr(self._connection, "autocommit", False) is True:
+            self._autocommit, self._connection.autocommit = True, False
+        if territory is not None:
+            self._wait(territory.table)
+
+    def commit(self) -> None:
+        if self._sqlite:
+            self.run("COMMIT")
+        else:
+            self._connection.commit()
+        self._restore()
+
+    def rollback(self) -> None:
+        with suppress(*self.errors):
+            self._connection.rollback()
+            self._restore()
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with closing(self._connection.cursor()) as cursor:
+            self._execute(cursor, statement, values)
+            return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
+
+    def changed(self, statement: str, values: Sequence[Any] = ()) -> int:
+        with closing(self._connection.cursor()) as cursor:
+            self._execute(cursor, statement, values)
+            return int(cursor.rowcount)
+
+    def columns(self, table: TableName) -> dict[str, str] | None:
+        if self._sqlite:
+            rows = self.run(
+                "SELECT name, type FROM pragma_table_info(\0, coalesce(\0, 'main'))",
+                [table.name, table.schema],
+            )
+            return {name: kind for name, kind in rows} or None
+        try:
+            with closing(self._connection.cursor()) as cursor:
+                cursor.execute(f"SELECT * FROM {table.sql} WHERE 1 = 0")
+                return {column[0]: "" for column in cursor.description}
+        except self.errors:  # there is no portable way to ask whether it exists
+            self._connection.rollback()
+            return None
+
+    def types(self, schema: pa.Schema) -> dict[str, str]:
+        return {field.name: self._column_type(field) for field in schema}
+
+    def accepts(self, incoming: str, present: str) -> bool:
+        if not present or incoming.upper() == present.upper():
+            return True
+        return any(
+            all(any(word in kind.upper() for word in words) for kind in (incoming, present))
+            for words in (("INT",), ("CHAR", "TEXT"))
+        )
+
+    def create(self, table: TableName, types: dict[str, str], primary_key: Sequence[str]) -> None:
+        kinds = {
+            name: _keyed(kind) if name in primary_key else kind for name, kind in types.items()
+        }
+        columns = [f"{quoted(name)} {kind}" for name, kind in kinds.items()]
+        if primary_key:
+            columns.append(f"PRIMARY KEY ({listed(primary_key)})")
+        self.run(f"CREATE TABLE {table.sql} ({', '.join(columns)})")
+        if not self._sqlite:
+            self._connection.commit()
+
+    def add_column(self, table: TableName, name: str, kind: str) -> None:
+        self.run(f"ALTER TABLE {table.sql} ADD COLUMN {quoted(name)} {kind}")
+        if not self._sqlite:
+            self._connection.commit()
+
+    def instant(self, instant: datetime) -> Any:
+        naive = instant.astimezone(UTC).replace(tzinfo=None)
+        return naive.isoformat(" ", "microseconds") if self._sqlite else naive
+
+    def load(self, table: TableName, batches: Iterable[pa.RecordBatch]) -> int:
+        rows = 0
+        for batch in batches:
+            names = batch.schema.names
+            self._many(
+                f"INSERT INTO {table.sql} ({listed(names)}) "
+                f"VALUES ({', '.join([VALUE] * len(names))})",
+                batch,
+                rows,
+            )
+            rows += batch.num_rows
+        return rows
+
+    def delete_keys(self, table: TableName, keys: pa.RecordBatch) -> None:
+        same = " AND ".join(f"{quoted(name)} = {VALUE}" for name in keys.schema.names)
+        self._many(f"DELETE FROM {table.sql} WHERE {same}", keys, 0)
+
+    def _wait(self, table: TableName) -> None:
+        """Wait for other writers of the table: a changed row stays locked until they have ended."""
+        locks, name = table.beside(LOCKS), self.fold(table.name)
+        change = f"UPDATE {locks.sql} SET writes = writes + 1 WHERE table_name = {VALUE}"
+        if self.columns(locks) is None:
+            self.create(locks, {"table_name": "TEXT", "writes": "BIGINT"}, ["table_name"])
+        if not self.changed(change, [name]):
+            self.run(f"INSERT INTO {locks.sql} VALUES ({VALUE}, 0)", [name])
+            self._connection.commit()
+            self.changed(change, [name])
+
+    def _restore(self) -> None:
+        if self._autocommit:
+            self._autocommit, self._connection.autocommit = False, True
+
+    def _execute(self, cursor: Any, statement: str, values: Sequence[Any]) -> None:
+        if values:
+            cursor.execute(marked(statement, self._style), bound(values, self._style))
+        else:
+            cursor.execute(statement)
+
+    def _many(self, statement: str, batch: pa.RecordBatch, row: int) -> None:
+        text = marked(statement, self._style)
+        with closing(self._connection.cursor()) as cursor:
+            for start in range(0, batch.num_rows, _CHUNK_ROWS):
+                chunk = batch.slice(start, _CHUNK_ROWS)
+                columns = [
+                    self._values(chunk.column(n), n, row + start) for n in chunk.schema.names
+                ]
+                cursor.executemany(
+                    text, [bound(r, self._style) for r in zip(*columns, strict=True)]
+                )
+                failpoint("sql.loading")
+
+    def _values(self, column: pa.Array, name: str, row: int) -> list[Any]:
+        kind = column.type
+        if pa.types.is_timestamp(kind):
+            return self._times(column, name)
+        if self._sqlite and pa.types.is_floating(kind):
+            lost = pc.index(pc.is_nan(column), True).as_py()
+            if lost >= 0:
+                raise UnstorableValue(
+                    f"Row {row + lost + 1} has NaN in column {name!r}, which SQLite would make "
+                    "NULL. No row was changed.",
+                    row=row + lost + 1,
+                    column=name,
+                )
+        if self._sqlite and (pa.types.is_decimal(kind) or pa.types.is_date(kind)):
+            column = column.cast(pa.string())
+        values: list[Any] = column.to_pylist()
+        return values
+
+    def _times(self, column: pa.Array, name: str) -> list[Any]:
+        try:
+            naive = column.cast(_NAIVE)
+        except pa.ArrowInvalid:
+            raise UnstorableValue(
+                f"A time of column {name!r} is finer than a microsecond. Round it first. "
+                "No row was changed.",
+                column=name,
+            ) from None
+        values: list[Any] = (naive.cast(pa.string()) if self._sqlite else naive).to_pylist()
+        return values
+
+    def _column_type(self, field: pa.Field) -> str:
+        kind = field.type
+        if pa.types.is_decimal(kind):
+            # SQLite would keep a float: as text it stays exact.
+            return "TEXT" if self._sqlite else f"DECIMAL({kind.precision}, {kind.scale})"
+        for fits, name in (
+            (pa.types.is_uint64, None),
+            (pa.types.is_integer, "BIGINT"),
+            (pa.types.is_floating, "DOUBLE PRECISION"),
+            (pa.types.is_string, "TEXT"),
+            (pa.types.is_large_string, "TEXT"),
+            (pa.types.is_boolean, "BOOLEAN"),
+            (pa.types.is_timestamp, self.time_type),
+            (pa.types.is_date, "DATE"),
+        ):
+            if fits(kind) and name:
+                return name
+        raise SchemaMismatch(
+            f"Column {field.name!r} is of Arrow type {kind}, which has no exact column type here. "
+            "Convert it, to text for example, before it is written."
+        )
+
+
+def _keyed(kind: str) -> str:
+    """Text in a key needs a length in some databases."""
+    return "VARCHAR(255)" if kind == "TEXT" else kind
+
+
+def _driver(connection: Any) -> Any:
+    """The module that PEP 249 describes, from where the connection's class was made."""
+    for module in _homes(connection):
+        if hasattr(module, "paramstyle") and hasattr(module, "Error"):
+            return module
+    raise StorageError(
+        f"The driver of {type(connection).__name__} tells no paramstyle, so values cannot be bound."
+    )
+
+
+def _homes(connection: Any) -> Iterator[Any]:
+    for kind in type(connection).__mro__:
+        parts = kind.__module__.split(".")
+        for length in range(1, len(parts) + 1):
+            module = sys.modules.get(".".join(parts[:length]))
+            if module is not None:
+                yield module

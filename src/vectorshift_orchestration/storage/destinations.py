@@ -1,0 +1,142 @@
+"""Where a file can be published: a local path, or anything that fsspec reaches.
+
+A text with a scheme is opened by fsspec's own rules (environment, `~/.config/fsspec`). An object
+with `fs` and `path` is taken as it is: a `UPath`, and what is built on it, such as Airflow's
+`ObjectStoragePath` with its connection.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from vectorshift_orchestration.errors import PublishError
+from vectorshift_orchestration.windows import Window
+
+_ONE_PUT = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss"})
+_LOCAL = frozenset({"file", "local"})
+_WEB = frozenset({"http", "https", "data"})
+_SEGMENT = re.compile(r"(?!\.)[\w.=+@ -]{1,200}(?<![. ])")
+
+
+class FsspecPath(Protocol):
+    """A path that knows its file system, as a `UPath` does."""
+
+    @property
+    def fs(self) -> Any:
+        """The fsspec file system."""
+
+    @property
+    def path(self) -> str:
+        """The path in it."""
+
+
+Destination: TypeAlias = "str | PathLike[str] | FsspecPath"
+Root = TypeVar("Root")
+
+
+@dataclass(frozen=True, slots=True)
+class RemotePath:
+    """A path in an fsspec file system."""
+
+    fs: Any
+    path: str
+
+    @property
+    def uri(self) -> str:
+        """The path with its scheme; it holds no credentials."""
+        return str(self.fs.unstrip_protocol(self.path))
+
+    @property
+    def one_put(self) -> bool:
+        """Whether an upload is invisible until it is complete, as in object stores."""
+        return not _ONE_PUT.isdisjoint(_protocols(self.fs))
+
+
+def resolved(destination: Destination) -> Path | RemotePath:
+    """The absolute local path that a destination means, or the remote one.
+
+    Raises `PublishError` for a scheme that nobody serves, a web address, and another host's file.
+    """
+    if not isinstance(destination, str | Path):
+        fs, path = getattr(destination, "fs", None), getattr(destination, "path", None)
+        if fs is not None and isinstance(path, str):
+            return _of(fs, path)
+        if not isinstance(destination, PathLike):
+            raise PublishError(
+                f"A destination is a path, a URI, or an object with fs and path, not "
+                f"{type(destination).__name__}."
+            )
+    text = os.fspath(destination)
+    if not text or "\0" in text:
+        raise PublishError("The destination is empty or holds a NUL character. Name a file.")
+    if "://" not in text:
+        return Path(text).absolute()
+    address = urlsplit(text)
+    if address.scheme != "file":
+        return _opened(text, address.scheme)
+    if address.netloc not in ("", "localhost"):
+        raise PublishError(f"{text} names another host. Write file:///path with three slashes.")
+    return Path(unquote(address.path)).absolute()
+
+
+def partition_path(root: Root, table: str, window: Window, extension: str) -> Root:
+    """The one name of a window's file: `root/table/dt=2026-11-22/part-0.csv`.
+
+    It depends on nothing else, so running a window again writes over its file. A window that is
+    not a whole UTC day has both ends in its name. `root` is a text, a path or a `UPath`, and so is
+    the result. Raises `PublishError` for a table or extension that cannot be part of a path.
+    """
+    for part in (table, extension):
+        if not _SEGMENT.fullmatch(part):
+            raise PublishError(
+                f"{part!r} cannot be part of a path. Use letters, digits, dot, hyphen, underscore."
+            )
+    parts = (table, f"dt={window.label}", f"part-0.{extension.lower()}")
+    if isinstance(root, str):
+        if not root:
+            raise PublishError("The root is empty. Name a folder, '.' for the current one.")
+        return "/".join((root.removesuffix("/"), *parts))  # type: ignore[return-value]  # text too
+    path: Any = root
+    for part in parts:
+        path = path / part
+    found: Root = path
+    return found
+
+
+def _of(fs: Any, path: str) -> Path | RemotePath:
+    if not _LOCAL.isdisjoint(_protocols(fs)):
+        return Path(path).absolute()
+    if not _WEB.isdisjoint(_protocols(fs)):
+        raise PublishError("A web address is no storage. Give a path or an object store's URI.")
+    return RemotePath(fs, path)
+
+
+def _protocols(fs: Any) -> Iterable[str]:
+    protocol = fs.protocol
+    return (protocol,) if isinstance(protocol, str) else protocol
+
+
+def _opened(text: str, scheme: str) -> Path | RemotePath:
+    if scheme in _WEB:
+        raise PublishError(f"{scheme}:// is no storage. Give a path or an object store's URI.")
+    try:
+        import fsspec
+    except ImportError:
+        raise PublishError(
+            f"{scheme}:// needs fsspec. Install vectorshift-orchestration[arrow]."
+        ) from None
+    try:
+        fs, path = fsspec.core.url_to_fs(text)
+    except (ImportError, ValueError) as problem:
+        raise PublishError(
+            f"{scheme}:// destinations cannot be opened here: {problem}. For s3:// install "
+            "vectorshift-orchestration[s3]; for others, their fsspec driver."
+        ) from None
+    return _of(fs, path)

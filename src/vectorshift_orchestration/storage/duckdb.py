@@ -1,0 +1,165 @@
+"""DuckDB: Arrow batches inserted by column name.
+
+Times are stored as naive TIMESTAMP that holds UTC. DuckDB converts TIMESTAMPTZ through the time
+zone of the session, so a process elsewhere would store and delete other hours, and setting the
+zone needs an extension that an offline machine may not have (DAGSTER.md 0.7 and 2b).
+
+One process at a time can write a DuckDB file, so the lock that keeps two writers apart is one of
+this process. It covers a table, not a window: two transactions would not run faster than one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, cast
+from uuid import uuid4
+
+import duckdb
+import pyarrow as pa
+
+from vectorshift_orchestration._failpoints import failpoint
+from vectorshift_orchestration.storage.identifiers import TableName, listed, marked, quoted
+from vectorshift_orchestration.storage.locks import Territory
+
+_WHOLE = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"})
+_writers: dict[tuple[str, ...], threading.RLock] = {}
+
+
+class DuckDB:
+    """An open DuckDB connection."""
+
+    errors: tuple[type[Exception], ...] = (duckdb.Error,)
+    transactional_ddl = True
+    time_type = "TIMESTAMP"
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._held: threading.RLock | None = None
+
+    def fold(self, name: str) -> str:
+        return name.lower()
+
+    def resolve(self, table: TableName) -> TableName:
+        if table.schema is not None:
+            return table
+        ((schema,),) = self.run("SELECT current_schema()")
+        return replace(table, schema=schema)
+
+    def is_open(self) -> bool:
+        # Trying to begin another transaction would abort the caller's.
+        asked = [self.run("SELECT txid_current()") for _ in range(2)]
+        return asked[0] == asked[1]
+
+    def is_lost(self) -> bool:
+        return False  # the database is in this process: a COMMIT that failed was not done
+
+    def begin(self, territory: Territory | None = None) -> None:
+        if territory is not None:
+            lock = _writers.setdefault(self._territory(territory.table), threading.RLock())
+            lock.acquire()
+            self._held = lock
+        self._connection.begin()
+
+    def commit(self) -> None:
+        self._connection.commit()
+        self._release()
+
+    def rollback(self) -> None:
+        with suppress(duckdb.Error):  # a failed commit has ended the transaction by itself
+            self._connection.rollback()
+        self._release()
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self._connection.execute(marked(statement, "qmark"), list(values)).fetchall()
+
+    def changed(self, statement: str, values: Sequence[Any] = ()) -> int:
+        ((count,),) = self.run(statement, values)
+        return cast(int, count)
+
+    def columns(self, table: TableName) -> dict[str, str] | None:
+        rows = self.run(
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE lower(table_name) = \0 "
+            "AND lower(schema_name) = \0 AND lower(database_name) = lower(coalesce(\0, "
+            "current_database())) ORDER BY column_index",
+            [table.name.lower(), (table.schema or "").lower(), table.database],
+        )
+        return dict(cast("list[tuple[str, str]]", rows)) or None
+
+    def types(self, schema: pa.Schema) -> dict[str, str]:
+        with self._registered(_stored_schema(schema).empty_table()) as incoming:
+            return {row[0]: row[1] for row in self.run(f"DESCRIBE {incoming}")}
+
+    def accepts(self, incoming: str, present: str) -> bool:
+        return incoming in _WHOLE and present in _WHOLE
+
+    def create(self, table: TableName, types: dict[str, str], primary_key: Sequence[str]) -> None:
+        columns = [f"{quoted(name)} {kind}" for name, kind in types.items()]
+        if primary_key:
+            columns.append(f"PRIMARY KEY ({listed(primary_key)})")
+        self.run(f"CREATE SCHEMA IF NOT EXISTS {table.schema_sql}")
+        self.run(f"CREATE TABLE IF NOT EXISTS {table.sql} ({', '.join(columns)})")
+
+    def add_column(self, table: TableName, name: str, kind: str) -> None:
+        self.run(f"ALTER TABLE {table.sql} ADD COLUMN IF NOT EXISTS {quoted(name)} {kind}")
+
+    def instant(self, instant: datetime) -> datetime:
+        return instant.astimezone(UTC).replace(tzinfo=None)
+
+    def load(self, table: TableName, batches: Iterable[pa.RecordBatch]) -> int:
+        rows = 0
+        for batch in batches:
+            with self._registered(_stored(batch)) as incoming:
+                self.run(f"INSERT INTO {table.sql} BY NAME SELECT * FROM {incoming}")
+            rows += batch.num_rows
+            failpoint("sql.loading")
+        return rows
+
+    def delete_keys(self, table: TableName, keys: pa.RecordBatch) -> None:
+        same = " AND ".join(
+            f"{table.sql}.{quoted(name)} = incoming.{quoted(name)}" for name in keys.schema.names
+        )
+        with self._registered(_stored(keys)) as incoming:
+            self.run(f"DELETE FROM {table.sql} USING {incoming} AS incoming WHERE {same}")
+
+    def _territory(self, table: TableName) -> tuple[str, ...]:
+        found = self.run(
+            "SELECT path FROM duckdb_databases() WHERE database_name = coalesce(\0, "
+            "current_database())",
+            [table.database],
+        )
+        path = str(found[0][0] if found else "")
+        return path, (table.schema or "").lower(), table.name.lower()
+
+    def _release(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            held.release()
+
+    @contextmanager
+    def _registered(self, rows: pa.Table) -> Iterator[str]:
+        name = f"_vectorshift_{uuid4().hex}"
+        self._connection.register(name, rows)
+        try:
+            yield quoted(name)
+        finally:
+            self._connection.unregister(name)
+
+
+def _stored_schema(schema: pa.Schema) -> pa.Schema:
+    """The same columns with naive UTC times."""
+    return pa.schema(
+        [
+            field.with_type(pa.timestamp(field.type.unit))
+            if pa.types.is_timestamp(field.type)
+            else field
+            for field in schema
+        ]
+    )
+
+
+def _stored(batch: pa.RecordBatch) -> pa.Table:
+    return pa.Table.from_batches([batch.cast(_stored_schema(batch.schema))])

