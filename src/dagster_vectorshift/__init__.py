@@ -21,10 +21,31 @@ Importing this package imports Dagster and nothing else that is heavy: DuckDB, A
 when an asset materializes. docs/dagster.md tells the rest.
 """
 
-from dagster_vectorshift.assets import build_health_assets, vectorshift_health_assets
+from dagster_vectorshift.alerts import Alert
+from dagster_vectorshift.assets import (
+    HealthOptions,
+    build_health_assets,
+    build_health_definitions,
+    vectorshift_health_assets,
+)
+from dagster_vectorshift.checks import (
+    CheckOptions,
+    build_baseline_check,
+    build_error_count_check,
+    build_error_rate_check,
+    build_latency_check,
+    build_rule_check,
+)
+from dagster_vectorshift.error_counts import build_error_count_sensor
 from dagster_vectorshift.failures import as_dagster_failures
+from dagster_vectorshift.freshness import (
+    build_health_freshness_checks,
+    build_health_freshness_policy,
+)
 from dagster_vectorshift.health import Health
 from dagster_vectorshift.resource import VectorShiftResource
+from dagster_vectorshift.sensors import build_check_alert_sensor
+from dagster_vectorshift.schedules import build_health_schedule
 from dagster_vectorshift.storage import (
     DuckDBStorage,
     ExportStorage,
@@ -42,6 +63,8 @@ from dagster_vectorshift.translator import (
 
 __all__ = [
     "DEFAULT_METRICS",
+    "Alert",
+    "CheckOptions",
     "DagsterVectorShiftTranslator",
     "DuckDBStorage",
     "ExportProps",
@@ -49,6 +72,7 @@ __all__ = [
     "FileStorage",
     "Health",
     "HealthCheck",
+    "HealthOptions",
     "HealthTable",
     "HealthTableProps",
     "ParquetStorage",
@@ -56,6 +80,17 @@ __all__ = [
     "TableStorage",
     "VectorShiftResource",
     "as_dagster_failures",
+    "build_baseline_check",
+    "build_check_alert_sensor",
+    "build_error_count_check",
+    "build_error_count_sensor",
+    "build_error_rate_check",
     "build_health_assets",
+    "build_health_definitions",
+    "build_health_schedule",
+    "build_health_freshness_checks",
+    "build_health_freshness_policy",
+    "build_latency_check",
+    "build_rule_check",
     "vectorshift_health_assets",
 ]

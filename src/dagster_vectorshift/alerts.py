@@ -163,7 +163,7 @@ def _instant(timestamp: Any) -> datetime:
 def _messages(metadata: Mapping[str, dg.MetadataValue[Any]]) -> tuple[tuple[str, int], ...]:
     """The rows of the table of error messages that a check of ours told."""
     told = metadata.get("vectorshift/top_errors")
-    rows = (
-        [record.data for record in told.records] if isinstance(told, dg.TableMetadataValue) else []
-    )
-    return tuple((str(row["message"]), int(row["count"])) for row in rows)
+    if not isinstance(told, dg.TableMetadataValue):
+        return ()
+    rows = [(record.data["message"], record.data["count"]) for record in told.records]
+    return tuple((str(text), count) for text, count in rows if isinstance(count, int))

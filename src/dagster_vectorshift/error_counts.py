@@ -4,7 +4,8 @@ Each tick measures, in one request, the windows that have ended since the last o
 them, because events arrive late. What is new or has changed is told, everything else is not.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
@@ -15,11 +16,12 @@ from dagster_vectorshift.evaluations import Partitions, evaluation, explain, jud
 from dagster_vectorshift.positions import Position
 from dagster_vectorshift.resource import VectorShiftResource
 from dagster_vectorshift.sensors import TIME_BUDGET
-from vectorshift_orchestration.rules import Absolute, Rule
+from vectorshift_orchestration.rules import Absolute
 from vectorshift_orchestration.verdicts import Verdict
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
+    from vectorshift import Client
     from vectorshift.analytics import Query
 
 _MOST = 500
@@ -83,24 +85,96 @@ def build_error_count_sensor(
     def error_counts(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         account = cast(VectorShiftResource, getattr(context.resources, resource_key))
         now = datetime.now(UTC)
-        due = _due(partitions_def, context.cursor, now, lookback)
-        if not due.windows:
+        position = Position.read(context.cursor, now, now)
+        windows = _due(partitions_def, position.until, lookback)
+        if not windows:
             return dg.SkipReason("No window has ended yet.")
-        bounded = account.model_copy(
-            update={"total_timeout": min(account.total_timeout, time_budget)}
-        )
-        client = bounded.get_client()
-        try:
+        with _bounded(account, time_budget) as client:
             scope = scoped(client, query)
-            verdicts = judge(scope, rule, due.windows.values())
+            verdicts = judge(scope, rule, windows.values())
+            versions = {name: _version(verdicts[window]) for name, window in windows.items()}
             news = {
-                partition: verdicts[window]
-                for partition, window in due.windows.items()
-                if due.position.told.get(partition) != _version(verdicts[window])
+                name: verdicts[window]
+                for name, window in windows.items()
+                if versions[name] != position.told.get(name)
             }
-            errors = explain(scope, rule, news.values())
-        finally:
-            bounded.close()
-        return dg.SensorResult(cursor="")
+            errors = {} if target is not None else explain(scope, rule, news.values())
+        until = min(now, max(window.end for window in windows.values()))
+        told = dict(list(versions.items())[-lookback - 1 :])
+        cursor = Position(max(until, position.until), told).cursor
+        if target is not None:
+            return dg.SensorResult(
+                run_requests=[
+                    _run_request(context.sensor_name, partition, found)
+                    for partition, found in news.items()
+                    if not found.ok
+                ],
+                cursor=cursor,
+            )
+        events: list[dg.AssetObservation | dg.AssetCheckEvaluation] = []
+        for partition, found in news.items():
+            top = errors.get(found.window)
+            events.append(_observation(key.asset_key, partition, found))
+            events.append(evaluation(key, partition, found, rule, top, instance=context.instance))
+        return dg.SensorResult(
+            asset_events=events,
+            cursor=cursor,
+            skip_reason=f"{len(news)} windows are new or have changed.",
+        )
 
     return error_counts
+
+
+def _due(partitions_def: Partitions, until: datetime, lookback: int) -> dict[str, Window]:
+    """The windows that exist and may have changed, oldest first: those since `until`, and some before."""
+    last = partitions_def.get_last_partition_window()
+    if last is None:
+        return {}
+    start = until
+    for _ in range(lookback):
+        previous = partitions_def.get_prev_partition_window(start, respect_bounds=False)
+        if previous is None:
+            break
+        start = previous.start
+    span = dg.TimeWindow(min(start, last.start), last.end)
+    keys = partitions_def.get_partition_keys_in_time_window(span)[: lookback + _MOST]
+    return {key: Window(*partitions_def.time_window_for_partition_key(key)) for key in keys}
+
+
+@contextmanager
+def _bounded(account: VectorShiftResource, seconds: float) -> "Iterator[Client]":
+    """The account's client with less patience: an answer that comes after the tick helps nobody."""
+    timeout = min(account.total_timeout, seconds)
+    bounded = account.model_copy(update={"total_timeout": timeout})
+    try:
+        yield bounded.get_client()
+    finally:
+        bounded.close()
+
+
+def _version(found: Verdict) -> str:
+    """What is known of a window, in short; another one is news."""
+    return f"{found.severity or found.state}.{int(found.observed or 0)}.{found.sample}"
+
+
+def _observation(asset_key: dg.AssetKey, partition: str, found: Verdict) -> dg.AssetObservation:
+    return dg.AssetObservation(
+        asset_key,
+        partition=partition,
+        description=found.reason,
+        metadata={
+            "vectorshift/errors_sum": int(found.observed or 0),
+            "vectorshift/runs_sum": found.sample,
+            "vectorshift/window_start": dg.MetadataValue.timestamp(found.window.start),
+            "vectorshift/window_end": dg.MetadataValue.timestamp(found.window.end),
+        },
+    )
+
+
+def _run_request(sensor: str, partition: str, found: Verdict) -> dg.RunRequest:
+    version = _version(found)
+    return dg.RunRequest(
+        run_key=f"{sensor}:{found.window.label}:{version}",
+        partition_key=partition,
+        tags={"vectorshift/window": found.window.label, "vectorshift/version": version},
+    )

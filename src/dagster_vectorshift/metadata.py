@@ -64,7 +64,9 @@ def partition_metadata(
     }
 
 
-def told_totals(metadata: Mapping[str, dg.MetadataValue[Any]], spec: AggregationSpec) -> dict[str, float]:
+def told_totals(
+    metadata: Mapping[str, dg.MetadataValue[Any]], spec: AggregationSpec
+) -> dict[str, float]:
     """The figures that `partition_metadata` put into a materialization."""
     found = {}
     for name in _total_names(spec):

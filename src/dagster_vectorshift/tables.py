@@ -1,16 +1,24 @@
 """What a set of health assets keeps and checks, as plain values that are checked at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import dagster as dg
 
 from vectorshift_orchestration.errors import SpecError
 from vectorshift_orchestration.specs import AggregationSpec
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from vectorshift_orchestration.measures import Question
     from vectorshift_orchestration.rules import Rule
+    from vectorshift_orchestration.verdicts import Verdict
+
+BUCKET_TIME = "bucket_start"
+"""The time column of every table of health; the module that makes tables loads Arrow."""
 
 DEFAULT_METRICS = (
     "runs.sum",
@@ -82,14 +90,55 @@ class HealthCheck:
         """The name of the check."""
         return self.name or self.rule.name
 
-    def question(self, windows: Sequence[Window], earlier: Sequence[Window]) -> "Question":
-        """What to measure for the partitions `windows` and those before them, sliced by time.
+    def judge(
+        self, windows: Sequence[Window], partitions_def: dg.TimeWindowPartitionsDefinition
+    ) -> "Judgement":
+        """How the partitions `windows` are judged, those before them included that the rule needs.
 
         Raises `MergeError` for a rule whose figure cannot be put together from the buckets of one
-        window, such as a percentile of days in a week.
+        window, such as a percentile of days in a week, and `WindowError` for windows that are not
+        whole UTC hours.
         """
         from vectorshift_orchestration.measures import question
 
-        asked = [*earlier, *windows]
+        before = {window: _before(window, self.rule, partitions_def) for window in windows}
+        every = sorted({*windows, *(each for history in before.values() for each in history)})
         # One window alone would be asked for without slices, which no other table can share.
-        return question(self.rule.measured, asked if len(asked) > 1 else asked * 2)
+        asked = question(self.rule.measured, every if len(every) > 1 else every * 2)
+        return Judgement(self.rule, before, every, asked)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What has to be measured for a check, and the verdict on each window once it is."""
+
+    rule: "Rule"
+    before: Mapping[Window, Sequence[Window]]
+    every: Sequence[Window]
+    question: "Question"
+
+    def verdicts(self, rows: "pa.Table") -> "list[Verdict]":
+        """The verdict on each window, from the answer to `question`."""
+        from vectorshift_orchestration.verdicts import verdict
+
+        figures = dict(zip(self.every, self.question.read(rows), strict=False))
+        return [
+            verdict(self.rule, window, [figures[each] for each in (*history, window)])
+            for window, history in self.before.items()
+        ]
+
+
+def _before(
+    window: Window, rule: "Rule", partitions_def: dg.TimeWindowPartitionsDefinition
+) -> list[Window]:
+    """The partitions that the rule looks back on, oldest first."""
+    from vectorshift_orchestration.rules import Baseline, Change
+
+    count = rule.windows if isinstance(rule, Baseline) else int(isinstance(rule, Change))
+    found = [window]
+    for _ in range(count):
+        previous = partitions_def.get_prev_partition_window(found[0].start, respect_bounds=False)
+        if previous is None:
+            break
+        found.insert(0, Window(*previous))
+    return found[:-1]

@@ -73,7 +73,9 @@ class DagsterVectorShiftTranslator:
         source = self.get_source_spec().key
         origins = {"bucket_start": ["time"]} | {name: [name] for name in table.group_by}
         for column in table.spec.columns:
-            parts = [column.numerator, column.denominator] if isinstance(column, Ratio) else [column]
+            parts = (
+                [column.numerator, column.denominator] if isinstance(column, Ratio) else [column]
+            )
             origins[column.column] = [str(part.operation.field) for part in parts]
         return dg.TableColumnLineage(
             {

@@ -19,98 +19,38 @@ if TYPE_CHECKING:
     from vectorshift.downloads import Download as Download
     from vectorshift.errors import (
         AnalyticsDownloadFailed as AnalyticsDownloadFailed,
-    )
-    from vectorshift.errors import (
         AnalyticsError as AnalyticsError,
-    )
-    from vectorshift.errors import (
         AnalyticsExportFailed as AnalyticsExportFailed,
-    )
-    from vectorshift.errors import (
         AnalyticsExportTimeout as AnalyticsExportTimeout,
-    )
-    from vectorshift.errors import (
         AnalyticsIncomplete as AnalyticsIncomplete,
-    )
-    from vectorshift.errors import (
         AnalyticsInvalidQuery as AnalyticsInvalidQuery,
-    )
-    from vectorshift.errors import (
         AnalyticsNotFound as AnalyticsNotFound,
-    )
-    from vectorshift.errors import (
         AnalyticsRequestFailed as AnalyticsRequestFailed,
-    )
-    from vectorshift.errors import (
         ApiConnectionError as ApiConnectionError,
-    )
-    from vectorshift.errors import (
         ApiStatusError as ApiStatusError,
-    )
-    from vectorshift.errors import (
         ApiTimeoutError as ApiTimeoutError,
-    )
-    from vectorshift.errors import (
         AuthenticationError as AuthenticationError,
-    )
-    from vectorshift.errors import (
         BadRequestError as BadRequestError,
-    )
-    from vectorshift.errors import (
         ConfigurationError as ConfigurationError,
-    )
-    from vectorshift.errors import (
         InternalServerError as InternalServerError,
-    )
-    from vectorshift.errors import (
         InvalidResponseError as InvalidResponseError,
-    )
-    from vectorshift.errors import (
         MissingApiKeyError as MissingApiKeyError,
-    )
-    from vectorshift.errors import (
         NotFoundError as NotFoundError,
-    )
-    from vectorshift.errors import (
         PermissionDeniedError as PermissionDeniedError,
-    )
-    from vectorshift.errors import (
         RateLimitError as RateLimitError,
-    )
-    from vectorshift.errors import (
         UnprocessableEntityError as UnprocessableEntityError,
-    )
-    from vectorshift.errors import (
         VectorshiftApiError as VectorshiftApiError,
-    )
-    from vectorshift.errors import (
         VectorshiftError as VectorshiftError,
     )
     from vectorshift.resources import (
         Agent as Agent,
-    )
-    from vectorshift.resources import (
         Bulkjob as Bulkjob,
-    )
-    from vectorshift.resources import (
         Chatbot as Chatbot,
-    )
-    from vectorshift.resources import (
         Form as Form,
-    )
-    from vectorshift.resources import (
         Pipeline as Pipeline,
-    )
-    from vectorshift.resources import (
         Portal as Portal,
-    )
-    from vectorshift.resources import (
         Search as Search,
-    )
-    from vectorshift.resources import (
         Session as Session,
-    )
-    from vectorshift.resources import (
         Voicebot as Voicebot,
     )
 

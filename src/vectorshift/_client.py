@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from urllib.parse import urlsplit
 
 from vectorshift._retry import Quota, Retry
-from vectorshift.analytics import _flows as flows
-from vectorshift.analytics import _validation as check
+from vectorshift.analytics import _flows as flows, _validation as check
 from vectorshift.analytics._calls import Flow, with_retries
 from vectorshift.analytics._enums import EventKind
-from vectorshift.analytics._query import AsyncQuery, Progress, Query
+from vectorshift.analytics._query import AsyncQuery, Query
 from vectorshift.analytics._results import Event, ExportTask, RunData, Trace
+from vectorshift.analytics._runnable import Progress
 from vectorshift.analytics._spec import scoped
 from vectorshift.errors import ConfigurationError, MissingApiKeyError
 
@@ -117,12 +117,12 @@ class Client:
         return with_retries(flow, self._retry, self._quota, self._total_timeout)
 
     def _run(self, flow: Flow[T]) -> T:
-        from vectorshift._transport import run
+        from vectorshift._drivers import run
 
         return run(self._patient(flow), self._transport())
 
     def _arun(self, flow: Flow[T]) -> Awaitable[T]:
-        from vectorshift._transport import arun
+        from vectorshift._drivers import arun
 
         return arun(self._patient(flow), self._transport())
 

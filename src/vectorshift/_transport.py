@@ -1,7 +1,6 @@
-"""The only module that speaks HTTP: two drivers for flows, one that blocks and one that awaits (asyncio).
+"""The only module that speaks HTTP: it sends a `Call` and streams a `Fetch`, blocking or awaiting (asyncio).
 
-A driver sends each `Call`, sleeps each `Pause`, streams each `Fetch`, runs each `Work`, and hands the outcome back to
-the flow. It decides nothing: a failure becomes a `Reply` with status 0. Source: RELIABILITY.md 2 D, H; CONTRACT.md A1.
+It decides nothing: a failure becomes a `Reply` with status 0. Source: RELIABILITY.md 2 D, H; CONTRACT.md A1.
 """
 
 import asyncio
@@ -16,15 +15,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import msgspec
 
-from vectorshift.analytics._calls import Call, Fetch, Fetched, Flow, Pause, Reply, Step
+from vectorshift.analytics._calls import Call, Fetch, Fetched, Reply
 from vectorshift.errors import redact
 
-T = TypeVar("T")
 _REPLY_LIMIT = 512 * 1024 * 1024
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
@@ -379,66 +377,3 @@ class _Progress:
         return Fetched(
             self.status, self.received, self.headers, self.usable, reason, time.monotonic()
         )
-
-
-# --- drivers ------------------------------------------------------------------
-
-
-def run(flow: Flow[T], transport: Transport) -> T:
-    """Run a flow to its end, blocking."""
-    try:
-        step = next(flow)
-        while True:
-            try:
-                outcome = _perform(step, transport)
-            except Exception as error:  # noqa: BLE001  # the flow owns its clean-up
-                step = flow.throw(error)
-            else:
-                step = flow.send(outcome)
-    except StopIteration as done:
-        result: T = done.value
-        return result
-    finally:
-        flow.close()
-
-
-def _perform(step: Step, transport: Transport) -> Any:
-    if isinstance(step, Call):
-        return transport.send(step)
-    if isinstance(step, Pause):
-        if step.seconds > 0:
-            time.sleep(step.seconds)
-        return time.monotonic()
-    return transport.fetch(step) if isinstance(step, Fetch) else step.run()
-
-
-async def arun(flow: Flow[T], transport: Transport) -> T:
-    """Run a flow to its end, awaiting; blocking work goes to a thread."""
-    try:
-        step = next(flow)
-        while True:
-            try:
-                outcome = await _aperform(step, transport)
-            except Exception as error:  # noqa: BLE001  # the flow owns its clean-up
-                step = flow.throw(error)
-            else:
-                step = flow.send(outcome)
-    except StopIteration as done:
-        result: T = done.value
-        return result
-    finally:
-        flow.close()
-
-
-async def _aperform(step: Step, transport: Transport) -> Any:
-    if isinstance(step, Call):
-        return await transport.asend(step)
-    if isinstance(step, Pause):
-        if step.seconds > 0:
-            await asyncio.sleep(step.seconds)
-        return time.monotonic()
-    return (
-        await transport.afetch(step)
-        if isinstance(step, Fetch)
-        else await asyncio.to_thread(step.run)
-    )

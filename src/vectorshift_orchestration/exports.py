@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vectorshift_orchestration._failpoints import failpoint
 from vectorshift_orchestration.errors import ExportIncomplete, PublishError, StorageError
 from vectorshift_orchestration.windows import Window
 
@@ -129,7 +130,9 @@ def submit(client: Client, request: ExportRequest) -> ExportTask:
     """
     from vectorshift.errors import AnalyticsExportFailed
 
+    failpoint("export.asking")
     task = request.bound(client).export(request.format, request.file_name)
+    failpoint("export.asked")
     if task.get("task_status") == "failed":
         raise AnalyticsExportFailed(task.get("task_id", ""), task.get("error", ""))
     return task

@@ -221,7 +221,9 @@ def _flaw(
 
 def _labels(specs: Iterable[AggregationSpec]) -> dict[str, str]:
     return {
-        metric.operation.label: str(metric.operation.op) for spec in specs for metric in spec.measured
+        metric.operation.label: str(metric.operation.op)
+        for spec in specs
+        for metric in spec.measured
     }
 
 

@@ -28,10 +28,12 @@ from vectorshift_orchestration.errors import WindowError
 if TYPE_CHECKING:
     from vectorshift.analytics import Query
 
-_OFFTICK = timedelta(microseconds=500)
+_OFF_GRID = timedelta(microseconds=500)
 _DAY = timedelta(days=1)
 _A_MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 _SOONEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+_KEYS = dict.fromkeys(edges.UNITS, "%Y-%m-%d") | {"hour": "%Y-%m-%d-%H:%M"}
 
 Every = timedelta | str
 """A fixed width, or a unit of the calendar: hour, day, week, month or year."""
@@ -227,7 +229,7 @@ class Window:
         from vectorshift.analytics import EventField
 
         at = EventField.EVENT_START_TIME
-        return query.where(at >= self.start - _OFFTICK, at < self.end - _OFFTICK)
+        return query.where(at >= self.start - _OFF_GRID, at < self.end - _OFF_GRID)
 
 
 def windows_between(
@@ -282,9 +284,6 @@ def merge(windows: Iterable[Window], *, gaps: bool = True) -> list[Window]:
     return merged
 
 
-_KEYS = dict.fromkeys(edges.UNITS, "%Y-%m-%d") | {"hour": "%Y-%m-%d-%H:%M"}
-
-
 def _key_start(key: str, unit: str, zone: tzinfo) -> datetime:
     if unit != "hour":
         return edges.day_start(date.fromisoformat(key), zone)
@@ -326,11 +325,6 @@ def _instant(value: datetime, name: str) -> datetime:
             f"The window's {name} {value.isoformat()} has no time zone. Say which instant is "
             "meant: give an aware datetime or add Z or an offset."
         )
-    if value.microsecond % 1000:
-        raise WindowError(
-            f"The window's {name} {value.isoformat()} is finer than the service's clock. "
-            "Round it to a whole millisecond."
-        )
     try:
         utc = value.astimezone(UTC)
     except OverflowError:
@@ -339,6 +333,11 @@ def _instant(value: datetime, name: str) -> datetime:
         raise WindowError(
             f"The window's {name} {value.isoformat()} stands for no bound at all. A window has two: "
             "give an instant from 1970 to 2200."
+        )
+    if value.microsecond % 1000:
+        raise WindowError(
+            f"The window's {name} {value.isoformat()} is finer than the service's clock. "
+            "Round it to a whole millisecond."
         )
     return datetime.combine(
         date(utc.year, utc.month, utc.day),

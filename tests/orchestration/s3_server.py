@@ -55,7 +55,7 @@ class S3Server:
         return self._app(environ, start_response)
 
     def _refuse(self, environ: Any, start_response: Any, status: str, body: bytes) -> list[bytes]:
-        environ["wsgi.input"].read()
+        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         start_response(status, [("Content-Length", str(len(body)))])
         return [body]
 

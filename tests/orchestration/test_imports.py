@@ -14,7 +14,7 @@ from vectorshift_orchestration import errors
 HEAVY = {"pyarrow", "duckdb", "httpx", "msgspec", "python_calamine", "pandas", "airflow", "dagster"}
 
 
-@pytest.mark.parametrize("module", ["", ".windows", ".specs", ".exports", ".errors"])
+@pytest.mark.parametrize("module", ["", ".windows", ".specs", ".exports", ".errors", ".extract", ".thresholds"])
 def test_nothing_heavy_is_loaded(module):
     """Importing the package, windows, specs or exports loads neither Arrow nor a database."""
     script = f"import sys, vectorshift_orchestration{module}; print(' '.join(sys.modules))"
@@ -39,6 +39,8 @@ def test_every_public_name_loads():
         errors.ExportFileError("f", row=3),
         errors.ExportIncomplete("i", rows=1, counted=2),
         errors.RowOutsideWindow("r", row=4),
+        errors.MergeError("m", metric="latency.p95"),
+        errors.ExtractIncomplete("x", rows=1, counted=2),
     ],
 )
 def test_errors_survive_pickling(error):

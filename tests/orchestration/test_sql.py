@@ -274,7 +274,7 @@ def test_the_ledger_tells_what_was_committed(store, write):
     write([batch([NOON])], key="k", sha256="cd")
     commit = committed(write.connection, "events", DAY)
     assert (commit.window, commit.key, commit.rows, commit.sha256) == (DAY, "k", 1, "cd")
-    assert len(commit.attempt_token) == 32
+    assert len(commit.attempt_token) == 65
     assert datetime.now(UTC) - commit.committed_at < timedelta(minutes=1)
     assert committed(write.connection, "events", TOMORROW) is None
     assert committed(write.connection, "other", DAY) is None

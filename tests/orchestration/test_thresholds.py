@@ -207,7 +207,7 @@ def test_rules_that_cannot_be_asked_of_a_window(blank, client):
     rule = Change(metric="latency.p95", error=0.5)
     with pytest.raises(WindowError, match="whole hours"):
         evaluate(rule, client.query(), quarter)
-    with pytest.raises(MergeError, match="latency.p95"):
+    with pytest.raises(MergeError, match=r"latency\.p95"):
         evaluate(rule, client.query(), Window(START, START + timedelta(hours=3)))
     assert blank.counters()["requests"] == {}
     assert evaluate(Absolute(metric="runs.sum", error=1), client.query(), quarter).ok
@@ -312,8 +312,8 @@ window_figures = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None, database=None)
-@given(st.sampled_from(RULES), st.lists(window_figures, min_size=31, max_size=31))
+@settings(max_examples=100, deadline=None, database=None)
+@given(st.sampled_from(RULES), st.lists(window_figures, min_size=12, max_size=12))
 def test_no_data_raise(rule, figures):
     """Whatever the figures, there is a verdict, it is consistent, and it is JSON."""
     found = verdict(rule, HOUR, figures)

@@ -4,70 +4,15 @@ from __future__ import annotations
 
 import pickle
 from datetime import UTC, date, datetime, timedelta, timezone
-from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from vectorshift_orchestration.errors import WindowError
-from vectorshift_orchestration.windows import Window
+from vectorshift_orchestration.windows import Window, merge, windows_between
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-
-zones = st.sampled_from(["UTC", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"]).map(
-    ZoneInfo
-)
-milliseconds = st.integers(1, 400 * 86_400_000).map(lambda n: timedelta(milliseconds=n))
-
-
-def local_midnights(zone: ZoneInfo, first: date, days: int) -> list[datetime]:
-    return [
-        datetime.combine(first + timedelta(days=n), datetime.min.time(), zone)
-        for n in range(days + 1)
-    ]
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    start=st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)),  # noqa: DTZ001 (a zone is added below)
-    zone=zones,
-    width=milliseconds,
-    step=st.integers(3_600_000, 400 * 86_400_000).map(lambda n: timedelta(milliseconds=n)),
-)
-def test_split_covers_the_window_without_gap_or_overlap(start, zone, width, step):
-    """The parts of any window in any zone follow each other from its start to its end."""
-    aware = start.replace(microsecond=start.microsecond // 1000 * 1000, tzinfo=zone)
-    begin = aware.astimezone(UTC)
-    window = Window(begin, begin + width)
-    parts = window.split(step)
-    assert parts[0].start == window.start
-    assert parts[-1].end == window.end
-    assert all(a.end == b.start for a, b in pairwise(parts))
-    assert all(part.width == step for part in parts[:-1])
-
-
-@settings(max_examples=40, deadline=None)
-@given(zone=zones, first=st.dates(date(2020, 1, 1), date(2028, 1, 1)), hour=st.integers(0, 9599))
-def test_an_instant_lies_in_exactly_one_local_day(zone, first, hour):
-    """400 local days hold each instant once, over clock changes and leap days; so do its edges."""
-    edges = local_midnights(zone, first, 400)
-    days = [Window(a, b) for a, b in pairwise(edges)]
-    assert days[0].start == edges[0]
-    assert days[-1].end == edges[-1]
-    instant = days[0].start + timedelta(hours=hour)
-    assert sum(day.contains(instant) for day in days) == (instant < days[-1].end)
-    edge = days[hour % 400].start
-    assert [day.contains(edge) for day in days].count(True) == 1
-
-
-def test_9600_hours_are_400_days():
-    """Splitting 400 days by the hour gives 9,600 whole windows, all different by label."""
-    hours = Window(START, START + timedelta(days=400)).split(HOUR)
-    assert len(hours) == 9600
-    assert len({hour.label for hour in hours}) == 9600
 
 
 @pytest.mark.parametrize(
@@ -80,8 +25,8 @@ def test_9600_hours_are_400_days():
 )
 def test_days_of_a_clock_change_keep_their_real_width(zone, day, hours):
     """A local day is as long as it really is, because both ends are instants."""
-    midnights = local_midnights(ZoneInfo(zone), day, 1)
-    assert Window(*midnights).width == timedelta(hours=hours)
+    assert Window.day(day, zone).width == timedelta(hours=hours)
+    assert len(Window.day(day, zone).split("hour", zone)) == int(hours)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +38,9 @@ def test_days_of_a_clock_change_keep_their_real_width(zone, day, hours):
         (START + HOUR, START, "after its end"),
         (START + timedelta(microseconds=1), START + HOUR, "whole millisecond"),
         (date(2026, 11, 22), START, "not a datetime"),
+        (datetime.min.replace(tzinfo=UTC), START, "no bound at all"),
+        (START, datetime.max.replace(tzinfo=UTC), "no bound at all"),
+        (START, datetime.max.replace(tzinfo=timezone(-HOUR)), "no bound at all"),
     ],
 )
 def test_a_window_that_means_nothing_is_refused(start, end, part):
@@ -215,3 +163,121 @@ def test_contains_is_half_open_and_wants_an_instant():
     assert not window.contains(START + HOUR)
     with pytest.raises(WindowError, match="no time zone"):
         window.contains(datetime(2026, 11, 22))  # noqa: DTZ001
+
+
+NEW_YORK, LORD_HOWE, CAIRO = "America/New_York", "Australia/Lord_Howe", "Africa/Cairo"
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "shown"),
+    [
+        (NEW_YORK, date(2026, 11, 1), ["00:00", "01:00", "01:00", "02:00", "03:00"]),
+        (NEW_YORK, date(2026, 3, 8), ["00:00", "01:00", "03:00", "04:00", "05:00"]),
+        (LORD_HOWE, date(2026, 4, 5), ["00:00", "01:00", "02:00", "03:00", "04:00"]),
+        (LORD_HOWE, date(2026, 10, 4), ["00:00", "01:00", "03:00", "04:00", "05:00"]),
+        (CAIRO, date(2026, 4, 24), ["01:00", "02:00", "03:00", "04:00", "05:00"]),
+    ],
+)
+def test_local_hours_begin_where_the_clock_shows_a_whole_one(zone, day, shown):
+    """A repeated hour counts twice, a skipped one not at all, half an hour joins its neighbour."""
+    hours = Window.day(day, zone).split("hour", zone)[:5]
+    assert [f"{hour.start.astimezone(ZoneInfo(zone)):%H:%M}" for hour in hours] == shown
+
+
+@pytest.mark.parametrize(
+    ("every", "zone", "start", "key"),
+    [
+        ("day", "UTC", "2026-11-22T00:00:00Z", "2026-11-22"),
+        ("day", NEW_YORK, "2026-11-01T04:00:00Z", "2026-11-01"),
+        ("hour", "UTC", "2026-11-22T05:00:00Z", "2026-11-22-05:00"),
+        ("hour", NEW_YORK, "2026-11-01T05:00:00Z", "2026-11-01-01:00"),
+        ("hour", NEW_YORK, "2026-11-01T06:00:00Z", "2026-11-01-01:00-0500"),
+        ("hour", "Asia/Kolkata", "2026-11-22T05:30:00Z", "2026-11-22-11:00"),
+        ("week", "UTC", "2026-11-23T00:00:00Z", "2026-11-23"),
+        ("month", NEW_YORK, "2026-11-01T04:00:00Z", "2026-11-01"),
+        ("YEAR", "UTC", "2026-01-01T00:00:00Z", "2026-01-01"),
+    ],
+)
+def test_partition_keys(every, zone, start, key):
+    """The keys that Dagster 1.13 gives the same partitions, read back to the same windows."""
+    window = Window.from_partition_key(key, every, zone)
+    assert window.start == datetime.fromisoformat(start)
+    assert window.partition_key(every, zone) == key
+
+
+@pytest.mark.parametrize(
+    ("key", "every", "zone"),
+    [
+        ("2026-11-22", "hour", "UTC"),
+        ("2026-11-22-05:30", "hour", "UTC"),
+        ("2026-11-22-05:00", "day", "UTC"),
+        ("2026-11-22", "week", "UTC"),  # a Sunday
+        ("2026-11-22", "month", "UTC"),
+        ("2026-03-08-02:00", "hour", NEW_YORK),  # skipped by the clocks
+        ("2026-11-01-01:00-0400", "hour", NEW_YORK),  # the first one needs no offset
+        ("2011-12-30", "day", "Pacific/Apia"),  # left out
+        ("20261122", "day", "UTC"),
+        ("yesterday", "day", "UTC"),
+        (None, "day", "UTC"),
+    ],
+)
+def test_a_key_that_names_no_partition_is_refused(key, every, zone):
+    """Other forms, other units and times that the clocks never showed are errors."""
+    with pytest.raises(WindowError):
+        Window.from_partition_key(key, every, zone)
+
+
+def test_only_a_whole_unit_has_a_key():
+    """Two days, or a UTC day seen from another zone, are no partition."""
+    day = Window.day(date(2026, 11, 22))
+    assert day.ds == "2026-11-22"
+    for wrong, zone in ((day.lookback(1), "UTC"), (day, NEW_YORK)):
+        with pytest.raises(WindowError, match="exactly one day"):
+            wrong.partition_key("day", zone)
+
+
+def test_windows_between_counts_whole_windows():
+    """Dates stand for local midnights; widths and units give whole windows only."""
+    days = windows_between(date(2026, 10, 31), date(2026, 11, 3), "day", NEW_YORK)
+    assert [day.width / HOUR for day in days] == [24, 25, 24]
+    assert days == Window(days[0].start, days[-1].end).split("day", NEW_YORK)
+    assert len(windows_between("2026-11-22T00:00:00Z", START + 6 * HOUR, 2 * HOUR)) == 3
+    for every, zone, part in (
+        ("day", NEW_YORK, "from 2026-11-21 00:00:00-05:00 to 2026-11-23 00:00:00-05:00"),
+        (timedelta(hours=7), "UTC", "whole number"),
+        ("dya", "UTC", "Did you mean day"),
+        ("day", "America/New_Yrok", "Did you mean America/New_York"),
+        ("day", "../etc", "no time zone"),
+        (timedelta(0), "UTC", "positive"),
+    ):
+        with pytest.raises(WindowError, match=part):
+            windows_between(START, START + timedelta(days=1), every, zone)
+
+
+def test_merge_joins_what_touches_and_can_refuse_gaps():
+    """Adjacent and overlapping windows are one; a gap is kept, or named."""
+    first, second, third, fourth = Window(START, START + 4 * HOUR).split(HOUR)
+    wide = Window(first.start, third.end)
+    assert merge([third, first, second, second, wide]) == [wide]
+    assert merge([fourth, first]) == [first, fourth]
+    assert merge([]) == []
+    with pytest.raises(WindowError, match="from 2026-11-22T01:00:00Z to 2026-11-22T03:00:00Z"):
+        merge([fourth, first], gaps=False)
+    with pytest.raises(WindowError, match="no windows"):
+        merge([], gaps=False)
+
+
+def test_align_to_a_width_counts_from_a_monday():
+    """A quarter of an hour, seven days: the grid lies where the service's weeks begin."""
+    window = Window(START + timedelta(minutes=5), START + timedelta(minutes=20))
+    assert window.align(timedelta(minutes=15)).to_dict() == {
+        "start": "2026-11-22T00:00:00Z",
+        "end": "2026-11-22T00:30:00Z",
+    }
+    assert window.align(timedelta(days=7)) == window.align("week")
+
+
+def test_windows_before_of_a_unit_need_its_beginning():
+    """Local days before a window that begins inside of one have no meaning."""
+    with pytest.raises(WindowError, match="does not begin with a day"):
+        Window.day(date(2026, 11, 22)).earlier(1, "day", NEW_YORK)

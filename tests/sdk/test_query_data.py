@@ -4,8 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from vectorshift import AnalyticsInvalidQuery
 from vectorshift.analytics import (

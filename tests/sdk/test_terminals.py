@@ -20,9 +20,27 @@ from vectorshift.analytics import (
     Percentile,
     Query,
 )
-from vectorshift.analytics._query import TERMINALS, _AsyncGroupedQuery, _GroupedQuery
+from vectorshift.analytics._grouped import _AsyncGroupedQuery, _GroupedQuery
 
 pytestmark = pytest.mark.anyio
+
+TERMINALS = [
+    "count",
+    "events",
+    "traces",
+    "table",
+    "export",
+    "export_and_wait",
+    "raw_aggregate",
+    "sum",
+    "mean",
+    "min",
+    "max",
+    "count_distinct",
+    "percentile",
+    "iter_events",
+    "iter_rows",
+]
 
 RUNS = "FROM events WHERE is_run AND entity = 'pipeline'"
 LATENCIES = f"{RUNS} AND latency IS NOT NULL"

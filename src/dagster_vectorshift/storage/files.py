@@ -100,9 +100,7 @@ class FileStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yields 
         from vectorshift_orchestration.exports import land
         from vectorshift_orchestration.storage.destinations import partition_path
 
-        target = partition_path(
-            _expanded(self.path), table, request.window, request.format.lower()
-        )
+        target = partition_path(_expanded(self.path), table, request.window, request.format.lower())
         return land(staged, request, destination=target, progress=progress)
 
 

@@ -33,7 +33,7 @@ class PostgresStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yie
     url: str = Field(
         repr=False,
         json_schema_extra={"dagster__is_secret": True},
-        description='The connection URL, postgresql://user:password@host:5432/database. Always '
+        description="The connection URL, postgresql://user:password@host:5432/database. Always "
         'dg.EnvVar("..."), never the URL itself.',
     )
     connect_timeout: int = Field(default=10, description="Seconds to connect.")

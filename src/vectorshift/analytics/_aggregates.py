@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from vectorshift.analytics import _wire as wire
+from vectorshift.analytics import _answers as answers
 from vectorshift.analytics._calls import Call, Reply
 from vectorshift.analytics._enums import AggregationOp
 from vectorshift.analytics._operations import AggregationOperation
@@ -36,7 +36,7 @@ def number(raw: Any) -> float:
 
 
 def _figure(raw: Any, op: Any) -> float:
-    return wire.whole(number(raw)) if op is AggregationOp.COUNT_DISTINCT else number(raw)
+    return answers.whole(number(raw)) if op is AggregationOp.COUNT_DISTINCT else number(raw)
 
 
 def _reduce(op: Any, values: list[float]) -> float | None:
@@ -56,12 +56,12 @@ def _same_label(label: str, operation: AggregationOperation) -> bool:
 
 def _slices(node: Any) -> tuple[dict[str, Any], bool, Any]:
     """Return a node's slices, whether they are leaves, and its total, which may stand among them as `__total__`."""
-    nested = wire.get(wire.get(node, "nested_result") or {}, "nested_aggregation_map")
-    slices = dict(nested or wire.get(node.get("result") or {}, "aggregation_map") or {})
+    nested = answers.get(answers.get(node, "nested_result") or {}, "nested_aggregation_map")
+    slices = dict(nested or answers.get(node.get("result") or {}, "aggregation_map") or {})
     inside = slices.pop(_TOTAL, None)
     if isinstance(inside, dict):
-        inside = wire.get(inside, "total_aggregation")
-    total = wire.get(node, "total_aggregation")
+        inside = answers.get(inside, "total_aggregation")
+    total = answers.get(node, "total_aggregation")
     return slices, not nested, inside if total is None else total
 
 
@@ -73,7 +73,7 @@ def _height(node: Any) -> int:
 
 def _nodes(data: Any, operations: tuple[AggregationOperation, ...], levels: int) -> dict[str, Any]:
     """Return the node of each operation. A single operation may also arrive keyed by its slices."""
-    rest = dict(wire.get(data.get("result") or data, "aggregation_result") or {})
+    rest = dict(answers.get(data.get("result") or data, "aggregation_result") or {})
     found: dict[str, Any] = {}
     for operation in operations:
         for label in list(rest):
@@ -133,7 +133,7 @@ def reader(
     """
 
     def read(data: Any, call: Call, reply: Reply) -> AggregationResult:
-        wire.succeeded(data, call, reply, "result", "aggregation_result")
+        answers.succeeded(data, call, reply, "result", "aggregation_result")
         levels = depth or 1
         nodes = _nodes(data, operations, levels)
         ops = {operation.label: operation.op for operation in operations}
@@ -171,7 +171,7 @@ def scalar(result: AggregationResult) -> float:
 def distinct(result: AggregationResult) -> int:
     """Return the figure of an ungrouped `count_distinct`."""
     buckets = result["buckets"]
-    return wire.whole(buckets[0].get("value", 0)) if buckets else 0
+    return answers.whole(buckets[0].get("value", 0)) if buckets else 0
 
 
 def flat(result: AggregationResult) -> dict[str, float]:

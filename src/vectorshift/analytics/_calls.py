@@ -178,7 +178,7 @@ def error_from(call: Call, reply: Reply) -> VectorshiftError:
     if reply.status == 0:
         kind = ApiTimeoutError if reply.timed_out else ApiConnectionError
         return kind(reply.reason, method=call.method, endpoint=call.template, sent=reply.sent)
-    from vectorshift.analytics._wire import error_message
+    from vectorshift.analytics._answers import error_message
 
     message, raw = error_message(reply.body, reply.key)
     return error_class(reply.status)(
@@ -194,7 +194,7 @@ def error_from(call: Call, reply: Reply) -> VectorshiftError:
 
 def unreadable(call: Call, reply: Reply, what: str) -> InvalidResponseError:
     """The error for a success status whose body cannot be read."""
-    from vectorshift.analytics._wire import error_message
+    from vectorshift.analytics._answers import error_message
 
     return InvalidResponseError(
         what,
@@ -216,7 +216,7 @@ def ask(call: Call, read: Read[T]) -> Flow[T]:
 
 def answer(call: Call, reply: Reply, read: Read[T]) -> T:
     """Read the body of a success; what does not fit the contract is an `InvalidResponseError`."""
-    from vectorshift.analytics._wire import decode
+    from vectorshift.analytics._answers import decode
 
     try:
         data = decode(reply.body)

@@ -7,8 +7,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from vectorshift.analytics._enums import EventKind
-from vectorshift.analytics._query import AsyncQuery, Progress, Query
+from vectorshift.analytics._query import AsyncQuery, Query
 from vectorshift.analytics._results import Event, ExportTask, RunData, Trace
+from vectorshift.analytics._runnable import Progress
 from vectorshift.analytics._spec import scoped
 
 if TYPE_CHECKING:

@@ -3,10 +3,13 @@
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from vectorshift.analytics import _aggregates as aggregates
-from vectorshift.analytics import _results as results
-from vectorshift.analytics import _validation as check
-from vectorshift.analytics import _wire as wire
+from vectorshift.analytics import (
+    _aggregates as aggregates,
+    _answers as answers,
+    _requests as requests,
+    _results as results,
+    _validation as check,
+)
 from vectorshift.analytics._calls import Call, Flow, Pause, Read, Reply, answer, ask, error_from
 from vectorshift.analytics._enums import AggregationOp, EventKind, ExportFormat, choice
 from vectorshift.analytics._operations import AggregationOperation, Percentile, operation
@@ -40,7 +43,7 @@ def count(spec: Spec) -> Flow[EventCount]:
     """One request; an OR of k alternatives takes 2**k - 1."""
     total = 0
     for sign, each in count_plans(spec):
-        total += sign * (yield from ask(wire.count(each), wire.read_count))
+        total += sign * (yield from ask(requests.count(each), answers.read_count))
     return {"count": total}
 
 
@@ -48,7 +51,7 @@ def events(spec: Spec, limit: int | None = None, offset: int | None = None) -> F
     """One page of events."""
     size = spec.limit if limit is None else check.limit(limit)
     start = spec.offset if offset is None else check.offset(offset)
-    return (yield from ask(wire.search(plan(spec, "search"), size, start), wire.read_events))
+    return (yield from ask(requests.search(plan(spec, "search"), size, start), answers.read_events))
 
 
 def traces(spec: Spec, limit: int | None = None, offset: int | None = None) -> Flow[list[Trace]]:
@@ -93,15 +96,15 @@ def table(
     wanted = spec.limit if limit is None else check.limit(limit)
     start = spec.offset if offset is None else check.offset(offset)
     size, first = table_page(wanted, start)
-    body = wire.table_body(
+    body = requests.table_body(
         plan(spec, "table"),
-        [wire.column(each) for each in columns],
+        [requests.column(each) for each in columns],
         size,
         first,
         bool(include_interface_data),
         bool(return_record_count),
     )
-    result = yield from ask(wire.table(body), wire.read_table)
+    result = yield from ask(requests.table(body), answers.read_table)
     result["rows"] = result["rows"][start - first : start - first + wanted]
     return result
 
@@ -130,7 +133,7 @@ def raw_aggregate(
         years = calendar_years(spec)
         if years and years[0] != years[1]:
             raise aggregates.spans_years("mean")
-    call = wire.aggregate(
+    call = requests.aggregate(
         plan(spec, "aggregate"), chosen, tuple(map(str, spec.dims)), spec.interval
     )
     return (yield from ask(call, aggregates.reader(chosen, len(spec.dims))))
@@ -166,8 +169,8 @@ def export(spec: Spec, format: Any, file_name: Any) -> Flow[ExportTask]:
     """Create an export; it is tried again only where that cannot make two."""
     extension = choice(ExportFormat, format, "export format").value
     name = check.text(file_name, "file_name")
-    body = wire.table_body(plan(spec, "table"), [], spec.limit, spec.offset, False, False)
-    task = yield from ask(wire.export(body, extension, name), wire.read_task)
+    body = requests.table_body(plan(spec, "table"), [], spec.limit, spec.offset, False, False)
+    task = yield from ask(requests.export(body, extension, name), answers.read_task)
     return {"format": extension, "file_name": name} | task
 
 
@@ -176,7 +179,7 @@ def export_task(
 ) -> Flow[ExportTask]:
     """Look at an export task; `total` caps the seconds of the look."""
     identifier = check.identifier(task_id, "task_id")
-    call = replace(wire.export_status(identifier), total=total)
+    call = replace(requests.export_status(identifier), total=total)
     reply: Reply = yield call
     if reply.status == 404:
         raise _route_missing(call, reply, f"export task {identifier}")
@@ -184,10 +187,10 @@ def export_task(
         raise error_from(call, reply)
 
     def read(data: dict[str, Any], call: Call, reply: Reply) -> ExportTask:
-        task: ExportTask = {"task_id": identifier} | wire.read_task(data, call, reply)
+        task: ExportTask = {"task_id": identifier} | answers.read_task(data, call, reply)
         if failed_raises and task.get("task_status") == "failed":
             raise AnalyticsExportFailed(
-                identifier, task.get("error", ""), **wire.context(call, reply)
+                identifier, task.get("error", ""), **answers.context(call, reply)
             )
         return task
 
@@ -238,11 +241,11 @@ def _ready(task: ExportTask) -> bool:
 
 
 def _route_missing(call: Call, reply: Reply, what: str) -> AnalyticsRouteNotFound:
-    message, raw = wire.error_message(reply.body, reply.key)
+    message, raw = answers.error_message(reply.body, reply.key)
     return AnalyticsRouteNotFound(
         f"{what} not found ({message or 'no reason given'})",
         raw_response=raw,
-        **wire.context(call, reply),
+        **answers.context(call, reply),
     )
 
 
@@ -254,8 +257,8 @@ def _look_up(call: Call, what: str, read: Read[T]) -> Flow[T]:
         raise error_from(call, reply)
 
     def found(data: dict[str, Any], call: Call, reply: Reply) -> T:
-        if wire.lookup_failed(data):
-            raise wire.not_found(what, data, call, reply)
+        if answers.lookup_failed(data):
+            raise answers.not_found(what, data, call, reply)
         return read(data, call, reply)
 
     return answer(call, reply, found)
@@ -272,13 +275,15 @@ def trace(trace_id: Any, event_ids: Any = None, kinds: Any = None) -> Flow[Trace
     chosen = tuple(choice(EventKind, each, "event kind") for each in kinds or ())
 
     def read(data: dict[str, Any], call: Call, reply: Reply) -> Trace:
-        found = wire.read_events(data, call, reply)["events"]
+        found = answers.read_events(data, call, reply)["events"]
         return {
-            "trace_id": wire.get(data, "trace_id") or identifier,
+            "trace_id": answers.get(data, "trace_id") or identifier,
             "events": [each for each in found if _wanted(each, ids, chosen)],
         }
 
-    return (yield from _look_up(wire.trace(identifier, ids, chosen), f"trace {identifier}", read))
+    return (
+        yield from _look_up(requests.trace(identifier, ids, chosen), f"trace {identifier}", read)
+    )
 
 
 def _wanted(event: Event, ids: tuple[str, ...], kinds: tuple[EventKind, ...]) -> bool:
@@ -299,10 +304,10 @@ def event(event_id: Any, trace_id: Any = None) -> Flow[Event]:
 
     def read(data: dict[str, Any], call: Call, reply: Reply) -> Event:
         if data.get("event") is None:
-            raise wire.not_found(f"event {identifier}", data, call, reply)
+            raise answers.not_found(f"event {identifier}", data, call, reply)
         return results.event(data["event"])
 
-    return (yield from _look_up(wire.event(identifier, scope), f"event {identifier}", read))
+    return (yield from _look_up(requests.event(identifier, scope), f"event {identifier}", read))
 
 
 def run(
@@ -318,7 +323,7 @@ def run(
     if object_type is None or object_id is None:
         raise AnalyticsTypeError("run() needs object=, or both object_type= and object_id=.")
     identifier = check.identifier(run_id, "run_id")
-    call = wire.run_data(
+    call = requests.run_data(
         check.identifier(object_id, "object_id"), check.text(object_type, "object_type"), identifier
     )
-    return (yield from _look_up(call, f"run {identifier}", wire.read_run))
+    return (yield from _look_up(call, f"run {identifier}", answers.read_run))

@@ -10,9 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
 
-from vectorshift.analytics import _flows as flows
-from vectorshift.analytics import _validation as check
-from vectorshift.analytics import _wire as wire
+from vectorshift.analytics import _flows as flows, _requests as requests, _validation as check
 from vectorshift.analytics._calls import Flow
 from vectorshift.analytics._fields import EventField
 from vectorshift.analytics._filters import FieldFilter
@@ -111,8 +109,8 @@ class RowWalk(Walk[DataTableResult, DataTableRow]):
         super().__init__(spec, page_size, progress)
         if isinstance(columns, str) or not isinstance(columns, (list, tuple)) or not columns:
             raise AnalyticsInvalidQuery("iter_rows() needs a list of at least one column.")
-        chosen = {wire.column(each)["column_label"]: each for each in columns}
-        types = {wire.column(each)["column_type"]: label for label, each in chosen.items()}
+        chosen = {requests.column(each)["column_label"]: each for each in columns}
+        types = {requests.column(each)["column_type"]: label for label, each in chosen.items()}
         self._id = types.get(EventField.EVENT_ID.value, EventField.EVENT_ID.label)
         self._time = types.get(_TIME.value, _TIME.label)
         helpers = {self._id: EventField.EVENT_ID, self._time: _TIME}

@@ -86,6 +86,18 @@ def resolved(destination: Destination) -> Path | RemotePath:
     return Path(unquote(address.path)).absolute()
 
 
+def file_target(destination: Destination) -> Path | RemotePath:
+    """The same for a file. Raises `PublishError` also for what can only be a folder or a bucket."""
+    target = resolved(destination)
+    is_open = isinstance(destination, str) and destination.endswith("/")
+    if isinstance(target, RemotePath):
+        key = target.path.strip("/")
+        is_open = is_open or not key or (target.one_put and "/" not in key)
+    if is_open:
+        raise PublishError(f"{destination} is a folder or a bucket. Name the file in it.")
+    return target
+
+
 def partition_path(root: Root, table: str, window: Window, extension: str) -> Root:
     """The one name of a window's file: `root/table/dt=2026-11-22/part-0.csv`.
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
+from vectorshift_orchestration._failpoints import failpoint
 from vectorshift_orchestration.errors import PublishError
-from vectorshift_orchestration.storage.destinations import Destination, RemotePath, resolved
+from vectorshift_orchestration.storage.destinations import Destination, RemotePath, file_target
 
 _CHUNK_BYTES = 1 << 20
 _EXCLUSIVE = frozenset({"s3", "s3a", "gs", "gcs"})
@@ -53,7 +54,7 @@ def publish(
     at the destination stands there still; only an object store that took the upload and lost its
     answer may hold the new file, complete.
     """
-    target = resolved(destination)
+    target = file_target(destination)
     if isinstance(target, RemotePath):
         return _upload(source, target, overwrite, sha256, progress)
     with appearing(target, overwrite=overwrite) as partial:
@@ -76,7 +77,9 @@ def appearing(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         _flush(partial)
+        failpoint("publish.flushed")
         _put(partial, target, overwrite)
+        failpoint("publish.renamed")
         _flush(target.parent)  # makes the rename itself survive a power failure
     except OSError as problem:
         _discard(partial)
@@ -165,7 +168,6 @@ def _upload(
     sha256: str | None,
     progress: Callable[[int], None] | None,
 ) -> Published:
-    _check_key(target)
     try:
         size, digest = digest_of(source)
     except OSError as problem:
@@ -193,13 +195,6 @@ def _upload(
             "there. Run again when nobody does."
         )
     return Published(target.uri, size, digest)
-
-
-def _check_key(target: RemotePath) -> None:
-    key = target.path.strip("/")
-    is_bucket = target.one_put and "/" not in key
-    if not key or target.path.endswith("/") or is_bucket:
-        raise PublishError(f"{target.uri} is a folder or a bucket. Name the file in it.")
 
 
 def _put_beside(source: Path, target: RemotePath, progress: Callable[[int], None] | None) -> None:

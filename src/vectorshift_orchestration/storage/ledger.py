@@ -47,12 +47,12 @@ _SAME = " AND ".join(f"{name} = \0" for name in _IDENTITY)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try to write a window: a token of its own, and a digest of what it `saw` when it began.
+    """One try to write a window: a name of its own, and a digest of what it `saw` when it began.
 
-    Goes between processes as text: `str(attempt)` and `Attempt.parse`.
+    Goes between processes, and into the ledger, as text: `str(attempt)` and `Attempt.parse`.
     """
 
-    token: str
+    name: str
     saw: str
 
     @classmethod
@@ -63,7 +63,7 @@ class Attempt:
         return cls(*text.split("."))
 
     def __str__(self) -> str:
-        return f"{self.token}.{self.saw}"
+        return f"{self.name}.{self.saw}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ def record(
         "row_count": rows,
         "sha256": sha256,
         "committed_at": database.instant(datetime.now(UTC)),
-        "attempt_token": attempt.token,
+        "attempt_token": str(attempt),
     }
     identity = _identity(database, table, window)
     changes = ", ".join(f"{column} = \0" for column in noted)

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vectorshift_orchestration.storage.destinations import Destination, RemotePath, resolved
+from vectorshift_orchestration.storage.destinations import Destination, RemotePath, file_target
 from vectorshift_orchestration.storage.files import Published, appearing, digest_of, publish
 
 _GROUP_BYTES = 32 << 20
@@ -33,7 +33,7 @@ def write_parquet(
 
     Raises `PublishError` as `publish`, and whatever the batches raise. Then no new file is there.
     """
-    target = resolved(destination)
+    target = file_target(destination)
     if isinstance(target, RemotePath):
         with TemporaryDirectory(prefix="vectorshift-") as folder:
             local = Path(folder) / "part-0.parquet"

@@ -144,7 +144,7 @@ def overwrite_window(
         except CommitUnknownError as problem:
             if own is None:
                 raise
-            problem.attempt_token = own.token
+            problem.attempt_token = str(own)
             if reconnect is None:
                 raise
             _settle(reconnect, target, window, own, problem)
@@ -304,11 +304,11 @@ def _settle(
             if time.monotonic() + pause > deadline:
                 raise CommitUnknownError(
                     f"{problem} A new connection could not be had: {again}",
-                    attempt_token=attempt.token,
+                    attempt_token=str(attempt),
                 ) from again
             time.sleep(pause)
             pause = min(2 * pause, 2.0)
-    if noted is not None and noted.attempt_token == attempt.token:
+    if noted is not None and noted.attempt_token == str(attempt):
         return
     if seen == attempt.saw:
         raise StorageError(

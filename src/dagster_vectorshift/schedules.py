@@ -1,0 +1,152 @@
+"""When partitions are materialized: after they have settled, again for late events, and all that
+were missed while nothing ran."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+_MINUTE = timedelta(minutes=1)
+_DAY = 24 * 60
+_SAFE_DAYS = 27
+_RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+CATCH_UP = 31
+"""How many partitions back a schedule looks for what was missed, unless told otherwise."""
+
+
+def build_health_schedule(
+    assets: dg.AssetsDefinition,
+    *,
+    name: str | None = None,
+    settle: timedelta = timedelta(0),
+    lookback: int = 0,
+    catch_up: int = CATCH_UP,
+    cron_schedule: str | None = None,
+    default_status: dg.DefaultScheduleStatus = dg.DefaultScheduleStatus.STOPPED,
+) -> dg.ScheduleDefinition:
+    """A schedule that keeps partitioned assets up to date, with the job that it runs.
+
+    Each tick asks for one run over a range of partitions: the newest one that has settled, the
+    `lookback` partitions before it, because events may arrive late, and every partition that was
+    missed since the last one that is materialized or under way. So a daemon that was down for a
+    week catches up in one run. With a backfill policy that caps a run, a range is several runs.
+
+    Args:
+        assets: of `build_health_assets` or `build_export_asset`.
+        name: the schedule's name; its job is named like it with `_job`.
+        settle: how long after its end a partition is let alone, whole minutes. Its last runs end
+            and its last events arrive in that time.
+        lookback: how many earlier partitions each tick writes again.
+        catch_up: how many partitions back it looks for missed ones; 0 is not at all.
+        cron_schedule: when to tick, in the partitions' time zone; by default at the partitions'
+            cadence, moved by `settle`.
+        default_status: RUNNING starts the schedule with the code location.
+
+    Raises `dg.DagsterInvalidDefinitionError` for assets without partitions of time, negative
+    numbers, and a settle delay that is no number of whole minutes.
+    """
+    partitions_def = assets.partitions_def
+    if not isinstance(partitions_def, dg.TimeWindowPartitionsDefinition):
+        raise dg.DagsterInvalidDefinitionError(
+            "A health schedule needs assets with partitions of time, such as those of "
+            "build_health_assets."
+        )
+    if min(lookback, catch_up) < 0 or settle < timedelta(0) or settle % _MINUTE:
+        raise dg.DagsterInvalidDefinitionError(
+            f"lookback={lookback} and catch_up={catch_up} are numbers of partitions, 0 or more, and "
+            f"settle={settle} is a number of whole minutes."
+        )
+    name = name or f"{assets.node_def.name}_schedule"
+    job = dg.define_asset_job(f"{name}_job", selection=[assets])
+    days, keys = partitions_def, sorted(assets.keys)
+    policy = assets.backfill_policy
+    cap = policy.max_partitions_per_run if policy is not None else None
+
+    def due(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        settled = context.scheduled_execution_time - settle
+        reach = _before(days, settled, 1 + max(lookback, catch_up))
+        if not reach:
+            yield dg.SkipReason("No partition has ended and settled yet.")
+            return
+        first = max(0, len(reach) - 1 - lookback)
+        if catch_up:
+            first = min(first, _first_missed(context.instance, keys, days, reach))
+        asked = reach[first:]
+        step = cap or len(asked)
+        for start in range(0, len(asked), step):
+            part = asked[start : start + step]
+            yield dg.RunRequest(
+                run_key=f"{part[0]}...{part[-1]}",
+                tags=dict(zip(_RANGE, (part[0], part[-1]), strict=True)),
+            )
+
+    return dg.ScheduleDefinition(
+        name=name,
+        job=job,
+        cron_schedule=cron_schedule or settled_cron(days, settle),
+        execution_timezone=days.timezone,
+        execution_fn=due,
+        default_status=default_status,
+        description=f"Each partition, {settle} after its end, and the {lookback} before it again.",
+    )
+
+
+def settled_cron(partitions_def: dg.TimeWindowPartitionsDefinition, settle: timedelta) -> str:
+    """The cron schedule whose ticks come `settle` after the partitions' ends.
+
+    Partitions of another cadence than hours, days, weeks and months keep theirs: the partition is
+    taken by the first tick after it has settled.
+    """
+    minutes = settle // _MINUTE
+    fields = partitions_def.cron_schedule.split()
+    if not minutes or len(fields) != 5 or not fields[0].isdigit():
+        return partitions_def.cron_schedule
+    minute, hour, day_of_month, month, day_of_week = fields
+    if fields[1:] == ["*"] * 4:
+        return f"{(int(minute) + minutes) % 60} * * * *"
+    if not hour.isdigit() or month != "*":
+        return partitions_def.cron_schedule
+    of_day = int(hour) * 60 + int(minute) + minutes
+    days, clock = divmod(of_day, _DAY)
+    time = f"{clock % 60} {clock // 60}"
+    if day_of_month == day_of_week == "*":
+        return f"{time} * * *"
+    if day_of_month == "*" and day_of_week.isdigit():
+        return f"{time} * * {(int(day_of_week) + days) % 7}"
+    if day_of_week == "*" and day_of_month.isdigit() and int(day_of_month) + days <= _SAFE_DAYS:
+        return f"{time} {int(day_of_month) + days} * *"
+    return partitions_def.cron_schedule
+
+
+def _before(
+    partitions_def: dg.TimeWindowPartitionsDefinition, moment: datetime, count: int
+) -> list[str]:
+    """The keys of the last `count` partitions that had ended at a moment, oldest first."""
+    found: list[str] = []
+    window = partitions_def.get_prev_partition_window(moment)
+    while window is not None and len(found) < count:
+        found.insert(0, partitions_def.get_partition_key_for_timestamp(window.start.timestamp()))
+        window = partitions_def.get_prev_partition_window(window.start)
+    return found
+
+
+def _first_missed(
+    instance: dg.DagsterInstance,
+    keys: Sequence[dg.AssetKey],
+    partitions_def: dg.TimeWindowPartitionsDefinition,
+    reach: Sequence[str],
+) -> int:
+    """The position after the last partition that all assets have, or are about to have.
+
+    The newest one is left out: it is asked for in any case. Nothing was missed before the first.
+    """
+    known = (dg.AssetPartitionStatus.MATERIALIZED, dg.AssetPartitionStatus.IN_PROGRESS)
+    earlier = list(reach[:-1])
+    statuses = [
+        instance.get_status_by_partition(key, earlier, partitions_def) or {} for key in keys
+    ]
+    for position in range(len(earlier) - 1, -1, -1):
+        if all(each.get(earlier[position]) in known for each in statuses):
+            return position + 1
+    return len(reach)

@@ -1,0 +1,72 @@
+"""The two drivers of flows: `run` blocks, `arun` awaits (asyncio). They perform each step and decide nothing."""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vectorshift.analytics._calls import Call, Fetch, Flow, Pause, Step
+
+if TYPE_CHECKING:
+    from vectorshift._transport import Transport
+
+T = TypeVar("T")
+
+
+def run(flow: Flow[T], transport: "Transport") -> T:
+    """Run a flow to its end, blocking."""
+    try:
+        step = next(flow)
+        while True:
+            try:
+                outcome = _perform(step, transport)
+            except Exception as error:  # noqa: BLE001  # the flow owns its clean-up
+                step = flow.throw(error)
+            else:
+                step = flow.send(outcome)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    finally:
+        flow.close()
+
+
+def _perform(step: Step, transport: "Transport") -> Any:
+    if isinstance(step, Call):
+        return transport.send(step)
+    if isinstance(step, Pause):
+        if step.seconds > 0:
+            time.sleep(step.seconds)
+        return time.monotonic()
+    return transport.fetch(step) if isinstance(step, Fetch) else step.run()
+
+
+async def arun(flow: Flow[T], transport: "Transport") -> T:
+    """Run a flow to its end, awaiting; blocking work goes to a thread."""
+    try:
+        step = next(flow)
+        while True:
+            try:
+                outcome = await _aperform(step, transport)
+            except Exception as error:  # noqa: BLE001  # the flow owns its clean-up
+                step = flow.throw(error)
+            else:
+                step = flow.send(outcome)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    finally:
+        flow.close()
+
+
+async def _aperform(step: Step, transport: "Transport") -> Any:
+    if isinstance(step, Call):
+        return await transport.asend(step)
+    if isinstance(step, Pause):
+        if step.seconds > 0:
+            await asyncio.sleep(step.seconds)
+        return time.monotonic()
+    return (
+        await transport.afetch(step)
+        if isinstance(step, Fetch)
+        else await asyncio.to_thread(step.run)
+    )

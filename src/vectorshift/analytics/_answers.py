@@ -1,0 +1,214 @@
+"""Answers off the wire, read tolerantly: both key cases, numbers as text, missing parts (CONTRACT.md A5, A6).
+
+Aggregations have a module of their own, `_aggregates.py`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vectorshift.analytics import _results as results
+from vectorshift.analytics._calls import Call, Reply
+from vectorshift.errors import (
+    AnalyticsError,
+    AnalyticsExportFailed,
+    AnalyticsNotFound,
+    AnalyticsRequestFailed,
+    redact,
+)
+
+JSON = dict[str, Any]
+
+
+def decode(body: bytes) -> Any:
+    """Parse a JSON body strictly; ValueError for anything else, an object missing included."""
+    import msgspec
+
+    if not body.strip():
+        raise ValueError("it is empty")
+    try:
+        data = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(data, dict):
+        raise ValueError(f"it is a JSON {type(data).__name__}, not an object")
+    return data
+
+
+def error_message(body: bytes, key: str) -> tuple[str, str]:
+    """Return what an error body says, and its start for debugging; both without secrets. Source: CONTRACT.md A6."""
+    import msgspec
+
+    raw = redact(body[:4000].decode("utf-8", "replace"), key)
+    try:
+        data = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return " ".join(raw[:300].split()), raw
+    if not isinstance(data, dict):
+        return " ".join(raw[:300].split()), raw
+    for name in ("error", "message", "detail", "errors"):
+        found = data.get(name)
+        if isinstance(found, dict):
+            found = found.get("message") or found
+        if isinstance(found, list):
+            found = "; ".join(map(str, found))
+        if found:
+            return redact(str(found), key), raw
+    return " ".join(raw[:300].split()), raw
+
+
+def get(data: Mapping[str, Any], name: str) -> Any:
+    """Return a value under its snake_case or camelCase name."""
+    found = data.get(name)
+    return data.get(results._camel(name)) if found is None else found
+
+
+def whole(raw: Any) -> int:
+    """Read an integer that may come as text; never through a float, which would lose digits beyond 2**53."""
+    if isinstance(raw, str):
+        raw = int(raw)
+    if isinstance(raw, float) and raw.is_integer():
+        raw = int(raw)
+    if isinstance(raw, bool) or not isinstance(raw, int):
+        raise ValueError(f"{raw!r} is no whole number")
+    return raw
+
+
+def context(call: Call, reply: Reply) -> JSON:
+    """The request's part of an error."""
+    return {
+        "method": call.method,
+        "endpoint": call.template,
+        "status_code": reply.status,
+        "request_id": reply.request_id,
+    }
+
+
+def _reason(data: JSON, reply: Reply) -> str:
+    return (
+        error_message(reply.body, reply.key)[0]
+        if any(data.get(k) for k in ("error", "message", "detail"))
+        else ""
+    )
+
+
+def _failed(data: JSON) -> bool:
+    status = data.get("status")
+    return status is not None and str(status).lower() != "success"
+
+
+def succeeded(data: JSON, call: Call, reply: Reply, *payload: str) -> None:
+    """Raise `AnalyticsRequestFailed` when a 200 says that it failed, ValueError when it says nothing that we know."""
+    if _failed(data):
+        raise AnalyticsRequestFailed(_reason(data, reply), **context(call, reply))
+    if data.get("status") is None and all(get(data, name) is None for name in payload):
+        raise ValueError(f"it has neither a status nor {payload[0]}")
+
+
+def read_count(data: JSON, call: Call, reply: Reply) -> int:
+    """Read the number; proto-JSON leaves a zero out."""
+    succeeded(data, call, reply, "count")
+    return whole(data.get("count", 0))
+
+
+def _list(data: JSON, name: str) -> list[Any]:
+    found = get(data, name) or []
+    if not isinstance(found, list):
+        raise ValueError(f"{name} is no list")
+    return found
+
+
+def read_events(data: JSON, call: Call, reply: Reply) -> results.EventPage:
+    """Read one page of events."""
+    succeeded(data, call, reply, "events")
+    answer: results.EventPage = {"events": [results.event(each) for each in _list(data, "events")]}
+    meta = get(data, "pagination_meta")
+    if isinstance(meta, dict):
+        known = {name: get(meta, name) for name in results.PaginationMeta.__annotations__}
+        answer["pagination_meta"] = {n: whole(v) for n, v in known.items() if v is not None}  # type: ignore[typeddict-item]  # its keys
+    return answer
+
+
+def read_table(data: JSON, call: Call, reply: Reply) -> results.DataTableResult:
+    """Read one page of a table: rows as `cells` or as `values`."""
+    succeeded(data, call, reply, "rows")
+    columns = [_read_column(each) for each in _list(data, "columns")]
+    answer: results.DataTableResult = {
+        "rows": [_read_row(each) for each in _list(data, "rows")],
+        "columns": columns,
+    }
+    total = get(data, "total_records")
+    if total is not None:
+        answer["total_records"] = whole(total)
+    return answer
+
+
+def _read_column(raw: JSON) -> dict[str, str]:
+    name, kind = get(raw, "column_label"), get(raw, "column_type")
+    return raw if name is None else raw | {"name": name, "type": kind or ""}
+
+
+def _read_row(raw: JSON) -> results.DataTableRow:
+    values = raw.get("values")
+    if not isinstance(values, dict):
+        values = {
+            get(cell, "column_label") or "": _read_cell(cell) for cell in raw.get("cells") or ()
+        }
+    row: results.DataTableRow = {"values": values}
+    interface = get(raw, "interface_data")
+    if interface is not None:
+        row["interface_data"] = interface
+    return row
+
+
+def _read_cell(cell: JSON) -> Any:
+    for name in ("string_value", "number_value", "bool_value"):
+        found = get(cell, name)
+        if found is not None:
+            return float(found) if name == "number_value" and isinstance(found, str) else found
+    return None
+
+
+def read_run(data: JSON, call: Call, reply: Reply) -> results.RunData:
+    """Read the interface detail of a run."""
+    succeeded(data, call, reply, "result")
+    found = data.get("result") or {}
+    return {name: each for name, each in found.items() if each is not None}  # type: ignore[return-value]  # RunData's keys
+
+
+def read_task(data: JSON, call: Call, reply: Reply) -> results.ExportTask:
+    """Read an export task, created or looked up. A failed task looked up is an answer; a failed creation raises."""
+    task: results.ExportTask = {}
+    for name in results.ExportTask.__annotations__:
+        found = get(data, name)
+        if found is not None:
+            task[name] = str(found)  # type: ignore[literal-required]  # a key of ExportTask
+    told = (task.get("task_status") or "").lower()
+    response = (task.get("status") or "").lower()
+    if response in ("pending", "ready") and not told:
+        told = response
+    if told:
+        task["task_status"] = told
+    if not (response or told or task):
+        raise ValueError("it has nothing of an export task")
+    if _failed(data) and not told:
+        reason = _reason(data, reply)
+        if call.method == "POST":
+            raise AnalyticsExportFailed(task.get("task_id", ""), reason, **context(call, reply))
+        raise AnalyticsNotFound(
+            f"export task not found: {reason or 'no reason given'}", **context(call, reply)
+        )
+    if call.method == "POST" and told == "failed":
+        raise AnalyticsExportFailed(
+            task.get("task_id", ""), task.get("error", ""), **context(call, reply)
+        )
+    return task
+
+
+def not_found(what: str, data: JSON, call: Call, reply: Reply) -> AnalyticsError:
+    """The error of a lookup that a 200 answers with a failure."""
+    return AnalyticsNotFound(_reason(data, reply) or f"{what} not found", **context(call, reply))
+
+
+def lookup_failed(data: JSON) -> bool:
+    """Whether a lookup's answer says that there is no such thing."""
+    return _failed(data)

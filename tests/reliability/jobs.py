@@ -1,0 +1,175 @@
+"""What the forked children do: a whole export job, or one write, with places to die at."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psycopg
+import pyarrow as pa
+
+from vectorshift import Client
+from vectorshift_orchestration._failpoints import failpoint
+from vectorshift_orchestration.errors import StaleWriterError
+from vectorshift_orchestration.export_job import resume
+from vectorshift_orchestration.export_state import ExportState
+from vectorshift_orchestration.exports import ExportRequest
+from vectorshift_orchestration.storage.sql import begin_attempt, overwrite_window
+from vectorshift_orchestration.windows import Window
+
+TABLE = "events"
+LOOK = (
+    "SELECT count(*), count(DISTINCT span_id), "
+    "md5(coalesce(string_agg(span_id || '|' || status, ',' ORDER BY span_id), '')) FROM events"
+)
+
+
+def warm_up(base_url: str) -> None:
+    """Load what each child would load for itself."""
+    with Client(api_key="sk_demo", base_url=base_url) as client:
+        client.query().count()
+
+
+def seen_as(rows: list[tuple[str, str]]) -> list[Any]:
+    """What `LOOK` gives for a table that holds exactly these (span id, status)."""
+    text = ",".join(f"{span_id}|{status}" for span_id, status in sorted(rows))
+    return [len(rows), len(rows), hashlib.md5(text.encode()).hexdigest()]
+
+
+@contextmanager
+def database(kind: str, address: str, observed: str) -> Iterator[Any]:
+    """A connection; with DuckDB, whose file one process has, the reader is a thread in here."""
+    if kind == "postgres":
+        with psycopg.connect(address) as connection:
+            yield connection
+        return
+    with closing(duckdb.connect(address, config={"threads": 1})) as connection:
+        done = threading.Event()
+        look_once = _duckdb_reader(connection, observed)
+        look_once()  # what a kill before this run has left
+        reader = threading.Thread(target=lambda: _until(done, look_once), daemon=True)
+        reader.start()
+        try:
+            yield connection
+        finally:
+            done.set()
+            reader.join()
+
+
+def _until(done: threading.Event, look: Callable[[], None]) -> None:
+    while not done.wait(0.005):
+        look()
+
+
+def _duckdb_reader(connection: Any, observed: str) -> Callable[[], None]:
+    file = os.open(observed, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    cursor = connection.cursor()
+
+    def look() -> None:
+        os.write(file, (json.dumps(cursor.execute(LOOK).fetchone()) + "\n").encode())
+
+    return look if cursor.execute("SELECT 1 FROM duckdb_tables()").fetchone() else lambda: None
+
+
+def export(
+    *,
+    base_url: str,
+    start: str,
+    end: str,
+    folder: str,
+    kind: str,
+    address: str,
+    observed: str,
+    kill_on_reply: bool = False,
+) -> None:
+    """Bring the export of a window into the table, from where the record says it stands."""
+    root = Path(folder)
+    record = root / "record.json"
+
+    def save(state: ExportState) -> None:
+        partial = record.with_suffix(".new")
+        partial.write_text(json.dumps(state.to_json()))
+        os.replace(partial, record)
+        failpoint(f"saved.{state.state}")
+
+    known = ExportState.from_json(json.loads(record.read_text())) if record.exists() else None
+    with (
+        Client(api_key="sk_demo", base_url=base_url) as client,
+        database(kind, address, observed) as connection,
+    ):
+        if kill_on_reply:
+            _kill_on_reply()
+        resume(
+            client,
+            known,
+            ExportRequest(client.query().to_dict(), Window.parse(start, end)),
+            root / "work",
+            save=save,
+            destination=root / "published" / "events.csv",
+            table=TABLE,
+            connection=connection,
+            timeout=60,
+            poll_interval=0.01,
+            progress=lambda what, _: failpoint(f"progress.{what}"),
+        )
+
+
+def _kill_on_reply() -> None:
+    """Die when the first answer is waited for: its request is on the wire."""
+
+    def recv(*_: Any) -> bytes:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return b""
+
+    socket.socket.recv = recv  # type: ignore[method-assign,assignment]
+
+
+def write(
+    *, kind: str, address: str, start: str, end: str, rows: int, mark: str, report: str
+) -> None:
+    """Begin an attempt, then replace the window by `rows` rows that bear `mark`."""
+    window = Window.parse(start, end)
+    with closing(_opened(kind, address)) as connection:
+        attempt = begin_attempt(connection, TABLE, window)
+        failpoint("write.begun")
+        batches = (
+            pa.RecordBatch.from_pydict(
+                {
+                    "span_id": [f"{mark}{number}" for number in range(part, part + 100)],
+                    "at": pa.array([window.start] * 100, pa.timestamp("us", "UTC")),
+                }
+            )
+            for part in range(0, rows, 100)
+        )
+        try:
+            overwrite_window(connection, TABLE, window, batches, time_column="at", attempt=attempt)
+        except StaleWriterError:
+            outcome = "stale"
+        else:
+            outcome = "committed"
+    Path(report).write_text(outcome)
+
+
+def _opened(kind: str, address: str) -> Any:
+    return psycopg.connect(address) if kind == "postgres" else duckdb.connect(address)
+
+
+def observe(*, address: str, observed: str) -> None:
+    """Look at the table again and again until killed."""
+    file = os.open(observed, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    with psycopg.connect(address, autocommit=True) as connection:
+        while True:
+            row = connection.execute(LOOK).fetchone()
+            os.write(file, (json.dumps(row) + "\n").encode())
+
+
+JOBS: dict[str, Callable[..., None]] = {"export": export, "write": write, "observe": observe}

@@ -1,0 +1,114 @@
+"""kill -9 at every point between the question and the committed rows (RELIABILITY.md 3.2)."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.reliability.jobs import seen_as
+from vectorshift_orchestration.storage.sweeper import sweep
+from vectorshift_orchestration.windows import Window
+
+POINTS = {
+    # name: (failpoint, kills before the job is let through)
+    "before create": ("export.asking", 2),  # an export is asked for at most three times
+    "after send, before reply": ("", 2),
+    "after reply, before persist": ("export.asked", 2),
+    "after persist": ("saved.created", 1),  # a job that goes on does not come here again
+    "mid-poll": ("progress.looks", 9),
+    "mid-download": ("progress.bytes", 9),
+    "after fsync, before rename": ("publish.flushed", 9),
+    "after rename, before ledger": ("publish.renamed", 9),
+    "after BEGIN": ("sql.begun", 9),
+    "after DELETE": ("sql.deleted", 9),
+    "mid-COPY": ("sql.loading", 9),
+    "before COMMIT": ("sql.before_commit", 9),
+    "after COMMIT, before success": ("sql.committed", 1),
+}
+
+KILLS_AT_EACH = int(os.environ.get("TEST_KILLS_AT_EACH", "25"))
+
+MIDNIGHT = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+DAY = Window(MIDNIGHT - timedelta(days=2), MIDNIGHT - timedelta(days=1))
+
+
+def truth(service):
+    rows = service.truth(
+        f"SELECT span_id, status FROM events WHERE start_time >= '{DAY.start:%F %T}' "
+        f"AND start_time < '{DAY.end:%F %T}'"
+    )
+    return seen_as([(row["span_id"], row["status"]) for row in rows])
+
+
+def observations(path):
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["postgres", "duckdb"])
+def test_killed_at_every_point(kind, service, forks, tmp_path, request, capsys):
+    """The window is all old or all new at every look, and true after each job that ends."""
+    address = str(tmp_path / "warehouse.duckdb")
+    if kind == "postgres":
+        address = request.getfixturevalue("postgres")
+    observed = str(tmp_path / "observed")
+    job = {
+        "base_url": service.base_url,
+        "start": DAY.start.isoformat(),
+        "end": DAY.end.isoformat(),
+        "folder": str(tmp_path),
+        "kind": kind,
+        "address": address,
+        "observed": observed,
+    }
+    record = tmp_path / "record.json"
+    service.reset()
+    service.settings(export_delay=0.005)
+    assert forks.run("export", **job) == {"exit": 0}
+    states, jobs, began = [truth(service)], 1, time.monotonic()
+    reader = None
+    if kind == "postgres":
+        reader = forks.start("observe", address=address, observed=observed)
+    kills = dict.fromkeys(POINTS, 0)
+    for point, (place, in_a_row) in POINTS.items():
+        while kills[point] < KILLS_AT_EACH:
+            record.unlink()
+            service.burst(1, at=DAY.start + timedelta(minutes=len(states)))
+            for _ in range(min(in_a_row, KILLS_AT_EACH - kills[point])):
+                ended = forks.run("export", at=place, kill_on_reply=not place, **job)
+                assert ended == {"signal": 9}, point
+                kills[point] += 1
+            assert forks.run("export", **job) == {"exit": 0}
+            states.append(truth(service))
+            jobs += 1
+    seconds = time.monotonic() - began
+    if reader is not None:
+        forks.kill(reader)
+    leftovers = sweep(tmp_path, older_than=timedelta(0), staged=True)
+    looks = observations(observed)
+    torn = [look for look in looks if look not in states]
+    exports = service.counters()["exports_created"]
+    with capsys.disabled():
+        print(f"\n{kind}: {sum(kills.values())} kills, {jobs} jobs done, {seconds:.1f} s")
+        for point, count in kills.items():
+            print(f"  {count:5d}  {point}")
+        print(
+            f"  {len(looks):,} looks at {len(states)} states: {len(torn)} torn, "
+            f"{sum(look[0] != look[1] for look in looks)} with duplicates; "
+            f"{exports} remote exports for {jobs} jobs; {len(leftovers)} leftover files swept"
+        )
+    assert torn == []
+    assert len({json.dumps(state) for state in states}) == len(states)
+    assert len(looks) > sum(kills.values())
+    if kind == "postgres":
+        assert looks[-1] == states[-1]
+    assert leftovers
+    assert sorted(path.name for path in tmp_path.rglob("*.*") if "duckdb" not in path.name) == [
+        "events.csv",
+        "record.json",
+    ]
