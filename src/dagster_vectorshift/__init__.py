@@ -44,8 +44,8 @@ from dagster_vectorshift.freshness import (
 )
 from dagster_vectorshift.health import Health
 from dagster_vectorshift.resource import VectorShiftResource
-from dagster_vectorshift.sensors import build_check_alert_sensor
 from dagster_vectorshift.schedules import build_health_schedule
+from dagster_vectorshift.sensors import build_check_alert_sensor
 from dagster_vectorshift.storage import (
     DuckDBStorage,
     ExportStorage,
@@ -87,9 +87,9 @@ __all__ = [
     "build_error_rate_check",
     "build_health_assets",
     "build_health_definitions",
-    "build_health_schedule",
     "build_health_freshness_checks",
     "build_health_freshness_policy",
+    "build_health_schedule",
     "build_latency_check",
     "build_rule_check",
     "vectorshift_health_assets",

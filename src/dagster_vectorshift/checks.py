@@ -197,10 +197,10 @@ def build_rule_check(
 
 
 def asset_key_of(asset: CheckedAsset) -> dg.AssetKey:
-    """The key of what is checked."""
-    if isinstance(asset, dg.AssetsDefinition | dg.AssetSpec):
-        return asset.key
-    return dg.AssetKey.from_coercible(asset)
+    """The key of what is checked; a text has slashes between its parts, as Dagster shows it."""
+    if isinstance(asset, dg.AssetKey):
+        return asset
+    return dg.AssetKey.from_user_string(asset) if isinstance(asset, str) else asset.key
 
 
 def partitions_def_of(asset: CheckedAsset) -> dg.PartitionsDefinition[str] | None:

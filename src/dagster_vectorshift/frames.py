@@ -1,5 +1,6 @@
 """Rows in the type that an IO manager takes: Arrow, pandas or polars."""
 
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,5 @@ def converted(rows: "pa.Table", as_type: str) -> Any:
     if as_type == "pandas":
         return table.to_pandas()
     if as_type == "polars":
-        import polars
-
-        return polars.from_arrow(table)
+        return import_module("polars").from_arrow(table)
     return table

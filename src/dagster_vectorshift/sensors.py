@@ -54,7 +54,7 @@ def build_check_alert_sensor(
         where: what else must hold, such as `lambda alert: alert.partition != "2026-01-01"`.
         lookback: how far back a new sensor looks, and one whose cursor cannot be read.
         minimum_interval_seconds: the time between two ticks.
-        time_budget: seconds after which a tick leaves the rest to the next one.
+        time_budget: seconds after which a tick that has sent something leaves the rest to the next.
         default_status: RUNNING starts the sensor with the code location.
     """
     keys = None if assets is None else {asset_key_of(asset) for asset in assets}
@@ -85,7 +85,7 @@ def build_check_alert_sensor(
                 continue
             if receipts.covers(alert):
                 continue
-            if time.monotonic() > deadline:
+            if sent and time.monotonic() > deadline:
                 until = record.at
                 break
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -97,7 +98,8 @@ class Exports:
         delay: Seconds that a task stays pending at least (async only).
         url_ttl: Seconds that a download URL lives.
 
-    ``mode``, ``delay`` and ``url_ttl`` may be changed at any time and count from the next task or
+    ``mode``, ``delay``, ``url_ttl`` and ``digest`` (whether a download names the SHA-256 of its
+    file) may be changed at any time and count from the next task or
     reply.
     """
 
@@ -115,6 +117,7 @@ class Exports:
         self.mode: Mode = mode
         self.delay = delay
         self.url_ttl = url_ttl
+        self.digest = True
         self._store = store
         self._directory = directory
         self._public_url = public_url
@@ -192,7 +195,7 @@ class Exports:
         task = self._tasks.get(task_id)
         if task is None or task.written is None or not task.path.exists():
             return _refusal(404, "the export file does not exist")
-        return _file_reply(request, task, task.written)
+        return _file_reply(request, task, task.written, digest=self.digest)
 
     def _link(self, task: Task, now: datetime) -> str:
         expires = now + timedelta(seconds=self.url_ttl)
@@ -211,7 +214,7 @@ class Exports:
             task.ended.set()
 
 
-def _file_reply(request: Request, task: Task, written: Written) -> Response:
+def _file_reply(request: Request, task: Task, written: Written, *, digest: bool) -> Response:
     """Return the part of a task's file that the request asks for."""
     etag = f'"{written.sha256}"'
     asked = request.headers if request.method == "GET" else {}  # a range is defined for GET alone
@@ -228,6 +231,8 @@ def _file_reply(request: Request, task: Task, written: Written) -> Response:
         "accept-ranges": "bytes",
         "cache-control": "private, no-store",
     }
+    if digest:
+        headers["repr-digest"] = f"sha-256=:{b64encode(bytes.fromhex(written.sha256)).decode()}:"
     if part.status == 206:
         headers["content-range"] = f"bytes {part.start}-{part.stop - 1}/{written.size}"
     if request.method == "HEAD":

@@ -118,8 +118,7 @@ def _fill(
     trace: Sequence[Path | str],
 ) -> None:
     """Fill an empty database."""
-    from vectorshift_emulator import seed as generator
-    from vectorshift_emulator import traces
+    from vectorshift_emulator import seed as generator, traces
 
     if store.count():
         return

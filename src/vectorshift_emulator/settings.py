@@ -44,7 +44,7 @@ class Switchboard:
 
     Args:
         settings: switches of the replies.
-        exports: holds export_mode, export_delay and url_ttl as its own attributes.
+        exports: holds export_mode, export_delay, url_ttl and digest as its own attributes.
     """
 
     settings: Settings
@@ -93,7 +93,12 @@ def _number(value: Any, least: float = 0.0) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value >= least
 
 
-_OF_EXPORTS = {"export_mode": "mode", "export_delay": "delay", "url_ttl": "url_ttl"}
+_OF_EXPORTS = {
+    "export_mode": "mode",
+    "export_delay": "delay",
+    "url_ttl": "url_ttl",
+    "digest": "digest",
+}
 _TAKES: Mapping[str, Callable[[Any], bool]] = {
     "keys": _one_of(*get_args(Case)),
     "envelope": _one_of(*get_args(Case)),
@@ -104,4 +109,5 @@ _TAKES: Mapping[str, Callable[[Any], bool]] = {
     "export_mode": _one_of(*EXPORT_MODES),
     "export_delay": _number,
     "url_ttl": _number,
+    "digest": lambda value: isinstance(value, bool),
 }

@@ -72,11 +72,10 @@ def day_start(day: date, tz: tzinfo) -> datetime:
 def _first_day(instant: datetime, unit: str, tz: tzinfo) -> date:
     """The first day of the unit that holds `instant`.
 
-    The local date is a guess that a change of the clocks around midnight can make wrong by one.
+    Where the clocks went back over midnight (Newfoundland until 2011, at 00:01), the end of the old
+    date is shown again after the new one began.
     """
     first = _begin(instant.astimezone(tz).date(), unit)
-    while day_start(first, tz) > instant:
-        first = _begin(first - _DAY, unit)
     while day_start(_next(first, unit), tz) <= instant:
         first = _next(first, unit)
     return first

@@ -232,3 +232,19 @@ def test_a_query_of_its_own_time_narrows_the_window(blank, client):
     later = FieldFilter.gte(EventField.EVENT_START_TIME, START + 4 * TICK)
     query: Query = client.query().where(later)
     assert sorted(ids(events(query, DAY))) == sorted(spans[4:])
+
+
+def test_a_lookback_picks_up_what_came_late(blank, client):
+    """Late events and a run that has ended since: the last windows, read again, are the truth."""
+    early, late = DAY.split("hour")[:2]
+    blank.insert([at(10, span_id="a"), at(3700, span_id="b", status="in_progress")])
+    assert ids(events(client.query(), early)) == ["a"]
+    blank.insert([at(20, span_id="c")])
+    [batch] = events(client.query(), late.lookback(1))
+    truth = blank.truth("SELECT span_id, status FROM events")
+    found = {row["span_id"]: row["status"] for row in batch.to_pylist()}
+    assert (
+        found
+        == {row["span_id"]: row["status"] for row in truth}
+        == dict.fromkeys("ac", "success") | {"b": "in_progress"}
+    )

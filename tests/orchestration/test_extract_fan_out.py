@@ -8,8 +8,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.sdk.scripted import Answer, serving
 from vectorshift import Client
@@ -139,7 +138,9 @@ async def test_the_awaiting_twin_gives_the_same(blank, client):
     assert found == aggregate(client.query(), DAY, spec, **many)
 
 
-def test_no_more_requests_at_once_than_allowed():
+@pytest.mark.anyio
+@pytest.mark.parametrize("awaiting", [False, True])
+async def test_no_more_requests_at_once_than_allowed(awaiting):
     """Four objects, two at a time: two are under way together, never three."""
     lock, together = threading.Lock(), threading.Barrier(2, timeout=10)
     running, most = 0, 0
@@ -157,15 +158,18 @@ def test_no_more_requests_at_once_than_allowed():
         return Answer({"status": "success", "result": {"aggregation_result": {"runs_sum": total}}})
 
     seen = []
+    many = {
+        "object_ids": ["1", "2", "3", "4"],
+        "concurrency": 2,
+        "progress": lambda *step: seen.append(step),
+    }
+    spec = AggregationSpec(["runs.sum"])
     with serving(answer) as service, Client("sk_test_key", service.base_url) as client:
-        table = aggregate(
-            client.query(),
-            DAY,
-            AggregationSpec(["runs.sum"]),
-            object_ids=["1", "2", "3", "4"],
-            concurrency=2,
-            progress=lambda done, total: seen.append((done, total)),
-        )
+        if awaiting:
+            async with client:
+                table = await aaggregate(client.query(), DAY, spec, **many)
+        else:
+            table = aggregate(client.query(), DAY, spec, **many)
     assert table["runs_sum"].to_pylist() == [10]
     assert most == 2
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]

@@ -14,7 +14,9 @@ from vectorshift_orchestration import errors
 HEAVY = {"pyarrow", "duckdb", "httpx", "msgspec", "python_calamine", "pandas", "airflow", "dagster"}
 
 
-@pytest.mark.parametrize("module", ["", ".windows", ".specs", ".exports", ".errors", ".extract", ".thresholds"])
+@pytest.mark.parametrize(
+    "module", ["", ".windows", ".specs", ".exports", ".errors", ".extract", ".thresholds"]
+)
 def test_nothing_heavy_is_loaded(module):
     """Importing the package, windows, specs or exports loads neither Arrow nor a database."""
     script = f"import sys, vectorshift_orchestration{module}; print(' '.join(sys.modules))"

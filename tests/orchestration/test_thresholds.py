@@ -8,8 +8,7 @@ import pickle
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from vectorshift_orchestration.errors import MergeError, SpecError, WindowError
 from vectorshift_orchestration.failures import NO_MESSAGE, atop_errors, top_errors

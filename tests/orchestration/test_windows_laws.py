@@ -8,8 +8,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from tests.orchestration.laws import counted, law
 from vectorshift_orchestration import edges
@@ -45,7 +44,12 @@ turns = st.sampled_from(
     ]
 )
 near_a_turn = st.builds(
-    lambda turn, ms: turn + ms * TICK, turns, st.integers(-2 * 86_400_000, 2 * 86_400_000)
+    lambda turn, ms: turn + ms * TICK,
+    turns,
+    st.integers(-7_200_000, 7_200_000) | st.integers(-2 * 86_400_000, 2 * 86_400_000),
+)
+shown_again = Window(
+    datetime(2010, 11, 7, 2, 40, tzinfo=UTC), datetime(2010, 11, 7, 2, 50, tzinfo=UTC)
 )
 anywhere = st.builds(
     lambda ms: datetime(2005, 1, 1, tzinfo=UTC) + ms * TICK, st.integers(0, 30 * 365 * 86_400_000)
@@ -142,6 +146,7 @@ def test_merging_undoes_splitting(window, zone, unit):
 
 @law(250)
 @given(window=windows, zone=zones, unit=units)
+@example(window=shown_again, zone="America/St_Johns", unit="day")
 @counted
 def test_alignment_is_the_narrowest_cover(window, zone, unit):
     """Aligned, a window covers what it covered, sits on edges, and has no whole unit to spare."""

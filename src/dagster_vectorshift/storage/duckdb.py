@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
 from pydantic import Field
 
-from dagster_vectorshift.storage.protocol import Progress, land_rows, overwrite_rows
+from dagster_vectorshift.storage.protocol import landing_rows, overwrite_rows
 from vectorshift_orchestration.errors import StorageError
 from vectorshift_orchestration.windows import Window
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
-    from vectorshift_orchestration.exports import ExportRequest, Landed, Staged
     from vectorshift_orchestration.storage.sql import Written
 
 _POLL = 0.1
@@ -57,15 +56,11 @@ class DuckDBStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yield
         """
         return overwrite_rows(self, table, parts)
 
-    def land(
-        self,
-        staged: "Staged",
-        request: "ExportRequest",
-        table: str,
-        progress: Progress | None = None,
-    ) -> "Landed":
-        """Make the staged events the only ones of `table` in the request's window."""
-        return land_rows(self, staged, request, table, progress)
+    def landing(
+        self, table: str, window: Window, format: str
+    ) -> AbstractContextManager[Mapping[str, Any]]:
+        """Where exported events land: the table, and an open connection."""
+        return landing_rows(self, table)
 
     @contextmanager
     def connect(self) -> "Iterator[DuckDBPyConnection]":

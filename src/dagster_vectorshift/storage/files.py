@@ -1,18 +1,17 @@
 """Files on a disk or in an object store: one for each partition."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
 from pydantic import Field
 
-from dagster_vectorshift.storage.protocol import Progress
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from vectorshift_orchestration.exports import ExportRequest, Landed, Staged
     from vectorshift_orchestration.storage.sql import Written
 
 _ROOT = (
@@ -52,30 +51,14 @@ class ParquetStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yiel
             written[window] = Written(rows.num_rows, 0, ())
         return written
 
-    def land(
-        self,
-        staged: "Staged",
-        request: "ExportRequest",
-        table: str,
-        progress: Progress | None = None,
-    ) -> "Landed":
-        """Write the staged events as one Parquet file."""
-        from vectorshift_orchestration.exports import Landed
-        from vectorshift_orchestration.readers import read_export
+    def landing(
+        self, table: str, window: Window, format: str
+    ) -> AbstractContextManager[Mapping[str, Any]]:
+        """Where exported events land: one Parquet file."""
         from vectorshift_orchestration.storage.destinations import partition_path
-        from vectorshift_orchestration.storage.parquet import write_parquet
 
-        target = partition_path(_expanded(self.path), table, request.window, "parquet")
-        schema, batches = read_export(staged.path, request.format)
-        published = write_parquet(schema, batches, target, progress=progress)
-        return Landed(
-            task_id=staged.task_id,
-            window=request.window,
-            rows=staged.rows,
-            bytes=published.bytes,
-            sha256=published.sha256,
-            uri=published.uri,
-        )
+        target = partition_path(_expanded(self.path), table, window, "parquet")
+        return nullcontext({"destination": target, "parquet": True})
 
 
 class FileStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yields itself
@@ -89,19 +72,14 @@ class FileStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yields 
         """The URI of the folder that holds a table's files."""
         return _uri(self.path, table, None, "")
 
-    def land(
-        self,
-        staged: "Staged",
-        request: "ExportRequest",
-        table: str,
-        progress: Progress | None = None,
-    ) -> "Landed":
-        """Publish the staged file. Raises `PublishError`."""
-        from vectorshift_orchestration.exports import land
+    def landing(
+        self, table: str, window: Window, format: str
+    ) -> AbstractContextManager[Mapping[str, Any]]:
+        """Where an export lands: as the file it is."""
         from vectorshift_orchestration.storage.destinations import partition_path
 
-        target = partition_path(_expanded(self.path), table, request.window, request.format.lower())
-        return land(staged, request, destination=target, progress=progress)
+        target = partition_path(_expanded(self.path), table, window, format)
+        return nullcontext({"destination": target})
 
 
 def _expanded(path: str) -> str:

@@ -1,21 +1,20 @@
 """Tables in a PostgreSQL database."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
 from pydantic import Field
 
 from dagster_vectorshift.environment import resolved
-from dagster_vectorshift.storage.protocol import Progress, land_rows, overwrite_rows
+from dagster_vectorshift.storage.protocol import landing_rows, overwrite_rows
 from vectorshift_orchestration.errors import StorageError
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from vectorshift_orchestration.exports import ExportRequest, Landed, Staged
     from vectorshift_orchestration.storage.sql import Written
 
 _SHOWN = ("host", "port", "dbname")
@@ -54,15 +53,11 @@ class PostgresStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yie
         """
         return overwrite_rows(self, table, parts)
 
-    def land(
-        self,
-        staged: "Staged",
-        request: "ExportRequest",
-        table: str,
-        progress: Progress | None = None,
-    ) -> "Landed":
-        """Make the staged events the only ones of `table` in the request's window."""
-        return land_rows(self, staged, request, table, progress)
+    def landing(
+        self, table: str, window: Window, format: str
+    ) -> AbstractContextManager[Mapping[str, Any]]:
+        """Where exported events land: the table, and an open connection."""
+        return landing_rows(self, table)
 
     @contextmanager
     def connect(self) -> Iterator[Any]:

@@ -1,7 +1,7 @@
 """What an asset needs to know of a storage, and what the two kinds of databases share."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from vectorshift_orchestration.windows import Window
@@ -9,10 +9,7 @@ from vectorshift_orchestration.windows import Window
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from vectorshift_orchestration.exports import ExportRequest, Landed, Staged
     from vectorshift_orchestration.storage.sql import Written
-
-Progress = Callable[[int], None]
 
 
 class ExportStorage(Protocol):
@@ -23,14 +20,10 @@ class ExportStorage(Protocol):
     def locate(self, table: str, window: Window | None = None) -> str:
         """The address of a table, or of the part that holds a window, without any credential."""
 
-    def land(
-        self,
-        staged: "Staged",
-        request: "ExportRequest",
-        table: str,
-        progress: Progress | None = None,
-    ) -> "Landed":
-        """Make the staged events the only ones of `table` in the request's window, at once."""
+    def landing(
+        self, table: str, window: Window, format: str
+    ) -> "AbstractContextManager[Mapping[str, Any]]":
+        """The arguments of `export_job.resume` that say where the events of a window land."""
 
 
 class TableStorage(ExportStorage, Protocol):
@@ -65,15 +58,8 @@ def overwrite_rows(
         }
 
 
-def land_rows(
-    storage: Connects,
-    staged: "Staged",
-    request: "ExportRequest",
-    table: str,
-    progress: Progress | None,
-) -> "Landed":
-    """`ExportStorage.land` of a database."""
-    from vectorshift_orchestration.exports import land
-
+@contextmanager
+def landing_rows(storage: Connects, table: str) -> Iterator[Mapping[str, Any]]:
+    """`ExportStorage.landing` of a database."""
     with storage.connect() as connection:
-        return land(staged, request, table=table, connection=connection, progress=progress)
+        yield {"table": table, "connection": connection}
