@@ -36,7 +36,14 @@ from dagster_vectorshift.checks import (
     build_latency_check,
     build_rule_check,
 )
+from dagster_vectorshift.components import VectorShiftExportComponent, VectorShiftHealthComponent
 from dagster_vectorshift.error_counts import build_error_count_sensor
+from dagster_vectorshift.export_steps import ExportOptions
+from dagster_vectorshift.exports import (
+    build_export_asset,
+    build_export_definitions,
+    build_two_phase_export,
+)
 from dagster_vectorshift.failures import as_dagster_failures
 from dagster_vectorshift.freshness import (
     build_health_freshness_checks,
@@ -67,6 +74,7 @@ __all__ = [
     "CheckOptions",
     "DagsterVectorShiftTranslator",
     "DuckDBStorage",
+    "ExportOptions",
     "ExportProps",
     "ExportStorage",
     "FileStorage",
@@ -78,6 +86,8 @@ __all__ = [
     "ParquetStorage",
     "PostgresStorage",
     "TableStorage",
+    "VectorShiftExportComponent",
+    "VectorShiftHealthComponent",
     "VectorShiftResource",
     "as_dagster_failures",
     "build_baseline_check",
@@ -85,6 +95,8 @@ __all__ = [
     "build_error_count_check",
     "build_error_count_sensor",
     "build_error_rate_check",
+    "build_export_asset",
+    "build_export_definitions",
     "build_health_assets",
     "build_health_definitions",
     "build_health_freshness_checks",
@@ -92,5 +104,6 @@ __all__ = [
     "build_health_schedule",
     "build_latency_check",
     "build_rule_check",
+    "build_two_phase_export",
     "vectorshift_health_assets",
 ]

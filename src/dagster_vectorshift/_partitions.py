@@ -30,6 +30,18 @@ def span(windows: Iterable[Window]) -> Window:
     return Window(min(each.start for each in found), max(each.end for each in found))
 
 
+def require_time(
+    partitions_def: dg.PartitionsDefinition[str], noun: str
+) -> dg.TimeWindowPartitionsDefinition:
+    """The partitions, when they are windows of time; `dg.DagsterInvalidDefinitionError` else."""
+    if isinstance(partitions_def, dg.TimeWindowPartitionsDefinition):
+        return partitions_def
+    raise dg.DagsterInvalidDefinitionError(
+        f"{noun} needs partitions of time, such as dg.DailyPartitionsDefinition('2026-01-01'), "
+        f"not {type(partitions_def).__name__}."
+    )
+
+
 def require_whole_buckets(
     partitions_def: dg.PartitionsDefinition[str], interval: str, table: str
 ) -> None:
@@ -39,12 +51,7 @@ def require_whole_buckets(
     `dg.DagsterInvalidDefinitionError` with the first partition that begins or ends inside a bucket
     of `interval`, and for partitions that are no windows of time.
     """
-    if not isinstance(partitions_def, dg.TimeWindowPartitionsDefinition):
-        raise dg.DagsterInvalidDefinitionError(
-            f"Health table {table} needs partitions of time, such as "
-            f"dg.DailyPartitionsDefinition('2026-01-01'), not {type(partitions_def).__name__}."
-        )
-    for window in _sampled(partitions_def):
+    for window in _sampled(require_time(partitions_def, f"Health table {table}")):
         if not window.is_aligned(interval):
             raise dg.DagsterInvalidDefinitionError(
                 f"Health table {table} has UTC buckets of one {interval}, and its partition from "

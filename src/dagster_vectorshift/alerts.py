@@ -48,7 +48,7 @@ class Alert:
         return cls(
             asset=evaluation.asset_key.to_user_string(),
             check=evaluation.check_name,
-            partition=evaluation.partition,
+            partition=partition_of(evaluation),
             severity=evaluation.severity.value,
             evaluated_at=record.at,
             reason=evaluation.description or "",
@@ -153,7 +153,13 @@ class Receipts:
 def place(evaluation: dg.AssetCheckEvaluation) -> str:
     """What was checked: asset, check and partition; the same for every evaluation of it."""
     parts = (evaluation.asset_key.to_user_string(), evaluation.check_name)
-    return "|".join((*parts, evaluation.partition or ""))
+    return "|".join((*parts, partition_of(evaluation) or ""))
+
+
+def partition_of(evaluation: dg.AssetCheckEvaluation) -> str | None:
+    """What was evaluated; without a run it is in the metadata (see `evaluations.evaluation`)."""
+    told = evaluation.metadata.get("vectorshift/partition")
+    return evaluation.partition or (None if told is None else str(told.value))
 
 
 def _instant(timestamp: Any) -> datetime:

@@ -46,9 +46,10 @@ def build_error_count_sensor(
     """A sensor that counts failed runs in each window and tells when there are too many.
 
     Without a `target` it needs no run: an observation of `asset` and an evaluation of its check, for
-    each window whose figures are new or have changed. Declare the check with
-    `build_error_count_check` and the same words, so that it has a page and can be run by hand. With
-    a `target` it requests a run of the window's partition instead when a limit is passed; the run
+    each window whose figures are new or have changed. Declare that check with
+    `build_error_count_check` and `partitions_def=None`, so that it has a page and can be run by
+    hand: Dagster keeps one evaluation of a partition without a run, ever, so the windows are told
+    in the metadata. With a `target` it requests a run of the window's partition instead when a limit is passed; the run
     key holds the window and the figures, so one state of a window is one run, whatever is repeated.
 
     Args:
@@ -115,7 +116,11 @@ def build_error_count_sensor(
         for partition, found in news.items():
             top = errors.get(found.window)
             events.append(_observation(key.asset_key, partition, found))
-            events.append(evaluation(key, partition, found, rule, top, instance=context.instance))
+            events.append(
+                evaluation(
+                    key, partition, found, rule, top, instance=context.instance, in_run=False
+                )
+            )
         return dg.SensorResult(
             asset_events=events,
             cursor=cursor,

@@ -86,12 +86,14 @@ def evaluation(
     rule: Rule,
     errors: TopErrors | None,
     *,
-    blocking: bool = False,
     instance: dg.DagsterInstance,
+    blocking: bool = False,
+    in_run: bool = True,
 ) -> dg.AssetCheckEvaluation:
     """The verdict as Dagster records it, about the partition's latest materialization.
 
-    A severity means nothing while a check passes.
+    A severity means nothing while a check passes. Without a run Dagster records one evaluation for
+    each partition, ever, and refuses the next; so the partition is then told in the metadata only.
     """
     return dg.AssetCheckEvaluation(
         asset_key=check.asset_key,
@@ -99,17 +101,20 @@ def evaluation(
         passed=verdict.ok,
         severity=dg.AssetCheckSeverity[verdict.severity or "WARN"],
         description=verdict.reason,
-        metadata=_metadata(verdict, rule, errors),
+        metadata=_metadata(partition, verdict, rule, errors),
         blocking=blocking,
-        partition=partition,
+        partition=partition if in_run else None,
         target_materialization_data=_latest(instance, check.asset_key, partition),
     )
 
 
-def _metadata(verdict: Verdict, rule: Rule, errors: TopErrors | None) -> dict[str, Any]:
+def _metadata(
+    partition: str | None, verdict: Verdict, rule: Rule, errors: TopErrors | None
+) -> dict[str, Any]:
     """What the check page shows and an alert reads; an infinite observation has no number."""
     observed = verdict.observed
     shown: dict[str, Any] = {
+        "vectorshift/partition": partition,
         "vectorshift/state": verdict.state.replace("_", " "),
         "vectorshift/observed": observed
         if observed is not None and math.isfinite(observed)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from vectorshift_orchestration.errors import SpecError
+from vectorshift_orchestration.rules import Baseline, Change, Rule
 from vectorshift_orchestration.specs import AggregationSpec
 from vectorshift_orchestration.windows import Window
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vectorshift_orchestration.measures import Question
-    from vectorshift_orchestration.rules import Rule
     from vectorshift_orchestration.verdicts import Verdict
 
 BUCKET_TIME = "bucket_start"
@@ -80,7 +80,7 @@ class HealthCheck:
     """
 
     table: str
-    rule: "Rule"
+    rule: Rule
     name: str | None = None
     blocking: bool = False
     description: str | None = None
@@ -112,7 +112,7 @@ class HealthCheck:
 class Judgement:
     """What has to be measured for a check, and the verdict on each window once it is."""
 
-    rule: "Rule"
+    rule: Rule
     before: Mapping[Window, Sequence[Window]]
     every: Sequence[Window]
     question: "Question"
@@ -129,11 +129,9 @@ class Judgement:
 
 
 def _before(
-    window: Window, rule: "Rule", partitions_def: dg.TimeWindowPartitionsDefinition
+    window: Window, rule: Rule, partitions_def: dg.TimeWindowPartitionsDefinition
 ) -> list[Window]:
     """The partitions that the rule looks back on, oldest first."""
-    from vectorshift_orchestration.rules import Baseline, Change
-
     count = rule.windows if isinstance(rule, Baseline) else int(isinstance(rule, Change))
     found = [window]
     for _ in range(count):

@@ -1,7 +1,7 @@
 """Named places where a test may stop or kill this process; nothing happens unless it asks.
 
 The kill tests set `VECTORSHIFT_FAILPOINT=<name>=<signal>`, such as `sql.deleted=SIGKILL`. The
-process sends itself that signal when it gets to the place of that name.
+process sends itself that signal when it first gets to the place of that name.
 """
 
 from __future__ import annotations
@@ -17,4 +17,5 @@ def failpoint(name: str) -> None:
     if chosen == name:
         import signal
 
+        del os.environ[VARIABLE]
         os.kill(os.getpid(), signal.Signals[sent])

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vectorshift_orchestration import edges
-from vectorshift_orchestration.errors import WindowError
+from vectorshift_orchestration.errors import MergeError, WindowError
 from vectorshift_orchestration.merging import merge_rows, mergeable
-from vectorshift_orchestration.specs import AggregationSpec
+from vectorshift_orchestration.specs import AggregationSpec, parse_metric
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -49,10 +49,21 @@ def question(spec: AggregationSpec, windows: Sequence[Window]) -> Question:
     def read(table: pa.Table) -> list[Figures]:
         rows: list[Figures] = table.to_pylist()
         inside = [[row for row in rows if each.contains(row["bucket_start"])] for each in windows]
-        return [each[0] if single and each else merge_rows(each, spec) for each in inside]
+        return [each[0] if single and each else _merged(each, spec) for each in inside]
 
     span = Window(windows[0].start, windows[-1].end)
     return Question(span, AggregationSpec(asked.metrics, ["time"], interval), read)
+
+
+def _merged(rows: Sequence[Figures], spec: AggregationSpec) -> Figures:
+    """The figures of several buckets; a mean that they do not determine is None."""
+    figures: dict[str, Any] = {}
+    for text in spec.metrics:
+        try:
+            figures |= merge_rows(rows, AggregationSpec([text]))
+        except MergeError:
+            figures[parse_metric(text).column] = None
+    return figures
 
 
 def _mean_over_years(spec: AggregationSpec, window: Window) -> bool:

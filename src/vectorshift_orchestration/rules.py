@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 
 from vectorshift_orchestration.documents import VERSION, Render, nearest, opened
 from vectorshift_orchestration.errors import SpecError
-from vectorshift_orchestration.specs import AggregationSpec
+from vectorshift_orchestration.specs import AggregationSpec, Ratio, parse_metric
 
 Severity = Literal["WARN", "ERROR"]
 _SIDES = ("above", "below", "either")
@@ -110,6 +110,16 @@ class Rate(Rule):
     numerator: str = "errors.sum"
     denominator: str = "runs.sum"
     minimum_sample: int = 20
+
+    def __post_init__(self) -> None:
+        Rule.__post_init__(self)
+        for text in self._metrics():
+            metric = parse_metric(text)
+            if isinstance(metric, Ratio) or str(metric.operation.op) != "sum":
+                raise SpecError(
+                    f"A rate divides one sum by another, and {text} is no sum. "
+                    "Take runs.sum, errors.sum or the like, or a rule absolute."
+                )
 
     def _metrics(self) -> list[str]:
         return [self.numerator, self.denominator]

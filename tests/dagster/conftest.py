@@ -1,5 +1,6 @@
 """Real runs in this process, against a real emulator and a real database file."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 from dagster_vectorshift import DuckDBStorage, HealthTable, VectorShiftResource, build_health_assets
 from vectorshift import Analytics
 from vectorshift_emulator import serve
+
+
+os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
 
 
 def pytest_collection_modifyitems(items):

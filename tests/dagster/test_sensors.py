@@ -44,14 +44,19 @@ def instance():
 def tick(blank, instance):
     """One tick of a sensor that warns above 2 errors in an hour, and fails above 10."""
 
-    def tick(cursor=None, base_url=None, **options):
+    def tick(cursor=None, **options):
         words = {"partitions_def": HOURS, "warn": 2, "error": 10, "lookback": 3}
         sensor = build_error_count_sensor("vectorshift/runs", **(words | options))
-        account = VectorShiftResource(
-            api_key=blank.api_key, base_url=base_url or blank.base_url, timeout=30
-        )
+        account = VectorShiftResource(api_key=blank.api_key, base_url=blank.base_url)
+        assets = [options["target"]] if "target" in options else []
         with dg.build_sensor_context(
-            instance, cursor=cursor, resources={"vectorshift": account}, sensor_name=sensor.name
+            instance,
+            cursor=cursor,
+            resources={"vectorshift": account},
+            sensor_name=sensor.name,
+            definitions=dg.Definitions(
+                assets, sensors=[sensor], resources={"vectorshift": account}
+            ),
         ) as context:
             return sensor.evaluate_tick(context)
 
@@ -62,7 +67,7 @@ def evaluations(tick):
     """The evaluations of a tick: partition, severity (None when passed) and errors."""
     return [
         (
-            event.partition,
+            event.metadata["vectorshift/partition"].value,
             None if event.passed else event.severity.value,
             int(event.metadata["vectorshift/observed"].value),
         )
@@ -80,6 +85,7 @@ def test_each_window_is_observed_and_judged_without_a_run(blank, tick):
     assert blank.counters()["requests"] == {"aggregations": 1, "tables": 2}
     assert evaluations(first) == [(key(3), None, 0), (key(2), "WARN", 5), (key(1), "ERROR", 30)]
     observed = [event for event in first.asset_events if isinstance(event, dg.AssetObservation)]
+    assert [event.partition for event in observed] == [key(back) for back in (3, 2, 1)]
     assert [event.metadata["vectorshift/errors_sum"].value for event in observed] == [0, 5, 30]
     assert {event.asset_key for event in observed} == {dg.AssetKey(["vectorshift", "runs"])}
     assert not first.run_requests
@@ -208,16 +214,18 @@ def test_limits_are_needed():
         build_error_count_sensor("runs", partitions_def=HOURS)
 
 
-def test_a_burst_is_alerted_once_however_often_ticks_are_repeated(blank, instance, tick):
-    """From a burst to one alert: both sensors may repeat their ticks, the alert does not repeat."""
+def test_bursts_are_alerted_once_however_often_ticks_are_repeated(blank, instance, tick):
+    """From two bursts to two alerts: both sensors may repeat their ticks, the alerts do not repeat."""
     errors(blank, 1, 30, error_message="quota exceeded")
+    errors(blank, 3, 30)
     told = []
     alerts = build_check_alert_sensor(told.append)
     for _ in range(3):
         for event in tick().asset_events:  # what the daemon does with a tick's result
             instance.report_runless_asset_event(event)
         alerts.evaluate_tick(dg.build_sensor_context(instance))
-    (alert,) = told
+    assert [alert.partition for alert in told] == [key(3), key(1)]
+    alert = told[1]
     assert (alert.partition, alert.severity, alert.observed, alert.limit) == (
         key(1),
         "ERROR",
@@ -229,11 +237,11 @@ def test_a_burst_is_alerted_once_however_often_ticks_are_repeated(blank, instanc
 
 def test_the_check_that_is_evaluated_can_be_declared():
     """The same words make the sensor and the check that it evaluates, in definitions that load."""
-    words = {"partitions_def": HOURS, "warn": 2, "error": 10}
+    limits = {"warn": 2, "error": 10}
     defs = dg.Definitions(
         assets=[dg.AssetSpec("runs", partitions_def=HOURS)],
-        asset_checks=[build_error_count_check("runs", **words)],
-        sensors=[build_error_count_sensor("runs", **words)],
+        asset_checks=[build_error_count_check("runs", **limits)],
+        sensors=[build_error_count_sensor("runs", partitions_def=HOURS, **limits)],
         resources={"vectorshift": VectorShiftResource(api_key=dg.EnvVar("VECTORSHIFT_API_KEY"))},
     )
     dg.Definitions.validate_loadable(defs)

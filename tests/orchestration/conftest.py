@@ -16,9 +16,18 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from tests import plain_driver
+from tests.orchestration.service import (
+    anyio_backend,
+    blank,
+    blank_session,
+    client,
+    pytest_terminal_summary,
+)
 from tests.postgres import Schemas, schemas
 from vectorshift_orchestration.storage.databases import as_utc
 from vectorshift_orchestration.storage.identifiers import TableName
+
+__all__ = ["anyio_backend", "blank", "blank_session", "client", "pytest_terminal_summary"]
 
 KINDS = ("duckdb", "postgres", "sqlite")
 EVERY_KIND = (*KINDS, "adbc", "plain")
@@ -125,7 +134,10 @@ def postgres_sessions(postgres_schemas: Schemas) -> Iterator[PostgresSessions]:
 @contextmanager
 def _store(kind: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
     if kind == "duckdb":
-        with closing(duckdb.connect(config={"threads": 1})) as root, closing(root.cursor()) as connection:
+        with (
+            closing(duckdb.connect(config={"threads": 1})) as root,
+            closing(root.cursor()) as connection,
+        ):
             yield Store(kind, connection, root, root.cursor)
     elif kind == "sqlite":
         path = folder / "warehouse.sqlite"
@@ -153,15 +165,3 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """The same test in every kind of database."""
     with _store(request.param, tmp_path, request) as made:
         yield made
-
-
-# Fixtures of the service, and the count of the window laws.
-from tests.orchestration.service import (  # noqa: E402
-    anyio_backend,
-    blank,
-    blank_session,
-    client,
-    pytest_terminal_summary,
-)
-
-__all__ = ["anyio_backend", "blank", "blank_session", "client", "pytest_terminal_summary"]

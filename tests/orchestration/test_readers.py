@@ -202,6 +202,50 @@ def test_a_field_of_ten_megabytes(tmp_path, name):
     assert read.num_rows == 3
 
 
+@pytest.mark.parametrize("name", ["CSV", "JSON"])
+def test_memory_is_bounded_by_a_batch(tmp_path, name):
+    """Rows of 100 kB come in small batches, however many there are."""
+    rows = [event(number, error_message=f'{number}"\n' * 20_000) for number in range(100)]
+    path = WRITERS[name](tmp_path / "f", rows)
+    assert path.stat().st_size > 8 << 20
+    sizes = [batch.nbytes for batch in read_export(path, name)[1]]
+    assert len(sizes) >= 2
+    assert max(sizes) < 6 << 20
+    assert table(path, name)["error_message"].to_pylist() == [row["error_message"] for row in rows]
+
+
+def test_csv_rows_are_whole_wherever_a_block_ends(tmp_path, monkeypatch):
+    """Blocks of any size, ends inside of quotes, in `\r\n` and in the mark included: one table."""
+    rows = [event(number, error_message='a\n"b",\r\n' * (number % 4)) for number in range(12)]
+    path = write_csv(tmp_path / "f.csv", rows)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    expected = table(path, "CSV")
+    header = path.read_bytes().index(b"\n") + 1
+    for size in range(header, header + 60, 3):
+        monkeypatch.setattr("vectorshift_orchestration.formats.csv._BLOCK_BYTES", size)
+        assert table(path, "CSV").combine_chunks().equals(expected)
+
+
+def test_csv_row_numbers_go_on_over_blocks(tmp_path, monkeypatch):
+    """A damaged row is named by its place in the file, not in its block."""
+    path = write_csv(tmp_path / "f.csv", [event(number) for number in range(40)])
+    lines = path.read_bytes() + b"only,three,cells\n"
+    path.write_bytes(lines)
+    monkeypatch.setattr("vectorshift_orchestration.formats.csv._BLOCK_BYTES", 2000)
+    with pytest.raises(ExportFileError, match="row 41 has 3 columns instead of 27") as caught:
+        table(path, "CSV")
+    assert caught.value.row == 41
+
+
+def test_a_row_that_never_ends_is_refused(tmp_path, monkeypatch):
+    """A quote that is never closed does not fill the memory."""
+    monkeypatch.setattr("vectorshift_orchestration.formats.csv._BLOCK_BYTES", 1000)
+    monkeypatch.setattr("vectorshift_orchestration.formats.csv._ROW_BYTES", 10_000)
+    path = write_csv(tmp_path / "f.csv", [event(1), event(2, error_message="x\n" * 20_000)])
+    with pytest.raises(ExportFileError, match="never closed"):
+        table(path, "CSV")
+
+
 @pytest.mark.parametrize("layout", [{"indent": 2}, {"separators": (",", ":")}, {"indent": "\t"}])
 def test_json_in_any_layout(tmp_path, layout):
     """Pretty-printed, on one line, with tabs: the same rows."""
@@ -236,6 +280,15 @@ def test_json_must_be_one_array_of_objects(tmp_path, text, part):
     path = tmp_path / "f.json"
     path.write_text(text)
     with pytest.raises(ExportFileError, match=part):
+        table(path, "JSON")
+
+
+@pytest.mark.parametrize("bad", [b"\xff", b"\\ud800", b"\\x"])
+def test_json_text_that_is_no_text_is_refused(tmp_path, bad):
+    """Bytes that are not UTF-8, lone surrogates and unknown escapes are named by their row."""
+    path = write_json(tmp_path / "f.json", [event(1), event(2, error_message="HERE"), event(3)])
+    path.write_bytes(path.read_bytes().replace(b"HERE", bad))
+    with pytest.raises(ExportFileError, match="row 2"):
         table(path, "JSON")
 
 
@@ -305,6 +358,19 @@ def test_an_xlsx_that_would_harm_is_refused(tmp_path, make, part):
     make(path)
     with pytest.raises(ExportFileError, match=part):
         table(path, "XLSX")
+
+
+def test_xlsx_is_checked_across_the_pieces_it_is_read_in(tmp_path, monkeypatch):
+    """Rows are counted right, and entities found, wherever a piece of the archive ends."""
+    path = write_xlsx(tmp_path / "f.xlsx", [event(number) for number in range(30)])
+    expected = table(path, "XLSX")
+    bad = tmp_path / "bad.xlsx"
+    entities(bad)
+    for size in range(40, 60):
+        monkeypatch.setattr("vectorshift_orchestration.formats.xlsx._SCAN_BYTES", size)
+        assert table(path, "XLSX").equals(expected)
+        with pytest.raises(ExportFileError, match="entities"):
+            table(bad, "XLSX")
 
 
 def test_xlsx_text_at_the_limit_of_the_format_is_refused(tmp_path):

@@ -99,7 +99,7 @@ groups = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None, database=None)
+@settings(max_examples=80, deadline=None, database=None)
 @given(
     terms=st.lists(atoms | groups, max_size=4),
     object_id=st.none() | words.filter(str.strip),
@@ -157,7 +157,7 @@ def test_every_text_may_be_a_template_until_it_is_read():
     assert spec == QuerySpec.from_dict(rendered(template, render))
     assert "{{" not in json.dumps(spec.to_dict())
     assert spec.where[0] == {"event_start_time": {"gte": "2026-11-22T00:00:00Z"}}
-    with pytest.raises(SpecError, match="{{ start }}"):
+    with pytest.raises(SpecError, match=r"\{\{ start \}\}"):
         QuerySpec.from_dict(template)
     metrics = {"metrics": ["{{ field }}.sum"], "group_by": ["{{ by }}"]}
     assert AggregationSpec.from_dict(

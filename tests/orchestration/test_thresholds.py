@@ -191,6 +191,18 @@ def test_local_days_are_compared_with_local_days(blank, client):
     assert evaluate(means, client.query(), day, every="day", tz="America/New_York").state == "ok"
 
 
+def test_a_mean_that_its_buckets_do_not_tell_is_no_error(blank, client):
+    """Hours whose mean is 0 hide how many runs that is of, so a mean of their day is not known."""
+    day = Window.day(date(2026, 11, 2), "America/New_York")
+    first, second = day.split("hour")[:2]
+    [before] = day.earlier(1, "day", "America/New_York")
+    for each, tokens in ((before, 5), (first, 0), (second, 5)):
+        blank.insert(runs(each, 3, tokens=tokens))
+    rule = Change(metric="tokens.mean", error=0.5)
+    found = evaluate(rule, client.query(), day, every="day", tz="America/New_York")
+    assert (found.state, found.sample) == ("insufficient_data", 6)
+
+
 def test_a_mean_over_new_year(blank, client):
     """The service refuses a mean over two calendar years; a window over them has one all the same."""
     window = Window.day(date(2026, 12, 31), "America/New_York")
@@ -288,6 +300,8 @@ def test_a_rule_may_be_a_template():
         ({"rule": "rate", "error": 1, "minimum_sample": -1}, "0 or more"),
         ({"rule": "rate", "error": 1, "minimum_sample": 1.5}, "whole number"),
         ({"rule": "rate", "error": 1, "numerator": "eror.sum"}, "errors"),
+        ({"rule": "rate", "error": 1, "denominator": "latency.mean"}, "is no sum"),
+        ({"rule": "rate", "error": 1, "numerator": "error_rate"}, "is no sum"),
         ({"rule": "absolute", "metric": "eror_rate", "error": 1}, "Did you mean error_rate"),
         ({"rule": "baseline", "metric": "runs.sum", "error": 3, "windows": 3}, "never has 5"),
         ({"rule": "baseline", "metric": "runs.sum", "error": 3, "windows": 0}, "1 or more"),
@@ -311,7 +325,7 @@ window_figures = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None, database=None)
+@settings(max_examples=60, deadline=None, database=None)
 @given(st.sampled_from(RULES), st.lists(window_figures, min_size=12, max_size=12))
 def test_no_data_raise(rule, figures):
     """Whatever the figures, there is a verdict, it is consistent, and it is JSON."""

@@ -116,7 +116,7 @@ def test_bounds_that_are_sent_as_they_are_fail(blank, client):
     assert found == {"closed": [1, 1], "open": [0, 0], "half-open": [0, 1], "open-closed": [1, 0]}
 
 
-@law(12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@law(8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     start=st.integers(0, 400 * 86_400_000),
     widths=st.lists(st.integers(1, 90_000_000), min_size=2, max_size=3),

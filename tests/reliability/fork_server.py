@@ -24,7 +24,8 @@ def main() -> None:
             answer: dict[str, Any] = {"pid": _fork(command["start"])}
         else:
             answer = _ended(command["wait"])
-        print(json.dumps(answer), flush=True)
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
 
 
 def _fork(asked: dict[str, Any]) -> int:
@@ -36,7 +37,7 @@ def _fork(asked: dict[str, Any]) -> int:
         os.environ.update(asked.pop("environment", {}))
         jobs.JOBS[asked.pop("job")](**asked)
         status = 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001  # a child never gets out of here
         traceback.print_exc()
     finally:
         sys.stderr.flush()

@@ -8,8 +8,10 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from vectorshift_orchestration.storage.sql import begin_attempt, overwrite_windo
 from vectorshift_orchestration.windows import Window
 
 TABLE = "events"
+MOMENT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LOOK = (
     "SELECT count(*), count(DISTINCT span_id), "
     "md5(coalesce(string_agg(span_id || '|' || status, ',' ORDER BY span_id), '')) FROM events"
@@ -136,7 +139,7 @@ def _kill_on_reply() -> None:
 def write(
     *, kind: str, address: str, start: str, end: str, rows: int, mark: str, report: str
 ) -> None:
-    """Begin an attempt, then replace the window by `rows` rows that bear `mark`."""
+    """Begin an attempt, then replace the window by `rows` rows of `MOMENT` that bear `mark`."""
     window = Window.parse(start, end)
     with closing(_opened(kind, address)) as connection:
         attempt = begin_attempt(connection, TABLE, window)
@@ -145,7 +148,7 @@ def write(
             pa.RecordBatch.from_pydict(
                 {
                     "span_id": [f"{mark}{number}" for number in range(part, part + 100)],
-                    "at": pa.array([window.start] * 100, pa.timestamp("us", "UTC")),
+                    "at": pa.array([MOMENT] * 100, pa.timestamp("us", "UTC")),
                 }
             )
             for part in range(0, rows, 100)
@@ -170,6 +173,7 @@ def observe(*, address: str, observed: str) -> None:
         while True:
             row = connection.execute(LOOK).fetchone()
             os.write(file, (json.dumps(row) + "\n").encode())
+            time.sleep(0.003)  # the writers need the processor as well
 
 
 JOBS: dict[str, Callable[..., None]] = {"export": export, "write": write, "observe": observe}

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import sys
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
+import psycopg
 import pytest
 
-from tests.reliability.jobs import seen_as
+from tests.reliability.jobs import LOOK, seen_as
+from vectorshift_orchestration.storage.ledger import committed
 from vectorshift_orchestration.storage.sweeper import sweep
 from vectorshift_orchestration.windows import Window
 
@@ -31,7 +37,9 @@ POINTS = {
     "after COMMIT, before success": ("sql.committed", 1),
 }
 
-KILLS_AT_EACH = int(os.environ.get("TEST_KILLS_AT_EACH", "25"))
+TIMES = float(os.environ.get("TEST_KILL_TIMES", "1"))
+"""1 is 650 kills in all; more for a longer run."""
+KILLS_AT_EACH = {"postgres": round(40 * TIMES), "duckdb": round(10 * TIMES)}
 
 MIDNIGHT = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 DAY = Window(MIDNIGHT - timedelta(days=2), MIDNIGHT - timedelta(days=1))
@@ -43,6 +51,22 @@ def truth(service):
         f"AND start_time < '{DAY.end:%F %T}'"
     )
     return seen_as([(row["span_id"], row["status"]) for row in rows])
+
+
+def look(kind, address):
+    """What the table holds, and the checksum of the file that its ledger row names."""
+    opened = (
+        psycopg.connect(address)
+        if kind == "postgres"
+        else duckdb.connect(address, config={"threads": 1})
+    )
+    with closing(opened) as connection:
+        commit = committed(connection, "events", DAY)
+        return list(connection.execute(LOOK).fetchone()), commit.sha256
+
+
+def file_digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def observations(path):
@@ -66,7 +90,7 @@ def test_killed_at_every_point(kind, service, forks, tmp_path, request, capsys):
         "address": address,
         "observed": observed,
     }
-    record = tmp_path / "record.json"
+    record, published = tmp_path / "record.json", tmp_path / "published" / "events.csv"
     service.reset()
     service.settings(export_delay=0.005)
     assert forks.run("export", **job) == {"exit": 0}
@@ -74,34 +98,35 @@ def test_killed_at_every_point(kind, service, forks, tmp_path, request, capsys):
     reader = None
     if kind == "postgres":
         reader = forks.start("observe", address=address, observed=observed)
-    kills = dict.fromkeys(POINTS, 0)
+    kills, wanted = dict.fromkeys(POINTS, 0), KILLS_AT_EACH[kind]
     for point, (place, in_a_row) in POINTS.items():
-        while kills[point] < KILLS_AT_EACH:
+        while kills[point] < wanted:
             record.unlink()
             service.burst(1, at=DAY.start + timedelta(minutes=len(states)))
-            for _ in range(min(in_a_row, KILLS_AT_EACH - kills[point])):
+            for _ in range(min(in_a_row, wanted - kills[point])):
                 ended = forks.run("export", at=place, kill_on_reply=not place, **job)
                 assert ended == {"signal": 9}, point
                 kills[point] += 1
             assert forks.run("export", **job) == {"exit": 0}
             states.append(truth(service))
             jobs += 1
+            assert look(kind, address) == (states[-1], file_digest(published)), point
     seconds = time.monotonic() - began
     if reader is not None:
         forks.kill(reader)
     leftovers = sweep(tmp_path, older_than=timedelta(0), staged=True)
     looks = observations(observed)
-    torn = [look for look in looks if look not in states]
+    torn = [seen for seen in looks if seen not in states]
     exports = service.counters()["exports_created"]
+    report = [
+        f"{kind}: {sum(kills.values())} kills, {jobs} jobs done, {seconds:.1f} s",
+        *(f"  {count:5d}  {point}" for point, count in kills.items()),
+        f"  {len(looks):,} looks at {len(states)} states: {len(torn)} torn, "
+        f"{sum(seen[0] != seen[1] for seen in looks)} with duplicates; {exports} remote exports "
+        f"for {jobs} jobs; {len(leftovers)} leftover files swept",
+    ]
     with capsys.disabled():
-        print(f"\n{kind}: {sum(kills.values())} kills, {jobs} jobs done, {seconds:.1f} s")
-        for point, count in kills.items():
-            print(f"  {count:5d}  {point}")
-        print(
-            f"  {len(looks):,} looks at {len(states)} states: {len(torn)} torn, "
-            f"{sum(look[0] != look[1] for look in looks)} with duplicates; "
-            f"{exports} remote exports for {jobs} jobs; {len(leftovers)} leftover files swept"
-        )
+        sys.stdout.write("\n".join(["", *report, ""]))
     assert torn == []
     assert len({json.dumps(state) for state in states}) == len(states)
     assert len(looks) > sum(kills.values())

@@ -32,6 +32,7 @@ _NULL = b"null"
 _Sized: TypeAlias = tuple[dict[str, msgspec.Raw], int]
 """An object, and the number of its bytes."""
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _texts_decoder = msgspec.json.Decoder(list[str | None])
 
@@ -60,8 +61,8 @@ def _batches(path: Path, names: list[str], objects: Iterator[_Sized]) -> Iterato
             if keys not in pickers:
                 pickers[keys] = itemgetter(*_order(path, row, keys, places))
             rows.append(pickers[keys]((*item.values(), _NULL)))
+        yield [_text_array(path, cells, done) for cells in zip(*rows, strict=True)]
         done += len(batch)
-        yield [_text_array(cells) for cells in zip(*rows, strict=True)]
 
 
 def _grouped(objects: Iterator[_Sized]) -> Iterator[list[dict[str, msgspec.Raw]]]:
@@ -95,13 +96,20 @@ def _order(path: Path, row: int, keys: Sequence[str], places: dict[str, int]) ->
     return order
 
 
-def _text_array(cells: Sequence[bytes | msgspec.Raw]) -> pa.Array:
+def _text_array(path: Path, cells: Sequence[bytes | msgspec.Raw], done: int) -> pa.Array:
     """A column: strings unquoted, null as null, anything else as its own compact text."""
     try:
         texts = _texts_decoder.decode(b"[" + b",".join(cells) + b"]")
-    except msgspec.ValidationError:
-        texts = [_text(bytes(cell)) for cell in cells]
+    except _UNREADABLE:
+        texts = [_row_text(path, row, bytes(cell)) for row, cell in enumerate(cells, done + 1)]
     return pa.array([text or None for text in texts], pa.string())
+
+
+def _row_text(path: Path, row: int, cell: bytes) -> str | None:
+    try:
+        return _text(cell)
+    except _UNREADABLE:
+        raise _damaged(path, row, "holds a text that is not JSON in UTF-8") from None
 
 
 def _text(cell: bytes) -> str | None:
@@ -158,7 +166,7 @@ class _Array:
         text = self._buffer[self._position : end].rstrip(b", \t\r") if end > 0 else b""
         try:
             item = _object_decoder.decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except _UNREADABLE:
             return None
         self._position += len(text)
         return item, len(text)
@@ -167,7 +175,7 @@ class _Array:
         end = self._object_end()
         try:
             item = _object_decoder.decode(self._buffer[self._position : end])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except _UNREADABLE:
             raise _damaged(self._path, self._row, "is not a JSON object") from None
         size, self._position = end - self._position, end
         return item, size

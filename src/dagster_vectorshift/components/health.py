@@ -1,0 +1,108 @@
+"""Tables of pipeline health as a component."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import dagster as dg
+from dagster.components.resolved.base import resolve_fields
+from pydantic import ConfigDict
+
+from dagster_vectorshift.assets import build_health_definitions
+from dagster_vectorshift.components.parts import (
+    Account,
+    BackfillPolicy,
+    Events,
+    Partitions,
+    Planned,
+    Storage,
+    bound,
+)
+from dagster_vectorshift.components.scaffolders import HealthScaffolder
+from dagster_vectorshift.tables import DEFAULT_METRICS, HealthCheck, HealthTable
+from dagster_vectorshift.translator import DagsterVectorShiftTranslator
+from vectorshift_orchestration.rules import rule_from_dict
+
+
+class TableModel(dg.Model, dg.Resolvable):
+    """One table: name, metrics, group_by, interval, table, description."""
+
+    name: str
+    metrics: Sequence[str] = DEFAULT_METRICS
+    group_by: Sequence[str] = ("pipeline_id",)
+    interval: str = "day"
+    table: str | None = None
+    description: str | None = None
+
+
+class CheckModel(dg.Model, dg.Resolvable):
+    """One check: the table's name, a rule in the words of `vectorshift_orchestration.rules`."""
+
+    table: str
+    rule: Mapping[str, Any]
+    name: str | None = None
+    blocking: bool = False
+    description: str | None = None
+
+
+def _table(context: dg.ResolutionContext, model: Any) -> HealthTable:
+    return HealthTable(**resolve_fields(model, TableModel, context))
+
+
+def _check(context: dg.ResolutionContext, model: Any) -> HealthCheck:
+    fields = dict(resolve_fields(model, CheckModel, context))
+    return HealthCheck(**fields | {"rule": rule_from_dict(fields["rule"])})
+
+
+@dg.scaffold_with(HealthScaffolder)
+class VectorShiftHealthComponent(dg.Component, dg.Model, dg.Resolvable):
+    """Tables of VectorShift pipeline health, kept by partition, with checks and their schedule."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    partitions: Partitions
+    tables: Sequence[
+        Annotated[HealthTable, dg.Resolver(_table, model_field_type=TableModel.model())]
+    ]
+    account: Account = None
+    storage: Storage = None
+    checks: Sequence[
+        Annotated[HealthCheck, dg.Resolver(_check, model_field_type=CheckModel.model())]
+    ] = ()
+    query: Events = None
+    schedule: Planned = None
+    name: str | None = None
+    backfill_policy: BackfillPolicy = None
+    key_prefix: str | Sequence[str] = ()
+    group_name: str | None = None
+    owners: Sequence[str] = ()
+    tags: Mapping[str, str] = {}
+    pool: str | None = "vectorshift"
+    share_requests: bool = True
+
+    def get_translator(self) -> DagsterVectorShiftTranslator:
+        """How the assets are named and described; for you to override."""
+        return DagsterVectorShiftTranslator()
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The assets, their checks, their schedule, and the resources that are written here."""
+        name = self.name or "_".join(table.name for table in self.tables)
+        resources, (account_key, storage_key) = bound(name, self.account, self.storage)
+        defs = build_health_definitions(
+            tables=self.tables,
+            partitions_def=self.partitions,
+            schedule=self.schedule,
+            query=self.query,
+            checks=self.checks,
+            name=name,
+            key_prefix=self.key_prefix,
+            group_name=self.group_name,
+            owners=self.owners,
+            tags=self.tags,
+            backfill_policy=self.backfill_policy,
+            pool=self.pool,
+            share_requests=self.share_requests,
+            translator=self.get_translator(),
+            resource_key=account_key,
+            storage_key=storage_key,
+        )
+        return dg.Definitions.merge(defs, dg.Definitions(resources=resources))

@@ -1,0 +1,291 @@
+"""What the assets of one export do: ask, wait, land, and keep a record of how far they got."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import gettempdir
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast
+
+import dagster as dg
+
+from dagster_vectorshift._partitions import require_time
+from dagster_vectorshift.evaluations import scoped
+from dagster_vectorshift.export_records import observation, saved
+from dagster_vectorshift.failures import as_dagster_failures
+from dagster_vectorshift.resource import VectorShiftResource
+from dagster_vectorshift.translator import DagsterVectorShiftTranslator, ExportProps
+from vectorshift.errors import AnalyticsDownloadFailed, AnalyticsExportFailed, AnalyticsNotFound
+from vectorshift_orchestration.errors import (
+    ExportFileError,
+    ExportIncomplete,
+    ExportStateError,
+    StaleWriterError,
+)
+from vectorshift_orchestration.windows import Window
+
+if TYPE_CHECKING:
+    from dagster_vectorshift.storage.protocol import ExportStorage
+    from vectorshift import Client
+    from vectorshift.analytics import ExportTask, Query
+    from vectorshift_orchestration.export_state import ExportState
+    from vectorshift_orchestration.exports import ExportRequest, Landed
+
+_SPENT = (
+    AnalyticsDownloadFailed,
+    AnalyticsExportFailed,
+    AnalyticsNotFound,
+    ExportFileError,
+    ExportIncomplete,
+    ExportStateError,
+    StaleWriterError,
+)
+"""After these the record is of no more use: every re-create that it allows has been made."""
+
+_HORIZON = timedelta(hours=1)
+
+Save: TypeAlias = "Callable[[ExportState], None]"
+
+
+class ExportOptions(TypedDict, total=False):
+    """What every export takes besides its name and partitions.
+
+    query: which events, without a time; None is every event of the account.
+    format: CSV (unless given), JSON or XLSX: the format that the service writes.
+    table: the table, or the folder of files, in the storage; the asset's name unless given.
+    timeout: seconds until the service has the file ready, 3600 unless given.
+    poll_interval: seconds between two looks at a pending export, 5 unless given.
+    work_dir: a folder for files on their way, kept over retries; one below the system's folder for
+        temporary files unless given.
+    key_prefix, group_name, owners, tags, kinds, description, automation_condition,
+        freshness_policy, retry_policy, pool: of the asset.
+    backfill_policy: one partition in each run unless given.
+    resource_key, storage_key: names of the resources, "vectorshift" and "storage" unless given.
+    translator: names and describes the assets.
+    """
+
+    query: "Query | None"
+    format: str
+    table: str | None
+    timeout: float
+    poll_interval: float
+    work_dir: str | None
+    key_prefix: str | Sequence[str]
+    group_name: str | None
+    owners: Sequence[str]
+    tags: Mapping[str, str]
+    kinds: Set[str]
+    description: str | None
+    automation_condition: dg.AutomationCondition[Any] | None
+    freshness_policy: dg.FreshnessPolicy | None
+    retry_policy: dg.RetryPolicy | None
+    backfill_policy: dg.BackfillPolicy | None
+    pool: str | None
+    resource_key: str
+    storage_key: str
+    translator: DagsterVectorShiftTranslator | None
+
+
+@dataclass(frozen=True)
+class Export:
+    """What the assets of one export share."""
+
+    spec: dg.AssetSpec
+    partitions_def: dg.TimeWindowPartitionsDefinition
+    options: ExportOptions
+    table: str
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        partitions_def: dg.TimeWindowPartitionsDefinition,
+        options: ExportOptions,
+    ) -> "Export":
+        """Raises `dg.DagsterInvalidDefinitionError` for partitions that are no windows of time."""
+        require_time(partitions_def, f"Export {name}")
+        translator = options.get("translator") or DagsterVectorShiftTranslator()
+        props = ExportProps(
+            name, options.get("query"), options.get("format", "CSV"), options.get("description")
+        )
+        prefix = options.get("key_prefix", ())
+        spec = translator.get_asset_spec(props).merge_attributes(
+            owners=list(options.get("owners", ())),
+            tags=dict(options.get("tags", {})),
+            kinds=set(options.get("kinds", ())),
+        )
+        spec = spec.replace_attributes(
+            key=spec.key.with_prefix([prefix] if isinstance(prefix, str) else list(prefix)),
+            group_name=options.get("group_name") or spec.group_name,
+            automation_condition=options.get("automation_condition") or spec.automation_condition,
+            freshness_policy=options.get("freshness_policy") or spec.freshness_policy,
+        )
+        return cls(spec, partitions_def, options, options.get("table") or name)
+
+    @property
+    def account_key(self) -> str:
+        """Name of the account's resource."""
+        return self.options.get("resource_key", "vectorshift")
+
+    @property
+    def resources(self) -> set[str]:
+        """Names of the resources that landing needs."""
+        return {self.account_key, self.options.get("storage_key", "storage")}
+
+    def arguments(self) -> dict[str, Any]:
+        """How an asset of this export is run, as arguments of `dg.multi_asset`."""
+        return {
+            "partitions_def": self.partitions_def,
+            "backfill_policy": self.options.get("backfill_policy")
+            or dg.BackfillPolicy.multi_run(1),
+            "retry_policy": self.options.get("retry_policy"),
+            "pool": self.options.get("pool", VectorShiftResource.pool),
+        }
+
+    def request(self, client: "Client", window: Window) -> "ExportRequest":
+        """What is asked for a window."""
+        from vectorshift_orchestration.exports import ExportRequest
+
+        query = scoped(client, self.options.get("query"))
+        return ExportRequest(query.to_dict(), window, self.options.get("format", "CSV"))
+
+    def requested(
+        self, context: dg.AssetExecutionContext, partition: str, window: Window
+    ) -> "ExportState":
+        """The record of an export that the service has accepted."""
+        with as_dagster_failures():
+            client = self._account(context).get_client()
+            request = self.request(client, window)
+            state = saved(context.instance, self.spec.key, partition, request.key)
+            return _asked(client, request, state, self._saver(context, partition))
+
+    def landed(
+        self, context: dg.AssetExecutionContext, partition: str, window: Window
+    ) -> dict[str, Any]:
+        """Bring the export of a partition to its end; metadata of it."""
+        from vectorshift_orchestration.export_job import resume
+        from vectorshift_orchestration.exports import wait
+
+        save = self._saver(context, partition)
+        timeout = self.options.get("timeout", 3600.0)
+        poll_interval = self.options.get("poll_interval", 5.0)
+        with as_dagster_failures():
+            client = self._account(context).get_client()
+            request = self.request(client, window)
+            state = saved(context.instance, self.spec.key, partition, request.key)
+            # A database is connected to when there is something to land, not while the service works.
+            with suppress(AnalyticsExportFailed, AnalyticsNotFound):
+                state = self._fenced(context, state, request, save)
+                state = _asked(client, request, state, save)
+                if state.task_id and state.state in ("created", "ready"):
+                    task: ExportTask = {"task_id": state.task_id}
+                    wait(client, task, timeout=timeout, poll_interval=poll_interval)
+            try:
+                with self._storage(context).landing(
+                    self.table, window, self.options.get("format", "CSV")
+                ) as place:
+                    done = resume(
+                        client,
+                        state,
+                        request,
+                        self._work_dir(),
+                        save=save,
+                        timeout=timeout,
+                        poll_interval=poll_interval,
+                        **place,
+                    )
+            except _SPENT:
+                context.log_event(observation(self.spec.key, partition, None))
+                raise
+            return self._told(context, window, done)
+
+    def about(self, context: dg.AssetExecutionContext) -> dict[str, Any]:
+        """Metadata of the table: its name, place and columns."""
+        from vectorshift_orchestration.tables import EVENT_SCHEMA
+
+        storage, ui_url = self._storage(context), self._account(context).ui_url
+        columns = [dg.TableColumn(field.name, str(field.type)) for field in EVENT_SCHEMA]
+        return {
+            "dagster/table_name": self.table,
+            "dagster/uri": storage.locate(self.table),
+            "dagster/storage_kind": storage.kind,
+            "dagster/column_schema": dg.TableSchema(columns),
+            **({} if ui_url is None else {"vectorshift/ui": dg.MetadataValue.url(ui_url)}),
+        }
+
+    def _fenced(
+        self,
+        context: dg.AssetExecutionContext,
+        state: "ExportState | None",
+        request: "ExportRequest",
+        save: Save,
+    ) -> "ExportState":
+        """The record with the token that keeps a slower writer from undoing a faster one's work."""
+        from vectorshift_orchestration.export_state import ExportState
+        from vectorshift_orchestration.storage.sql import begin_attempt
+
+        state = state or ExportState(request.key)
+        if state.attempt is not None:
+            return state
+        with self._storage(context).landing(self.table, request.window, request.format) as place:
+            if "table" not in place:
+                return state
+            attempt = begin_attempt(place["connection"], self.table, request.window)
+        state = replace(state, attempt=str(attempt))
+        save(state)
+        return state
+
+    def _told(
+        self, context: dg.AssetExecutionContext, window: Window, done: "Landed"
+    ) -> dict[str, Any]:
+        told = {
+            "dagster/partition_row_count": done.rows,
+            "dagster/uri": done.uri or self._storage(context).locate(self.table, window),
+            "vectorshift/rows_replaced": done.deleted,
+            "vectorshift/bytes": done.bytes,
+            "vectorshift/sha256": done.sha256,
+            "vectorshift/verified_by": done.verified,
+            "vectorshift/task_id": done.task_id,
+            "vectorshift/recreated": done.recreated,
+            "vectorshift/window_start": dg.MetadataValue.timestamp(window.start),
+            "vectorshift/window_end": dg.MetadataValue.timestamp(window.end),
+        }
+        return {name: value for name, value in told.items() if value is not None}
+
+    def _saver(self, context: dg.AssetExecutionContext, partition: str) -> Save:
+        return lambda state: context.log_event(observation(self.spec.key, partition, state))
+
+    def _account(self, context: dg.AssetExecutionContext) -> VectorShiftResource:
+        return cast(VectorShiftResource, getattr(context.resources, self.account_key))
+
+    def _storage(self, context: dg.AssetExecutionContext) -> "ExportStorage":
+        key = self.options.get("storage_key", "storage")
+        return cast("ExportStorage", getattr(context.resources, key))
+
+    def _work_dir(self) -> Path:
+        given = self.options.get("work_dir")
+        folder = Path(given or Path(gettempdir()) / f"vectorshift-exports-{os.getuid()}")
+        folder.expanduser().mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder.expanduser()
+
+
+def _asked(
+    client: "Client", request: "ExportRequest", state: "ExportState | None", save: Save
+) -> "ExportState":
+    """The record of an export that was asked for, now or before; what went wrong then is `resume`'s."""
+    from vectorshift_orchestration.export_state import ExportState
+    from vectorshift_orchestration.exports import submit
+
+    state = state or ExportState(request.key)
+    if state.task_id or state.asked:
+        return state
+    recent = request.window.end > datetime.now(UTC) - _HORIZON
+    before = request.bound(client).count()["count"] if recent else None
+    state = replace(state, asked=1, counted_before=before)
+    save(state)
+    task = submit(client, request)
+    state = replace(state, state="created", task_id=task.get("task_id", ""))
+    save(state)
+    return state

@@ -1,0 +1,209 @@
+"""Components: YAML that scaffolds, loads, never leaks a secret, and names what is wrong in it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+from dagster.components.testing import create_defs_folder_sandbox
+
+from dagster_vectorshift import VectorShiftExportComponent, VectorShiftHealthComponent
+from dagster_vectorshift.components import secrets
+
+KEY, PASSWORD = "sk_canary_77c1d2", "pg_canary_90ab3e"
+BOTH = pytest.mark.parametrize(
+    "component", [VectorShiftHealthComponent, VectorShiftExportComponent]
+)
+HEALTH = """
+type: dagster_vectorshift.VectorShiftHealthComponent
+attributes:
+  account: {api_key: "{{ env.CANARY_KEY }}"}
+  storage: {type: postgres, url: "{{ env('CANARY_URL') }}"}
+  partitions: {type: daily, start_date: "2026-01-01"}
+  query: {object_type: pipeline, where: [{source: api}]}
+  tables:
+    - {name: by_pipeline, metrics: [runs.sum], group_by: [pipeline_id]}
+    - {name: by_hour, metrics: [runs.sum], group_by: [], interval: hour}
+  checks:
+    - {table: by_pipeline, rule: {rule: rate, error: 0.1}, blocking: true}
+  schedule: {settle_minutes: 90, lookback: 2, running: true}
+  backfill_policy: {type: multi_run, max_partitions_per_run: 10}
+  key_prefix: [ai]
+  owners: [team:ai]
+"""
+
+
+@pytest.fixture(autouse=True)
+def canaries(monkeypatch):
+    """Secrets in the environment, as where a code server runs."""
+    monkeypatch.setenv("CANARY_KEY", KEY)
+    monkeypatch.setenv("CANARY_URL", f"postgresql://me:{PASSWORD}@127.0.0.1:1/db")
+    monkeypatch.setenv("VECTORSHIFT_API_KEY", KEY)
+
+
+@pytest.fixture
+def load():
+    """Definitions of one component from its YAML, in a project of its own."""
+    with create_defs_folder_sandbox() as sandbox:
+
+        def load(text):
+            folder = sandbox.defs_folder_path / "one"
+            folder.mkdir(exist_ok=True)
+            (folder / "defs.yaml").write_text(text)
+            with sandbox.load_component_and_build_defs(defs_path=folder) as (_, defs):
+                return defs
+
+        yield load
+
+
+def kept_of(defs):
+    """What goes from the code server to the web server and into the instance."""
+    from dagster._core.remote_representation.external_data import RepositorySnap
+
+    repository = defs.get_repository_def()
+    jobs = [dg.serialize_value(job.get_job_snapshot()) for job in repository.get_all_jobs()]
+    return "\n".join([dg.serialize_value(RepositorySnap.from_def(repository)), *jobs])
+
+
+def test_variables_stay_names(load):
+    """The snapshots hold the names of variables and neither the key nor the password."""
+    kept = kept_of(load(HEALTH))
+    assert "CANARY_KEY" in kept
+    assert "CANARY_URL" in kept
+    assert KEY not in kept
+    assert PASSWORD not in kept
+
+
+def test_the_control_leaks(monkeypatch, load):
+    """With Dagster's own handling of templates the key is in the snapshot, so the search finds keys."""
+    monkeypatch.setattr(secrets, "_VARIABLE", __import__("re").compile("no template is recognised"))
+    text = HEALTH.replace(
+        "{type: postgres, url: \"{{ env('CANARY_URL') }}\"}", "{type: duckdb, path: x}"
+    )
+    with pytest.raises(Exception, match="env.NAME"):
+        load(text)
+    monkeypatch.setattr(
+        secrets, "to_env_var", lambda context, written: context.resolve_value(written)
+    )
+    leaking = text.replace(
+        "{type: duckdb, path: x}", '{type: duckdb, path: "{{ env.CANARY_KEY }}"}'
+    )
+    leaking = leaking.replace('account: {api_key: "{{ env.CANARY_KEY }}"}', "account: null")
+    assert KEY in kept_of(load(leaking))
+
+
+def test_a_secret_is_never_written_down(load):
+    """A literal key is refused, with the form that is taken."""
+    with pytest.raises(Exception, match=r"env\.NAME"):
+        load(HEALTH.replace('"{{ env.CANARY_KEY }}"', "sk_literal"))
+
+
+def test_yaml_says_what_python_says(load):
+    """Assets, checks, schedule, policy and owners are those of the YAML."""
+    defs = load(HEALTH)
+    specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+    assert {"ai/by_pipeline", "ai/by_hour"} <= set(specs)
+    assert specs["ai/by_hour"].owners == ["team:ai"]
+    assets = defs.resolve_assets_def(dg.AssetKey(["ai", "by_hour"]))
+    assert assets.backfill_policy == dg.BackfillPolicy.multi_run(10)
+    (check,) = assets.check_specs
+    assert (check.name, check.blocking) == ("rate", True)
+    schedule = defs.resolve_schedule_def("by_pipeline_by_hour_schedule")
+    assert schedule.cron_schedule == "30 1 * * *"
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+
+
+@BOTH
+def test_what_is_scaffolded_loads(component):
+    """The scaffolded YAML loads as it stands, with a schedule."""
+    with create_defs_folder_sandbox() as sandbox:
+        path = sandbox.scaffold_component(component_cls=component, defs_path="one")
+        with sandbox.load_component_and_build_defs(defs_path=path) as (_, defs):
+            dg.Definitions.validate_loadable(defs)
+            assert len(list(defs.schedules)) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "named"),
+    [
+        ("runs.sm", "runs.sum", "runs.sum"),
+        ("pipelin_id", "pipeline_id", "pipeline_id"),
+        ("object_tpe", "object_type", "object_tpe"),
+        ("ratee", "rate", "rate"),
+        ("minute_settle", "settle_minutes", "minute_settle"),
+    ],
+)
+def test_a_wrong_word_is_named(load, capsys, wrong, right, named):
+    """A word that does not exist fails the load, and what is printed names it or the nearest one, and the line."""
+    with pytest.raises(Exception) as raised:  # noqa: PT011  # Dagster's type differs by the layer that saw it
+        load(HEALTH.replace(right, wrong, 1))
+    printed = "".join(capsys.readouterr())
+    chain, problem = [], raised.value
+    while problem is not None:
+        chain.append(str(problem))
+        problem = problem.__cause__ or problem.__context__
+    told = "\n".join([*chain, printed])
+    assert named in told
+    assert "defs.yaml" in told
+
+
+@pytest.mark.slow
+def test_dg_knows_the_components(tmp_path):
+    """In a project, dg lists, scaffolds and checks both components, and names key and line of a mistake."""
+    project = tmp_path / "shop"
+    package = project / "src" / "shop"
+    (package / "defs").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "defs" / "__init__.py").touch()
+    (package / "definitions.py").write_text(
+        "from pathlib import Path\nfrom dagster import definitions, load_from_defs_folder\n\n\n"
+        "@definitions\ndef defs():\n"
+        "    return load_from_defs_folder(path_within_project=Path(__file__).parent)\n"
+    )
+    (project / "pyproject.toml").write_text(
+        '[project]\nname = "shop"\nversion = "0"\nrequires-python = ">=3.11"\n'
+        '[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module = "shop"\n'
+    )
+
+    def dg_command(*arguments):
+        done = subprocess.run(
+            [Path(sys.executable).parent / "dg", *arguments],
+            cwd=project,
+            env=os.environ
+            | {
+                "PYTHONPATH": str(project / "src"),
+                "VIRTUAL_ENV": sys.prefix,
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "DAGSTER_HOME": str(tmp_path),
+                "DG_CLI_CONFIG": str(tmp_path / "none.toml"),
+            },
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    code, listed = dg_command("list", "components")
+    assert code == 0, listed
+    for name in ("VectorShiftHealthComponent", "VectorShiftExportComponent"):
+        assert name in listed
+        code, told = dg_command("scaffold", "defs", f"dagster_vectorshift.{name}", name.lower())
+        assert code == 0, told
+    for command in (("check", "yaml"), ("check", "defs"), ("list", "defs", "--json")):
+        code, told = dg_command(*command)
+        assert code == 0, told
+        assert KEY not in told
+    path = package / "defs" / "vectorshifthealthcomponent" / "defs.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["attributes"]["schedul"] = document["attributes"].pop("schedule")
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    line = 1 + next(
+        number for number, text in enumerate(path.read_text().splitlines()) if "schedul" in text
+    )
+    code, told = dg_command("check", "yaml")
+    assert code != 0
+    assert "schedul" in told
+    assert f"defs.yaml:{line}" in told

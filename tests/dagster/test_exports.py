@@ -1,0 +1,200 @@
+"""Exports as assets: every event lands, a retry goes on with the same export, no URL is kept."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import duckdb
+import pytest
+
+from dagster_vectorshift import (
+    DuckDBStorage,
+    FileStorage,
+    ParquetStorage,
+    VectorShiftResource,
+    build_export_asset,
+    build_export_definitions,
+    build_two_phase_export,
+)
+from vectorshift import Analytics
+
+TODAY = datetime.now(UTC).date()
+DAY = TODAY - timedelta(days=2)
+DAYS = dg.DailyPartitionsDefinition("2025-01-01")
+EVENTS = Analytics.query(object_type="pipeline")
+
+
+@pytest.fixture
+def instance(tmp_path):
+    """An instance on disk, so that its files can be looked at."""
+    home = tmp_path / "home"
+    home.mkdir()
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
+        yield instance
+
+
+@pytest.fixture
+def export(emulator, tmp_path, instance):
+    """Materialize one day of an export; another call is another run in the same instance."""
+
+    def run(asset, storage=None, day=DAY, **options):
+        resources = {
+            "vectorshift": VectorShiftResource(
+                api_key=emulator.api_key, base_url=emulator.base_url
+            ),
+            "storage": storage or DuckDBStorage(path=str(tmp_path / "events.duckdb")),
+        }
+        return dg.materialize(
+            [asset], partition_key=str(day), resources=resources, instance=instance, **options
+        )
+
+    return run
+
+
+@pytest.fixture
+def options(tmp_path):
+    """What the exports of this module have in common."""
+    return {
+        "partitions_def": DAYS,
+        "query": EVENTS,
+        "poll_interval": 0.05,
+        "work_dir": str(tmp_path / "work"),
+    }
+
+
+@pytest.fixture
+def truth(emulator):
+    """The ids of a day's pipeline events."""
+    return {
+        row["span_id"]
+        for row in emulator.truth(
+            "SELECT span_id FROM events WHERE entity = 'pipeline'"
+            f" AND start_time >= '{DAY}' AND start_time < '{DAY}'::DATE + 1"
+        )
+    }
+
+
+def ids(path, relation="nightly"):
+    """The span ids of a table, in a database file or of Parquet and CSV files."""
+    with duckdb.connect(str(path)) as connection:
+        return [row[0] for row in connection.sql(f"SELECT span_id FROM {relation}").fetchall()]
+
+
+def ids_or_none(path):
+    """The span ids of the table, none when it was never made."""
+    with duckdb.connect(str(path)) as connection:
+        found = connection.sql("SHOW TABLES").fetchall()
+    return ids(path) if ("nightly",) in found else []
+
+
+def told(result):
+    """Metadata of the one materialization of a run."""
+    (event,) = result.get_asset_materialization_events()
+    return {
+        name: getattr(value, "value", value)
+        for name, value in event.materialization.metadata.items()
+    }
+
+
+def test_a_day_lands_in_the_table_once(export, options, truth, tmp_path):
+    """Every event of the day is in the table once, after one run and after another."""
+    nightly = build_export_asset("nightly", **options)
+    first, again = told(export(nightly)), told(export(nightly))
+    landed = ids(tmp_path / "events.duckdb")
+    assert len(truth) > 3
+    assert sorted(landed) == sorted(truth)
+    assert first["dagster/partition_row_count"] == again["vectorshift/rows_replaced"] == len(truth)
+    assert first["dagster/table_name"] == "nightly"
+
+
+@pytest.mark.parametrize(
+    ("storage", "pattern"),
+    [(FileStorage, "read_csv('{}/nightly/*/*.csv')"), (ParquetStorage, "'{}/nightly/*/*.parquet'")],
+)
+def test_a_day_lands_as_a_file(export, options, truth, tmp_path, storage, pattern):
+    """Without a database the day is one file, of the service's making or Parquet, at a fixed name."""
+    nightly = build_export_asset("nightly", **options)
+    place = tmp_path / "lake"
+    metadata = told(export(nightly, storage(path=str(place))))
+    export(nightly, storage(path=str(place)))
+    assert sorted(ids(":memory:", pattern.format(place))) == sorted(truth)
+    assert metadata["dagster/uri"].startswith((place / "nightly" / f"dt={DAY}").as_uri())
+
+
+def test_a_retry_goes_on_with_the_same_export(export, options, truth, emulator, tmp_path):
+    """A run that gave up waiting leaves a task; the next run takes it and creates no other."""
+    emulator.fault("export_poll", "never_ready", times=0)
+    emulator.reset_counters()
+    assert not export(
+        build_export_asset("nightly", **options | {"timeout": 0.3}), raise_on_error=False
+    ).success
+    assert not truth & set(ids_or_none(tmp_path / "events.duckdb"))
+    emulator.clear_faults()
+    assert export(build_export_asset("nightly", **options)).success
+    assert emulator.counters()["requests"]["export_create"] == 1
+    assert sorted(ids(tmp_path / "events.duckdb")) == sorted(truth)
+
+
+def test_a_failed_export_is_asked_for_again_and_then_given_up(export, options, emulator, truth):
+    """A task that fails is re-created twice at most; the next run begins anew and succeeds."""
+    emulator.fault("export_poll", "task_failed", times=0)
+    emulator.reset_counters()
+    nightly = build_export_asset("nightly", **options)
+    failed = export(nightly, raise_on_error=False)
+    assert not failed.success
+    assert emulator.counters()["requests"]["export_create"] == 3
+    emulator.clear_faults()
+    assert told(export(nightly))["dagster/partition_row_count"] == len(truth)
+
+
+def test_two_phases_hold_no_slot_between_them(emulator, options, instance, tmp_path, truth):
+    """The first asset asks, the sensor waits, the second lands; a tick that is repeated asks for nothing new."""
+    defs = build_two_phase_export("nightly", **options)
+    resources = {
+        "vectorshift": VectorShiftResource(api_key=emulator.api_key, base_url=emulator.base_url),
+        "storage": DuckDBStorage(path=str(tmp_path / "events.duckdb")),
+    }
+    request, landing = defs.assets
+    (sensor,) = defs.sensors
+    run = {"partition_key": str(DAY), "resources": resources, "instance": instance}
+
+    def tick():
+        account = {"vectorshift": resources["vectorshift"]}
+        repository = dg.Definitions.merge(
+            defs, dg.Definitions(resources=resources)
+        ).get_repository_def()
+        with dg.build_sensor_context(
+            instance=instance, resources=account, repository_def=repository
+        ) as context:
+            return sensor.evaluate_tick(context)
+
+    emulator.settings(export_delay=0)
+    emulator.fault("export_poll", "never_ready", times=0)
+    emulator.reset_counters()
+    task_id = told(dg.materialize([request], **run))["vectorshift/task_id"]
+    waiting = tick()
+    assert (waiting.run_requests, waiting.skip_message) == ([], "1 exports are pending.")
+    emulator.clear_faults()
+    for _ in range(2):
+        (asked,) = tick().run_requests
+        assert (asked.partition_key, asked.run_key) == (str(DAY), task_id)
+    assert told(dg.materialize([landing], **run))["dagster/partition_row_count"] == len(truth)
+    assert tick().run_requests == []
+    assert emulator.counters()["requests"]["export_create"] == 1
+
+
+def test_an_export_comes_with_its_schedule(options):
+    """The definitions hold the asset and a schedule that runs it; with two phases, the first of them."""
+    for two_phase, first in ((False, "nightly"), (True, "nightly_request")):
+        defs = build_export_definitions("nightly", two_phase=two_phase, **options)
+        (schedule,) = defs.schedules
+        assert schedule.name == f"{first}_schedule"
+        assert schedule.job.selection.resolve(defs.assets) == {dg.AssetKey(first)}
+
+
+def test_no_signed_url_is_kept(export, options, instance, tmp_path):
+    """Neither events nor files of the instance hold a download URL; the control, a task id, is found."""
+    result = export(build_export_asset("nightly", **options))
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "home").rglob("*") if path.is_file())
+    assert told(result)["vectorshift/task_id"].encode() in kept
+    assert b"signature=" not in kept
+    assert b"download_url" not in kept
