@@ -7,7 +7,6 @@ peak of resident memory over what the process had when its imports were done. Th
 """
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,19 +22,19 @@ BYTES_PER_ROW = 357
 MIDNIGHT = datetime(2026, 11, 23, tzinfo=UTC)
 
 
-def resident() -> float:
-    """MiB that this process has in memory now."""
+def resident(name: str) -> float:
+    """MiB of this process in memory, now (VmRSS) or at most (VmHWM; getrusage would tell the parent's)."""
     status = Path("/proc/self/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+    return int(status.split(f"{name}:")[1].split()[0]) / 1024
 
 
 def measured(rows: int, work: Callable[[], object]) -> None:
     """Run `work` and print what it took, as JSON."""
-    before, started = resident(), time.perf_counter()
+    before, started = resident("VmRSS"), time.perf_counter()
     work()
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "rate": rows / seconds, "growth": peak - before}))
+    growth = resident("VmHWM") - before
+    print(json.dumps({"seconds": seconds, "rate": rows / seconds, "growth": growth}))
 
 
 def child(way: str, rows: int, csv: Path, folder: Path, conninfo: str) -> None:

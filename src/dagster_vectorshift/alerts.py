@@ -41,7 +41,7 @@ class Alert:
 
     @classmethod
     def of(cls, record: Recorded) -> Self:
-        """The alert that a failed evaluation is."""
+        """The alert that an evaluation is when it failed."""
         evaluation = record.evaluation
         told = {name: getattr(value, "value", None) for name, value in evaluation.metadata.items()}
         start, end = (told.get(f"vectorshift/window_{edge}") for edge in ("start", "end"))
@@ -145,15 +145,9 @@ class Receipts:
     def _passed(self, alert: Alert, since: datetime) -> bool:
         """Whether the check passed after `since` and before this failure."""
         return any(
-            each.evaluation.passed and place(each.evaluation) == alert.place
+            each.evaluation.passed and Alert.of(each).place == alert.place
             for each in recorded(self.instance, since, alert.evaluated_at)
         )
-
-
-def place(evaluation: dg.AssetCheckEvaluation) -> str:
-    """What was checked: asset, check and partition; the same for every evaluation of it."""
-    parts = (evaluation.asset_key.to_user_string(), evaluation.check_name)
-    return "|".join((*parts, partition_of(evaluation) or ""))
 
 
 def partition_of(evaluation: dg.AssetCheckEvaluation) -> str | None:

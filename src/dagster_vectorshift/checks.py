@@ -21,7 +21,7 @@ from dagster_vectorshift.evaluations import (
 )
 from dagster_vectorshift.failures import as_dagster_failures
 from dagster_vectorshift.resource import VectorShiftResource
-from vectorshift_orchestration.rules import Absolute, Baseline, Rate, Rule
+from vectorshift_orchestration.rules import Absolute, Baseline, Change, Rate, Rule
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class CheckOptions(TypedDict, total=False):
         is a definition. Without any, the check is about the latest `window`.
     query: which events to measure, without a time; None is every event of the account.
     name: the check's name, by default that of its kind.
-    description: what the check page says.
+    description: what the check page says; the rule in words unless given.
     blocking: whether a failure with severity ERROR keeps downstream assets of the run from starting.
     window: without partitions, the time up to the last full hour that is measured; one day.
     retry_policy: for errors that pass, see `as_dagster_failures`.
@@ -166,7 +166,7 @@ def build_rule_check(
         @dg.asset_check(  # type: ignore[arg-type]  # it also takes evaluations
             asset=check.asset_key,
             name=check.name,
-            description=options.get("description"),
+            description=options.get("description") or _in_words(rule),
             blocking=blocking,
             partitions_def=partitions_def,
             retry_policy=options.get("retry_policy"),
@@ -217,6 +217,29 @@ def require_time(partitions_def: dg.PartitionsDefinition[str] | None) -> Partiti
         f"dg.DailyPartitionsDefinition('2026-01-01'), not {type(partitions_def).__name__}. "
         "Give partitions_def=None to check the latest day instead."
     )
+
+
+def _in_words(rule: Rule) -> str:
+    """The rule as the check page describes it."""
+    limits = [
+        f"{name} past {limit:g}"
+        for name, limit in (("WARN", rule.warn), ("ERROR", rule.error))
+        if limit is not None
+    ]
+    match rule:
+        case Rate():
+            figure = f"{rule.numerator} / {rule.denominator}"
+        case Baseline():
+            figure = f"{rule.metric}, in robust deviations from {rule.windows} windows before"
+        case Change():
+            figure = f"{rule.metric}, as a change from the window before"
+        case Absolute():
+            figure = rule.metric
+        case _:
+            figure = rule.name
+    few = f"; fewer than {rule.minimum_sample} runs are not judged" if rule.minimum_sample else ""
+    side = "" if rule.breach == "above" else f" ({rule.breach})"
+    return f"{figure}: {', '.join(limits)}{side}{few}."
 
 
 def _windows(

@@ -101,7 +101,7 @@ def evaluation(
         passed=verdict.ok,
         severity=dg.AssetCheckSeverity[verdict.severity or "WARN"],
         description=verdict.reason,
-        metadata=_metadata(partition, verdict, rule, errors),
+        metadata=_metadata(None if in_run else partition, verdict, rule, errors),
         blocking=blocking,
         partition=partition if in_run else None,
         target_materialization_data=_latest(instance, check.asset_key, partition),
@@ -109,12 +109,12 @@ def evaluation(
 
 
 def _metadata(
-    partition: str | None, verdict: Verdict, rule: Rule, errors: TopErrors | None
+    told_partition: str | None, verdict: Verdict, rule: Rule, errors: TopErrors | None
 ) -> dict[str, Any]:
     """What the check page shows and an alert reads; an infinite observation has no number."""
     observed = verdict.observed
     shown: dict[str, Any] = {
-        "vectorshift/partition": partition,
+        "vectorshift/partition": told_partition,
         "vectorshift/state": verdict.state.replace("_", " "),
         "vectorshift/observed": observed
         if observed is not None and math.isfinite(observed)

@@ -80,10 +80,10 @@ def build_check_alert_sensor(
         receipts = Receipts(context.instance, name)
         sent, problems, until = 0, list[Exception](), now
         for record in recorded(context.instance, position.until - _OVERLAP):
-            alert = Alert.of(record)
-            if not wanted(record) or (where is not None and not where(alert)):
+            if not wanted(record):
                 continue
-            if receipts.covers(alert):
+            alert = Alert.of(record)
+            if (where is not None and not where(alert)) or receipts.covers(alert):
                 continue
             if sent and time.monotonic() > deadline:
                 until = record.at

@@ -75,8 +75,8 @@ class Staged:
 
     `counted` is what the service counted; more `rows` than that are let pass only for a window
     that is younger than the horizon. `verified` tells what the file server gave to check the bytes
-    by: `checksum`, `length`, or `none`, where only the content was checked. Without a checksum, a
-    byte that changed inside a text stays unnoticed.
+    by: `length`, or `none`, where only the content was checked. A checksum is checked where one
+    comes; without it, a byte that changed inside a text stays unnoticed.
     """
 
     path: Path

@@ -12,7 +12,6 @@ from dagster_vectorshift import DuckDBStorage, HealthTable, VectorShiftResource,
 from vectorshift import Analytics
 from vectorshift_emulator import serve
 
-
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
 
 

@@ -4,6 +4,7 @@ import email
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import socket
@@ -26,7 +27,9 @@ import pytest
 from dagster_vectorshift import Alert
 from vectorshift_orchestration.windows import Window
 
-EXAMPLES = Path(__file__).parents[2] / "dags_examples" / "dagster"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "dags_examples" / "dagster"
+PAGE = (ROOT / "docs" / "dagster-alerts.md").read_text(encoding="utf-8")
 YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
 ALERT = Alert(
     asset="vectorshift/health",
@@ -172,6 +175,14 @@ def test_the_example_loads_without_a_key(example, monkeypatch):
     example.notify(ALERT)
     checks = {key.name for key in example.defs.resolve_asset_graph().asset_check_keys}
     assert {"error_rate", "latency_p95", "latency_p95_baseline", "error_count"} < checks
+
+
+@pytest.mark.parametrize("code", re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S))
+def test_the_page_is_true(code):
+    """The code of docs/dagster-alerts.md runs as it stands, and what it defines can be loaded."""
+    names = {"__name__": "page"}
+    exec(compile(code, "docs/dagster-alerts.md", "exec"), names)
+    dg.Definitions.validate_loadable(names["defs"])
 
 
 QUERY_CHECKS = """query($key: AssetKeyInput!, $name: String!) {

@@ -304,6 +304,36 @@ def test_partitions_that_are_no_time_are_refused(execute):
     assert next(iter(check.check_specs)).partitions_def is None
 
 
+@pytest.mark.parametrize(
+    ("check", "description"),
+    [
+        (
+            build_error_rate_check(health, warn=0.05, error=0.2),
+            "errors.sum / runs.sum: WARN past 0.05, ERROR past 0.2; fewer than 20 runs are not judged.",
+        ),
+        (build_error_count_check(health, error=10), "errors.sum: ERROR past 10."),
+        (
+            build_baseline_check(health, metric="runs.sum", breach="below", warn=-4),
+            "runs.sum, in robust deviations from 14 windows before: WARN past -4 (below).",
+        ),
+        (
+            build_rule_check(
+                health, Change(metric="runs.sum", error=0.5), description="Half more."
+            ),
+            "Half more.",
+        ),
+        (
+            build_rule_check(health, Change(metric="runs.sum", error=0.5)),
+            "runs.sum, as a change from the window before: ERROR past 0.5.",
+        ),
+    ],
+)
+def test_the_page_says_what_is_checked(check, description):
+    """Without words of the user's own, the description is the rule."""
+    (spec,) = check.check_specs
+    assert spec.description == description
+
+
 @pytest.mark.parametrize("limits", [{}, {"warn": 0.5, "error": 0.1}, {"error": "many"}])
 def test_unusable_limits_are_refused(limits):
     """No limit, limits in the wrong order and limits that are no numbers fail where they are written."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 import pytest
+from dagster.components.testing import create_defs_folder_sandbox
 
 from dagster_vectorshift import VectorShiftResource
 
@@ -31,15 +32,29 @@ def home(tmp_path):
     return path
 
 
+def loaded(name):
+    """The definitions of one example."""
+    spec = spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.defs
+
+
+def described(several):
+    """What definitions say of their assets."""
+    return {
+        spec.key: (spec.group_name, spec.code_version, spec.description, spec.kinds)
+        for defs in several
+        for spec in defs.resolve_all_asset_specs()
+    }
+
+
 @pytest.fixture
 def definitions(monkeypatch, tmp_path):
     """The module of the example, loaded without a key and without a service."""
     monkeypatch.setenv("VECTORSHIFT_EXAMPLES_HOME", str(tmp_path))
     monkeypatch.delenv("VECTORSHIFT_API_KEY", raising=False)
-    spec = spec_from_file_location("pipeline_health_definitions", EXAMPLES / "definitions.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.defs
+    return loaded("definitions")
 
 
 def test_the_demo_command_lands_the_truth(emulator, home, tmp_path):
@@ -88,22 +103,40 @@ def test_definitions_load_without_a_key(definitions):
     dg.Definitions.validate_loadable(definitions)
     assert {spec.key.to_user_string() for spec in definitions.resolve_all_asset_specs()} == {
         "pipeline_health",
+        "model_health",
+        "error_sources",
         "vectorshift/analytics",
     }
 
 
-# Dagster's own partitioned schedule calls a method that Dagster has deprecated.
-@pytest.mark.filterwarnings("ignore:.*run_request_for_partition:DeprecationWarning")
-def test_the_schedule_asks_for_the_day_that_ended(definitions):
-    """Every night one run is asked for, for the day that has ended."""
+def test_the_schedule_asks_for_the_day_that_ended(definitions, tmp_path):
+    """Every night one run is asked for, for the day that has ended and the two before it."""
     schedule = definitions.resolve_schedule_def("daily_pipeline_health_schedule")
     night = datetime(2026, 11, 23, 2, tzinfo=UTC)
-    context = dg.build_schedule_context(
-        scheduled_execution_time=night, repository_def=definitions.get_repository_def()
-    )
-    (asked,) = schedule.evaluate_tick(context).run_requests
-    assert asked.partition_key == "2026-11-22"
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        context = dg.build_schedule_context(
+            instance=instance,
+            scheduled_execution_time=night,
+            repository_def=definitions.get_repository_def(),
+        )
+        (asked,) = schedule.evaluate_tick(context).run_requests
+    assert asked.tags["dagster/asset_partition_range_start"] == "2026-11-20"
+    assert asked.tags["dagster/asset_partition_range_end"] == "2026-11-22"
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", "UTC")
+
+
+# What Dagster itself calls while it reads YAML.
+@pytest.mark.filterwarnings("ignore:.*parse_obj_as", "ignore:.*CodeReference")
+def test_the_yaml_says_what_the_python_says(definitions, monkeypatch):
+    """Folder defs holds the same assets, checks and schedules as definitions.py."""
+    monkeypatch.setenv("VECTORSHIFT_API_KEY", "sk_any")
+    with create_defs_folder_sandbox() as sandbox:
+        shutil.copytree(EXAMPLES / "defs", sandbox.defs_folder_path, dirs_exist_ok=True)
+        with sandbox.build_all_defs() as defs:
+            python = [definitions, loaded("exports")]
+            assert described([defs]) == described(python)
+            crons = [each.cron_schedule for some in python for each in some.schedules]
+            assert [each.cron_schedule for each in defs.schedules] == crons == ["0 2 * * *"] * 2
 
 
 @pytest.mark.parametrize("code", re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S))

@@ -67,7 +67,7 @@ class S3Server:
             secret="testing",
             endpoint_url=f"http://127.0.0.1:{self.port}",
             client_kwargs={"region_name": "eu-west-1"},
-            config_kwargs={"retries": {"max_attempts": 1}},
+            config_kwargs={"retries": {"max_attempts": 0}},
             **options,
         )
         path.fs.retries = 1

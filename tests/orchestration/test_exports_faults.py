@@ -20,7 +20,7 @@ from tests.orchestration.rows import as_cell, write_xlsx
 from vectorshift import Client
 from vectorshift._retry import Retry
 from vectorshift.errors import AnalyticsDownloadFailed
-from vectorshift_orchestration.errors import ExportFileError, ExportIncomplete
+from vectorshift_orchestration.errors import ExportFileError, ExportIncomplete, PublishError
 from vectorshift_orchestration.exports import ExportRequest, land, stage, submit
 from vectorshift_orchestration.windows import Window
 
@@ -146,7 +146,7 @@ def test_a_flipped_byte_is_noticed_where_it_can_be(client, server, bodies, tmp_p
     body, request = bodies[format, DAY], asked(client, format)
     digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
     seen = Counter()
-    for place in range(0, len(body), len(body) // 40):
+    for place in range(0, len(body), len(body) // 12):
         flipped = bytearray(body)
         flipped[place] ^= mask
         server.reply = whole(bytes(flipped), f"Repr-Digest: sha-256=:{digest}:")
@@ -156,7 +156,7 @@ def test_a_flipped_byte_is_noticed_where_it_can_be(client, server, bodies, tmp_p
         server.reply = whole(bytes(flipped))
         try:
             done, staged = landed(client, server, request, tmp_path)
-        except NOTICED:
+        except (*NOTICED, PublishError):  # a broken offset in a workbook looks like a bad disk
             seen["noticed"] += 1
             assert left(tmp_path) == []
         else:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 
@@ -13,9 +16,15 @@ from psycopg.rows import dict_row
 
 from tests.orchestration.conftest import uri
 from tests.orchestration.rows import DAY, batch
-from vectorshift_orchestration.errors import SchemaMismatch, StorageError, UnstorableValue
+from vectorshift_orchestration.errors import (
+    SchemaMismatch,
+    StaleWriterError,
+    StorageError,
+    UnstorableValue,
+)
 from vectorshift_orchestration.storage.ledger import committed
 from vectorshift_orchestration.storage.sql import begin_attempt, overwrite_window
+from vectorshift_orchestration.windows import Window
 
 NOON = DAY.start + timedelta(hours=12)
 
@@ -85,8 +94,6 @@ def test_a_narrower_column_takes_what_fits(connection, postgres, declared, good,
     connection.execute(f'CREATE TABLE events ("at" timestamptz, {declared})')
     connection.commit()
     kind = pa.decimal128(10, 2) if isinstance(good[0], Decimal) else None
-    if driver == "adbc" and kind is not None:
-        kind = pa.decimal128(10, 2)
     with dbapi.connect(uri(postgres)) as adbc:
         writer = connection if driver == "psycopg" else adbc
         write(writer, [batch([NOON], n=pa.array(good, kind))])
@@ -149,13 +156,45 @@ def test_autocommit_and_row_factories_do_not_matter(postgres):
         assert connection.execute("SELECT n FROM events").fetchall() == [{"n": 1}]
 
 
-def test_isolation_levels_of_the_caller_do_not_matter(connection, postgres):
-    """A serializable session still sees what was committed while it waited for the lock."""
-    connection.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
-    write(connection, [batch([NOON])])
-    with psycopg.connect(postgres) as other:
-        write(other, [batch([NOON, NOON])])
+def test_who_waits_for_the_lock_sees_what_was_committed_meanwhile(connection, postgres):
+    """Even a session that asks for one snapshot of a transaction: it gives way."""
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    attempt = begin_attempt(connection, "events", DAY)
+    waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND pid = %s"
+    pid = connection.info.backend_pid
+
+    def let_the_other_wait():
+        late.append(pool.submit(write, connection, [batch([NOON])], attempt=attempt))
+        deadline = time.monotonic() + 20
+        with psycopg.connect(postgres, autocommit=True) as look:
+            while not look.execute(waiting, [pid]).fetchone():
+                assert time.monotonic() < deadline, "it does not wait"
+
+    late = []
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(postgres) as first:
+        write(first, [batch([NOON, NOON])], before_commit=let_the_other_wait)
+        with pytest.raises(StaleWriterError):
+            late[0].result(20)
     assert write(connection, [batch([NOON])]).deleted == 2
+
+
+def test_first_writers_at_once_make_one_table(postgres):
+    """Eight days of a table that nobody has made yet, each with a column of its own."""
+    start = threading.Barrier(8)
+
+    def first(number):
+        day = Window(DAY.start + timedelta(days=number), DAY.end + timedelta(days=number))
+        rows = [batch([day.start], **{f"c{number}": [number]})]
+        with psycopg.connect(postgres) as connection:
+            start.wait(20)
+            overwrite_window(connection, "events", day, rows, time_column="at")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(first, range(8)))
+    with psycopg.connect(postgres) as look:
+        names = {row[0] for row in look.execute("SELECT * FROM events").description}
+        assert names == {"at", *(f"c{number}" for number in range(8))}
+        assert look.execute("SELECT count(*) FROM events").fetchone() == (8,)
 
 
 def test_an_open_transaction_is_not_taken_over(connection, postgres):

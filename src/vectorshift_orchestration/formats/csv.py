@@ -23,6 +23,7 @@ from vectorshift_orchestration.formats import TextColumns
 _BLOCK_BYTES = 2 << 20
 _ROW_BYTES = 64 << 20
 _MARK = b"\xef\xbb\xbf"
+_WHOLE_ROW = re.compile(rb'(?:[^"\n]++|"[^"]*+")*+\n')  # doubled quotes close and open again
 _ROW = re.compile(r"Row #(\d+): (?:Expected (\d+) columns, got (\d+))?")
 
 
@@ -104,14 +105,10 @@ def _rows_end(data: bytes) -> int:
     end = data.rfind(b"\n") + 1
     if data.count(b'"', 0, end) % 2 == 0:
         return end
-    pieces = data.split(b'"')  # quotes switch between outside and inside, doubled ones twice
-    place = len(data)
-    for number in range(len(pieces) - 1, -1, -1):
-        place -= len(pieces[number])
-        if number % 2 == 0 and (newline := pieces[number].rfind(b"\n")) >= 0:
-            return place + newline + 1
-        place -= 1
-    return 0
+    end = 0
+    while row := _WHOLE_ROW.match(data, end):
+        end = row.end()
+    return end
 
 
 def _cut_line(path: Path) -> ExportFileError:

@@ -29,6 +29,16 @@ _CELL_CHARACTERS = 32_767  # the format's own limit: a longer text was cut when 
 _BATCH_ROWS = 8192
 _SCAN_BYTES = 1 << 20
 _OVERLAP = 32  # longer than what is looked for, which may lie across two pieces
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    OSError,  # an entry that would begin before the file
+    ValueError,
+    RuntimeError,  # an entry that would be encrypted
+)
 _CELL = re.compile(rb"""\br=["']([A-Za-z]*)(\d+)["']""")
 _COLUMN_LETTERS = 2  # 702 columns
 
@@ -91,7 +101,7 @@ def _check_archive(path: Path) -> None:
             _check_sizes(path, entries)
             for entry in entries:
                 _check_entry(path, archive, entry)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, NotImplementedError):
+    except _DAMAGED:
         raise ExportFileError(
             f"{path.name} is not a whole XLSX file: it was cut or damaged. Export again.", path=path
         ) from None

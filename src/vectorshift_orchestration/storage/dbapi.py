@@ -227,9 +227,11 @@ class DbApi:
         if pa.types.is_decimal(kind):
             # SQLite would keep a float: as text it stays exact.
             return "TEXT" if self._sqlite else f"DECIMAL({kind.precision}, {kind.scale})"
+        if pa.types.is_uint64(kind) and not self._sqlite:
+            return "DECIMAL(20, 0)"
         for fits, name in (
-            (pa.types.is_uint64, None),
-            (pa.types.is_integer, "BIGINT"),
+            (pa.types.is_signed_integer, "BIGINT"),
+            (_is_short_unsigned, "BIGINT"),
             (pa.types.is_floating, "DOUBLE PRECISION"),
             (pa.types.is_string, "TEXT"),
             (pa.types.is_large_string, "TEXT"),
@@ -237,12 +239,16 @@ class DbApi:
             (pa.types.is_timestamp, self.time_type),
             (pa.types.is_date, "DATE"),
         ):
-            if fits(kind) and name:
+            if fits(kind):
                 return name
         raise SchemaMismatch(
             f"Column {field.name!r} is of Arrow type {kind}, which has no exact column type here. "
             "Convert it, to text for example, before it is written."
         )
+
+
+def _is_short_unsigned(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_unsigned_integer(kind) and kind.bit_width < 64)
 
 
 def _keyed(kind: str) -> str:

@@ -100,22 +100,37 @@ def copy_text(batch: pa.RecordBatch, row: int) -> Iterator[bytes]:
             _text(column, name, row + start)
             for name, column in zip(part.schema.names, part.columns, strict=True)
         ]
-        texts[-1] = pc.binary_join_element_wise(texts[-1], "", "\n")
-        yield _content(pc.binary_join_element_wise(*texts, "\t"))
+        lines = pc.binary_join_element_wise(*texts, "\t")
+        yield _content(pc.binary_join_element_wise(lines, "", "\n"))
 
 
-def _text(column: pa.Array, name: str, row: int) -> pa.Array:
+def _text(column: pa.Array, name: str, row: int) -> pa.Array | pa.Scalar:
     kind = column.type
+    if column.null_count == len(column):
+        return pa.scalar("\\N")
     if pa.types.is_timestamp(kind):
-        text = _instants(column, name).cast(pa.string())
+        text = _zoned(_instants(column, name))
     elif _is_text(kind):
-        _refuse_nul(column, name, row)
-        text = column.cast(pa.string())
-        for plain, escaped in _ESCAPES:
-            text = pc.replace_substring(text, plain, escaped)
+        text = _escaped(column.cast(pa.string()), name, row)
     else:
         text = column.cast(pa.string())
-    return pc.fill_null(text, "\\N")
+    return pc.fill_null(text, "\\N") if text.null_count else text
+
+
+def _escaped(text: pa.Array, name: str, row: int) -> pa.Array:
+    characters = _content(text)  # looking through all of them at once is much faster
+    if b"\0" in characters:
+        _refuse_nul(text, name, row)
+    for plain, escaped in _ESCAPES:
+        if plain.encode() in characters:
+            text = pc.replace_substring(text, plain, escaped)
+    return text
+
+
+def _zoned(instants: pa.Array) -> pa.Array:
+    """UTC as text. Arrow's own way, through its table of zones, takes twenty times as long."""
+    text = instants.cast(pa.timestamp("us")).cast(pa.string())
+    return pc.binary_join_element_wise(text, "", "Z")
 
 
 def _instants(column: pa.Array, name: str) -> pa.Array:
@@ -145,6 +160,8 @@ def _refuse_nul(column: pa.Array, name: str, row: int) -> None:
 def _content(lines: pa.Array) -> bytes:
     """The characters of all values, one after the other, as they lie in memory."""
     _, offsets, values = lines.buffers()
+    if values is None:
+        return b""
     ends = memoryview(offsets).cast("i")
     first, last = ends[lines.offset], ends[lines.offset + len(lines)]
     return cast(bytes, values.slice(first, last - first).to_pybytes())

@@ -8,9 +8,7 @@ What differs between databases is in `databases.py` and the modules that it name
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
@@ -22,7 +20,6 @@ from vectorshift_orchestration.errors import (
     CommitUnknownError,
     RowOutsideWindow,
     SchemaMismatch,
-    StaleWriterError,
     StorageError,
 )
 from vectorshift_orchestration.storage import ledger as windows_ledger
@@ -31,11 +28,16 @@ from vectorshift_orchestration.storage.databases import Database, database_of, r
 from vectorshift_orchestration.storage.identifiers import TableName, listed, quoted
 from vectorshift_orchestration.storage.ledger import Attempt
 from vectorshift_orchestration.storage.locks import Territory
+from vectorshift_orchestration.storage.transactions import (
+    named,
+    refusals,
+    require_none_open,
+    settle,
+    transaction,
+)
 from vectorshift_orchestration.storage.upsert import upsert
 from vectorshift_orchestration.tables import first_outside
 from vectorshift_orchestration.windows import Window
-
-_MOST_SECONDS_TO_SETTLE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,8 @@ def begin_attempt(connection: Any, table: str, window: Window) -> Attempt:
     """
     database = database_of(connection)
     target = TableName.parse(table)
-    with _refusals(database, _what(target, window)):
-        _require_no_transaction(database, _what(target, window))
+    with refusals(database, named(target, window)):
+        require_none_open(database, named(target, window))
         with reading(database):
             target = database.resolve(target)
             return windows_ledger.begin(database, target, window)
@@ -107,20 +109,20 @@ def overwrite_window(
     """
     database = database_of(connection)
     target = TableName.parse(table)
-    what = _what(target, window)
+    what = named(target, window)
     shape, rows = _opened(batches, schema)
     _require_columns(shape, table, time_column, mode, key_columns)
     checked = _inside(rows, shape, window, time_column, table, progress)
-    with _refusals(database, what):
-        _require_no_transaction(database, what)
+    with refusals(database, what):
+        require_none_open(database, what)
         with reading(database):
             target = database.resolve(target)
             own = _attempt(database, target, window, attempt, ledger)
         if not database.transactional_ddl:
-            with _transaction(database, what, None):
+            with transaction(database, what, None):
                 added = _fit(database, target, shape, ledger)
         try:
-            with _transaction(database, what, _territory(target, window, mode)):
+            with transaction(database, what, _territory(target, window, mode)):
                 failpoint("sql.begun")
                 if own is not None:
                     windows_ledger.fence(database, target, window, own)
@@ -147,13 +149,9 @@ def overwrite_window(
             problem.attempt_token = str(own)
             if reconnect is None:
                 raise
-            _settle(reconnect, target, window, own, problem)
+            settle(reconnect, target, window, own, problem)
     failpoint("sql.committed")
     return Written(inserted, deleted, added)
-
-
-def _what(table: TableName, window: Window) -> str:
-    return f"Window {window.label} of {table.sql}"
 
 
 def _territory(table: TableName, window: Window, mode: str) -> Territory:
@@ -239,86 +237,6 @@ def _inside(
         done += batch.num_rows
         if progress is not None:
             progress(done)
-
-
-def _require_no_transaction(database: Database, what: str) -> None:
-    if database.is_open():
-        raise StorageError(
-            f"{what} was not changed: a transaction is already open on this connection. Commit it "
-            "or roll it back first, or give another connection."
-        )
-
-
-@contextmanager
-def _refusals(database: Database, what: str) -> Iterator[None]:
-    try:
-        yield
-    except database.errors as problem:
-        raise StorageError(f"{what} was not changed: {problem}") from problem
-
-
-@contextmanager
-def _transaction(database: Database, what: str, territory: Territory | None) -> Iterator[None]:
-    try:
-        database.begin(territory)
-        yield
-    except BaseException:
-        database.rollback()
-        raise
-    try:
-        database.commit()
-    except BaseException as problem:
-        lost = isinstance(problem, database.errors) and database.is_lost()
-        database.rollback()
-        if lost:
-            raise CommitUnknownError(
-                f"{what} is all old or all new, and it is not known which: the connection was lost "
-                f"on COMMIT ({problem}). Run again, which replaces it either way, or read "
-                "attempt_token in its ledger row."
-            ) from problem
-        raise
-
-
-def _settle(
-    reconnect: Callable[[], Any],
-    table: TableName,
-    window: Window,
-    attempt: Attempt,
-    problem: CommitUnknownError,
-) -> None:
-    """Return when the attempt was committed, raise when not: the ledger knows.
-
-    The lock is waited for, because the lost session may still be at its COMMIT and holds it.
-    """
-    deadline = time.monotonic() + _MOST_SECONDS_TO_SETTLE
-    pause = 0.05
-    while True:
-        try:
-            with closing(reconnect()) as connection:
-                database = database_of(connection)
-                with _transaction(database, "", Territory(table, window)):
-                    noted = windows_ledger.find(database, table, window)
-                    seen = windows_ledger.seen(database, table, window)
-            break
-        except Exception as again:  # whatever a caller's function raises
-            if time.monotonic() + pause > deadline:
-                raise CommitUnknownError(
-                    f"{problem} A new connection could not be had: {again}",
-                    attempt_token=str(attempt),
-                ) from again
-            time.sleep(pause)
-            pause = min(2 * pause, 2.0)
-    if noted is not None and noted.attempt_token == str(attempt):
-        return
-    if seen == attempt.saw:
-        raise StorageError(
-            f"{_what(table, window)} was not changed: the connection was lost on COMMIT, and the "
-            "ledger shows that it was not done. Run again."
-        ) from problem
-    raise StaleWriterError(
-        f"{_what(table, window)} holds the rows of another writer, who committed after this one "
-        "lost its connection on COMMIT. Run again if they should be replaced."
-    ) from problem
 
 
 def _fit(database: Database, table: TableName, shape: pa.Schema, ledger: bool) -> tuple[str, ...]:

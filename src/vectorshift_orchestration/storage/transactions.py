@@ -1,0 +1,107 @@
+"""One transaction, all or nothing; and what became of a COMMIT whose answer was lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+from vectorshift_orchestration.errors import CommitUnknownError, StaleWriterError, StorageError
+from vectorshift_orchestration.storage import ledger
+from vectorshift_orchestration.storage.databases import Database, database_of
+from vectorshift_orchestration.storage.identifiers import TableName
+from vectorshift_orchestration.storage.ledger import Attempt
+from vectorshift_orchestration.storage.locks import Territory
+from vectorshift_orchestration.windows import Window
+
+_MOST_SECONDS = 60.0
+"""How long a new connection is asked for, before the outcome stays unknown."""
+
+
+def named(table: TableName, window: Window) -> str:
+    """How messages call what is written."""
+    return f"Window {window.label} of {table.sql}"
+
+
+def require_none_open(database: Database, what: str) -> None:
+    """Raise `StorageError` when the caller has a transaction open."""
+    if database.is_open():
+        raise StorageError(
+            f"{what} was not changed: a transaction is already open on this connection. Commit it "
+            "or roll it back first, or give another connection."
+        )
+
+
+@contextmanager
+def refusals(database: Database, what: str) -> Iterator[None]:
+    """The driver's errors as `StorageError`."""
+    try:
+        yield
+    except database.errors as problem:
+        raise StorageError(f"{what} was not changed: {problem}") from problem
+
+
+@contextmanager
+def transaction(database: Database, what: str, territory: Territory | None) -> Iterator[None]:
+    """All or nothing, alone in the territory. Raises `CommitUnknownError` for a lost COMMIT."""
+    try:
+        database.begin(territory)
+        yield
+    except BaseException:
+        database.rollback()
+        raise
+    try:
+        database.commit()
+    except BaseException as problem:
+        lost = isinstance(problem, database.errors) and database.is_lost()
+        database.rollback()
+        if lost:
+            raise CommitUnknownError(
+                f"{what} is all old or all new, and it is not known which: the connection was lost "
+                f"on COMMIT ({problem}). Run again, which replaces it either way, or read "
+                "attempt_token in its ledger row."
+            ) from problem
+        raise
+
+
+def settle(
+    reconnect: Callable[[], Any],
+    table: TableName,
+    window: Window,
+    attempt: Attempt,
+    problem: CommitUnknownError,
+) -> None:
+    """Return when the attempt was committed, raise when not: the ledger knows.
+
+    The lock is waited for, because the lost session may still be at its COMMIT and holds it.
+    """
+    deadline = time.monotonic() + _MOST_SECONDS
+    pause = 0.05
+    while True:
+        try:
+            with closing(reconnect()) as connection:
+                database = database_of(connection)
+                with transaction(database, "", Territory(table, window)):
+                    noted = ledger.find(database, table, window)
+                    seen = ledger.seen(database, table, window)
+            break
+        except Exception as again:  # whatever a caller's function raises
+            if time.monotonic() + pause > deadline:
+                raise CommitUnknownError(
+                    f"{problem} A new connection could not be had: {again}",
+                    attempt_token=str(attempt),
+                ) from again
+            time.sleep(pause)
+            pause = min(2 * pause, 2.0)
+    if noted is not None and noted.attempt_token == str(attempt):
+        return
+    if seen == attempt.saw:
+        raise StorageError(
+            f"{named(table, window)} was not changed: the connection was lost on COMMIT, and the "
+            "ledger shows that it was not done. Run again."
+        ) from problem
+    raise StaleWriterError(
+        f"{named(table, window)} holds the rows of another writer, who committed after this one "
+        "lost its connection on COMMIT. Run again if they should be replaced."
+    ) from problem

@@ -1,0 +1,168 @@
+"""Schedules: the partition that has settled, earlier ones again, and all that were missed, in one run."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from dagster_vectorshift import (
+    HealthTable,
+    build_health_assets,
+    build_health_definitions,
+    build_health_schedule,
+)
+
+NIGHT = datetime(2026, 11, 23, 2, tzinfo=UTC)
+TABLES = [HealthTable("one", metrics=["runs.sum"]), HealthTable("two", metrics=["errors.sum"])]
+
+
+@pytest.fixture
+def instance(tmp_path):
+    """An instance that has seen nothing."""
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        yield instance
+
+
+@pytest.fixture
+def asked(instance):
+    """The partition ranges that a tick asks for, or why it asks for none."""
+
+    def asked(schedule, assets, at=NIGHT):
+        resources = {
+            key: dg.ResourceDefinition.none_resource() for key in ("vectorshift", "storage")
+        }
+        defs = dg.Definitions([assets], schedules=[schedule], resources=resources)
+        context = dg.build_schedule_context(
+            instance=instance,
+            scheduled_execution_time=at,
+            repository_def=defs.get_repository_def(),
+        )
+        tick = schedule.evaluate_tick(context)
+        return tick.skip_message or [
+            (
+                run.tags["dagster/asset_partition_range_start"],
+                run.tags["dagster/asset_partition_range_end"],
+            )
+            for run in tick.run_requests
+        ]
+
+    return asked
+
+
+def health(partitions_def=None, tables=TABLES, **options):
+    """Two tables by day."""
+    return build_health_assets(
+        tables=tables,
+        partitions_def=partitions_def or dg.DailyPartitionsDefinition("2026-01-01"),
+        **options,
+    )
+
+
+def materialized(instance, *days, keys=("one", "two")):
+    """Note partitions as materialized."""
+    for key in keys:
+        for day in days:
+            instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=day))
+
+
+def test_the_newest_settled_partition_is_asked_for(asked):
+    """A tick asks for the day that ended, when that was at least the settle delay ago."""
+    assets = health()
+    assert asked(build_health_schedule(assets, settle=timedelta(hours=2)), assets) == [
+        ("2026-11-22", "2026-11-22")
+    ]
+    assert asked(build_health_schedule(assets, settle=timedelta(hours=3)), assets) == [
+        ("2026-11-21", "2026-11-21")
+    ]
+
+
+def test_earlier_partitions_are_asked_for_again(asked):
+    """With a lookback the run reaches that many partitions further back, and not before the first."""
+    assets = health()
+    assert asked(build_health_schedule(assets, lookback=3), assets) == [
+        ("2026-11-19", "2026-11-22")
+    ]
+    young = health(dg.DailyPartitionsDefinition("2026-11-21"))
+    assert asked(build_health_schedule(young, lookback=3), young) == [("2026-11-21", "2026-11-22")]
+
+
+def test_what_was_missed_is_caught_up_in_one_run(asked, instance):
+    """After a daemon was down, one run covers the gap since the last day that every table has."""
+    assets = health()
+    materialized(instance, "2026-11-10", "2026-11-12")
+    materialized(instance, "2026-11-15", keys=["one"])
+    assert asked(build_health_schedule(assets), assets) == [("2026-11-13", "2026-11-22")]
+    assert asked(build_health_schedule(assets, catch_up=5), assets) == [
+        ("2026-11-22", "2026-11-22")
+    ]
+    assert asked(build_health_schedule(assets, catch_up=0), assets) == [
+        ("2026-11-22", "2026-11-22")
+    ]
+
+
+def test_a_cap_makes_several_runs_of_a_range(asked, instance):
+    """With a backfill policy of at most three partitions, a gap of ten days is four runs."""
+    assets = health(backfill_policy=dg.BackfillPolicy.multi_run(3))
+    materialized(instance, "2026-11-12")
+    assert asked(build_health_schedule(assets), assets) == [
+        ("2026-11-13", "2026-11-15"),
+        ("2026-11-16", "2026-11-18"),
+        ("2026-11-19", "2026-11-21"),
+        ("2026-11-22", "2026-11-22"),
+    ]
+
+
+def test_nothing_is_asked_for_before_the_first_partition(asked):
+    """Before any partition has ended the tick says so."""
+    assets = health(dg.DailyPartitionsDefinition("2026-11-23"))
+    assert asked(build_health_schedule(assets), assets) == "No partition has ended and settled yet."
+
+
+@pytest.mark.parametrize(
+    ("partitions", "settle", "cron"),
+    [
+        (dg.HourlyPartitionsDefinition("2026-01-01-00:00"), 15, "15 * * * *"),
+        (dg.DailyPartitionsDefinition("2026-01-01"), 0, "0 0 * * *"),
+        (dg.DailyPartitionsDefinition("2026-01-01"), 1530, "30 1 * * *"),
+        (dg.WeeklyPartitionsDefinition("2026-01-01", day_offset=6), 1470, "30 0 * * 0"),
+        (dg.MonthlyPartitionsDefinition("2026-01-01"), 2 * 1440, "0 0 3 * *"),
+        (dg.MonthlyPartitionsDefinition("2026-01-01"), 29 * 1440, "0 0 1 * *"),
+        (
+            dg.TimeWindowPartitionsDefinition(
+                start="2026-01-01", fmt="%Y-%m-%d", cron_schedule="0 0 */2 * *"
+            ),
+            60,
+            "0 0 */2 * *",
+        ),
+    ],
+)
+def test_ticks_follow_the_partitions(partitions, settle, cron):
+    """Ticks have the partitions' cadence, moved by the settle delay where cron can say so."""
+    assets = health(partitions, [HealthTable("one", metrics=["runs.sum"], interval="hour")])
+    schedule = build_health_schedule(assets, settle=timedelta(minutes=settle))
+    assert (schedule.cron_schedule, schedule.execution_timezone) == (cron, "UTC")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"lookback": -1}, {"catch_up": -1}, {"settle": timedelta(seconds=90)}]
+)
+def test_what_makes_no_sense_is_refused(wrong):
+    """Negative numbers and parts of minutes fail when definitions load."""
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match="whole minutes"):
+        build_health_schedule(health(), **wrong)
+
+
+def test_definitions_hold_what_runs_the_assets():
+    """Assets come with a schedule, or with their automation condition instead of one."""
+    days = dg.DailyPartitionsDefinition("2026-01-01")
+    scheduled = build_health_definitions(
+        tables=TABLES, partitions_def=days, schedule={"lookback": 2, "name": "nightly"}
+    )
+    assert [schedule.name for schedule in scheduled.schedules] == ["nightly"]
+    condition = dg.AutomationCondition.on_cron("0 2 * * *")
+    automated = build_health_definitions(
+        tables=TABLES, partitions_def=days, automation_condition=condition
+    )
+    assert not automated.schedules
+    (assets,) = automated.assets
+    assert set(assets.automation_conditions_by_key.values()) == {condition}

@@ -1,0 +1,129 @@
+"""The same asset in every storage: the same rows, replaced at once, and an address without a secret."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import duckdb
+import psycopg
+import pyarrow as pa
+import pytest
+
+from dagster_vectorshift import (
+    DuckDBStorage,
+    HealthTable,
+    ParquetStorage,
+    PostgresStorage,
+    VectorShiftResource,
+    build_health_assets,
+)
+from tests.postgres import schemas
+from vectorshift_orchestration.errors import PublishError, StorageError
+from vectorshift_orchestration.windows import Window
+
+TODAY = datetime.now(UTC).date()
+FIRST, LAST = TODAY - timedelta(days=5), TODAY - timedelta(days=1)
+DAY = Window(datetime(2026, 11, 22, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC))
+ROWS = pa.table({"bucket_start": pa.array([DAY.start], pa.timestamp("us", "UTC")), "runs": [1]})
+TABLE = HealthTable("health", metrics=["runs.sum", "latency.p95"])
+ORDER = "ORDER BY bucket_start, pipeline_id"
+
+
+@pytest.fixture(scope="module")
+def _schemas():
+    with schemas() as made:
+        yield made
+
+
+@pytest.fixture(params=["duckdb", "postgres", "parquet"])
+def place(request, tmp_path):
+    """A storage of each kind, and how its rows are read from outside."""
+    if request.param == "duckdb":
+        path = tmp_path / "health.duckdb"
+
+        def read():
+            with duckdb.connect(str(path)) as connection:
+                return connection.sql(f"FROM health {ORDER}").fetchall()
+
+        return DuckDBStorage(path=str(path)), read
+    if request.param == "parquet":
+        return ParquetStorage(path=str(tmp_path / "lake")), lambda: duckdb.sql(
+            f"FROM '{tmp_path}/lake/health/*/*.parquet' {ORDER}"
+        ).fetchall()
+    address = request.getfixturevalue("_schemas").new()
+
+    def read():
+        with psycopg.connect(address) as connection:
+            return connection.execute(f"SELECT * FROM health {ORDER}").fetchall()
+
+    return PostgresStorage(url=address), read
+
+
+def test_every_storage_holds_the_same_rows(emulator, place):
+    """Five days in one run, and two of them again, leave the service's rows in any storage, and say where."""
+    storage, read = place
+    health = build_health_assets(
+        tables=[TABLE], partitions_def=dg.DailyPartitionsDefinition("2025-01-01")
+    )
+    account = VectorShiftResource(api_key=emulator.api_key, base_url=emulator.base_url)
+    for first, last in ((FIRST, LAST), (FIRST, FIRST + timedelta(days=1))):
+        done = dg.materialize(
+            [health],
+            tags={
+                "dagster/asset_partition_range_start": str(first),
+                "dagster/asset_partition_range_end": str(last),
+            },
+            resources={"vectorshift": account, "storage": storage},
+        )
+    truth = emulator.truth(
+        "SELECT date_trunc('day', start_time)::VARCHAR AS day, pipeline_id, count(*) AS runs FROM events"
+        f" WHERE is_run AND start_time >= '{FIRST}' AND start_time < '{LAST}'::DATE + 1"
+        " GROUP BY ALL ORDER BY ALL NULLS LAST"
+    )
+    found = [(f"{row[0]:%Y-%m-%d}", row[1], row[2]) for row in read()]
+    wanted = [(row["day"][:10], row["pipeline_id"], row["runs"]) for row in truth]
+    assert sorted(found, key=str) == sorted(wanted, key=str)
+    (event, *_) = done.get_asset_materialization_events()
+    metadata = event.materialization.metadata
+    assert metadata["dagster/storage_kind"].value == storage.kind
+    assert "postgres@" not in metadata["dagster/uri"].value
+
+
+def test_a_database_is_named_without_its_secrets(monkeypatch):
+    """Address, repr and errors of a PostgreSQL storage hold neither user nor password."""
+    monkeypatch.setenv("CANARY_URL", "postgresql://me:pg_canary@127.0.0.1:1/db?options=-cx%3Dy")
+    storage = PostgresStorage(url=dg.EnvVar("CANARY_URL"), connect_timeout=1)
+    assert storage.locate("health") == "postgresql://127.0.0.1:1/db"
+    with pytest.raises(StorageError, match=r"127\.0\.0\.1:1/db cannot be reached") as refused:
+        storage.overwrite("health", {DAY: ROWS})
+    monkeypatch.setenv("CANARY_BAD", "pg_canary is no url")
+    with pytest.raises(StorageError, match="URL cannot be read") as unread:
+        PostgresStorage(url=dg.EnvVar("CANARY_BAD")).overwrite("health", {DAY: ROWS})
+    for text in (repr(storage), str(refused.value), str(unread.value)):
+        assert "pg_canary" not in text
+    assert refused.value.__cause__ is unread.value.__cause__ is None
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    """A Parquet partition is all old or all new; a folder that is a file is a typed error."""
+    storage = ParquetStorage(path=str(tmp_path))
+    storage.overwrite("health", {DAY: ROWS})
+    file = tmp_path / "health" / "dt=2026-11-22" / "part-0.parquet"
+    assert storage.locate("health", DAY) == file.as_uri()
+    before = file.read_bytes()
+    broken = ROWS.append_column("bad", pa.array([None], pa.null()))
+    odd = pa.table({"bucket_start": ROWS["bucket_start"], "x": pa.array([{}], pa.struct([]))})
+    with pytest.raises((PublishError, pa.ArrowException)):
+        storage.overwrite("health", {DAY: odd})
+    assert file.read_bytes() == before
+    storage.overwrite("health", {DAY: broken})
+    assert [each.name for each in file.parent.iterdir()] == ["part-0.parquet"]
+    (tmp_path / "other").write_text("in the way")
+    with pytest.raises(PublishError, match="other"):
+        storage.overwrite("other", {DAY: ROWS})
+
+
+def test_object_stores_are_written_too():
+    """Any file system of fsspec is a place for Parquet, here one in memory."""
+    storage = ParquetStorage(path="memory://lake")
+    storage.overwrite("health", {DAY: ROWS})
+    assert storage.locate("health", DAY).startswith("memory://")
