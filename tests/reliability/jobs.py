@@ -173,7 +173,7 @@ def observe(*, address: str, observed: str) -> None:
         while True:
             row = connection.execute(LOOK).fetchone()
             os.write(file, (json.dumps(row) + "\n").encode())
-            time.sleep(0.003)  # the writers need the processor as well
+            time.sleep(0.01)  # the writers need the processor as well
 
 
 JOBS: dict[str, Callable[..., None]] = {"export": export, "write": write, "observe": observe}
