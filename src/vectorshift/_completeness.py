@@ -33,6 +33,11 @@ def verified(file: BinaryIO, headers: Mapping[str, str], kind: str) -> tuple[int
     return size, sha256.hexdigest()
 
 
+def has_checksum(headers: Mapping[str, str]) -> bool:
+    """Whether a reply names a checksum of the whole file that `verified` can check."""
+    return bool(_checksums(headers, b"", b""))
+
+
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
     file.seek(0)
     while chunk := file.read(_CHUNK):
@@ -96,6 +101,14 @@ def _bad_workbook(file: BinaryIO) -> str | None:
     try:
         with zipfile.ZipFile(file) as workbook:
             broken = workbook.testzip()
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        OSError,  # an entry that would begin before the file
+        ValueError,
+        RuntimeError,  # an entry that would be encrypted
+    ) as error:
         return f"the workbook is broken ({error})"
     return f"the workbook's part {broken} is broken" if broken else None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
 
-from vectorshift._completeness import Incomplete, verified
+from vectorshift._completeness import Incomplete, has_checksum, verified
 from vectorshift._retry import Retry, jittered
 from vectorshift.analytics import _flows as flows
 from vectorshift.analytics._calls import Fetch, Fetched, Flow, Pause, Work
@@ -34,13 +34,17 @@ _MOST_REFRESHES, _MOST_REDIRECTS = 3, 3
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file that arrived whole: where it is, its size in bytes, its SHA-256 in hex, and the export that it came from."""
+    """A file that arrived whole: where it is, its size in bytes, its SHA-256 in hex, and the export that it came from.
+
+    `verified` is what the file server gave to check the bytes by: `checksum`, `length`, or `none`.
+    """
 
     path: Path
     bytes: int
     sha256: str
     task_id: str
     format: str
+    verified: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,9 @@ def download(task: Any, path: Any, rules: Rules, progress: Progress | None) -> F
                 lambda: _verified(sink, headers, kind, known.get("task_id", ""))
             )
         yield Work(lambda: _publish(part, target))
-        return Download(target, size, digest, known.get("task_id", ""), kind)
+        length = "none" if _length(headers) is None else "length"
+        by = "checksum" if has_checksum(headers) else length
+        return Download(target, size, digest, known.get("task_id", ""), kind, by)
     finally:
         part.unlink(missing_ok=True)
 

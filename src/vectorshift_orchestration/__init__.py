@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         EventShapeError,
         ExportFileError,
         ExportIncomplete,
+        ExportStateError,
         ExtractIncomplete,
         MergeError,
         OrchestrationError,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
         UnstorableValue,
         WindowError,
     )
+    from vectorshift_orchestration.export_job import resume
+    from vectorshift_orchestration.export_state import ExportState
     from vectorshift_orchestration.exports import (
         ExportRequest,
         Landed,
@@ -49,9 +52,12 @@ if TYPE_CHECKING:
         rule_from_dict,
     )
     from vectorshift_orchestration.specs import AggregationSpec, QuerySpec
+    from vectorshift_orchestration.storage.destinations import partition_path
     from vectorshift_orchestration.storage.files import Published, publish
     from vectorshift_orchestration.storage.ledger import Attempt, Commit, committed
+    from vectorshift_orchestration.storage.parquet import write_parquet
     from vectorshift_orchestration.storage.sql import Written, begin_attempt, overwrite_window
+    from vectorshift_orchestration.storage.sweeper import sweep
     from vectorshift_orchestration.thresholds import aevaluate, evaluate
     from vectorshift_orchestration.verdicts import Verdict
     from vectorshift_orchestration.windows import Window, merge, windows_between
@@ -69,6 +75,8 @@ _HOMES = {
     "ExportFileError": "errors",
     "ExportIncomplete": "errors",
     "ExportRequest": "exports",
+    "ExportState": "export_state",
+    "ExportStateError": "errors",
     "ExtractIncomplete": "errors",
     "Landed": "exports",
     "MergeError": "errors",
@@ -102,14 +110,18 @@ _HOMES = {
     "land": "exports",
     "merge": "windows",
     "overwrite_window": "storage.sql",
+    "partition_path": "storage.destinations",
     "publish": "storage.files",
     "read_export": "readers",
+    "resume": "export_job",
     "rule_from_dict": "rules",
     "stage": "exports",
     "submit": "exports",
+    "sweep": "storage.sweeper",
     "top_errors": "failures",
     "wait": "exports",
     "windows_between": "windows",
+    "write_parquet": "storage.parquet",
 }
 
 __all__ = [
@@ -125,6 +137,8 @@ __all__ = [
     "ExportFileError",
     "ExportIncomplete",
     "ExportRequest",
+    "ExportState",
+    "ExportStateError",
     "ExtractIncomplete",
     "Landed",
     "MergeError",
@@ -158,14 +172,18 @@ __all__ = [
     "land",
     "merge",
     "overwrite_window",
+    "partition_path",
     "publish",
     "read_export",
+    "resume",
     "rule_from_dict",
     "stage",
     "submit",
+    "sweep",
     "top_errors",
     "wait",
     "windows_between",
+    "write_parquet",
 ]
 
 

@@ -75,8 +75,8 @@ class Staged:
 
     `counted` is what the service counted; more `rows` than that are let pass only for a window
     that is younger than the horizon. `verified` tells what the file server gave to check the bytes
-    by: `length`, or `none`, where only the content was checked. A checksum is checked where one
-    comes; without it, a byte that changed inside a text stays unnoticed.
+    by: `checksum`, `length`, or `none`, where only the content was checked. Without a checksum, a
+    byte that changed inside a text stays unnoticed.
     """
 
     path: Path
@@ -204,7 +204,7 @@ def stage(
     """
     from vectorshift_orchestration.completeness import checked_rows
 
-    done, verified = _download(client, task, directory / request.file_name, downloaded)
+    done = _download(client, task, directory / request.file_name, downloaded)
     try:
         rows = checked_rows(done.path, request.format, request.window, progress)
         counted = request.bound(client).count()["count"]
@@ -212,7 +212,7 @@ def stage(
     except BaseException:
         done.path.unlink(missing_ok=True)
         raise
-    return Staged(done.path, done.bytes, done.sha256, rows, counted, done.task_id, verified)
+    return Staged(done.path, done.bytes, done.sha256, rows, counted, done.task_id, done.verified)
 
 
 def land(
@@ -299,21 +299,16 @@ def _download(
     task: ExportTask | str,
     path: Path,
     progress: Callable[[int], None] | None,
-) -> tuple[Download, str]:
-    """The file, and what the server gave to verify it by."""
+) -> Download:
     from vectorshift.errors import VectorshiftError
 
-    announced: int | None = None
-
-    def arrived(received: int, total: int | None) -> None:
-        nonlocal announced
-        announced = total
+    def arrived(received: int, _: int | None) -> None:
         if progress is not None:
             progress(received)
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        done = client.download_export(task, path, progress=arrived)
+        return client.download_export(task, path, progress=arrived)
     except VectorshiftError:  # some are OSErrors too
         raise
     except OSError as problem:
@@ -321,7 +316,6 @@ def _download(
             f"The export could not be stored in {path.parent}: {problem.strerror or problem}. "
             "No file was left; make room or give the right to write there, then run again."
         ) from problem
-    return done, "none" if announced is None else "length"
 
 
 def _check_count(

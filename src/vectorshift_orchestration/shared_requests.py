@@ -15,7 +15,7 @@ where its slices do not add up to its totals because they overlap, each table is
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,11 @@ _FINER = {
 }
 _COARSE_TO_FINE = ("year", "month", "week", "day", "hour")
 _CLOSE = 1e-9
+_WHOLE: Mapping[str, Callable[[Iterable[float]], float]] = {
+    "sum": math.fsum,
+    "min": min,
+    "max": max,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +253,7 @@ def _consistent(bucket: AggregationBucket, op: str) -> bool:
     inner = bucket.get("nested", [])
     parts = [each["value"] for each in inner if "value" in each]
     if parts and "value" in bucket:
-        whole = {"sum": math.fsum, "min": min, "max": max}[op](parts)
+        whole = _WHOLE[op](parts)
         if not math.isclose(whole, bucket["value"], rel_tol=_CLOSE, abs_tol=_CLOSE):
             return False
     return all(_consistent(each, op) for each in inner)

@@ -48,19 +48,22 @@ class Runs:
     service: object
     path: Path
 
-    def __call__(self, assets, first, last=None, *, key=None, base_url=None, **options):
+    def __call__(
+        self, assets, first, last=None, *, key=None, base_url=None, ui_url=None, **options
+    ):
         """One run over the partitions from `first` to `last`."""
         partitions = {
             "dagster/asset_partition_range_start": str(first),
             "dagster/asset_partition_range_end": str(last or first),
         }
         return dg.materialize(
-            [assets],
+            assets if isinstance(assets, list) else [assets],
             tags=partitions,
             resources={
                 "vectorshift": VectorShiftResource(
                     api_key=key or self.service.api_key,
                     base_url=base_url or self.service.base_url,
+                    ui_url=ui_url,
                 ),
                 "storage": DuckDBStorage(path=str(self.path)),
             },

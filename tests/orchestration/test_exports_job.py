@@ -98,7 +98,7 @@ def test_the_states_are_saved_in_order(emulator, client, connection, request_of_
     assert records.states == ["intent", "created", "ready", "staged", "published", "committed"]
     assert not any("http" in text or "signature" in text for text in records)
     assert rows_in(connection) == truth(emulator)
-    assert (done.rows, done.recreated, done.verified) == (len(truth(emulator)), 0, "length")
+    assert (done.rows, done.recreated, done.verified) == (len(truth(emulator)), 0, "checksum")
     assert list((tmp_path / "work").iterdir()) == []
     last = dict(seen)
     assert last.keys() == {"looks", "bytes", "checked", "copied", "loaded"}

@@ -136,7 +136,7 @@ def test_a_file_arrives_whole(fetch, files, tmp_path):
     """The result tells path, size, SHA-256, task and format; nothing else is left; no key reaches the file server."""
     done = fetch(files.task)
     path = tmp_path / "out.csv"
-    assert done == Download(path, len(CSV), SHA256.hex(), "ex_1", "CSV")
+    assert done == Download(path, len(CSV), SHA256.hex(), "ex_1", "CSV", "length")
     assert path.read_bytes() == CSV
     assert list(tmp_path.iterdir()) == [path]
     [get] = files.gets
