@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from dagster_vectorshift.tables import BUCKET_TIME
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -13,12 +15,13 @@ _WIDEST = 60
 
 
 def preview(rows: "pa.Table", sort_by: str | None) -> str:
-    """A Markdown table of the first ten rows, those with the greatest `sort_by` first.
+    """A Markdown table of ten rows, those with the greatest `sort_by`.
 
-    Texts are escaped: a label is the user's own and must not become markup.
+    A start that all rows share is left out. Texts are escaped: a label is the user's own and must not become markup.
     """
     shown = rows.sort_by([(sort_by, "descending")]) if sort_by and rows.num_rows else rows
-    names = shown.column_names[:_COLUMNS]
+    alike = len(set(rows[BUCKET_TIME].to_pylist())) == 1
+    names = [name for name in shown.column_names if name != BUCKET_TIME or not alike][:_COLUMNS]
     lines = [_line(names), _line(["---"] * len(names))]
     lines += [_line([row[name] for name in names]) for row in shown.slice(0, _ROWS).to_pylist()]
     left = rows.num_rows - _ROWS

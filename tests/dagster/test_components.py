@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -36,7 +37,7 @@ attributes:
   account: {api_key: "{{ env.CANARY_KEY }}"}
   storage: {type: postgres, url: "{{ env('CANARY_URL') }}"}
   partitions: {type: daily, start_date: "2026-01-01"}
-  query: {object_type: pipeline, where: [{source: api}]}
+  query: {object_type: pipeline}
   tables:
     - {name: by_pipeline, metrics: [runs.sum], group_by: [pipeline_id]}
     - {name: by_hour, metrics: [runs.sum], group_by: [], interval: hour}
@@ -111,6 +112,24 @@ def test_the_control_leaks(monkeypatch, load):
     account = VectorShiftResource(api_key=dg.EnvVar("CANARY_KEY"))
     defs = dg.Definitions.merge(load(text), dg.Definitions(resources={"vectorshift": account}))
     assert KEY in kept_of(defs)
+
+
+def test_a_run_leaves_the_key_nowhere(emulator, load, tmp_path, monkeypatch, capfd):
+    """A run of the component uses the key, and no file of the instance and no output holds it; the control does."""
+    monkeypatch.setenv("CANARY_KEY", emulator.api_key)
+    database = f"type: duckdb, path: {tmp_path / 'health.duckdb'}"
+    text = HEALTH.replace("type: postgres, url: \"{{ env('CANARY_URL') }}\"", database)
+    text = text.replace("{api_key:", f'{{base_url: "{emulator.base_url}", api_key:')
+    job = load(text).resolve_implicit_global_asset_job_def()
+    home = tmp_path / "home"
+    home.mkdir()
+    day = str(datetime.now(UTC).date() - timedelta(days=1))
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
+        assert job.execute_in_process(instance=instance, partition_key=day).success
+    kept = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+    kept += "".join(capfd.readouterr()).encode()
+    assert emulator.api_key.encode() not in kept
+    assert b"health.duckdb" in kept
 
 
 def test_a_secret_is_never_written_down(load):

@@ -24,11 +24,9 @@ EVENTS = Analytics.query(object_type="pipeline")
 
 
 @pytest.fixture
-def instance(tmp_path):
-    """An instance on disk, so that its files can be looked at."""
-    home = tmp_path / "home"
-    home.mkdir()
-    with dg.DagsterInstance.local_temp(str(home)) as instance:
+def instance():
+    """An instance that remembers over the runs of a test."""
+    with dg.DagsterInstance.ephemeral() as instance:
         yield instance
 
 
@@ -37,15 +35,14 @@ def export(emulator, tmp_path, instance):
     """Materialize one day of an export; another call is another run in the same instance."""
 
     def run(asset, storage=None, day=DAY, **options):
+        options = {"instance": instance} | options
         resources = {
             "vectorshift": VectorShiftResource(
                 api_key=emulator.api_key, base_url=emulator.base_url
             ),
             "storage": storage or DuckDBStorage(path=str(tmp_path / "events.duckdb")),
         }
-        return dg.materialize(
-            [asset], partition_key=str(day), resources=resources, instance=instance, **options
-        )
+        return dg.materialize([asset], partition_key=str(day), resources=resources, **options)
 
     return run
 
@@ -191,10 +188,13 @@ def test_an_export_comes_with_its_schedule(options):
         assert schedule.job.selection.resolve(defs.assets) == {dg.AssetKey(first)}
 
 
-def test_no_signed_url_is_kept(export, options, instance, tmp_path):
+def test_no_signed_url_is_kept(export, options, tmp_path):
     """Neither events nor files of the instance hold a download URL; the control, a task id, is found."""
-    result = export(build_export_asset("nightly", **options))
-    kept = b"".join(path.read_bytes() for path in (tmp_path / "home").rglob("*") if path.is_file())
+    home = tmp_path / "home"
+    home.mkdir()
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
+        result = export(build_export_asset("nightly", **options), instance=instance)
+    kept = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
     assert told(result)["vectorshift/task_id"].encode() in kept
     assert b"signature=" not in kept
     assert b"download_url" not in kept

@@ -125,9 +125,9 @@ def test_retries_are_for_errors_that_pass(runs, build, emulator):
 def test_importing_loads_dagster_and_nothing_else_that_is_heavy():
     """A code server that loads the package loads no database, no Arrow and no HTTP library with it."""
     script = (
-        "import sys, dagster; before = set(sys.modules); import dagster_vectorshift;"
-        "found = {name.partition('.')[0] for name in set(sys.modules) - before};"
-        "print(*sorted(found - set(sys.stdlib_module_names)))"
+        "import sys, dagster; top = lambda: {name.partition('.')[0] for name in sys.modules};"
+        "before = top(); import dagster_vectorshift;"
+        "print(*sorted(top() - before - set(sys.stdlib_module_names)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60

@@ -16,11 +16,17 @@ NIGHT = datetime(2026, 11, 23, 2, tzinfo=UTC)
 TABLES = [HealthTable("one", metrics=["runs.sum"]), HealthTable("two", metrics=["errors.sum"])]
 
 
-@pytest.fixture
-def instance(tmp_path):
-    """An instance that has seen nothing."""
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+@pytest.fixture(scope="module")
+def _instance(tmp_path_factory):
+    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("home"))) as instance:
         yield instance
+
+
+@pytest.fixture
+def instance(_instance):
+    """An instance that has seen nothing."""
+    yield _instance
+    _instance.wipe()
 
 
 @pytest.fixture
