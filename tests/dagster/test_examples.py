@@ -57,6 +57,7 @@ def definitions(monkeypatch, tmp_path):
     return loaded("definitions")
 
 
+@pytest.mark.slow
 def test_the_demo_command_lands_the_truth(emulator, home, tmp_path):
     """Dagster's command line materializes seven days in one run, one request, and the key is kept nowhere."""
     emulator.reset_counters()

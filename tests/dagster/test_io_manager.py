@@ -17,6 +17,7 @@ from dagster_duckdb.io_manager import DuckDbClient
 
 from dagster_vectorshift import DuckDBStorage, HealthTable, VectorShiftResource, build_health_assets
 
+pytestmark = pytest.mark.slow
 TODAY = datetime.now(UTC).date()
 FIRST, LAST = TODAY - timedelta(days=3), TODAY - timedelta(days=1)
 DAYS = dg.DailyPartitionsDefinition("2025-01-01")

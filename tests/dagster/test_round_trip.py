@@ -32,6 +32,7 @@ CHECKS = (
 )
 
 
+@pytest.mark.slow
 def test_thirty_days_of_four_tables_and_two_checks_are_one_request(runs, build, emulator):
     """Each of 30 partitions of 4 tables is materialized, each check judged for each, for one request."""
     emulator.reset_counters()

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, cast
 from uuid import uuid4
 
@@ -110,13 +111,19 @@ class DuckDB:
         return instant.astimezone(UTC).replace(tzinfo=None)
 
     def load(self, table: TableName, batches: Iterable[pa.RecordBatch]) -> int:
-        rows = 0
-        for batch in batches:
-            with self._registered(_stored(batch)) as incoming:
-                self.run(f"INSERT INTO {table.sql} BY NAME SELECT * FROM {incoming}")
-            rows += batch.num_rows
-            failpoint("sql.loading")
-        return rows
+        # One INSERT for all batches: DuckDB keeps what each statement of a transaction wrote in memory.
+        stream = _Stream(batches)
+        if stream.schema is None:
+            return 0
+        reader = pa.RecordBatchReader.from_batches(stream.schema, stream)
+        try:
+            with self._registered(reader) as incoming:
+                insert = f"INSERT INTO {table.sql} BY NAME SELECT * FROM {incoming}"
+                return self.changed(insert)
+        except duckdb.Error:
+            if stream.problem is not None:
+                raise stream.problem from None
+            raise
 
     def delete_keys(self, table: TableName, keys: pa.RecordBatch) -> None:
         same = " AND ".join(
@@ -140,13 +147,33 @@ class DuckDB:
             held.release()
 
     @contextmanager
-    def _registered(self, rows: pa.Table) -> Iterator[str]:
+    def _registered(self, rows: pa.Table | pa.RecordBatchReader) -> Iterator[str]:
         name = f"_vectorshift_{uuid4().hex}"
         self._connection.register(name, rows)
         try:
             yield quoted(name)
         finally:
-            self._connection.unregister(name)
+            with suppress(duckdb.Error):  # an aborted transaction refuses, and would hide its cause
+                self._connection.unregister(name)
+
+
+class _Stream:
+    """Batches on their way into one statement; what they raise is kept, because DuckDB passes on only its text."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+        self._batches = iter(batches)
+        self._first = next(self._batches, None)
+        self.schema = None if self._first is None else _stored_schema(self._first.schema)
+        self.problem: BaseException | None = None
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in chain([self._first], self._batches):
+                yield batch.cast(self.schema)
+                failpoint("sql.loading")
+        except BaseException as problem:
+            self.problem = problem
+            raise
 
 
 def _stored_schema(schema: pa.Schema) -> pa.Schema:
