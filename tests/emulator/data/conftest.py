@@ -8,7 +8,7 @@ import pytest
 
 from vectorshift_emulator.store import Store
 
-TRACES = Path(__file__).parents[3] / "shared" / "data" / "azure-llm-traces"
+TRACES = Path(__file__).parents[4] / "shared" / "data" / "azure-llm-traces"
 
 
 @pytest.fixture
