@@ -15,8 +15,8 @@ demo: .venv/.complete ## A nightly export through Airflow and a health table thr
 up: .venv/.complete ## Emulator, Airflow and Dagster together, examples loaded; Ctrl-C stops everything
 	@$(BIN)/python dags_examples/up.py
 
-test: .venv/.complete ## All tests; PART="tests/sdk tests/emulator" runs some, on two processes
-	@$(BIN)/python -m pytest $(if $(PART),-n 2 $(PART))
+test: .venv/.complete ## All tests; PART="tests/sdk tests/emulator" runs some, without the slow ones
+	@$(BIN)/python -m pytest $(if $(PART),-n 2 -m "not slow" $(PART))
 
 check: .venv/.complete ## Format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
