@@ -13,7 +13,6 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_vectorshift._airflow import AirflowFailException, conf
 from airflow_provider_vectorshift._context import data_interval, window_of
-from airflow_provider_vectorshift._databases import duckdb_file
 from airflow_provider_vectorshift._events import ExportEvent, read_export_event
 from airflow_provider_vectorshift._pending import (
     PendingExport,
@@ -265,6 +264,7 @@ class VectorShiftExportOperator(BaseOperator):
         note: PendingNote,
     ) -> dict[str, Any]:
         from vectorshift_orchestration.exports import land, stage
+        from vectorshift_orchestration.storage.duckdb_file import duckdb_file
 
         with ExitStack() as stack:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="vectorshift-")))

@@ -24,6 +24,19 @@ def partition_windows(
     }
 
 
+def earlier_windows(
+    window: Window, count: int, partitions_def: dg.TimeWindowPartitionsDefinition
+) -> list[Window]:
+    """The `count` partitions before a window, oldest first; fewer where there are none."""
+    found = [window]
+    for _ in range(count):
+        previous = partitions_def.get_prev_partition_window(found[0].start, respect_bounds=False)
+        if previous is None:
+            break
+        found.insert(0, Window(*previous))
+    return found[:-1]
+
+
 def span(windows: Iterable[Window]) -> Window:
     """The one window from the first one's start to the last one's end."""
     found = list(windows)

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from dagster_vectorshift._partitions import earlier_windows
 from vectorshift_orchestration.errors import MergeError, WindowError
 from vectorshift_orchestration.failures import TopErrors, top_errors
 from vectorshift_orchestration.measures import question
-from vectorshift_orchestration.rules import Baseline, Change, Rule
+from vectorshift_orchestration.rules import Rule
 from vectorshift_orchestration.thresholds import evaluate
 from vectorshift_orchestration.verdicts import Verdict, verdict
 from vectorshift_orchestration.windows import Window
@@ -136,16 +137,9 @@ def _metadata(
 
 def _before(window: Window, rule: Rule, partitions_def: Partitions | None) -> list[Window]:
     """The windows that the rule looks back on, oldest first."""
-    count = rule.windows if isinstance(rule, Baseline) else int(isinstance(rule, Change))
     if partitions_def is None:
-        return window.earlier(count)
-    found = [window]
-    for _ in range(count):
-        previous = partitions_def.get_prev_partition_window(found[0].start, respect_bounds=False)
-        if previous is None:
-            break
-        found.insert(0, Window(*previous))
-    return found[:-1]
+        return window.earlier(rule.history)
+    return earlier_windows(window, rule.history, partitions_def)
 
 
 def _latest(instance: dg.DagsterInstance, asset_key: dg.AssetKey, partition: str | None) -> Any:

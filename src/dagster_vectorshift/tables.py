@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from dagster_vectorshift._partitions import earlier_windows
 from vectorshift_orchestration.errors import SpecError
-from vectorshift_orchestration.rules import Baseline, Change, Rule
+from vectorshift_orchestration.rules import Rule
 from vectorshift_orchestration.specs import AggregationSpec
 from vectorshift_orchestration.windows import Window
 
@@ -101,7 +102,9 @@ class HealthCheck:
         """
         from vectorshift_orchestration.measures import question
 
-        before = {window: _before(window, self.rule, partitions_def) for window in windows}
+        before = {
+            window: earlier_windows(window, self.rule.history, partitions_def) for window in windows
+        }
         every = sorted({*windows, *(each for history in before.values() for each in history)})
         # One window alone would be asked for without slices, which no other table can share.
         asked = question(self.rule.measured, every if len(every) > 1 else every * 2)
@@ -126,17 +129,3 @@ class Judgement:
             verdict(self.rule, window, [figures[each] for each in (*history, window)])
             for window, history in self.before.items()
         ]
-
-
-def _before(
-    window: Window, rule: Rule, partitions_def: dg.TimeWindowPartitionsDefinition
-) -> list[Window]:
-    """The partitions that the rule looks back on, oldest first."""
-    count = rule.windows if isinstance(rule, Baseline) else int(isinstance(rule, Change))
-    found = [window]
-    for _ in range(count):
-        previous = partitions_def.get_prev_partition_window(found[0].start, respect_bounds=False)
-        if previous is None:
-            break
-        found.insert(0, Window(*previous))
-    return found[:-1]

@@ -66,6 +66,11 @@ class Rule:
         """What has to be measured: the rule's figures, and the runs behind them."""
         return AggregationSpec(list(dict.fromkeys([*self._metrics(), "runs.sum"])))
 
+    @property
+    def history(self) -> int:
+        """How many windows before the judged one the rule looks at."""
+        return 0
+
     def _metrics(self) -> list[str]:
         raise NotImplementedError
 
@@ -135,6 +140,11 @@ class Change(Rule):
     name: ClassVar[str] = "change"
     metric: str
 
+    @property
+    def history(self) -> int:
+        """One: the window before."""
+        return 1
+
     def _metrics(self) -> list[str]:
         return [self.metric]
 
@@ -158,6 +168,11 @@ class Baseline(Rule):
     windows: int = 14
     minimum_windows: int = 5
     tolerance: float = 0.0
+
+    @property
+    def history(self) -> int:
+        """As many as `windows` says."""
+        return self.windows
 
     def __post_init__(self) -> None:
         for count in ("windows", "minimum_windows"):

@@ -82,5 +82,4 @@ async def aevaluate(
 
 
 def _question(rule: Rule, window: Window, every: Every | None, tz: str | tzinfo) -> Question:
-    before = rule.windows if isinstance(rule, Baseline) else int(isinstance(rule, Change))
-    return question(rule.measured, [*window.earlier(before, every, tz), window])
+    return question(rule.measured, [*window.earlier(rule.history, every, tz), window])

@@ -1,6 +1,5 @@
 """Tables in one DuckDB file."""
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -10,7 +9,6 @@ import dagster as dg
 from pydantic import Field
 
 from dagster_vectorshift.storage.protocol import landing_rows, overwrite_rows
-from vectorshift_orchestration.errors import StorageError
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -18,9 +16,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from vectorshift_orchestration.storage.sql import Written
-
-_POLL = 0.1
-_LOCKED = "Could not set lock on file"
 
 
 class DuckDBStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yields itself
@@ -68,25 +63,10 @@ class DuckDBStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yield
 
         Raises `StorageError` when it cannot be opened within `lock_timeout`.
         """
-        deadline = time.monotonic() + self.lock_timeout
-        while (connection := self._opened(time.monotonic() < deadline)) is None:
-            time.sleep(_POLL)
-        with connection:
+        from vectorshift_orchestration.storage.duckdb_file import duckdb_file
+
+        with duckdb_file(self._file, lock_timeout=self.lock_timeout) as connection:
             yield connection
-
-    def _opened(self, may_wait: bool) -> "DuckDBPyConnection | None":
-        """The file, opened; None while another process has it and there is time to wait."""
-        import duckdb
-
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            return duckdb.connect(str(self._file))
-        except (duckdb.Error, OSError) as problem:
-            if may_wait and _LOCKED in str(problem):
-                return None
-            raise StorageError(
-                f"The database {self._file} cannot be opened, so nothing was written: {problem}"
-            ) from problem
 
     @property
     def _file(self) -> Path:

@@ -7,8 +7,8 @@ import threading
 import duckdb
 import pytest
 
-from airflow_provider_vectorshift._databases import duckdb_file
 from vectorshift_orchestration import StorageError
+from vectorshift_orchestration.storage.duckdb_file import duckdb_file
 
 
 @pytest.fixture

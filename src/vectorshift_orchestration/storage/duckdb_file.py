@@ -1,8 +1,9 @@
-"""Opening the database that a table is in."""
+"""Opening a DuckDB file, which one process can write at a time."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,9 @@ _POLL = 0.1
 
 
 @contextmanager
-def duckdb_file(path: str, *, lock_timeout: float = 30.0) -> "Iterator[DuckDBPyConnection]":
+def duckdb_file(
+    path: "str | PathLike[str]", *, lock_timeout: float = 30.0
+) -> "Iterator[DuckDBPyConnection]":
     """A connection to the DuckDB file at `path`, which is made with its folders when it is not there.
 
     DuckDB lets one process write a file at a time: while another has it, this waits, at most
@@ -41,6 +44,6 @@ def _opened(file: Path, *, may_wait: bool) -> "DuckDBPyConnection | None":
         if may_wait and _LOCKED in str(problem):
             return None
         raise StorageError(
-            f"DuckDB file {file} cannot be opened: {problem}. No row was changed. If another "
-            "process has it open, close that, or give the tasks that write it a pool of one slot."
+            f"DuckDB file {file} cannot be opened, so nothing was written: {problem}. If another "
+            "process has it open, close that, or give its writers a pool of one slot."
         ) from problem
