@@ -42,7 +42,7 @@ def child(way: str, rows: int, csv: Path, folder: Path, conninfo: str) -> None:
     import pyarrow.csv
     import pyarrow.parquet  # noqa: F401  # part of the baseline, as the readers are
 
-    from vectorshift_orchestration.completeness import checked_rows
+    from vectorshift_orchestration.exports.completeness import checked_rows
     from vectorshift_orchestration.readers import read_export
     from vectorshift_orchestration.storage.parquet import write_parquet
     from vectorshift_orchestration.storage.sql import overwrite_window

@@ -24,7 +24,7 @@ from dagster_vectorshift import (
     build_health_definitions,
 )
 from vectorshift import Analytics
-from vectorshift_orchestration.rules import Rate
+from vectorshift_orchestration.thresholds.rules import Rate
 
 HOME = Path(os.environ.get("VECTORSHIFT_EXAMPLES_HOME", "~/vectorshift")).expanduser()
 START = os.environ.get("VECTORSHIFT_EXAMPLES_START", "2026-01-01")

@@ -21,7 +21,7 @@ from dagster_vectorshift.evaluations import (
 )
 from dagster_vectorshift.failures import as_dagster_failures
 from dagster_vectorshift.resource import VectorShiftResource
-from vectorshift_orchestration.rules import Absolute, Baseline, Change, Rate, Rule
+from vectorshift_orchestration.thresholds.rules import Absolute, Baseline, Change, Rate, Rule
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def build_baseline_check(
     """How far a figure is from the median of the `windows` partitions before, in robust deviations.
 
     `metric` is a word of `AggregationSpec`; `breach` is above, below or either; see
-    `vectorshift_orchestration.rules.Baseline`. The history comes with the same request, so it is
+    `vectorshift_orchestration.thresholds.rules.Baseline`. The history comes with the same request, so it is
     complete whatever was materialized before. Otherwise as `build_error_rate_check`.
     """
     rule = Baseline(
@@ -148,7 +148,7 @@ def build_baseline_check(
 def build_rule_check(
     asset: CheckedAsset, rule: Rule, **options: Unpack[CheckOptions]
 ) -> dg.AssetChecksDefinition:
-    """A check of any rule of `vectorshift_orchestration.rules`; the others are this with their rule.
+    """A check of any rule of `vectorshift_orchestration.thresholds.rules`; the others are this with their rule.
 
     Raises `dg.DagsterInvalidDefinitionError` for partitions that are no windows of time.
     """

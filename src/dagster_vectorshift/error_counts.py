@@ -16,8 +16,8 @@ from dagster_vectorshift.evaluations import Partitions, evaluation, explain, jud
 from dagster_vectorshift.positions import Position
 from dagster_vectorshift.resource import VectorShiftResource
 from dagster_vectorshift.sensors import TIME_BUDGET
-from vectorshift_orchestration.rules import Absolute
-from vectorshift_orchestration.verdicts import Verdict
+from vectorshift_orchestration.thresholds.rules import Absolute
+from vectorshift_orchestration.thresholds.verdicts import Verdict
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from dagster_vectorshift._partitions import earlier_windows
+from vectorshift_orchestration.aggregates.measures import question
 from vectorshift_orchestration.errors import MergeError, WindowError
-from vectorshift_orchestration.failures import TopErrors, top_errors
-from vectorshift_orchestration.measures import question
-from vectorshift_orchestration.rules import Rule
 from vectorshift_orchestration.thresholds import evaluate
-from vectorshift_orchestration.verdicts import Verdict, verdict
+from vectorshift_orchestration.thresholds.rules import Rule
+from vectorshift_orchestration.thresholds.top_errors import TopErrors, top_errors
+from vectorshift_orchestration.thresholds.verdicts import Verdict, verdict
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 if TYPE_CHECKING:
-    from vectorshift_orchestration.export_state import ExportState
+    from vectorshift_orchestration.exports.state import ExportState
 
 STATE = "vectorshift/export_state"
 _LOOKED_AT = 20
@@ -23,7 +23,7 @@ def saved(
 ) -> "ExportState | None":
     """The record of an export that was begun and not ended, or None."""
     from vectorshift_orchestration.errors import ExportStateError
-    from vectorshift_orchestration.export_state import ExportState
+    from vectorshift_orchestration.exports.state import ExportState
 
     asked = dg.AssetRecordsFilter(asset, asset_partitions=[partition])
     for record in instance.fetch_observations(asked, limit=_LOOKED_AT).records:

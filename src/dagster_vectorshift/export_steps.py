@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from dagster_vectorshift.storage.protocol import ExportStorage
     from vectorshift import Client
     from vectorshift.analytics import ExportTask, Query
-    from vectorshift_orchestration.export_state import ExportState
     from vectorshift_orchestration.exports import ExportRequest, Landed
+    from vectorshift_orchestration.exports.state import ExportState
 
 _SPENT = (
     AnalyticsDownloadFailed,
@@ -165,8 +165,8 @@ class Export:
         self, context: dg.AssetExecutionContext, partition: str, window: Window
     ) -> dict[str, Any]:
         """Bring the export of a partition to its end; metadata of it."""
-        from vectorshift_orchestration.export_job import resume
         from vectorshift_orchestration.exports import wait
+        from vectorshift_orchestration.exports.job import resume
 
         save = self._saver(context, partition)
         timeout = self.options.get("timeout", 3600.0)
@@ -223,7 +223,7 @@ class Export:
         save: Save,
     ) -> "ExportState":
         """The record with the token that keeps a slower writer from undoing a faster one's work."""
-        from vectorshift_orchestration.export_state import ExportState
+        from vectorshift_orchestration.exports.state import ExportState
         from vectorshift_orchestration.storage.sql import begin_attempt
 
         state = state or ExportState(request.key)
@@ -275,8 +275,8 @@ def _asked(
     client: "Client", request: "ExportRequest", state: "ExportState | None", save: Save
 ) -> "ExportState":
     """The record of an export that was asked for, now or before; what went wrong then is `resume`'s."""
-    from vectorshift_orchestration.export_state import ExportState
     from vectorshift_orchestration.exports import submit
+    from vectorshift_orchestration.exports.state import ExportState
 
     state = state or ExportState(request.key)
     if state.task_id or state.asked:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dagster_vectorshift.resource import VectorShiftResource
     from dagster_vectorshift.storage.protocol import TableStorage
     from vectorshift.analytics import Query
-    from vectorshift_orchestration.verdicts import Verdict
+    from vectorshift_orchestration.thresholds.verdicts import Verdict
 
 HISTORY = 30
 """How many partitions a trend shows."""
@@ -118,7 +118,7 @@ def measure(
     Raises `RowOutsideWindow` for a bucket that nobody asked for, and the errors of
     `shared_requests.aggregate_many`.
     """
-    from vectorshift_orchestration.shared_requests import aggregate_many
+    from vectorshift_orchestration.aggregates.shared_requests import aggregate_many
 
     partitions = list(windows.values())
     keys = context.selected_asset_keys

@@ -8,15 +8,15 @@ import dagster as dg
 
 from dagster_vectorshift._partitions import earlier_windows
 from vectorshift_orchestration.errors import SpecError
-from vectorshift_orchestration.rules import Rule
 from vectorshift_orchestration.specs import AggregationSpec
+from vectorshift_orchestration.thresholds.rules import Rule
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from vectorshift_orchestration.measures import Question
-    from vectorshift_orchestration.verdicts import Verdict
+    from vectorshift_orchestration.aggregates.measures import Question
+    from vectorshift_orchestration.thresholds.verdicts import Verdict
 
 BUCKET_TIME = "bucket_start"
 """The time column of every table of health; the module that makes tables loads Arrow."""
@@ -75,7 +75,7 @@ class HealthCheck:
     """A rule that each partition is judged by, from the same answer that fills the table.
 
     `table` is the name of a `HealthTable` of the set, `rule` is one of
-    `vectorshift_orchestration.rules` (`Absolute`, `Rate`, `Change`, `Baseline`), and is about all
+    `vectorshift_orchestration.thresholds.rules` (`Absolute`, `Rate`, `Change`, `Baseline`), and is about all
     events of the query. `name` is the check's, like the rule's unless given. A `blocking` check
     that fails with ERROR ends the step after all tables are written, so nothing downstream runs.
     """
@@ -100,7 +100,7 @@ class HealthCheck:
         window, such as a percentile of days in a week, and `WindowError` for windows that are not
         whole UTC hours.
         """
-        from vectorshift_orchestration.measures import question
+        from vectorshift_orchestration.aggregates.measures import question
 
         before = {
             window: earlier_windows(window, self.rule.history, partitions_def) for window in windows
@@ -122,7 +122,7 @@ class Judgement:
 
     def verdicts(self, rows: "pa.Table") -> "list[Verdict]":
         """The verdict on each window, from the answer to `question`."""
-        from vectorshift_orchestration.verdicts import verdict
+        from vectorshift_orchestration.thresholds.verdicts import verdict
 
         figures = dict(zip(self.every, self.question.read(rows), strict=False))
         return [

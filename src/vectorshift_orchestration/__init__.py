@@ -29,8 +29,6 @@ if TYPE_CHECKING:
         UnstorableValue,
         WindowError,
     )
-    from vectorshift_orchestration.export_job import resume
-    from vectorshift_orchestration.export_state import ExportState
     from vectorshift_orchestration.exports import (
         ExportRequest,
         Landed,
@@ -40,17 +38,10 @@ if TYPE_CHECKING:
         submit,
         wait,
     )
+    from vectorshift_orchestration.exports.job import resume
+    from vectorshift_orchestration.exports.state import ExportState
     from vectorshift_orchestration.extract import aaggregate, aevents, aggregate, events
-    from vectorshift_orchestration.failures import TopErrors, atop_errors, top_errors
     from vectorshift_orchestration.readers import read_export
-    from vectorshift_orchestration.rules import (
-        Absolute,
-        Baseline,
-        Change,
-        Rate,
-        Rule,
-        rule_from_dict,
-    )
     from vectorshift_orchestration.specs import AggregationSpec, QuerySpec
     from vectorshift_orchestration.storage.destinations import partition_path
     from vectorshift_orchestration.storage.files import Published, publish
@@ -59,23 +50,32 @@ if TYPE_CHECKING:
     from vectorshift_orchestration.storage.sql import Written, begin_attempt, overwrite_window
     from vectorshift_orchestration.storage.sweeper import sweep
     from vectorshift_orchestration.thresholds import aevaluate, evaluate
-    from vectorshift_orchestration.verdicts import Verdict
+    from vectorshift_orchestration.thresholds.rules import (
+        Absolute,
+        Baseline,
+        Change,
+        Rate,
+        Rule,
+        rule_from_dict,
+    )
+    from vectorshift_orchestration.thresholds.top_errors import TopErrors, atop_errors, top_errors
+    from vectorshift_orchestration.thresholds.verdicts import Verdict
     from vectorshift_orchestration.windows import Window, merge, windows_between
 
 _HOMES = {
-    "Absolute": "rules",
+    "Absolute": "thresholds.rules",
     "AggregationShapeError": "errors",
     "AggregationSpec": "specs",
     "Attempt": "storage.ledger",
-    "Baseline": "rules",
-    "Change": "rules",
+    "Baseline": "thresholds.rules",
+    "Change": "thresholds.rules",
     "Commit": "storage.ledger",
     "CommitUnknownError": "errors",
     "EventShapeError": "errors",
     "ExportFileError": "errors",
     "ExportIncomplete": "errors",
     "ExportRequest": "exports",
-    "ExportState": "export_state",
+    "ExportState": "exports.state",
     "ExportStateError": "errors",
     "ExtractIncomplete": "errors",
     "Landed": "exports",
@@ -84,17 +84,17 @@ _HOMES = {
     "PublishError": "errors",
     "Published": "storage.files",
     "QuerySpec": "specs",
-    "Rate": "rules",
+    "Rate": "thresholds.rules",
     "RowOutsideWindow": "errors",
-    "Rule": "rules",
+    "Rule": "thresholds.rules",
     "SchemaMismatch": "errors",
     "SpecError": "errors",
     "Staged": "exports",
     "StaleWriterError": "errors",
     "StorageError": "errors",
-    "TopErrors": "failures",
+    "TopErrors": "thresholds.top_errors",
     "UnstorableValue": "errors",
-    "Verdict": "verdicts",
+    "Verdict": "thresholds.verdicts",
     "Window": "windows",
     "WindowError": "errors",
     "Written": "storage.sql",
@@ -102,7 +102,7 @@ _HOMES = {
     "aevaluate": "thresholds",
     "aevents": "extract",
     "aggregate": "extract",
-    "atop_errors": "failures",
+    "atop_errors": "thresholds.top_errors",
     "begin_attempt": "storage.sql",
     "committed": "storage.ledger",
     "evaluate": "thresholds",
@@ -113,12 +113,12 @@ _HOMES = {
     "partition_path": "storage.destinations",
     "publish": "storage.files",
     "read_export": "readers",
-    "resume": "export_job",
-    "rule_from_dict": "rules",
+    "resume": "exports.job",
+    "rule_from_dict": "thresholds.rules",
     "stage": "exports",
     "submit": "exports",
     "sweep": "storage.sweeper",
-    "top_errors": "failures",
+    "top_errors": "thresholds.top_errors",
     "wait": "exports",
     "windows_between": "windows",
     "write_parquet": "storage.parquet",

@@ -12,7 +12,7 @@ from dagster_vectorshift import (
     build_health_definitions,
 )
 from vectorshift import Analytics
-from vectorshift_orchestration.rules import Baseline, Rate
+from vectorshift_orchestration.thresholds.rules import Baseline, Rate
 
 METRICS = ["runs.sum", "errors.sum", "error_rate", "tokens.sum", "model_costs.sum", "latency.max"]
 

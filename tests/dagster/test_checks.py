@@ -15,7 +15,7 @@ from dagster_vectorshift import (
 )
 from vectorshift import Analytics
 from vectorshift_orchestration.errors import SpecError
-from vectorshift_orchestration.rules import Change
+from vectorshift_orchestration.thresholds.rules import Change
 
 TODAY = datetime.now(UTC).date()
 DAYS = dg.DailyPartitionsDefinition("2025-01-01")

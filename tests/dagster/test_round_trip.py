@@ -15,7 +15,7 @@ from dagster_vectorshift import (
 )
 from dagster_vectorshift.previews import sparkline
 from vectorshift import Analytics
-from vectorshift_orchestration.rules import Absolute, Baseline, Rate
+from vectorshift_orchestration.thresholds.rules import Absolute, Baseline, Rate
 
 TODAY = datetime.now(UTC).date()
 FIRST, LAST = TODAY - timedelta(days=30), TODAY - timedelta(days=1)

@@ -18,9 +18,9 @@ from vectorshift.errors import (
     AuthenticationError,
 )
 from vectorshift_orchestration.errors import ExportStateError, StaleWriterError, StorageError
-from vectorshift_orchestration.export_job import resume
-from vectorshift_orchestration.export_state import ExportState
 from vectorshift_orchestration.exports import ExportRequest
+from vectorshift_orchestration.exports.job import resume
+from vectorshift_orchestration.exports.state import ExportState
 from vectorshift_orchestration.storage.sql import overwrite_window
 from vectorshift_orchestration.tables import EVENT_SCHEMA, EVENT_TIME
 from vectorshift_orchestration.windows import Window

@@ -14,10 +14,10 @@ from hypothesis import given, settings, strategies as st
 from tests.sdk.scripted import Answer, serving
 from vectorshift import Client
 from vectorshift.errors import BadRequestError
+from vectorshift_orchestration.aggregates.merging import merge_rows, mergeable
 from vectorshift_orchestration.errors import MergeError, SpecError, WindowError
 from vectorshift_orchestration.extract import aaggregate, aggregate
-from vectorshift_orchestration.fan_out import in_tasks
-from vectorshift_orchestration.merging import merge_rows, mergeable
+from vectorshift_orchestration.extract.fan_out import in_tasks
 from vectorshift_orchestration.specs import AggregationSpec
 from vectorshift_orchestration.windows import Window
 

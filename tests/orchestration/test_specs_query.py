@@ -18,9 +18,9 @@ from vectorshift.analytics import (
     LogicalOp,
     Query,
 )
-from vectorshift_orchestration.documents import rendered
 from vectorshift_orchestration.errors import SpecError
 from vectorshift_orchestration.specs import AggregationSpec, QuerySpec
+from vectorshift_orchestration.specs.documents import rendered
 
 DOCUMENT = {
     "version": 1,

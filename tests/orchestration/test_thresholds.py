@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from vectorshift_orchestration.errors import MergeError, SpecError, WindowError
-from vectorshift_orchestration.failures import NO_MESSAGE, atop_errors, top_errors
 from vectorshift_orchestration.thresholds import (
     Absolute,
     Baseline,
@@ -21,7 +20,8 @@ from vectorshift_orchestration.thresholds import (
     evaluate,
     rule_from_dict,
 )
-from vectorshift_orchestration.verdicts import verdict
+from vectorshift_orchestration.thresholds.top_errors import NO_MESSAGE, atop_errors, top_errors
+from vectorshift_orchestration.thresholds.verdicts import verdict
 from vectorshift_orchestration.windows import Window
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)

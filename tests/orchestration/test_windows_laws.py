@@ -11,8 +11,7 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from tests.orchestration.laws import counted, law
-from vectorshift_orchestration import edges
-from vectorshift_orchestration.windows import Window, merge, windows_between
+from vectorshift_orchestration.windows import Window, edges, merge, windows_between
 
 TICK = timedelta(milliseconds=1)
 ZONES = [

@@ -22,9 +22,9 @@ import pyarrow as pa
 from vectorshift import Client
 from vectorshift_orchestration._failpoints import failpoint
 from vectorshift_orchestration.errors import StaleWriterError
-from vectorshift_orchestration.export_job import resume
-from vectorshift_orchestration.export_state import ExportState
 from vectorshift_orchestration.exports import ExportRequest
+from vectorshift_orchestration.exports.job import resume
+from vectorshift_orchestration.exports.state import ExportState
 from vectorshift_orchestration.storage.sql import begin_attempt, overwrite_window
 from vectorshift_orchestration.windows import Window
 

@@ -20,7 +20,7 @@ from dagster_vectorshift.components.parts import (
 from dagster_vectorshift.components.scaffolders import HealthScaffolder
 from dagster_vectorshift.tables import DEFAULT_METRICS, HealthCheck, HealthTable
 from dagster_vectorshift.translator import DagsterVectorShiftTranslator
-from vectorshift_orchestration.rules import rule_from_dict
+from vectorshift_orchestration.thresholds.rules import rule_from_dict
 
 
 class TableModel(dg.Model, dg.Resolvable):
@@ -35,7 +35,7 @@ class TableModel(dg.Model, dg.Resolvable):
 
 
 class CheckModel(dg.Model, dg.Resolvable):
-    """One check: the table's name, a rule in the words of `vectorshift_orchestration.rules`."""
+    """One check: the table's name, a rule in the words of `vectorshift_orchestration.thresholds.rules`."""
 
     table: str
     rule: Mapping[str, Any]

@@ -21,9 +21,9 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
-from vectorshift_orchestration import edges
-from vectorshift_orchestration.edges import TICK
 from vectorshift_orchestration.errors import WindowError
+from vectorshift_orchestration.windows import edges
+from vectorshift_orchestration.windows.edges import TICK
 
 if TYPE_CHECKING:
     from vectorshift.analytics import Query

@@ -14,9 +14,9 @@ import math
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Literal
 
-from vectorshift_orchestration.documents import VERSION, Render, nearest, opened
 from vectorshift_orchestration.errors import SpecError
 from vectorshift_orchestration.specs import AggregationSpec, Ratio, parse_metric
+from vectorshift_orchestration.specs.documents import VERSION, Render, nearest, opened
 
 Severity = Literal["WARN", "ERROR"]
 _SIDES = ("above", "below", "either")

@@ -8,9 +8,16 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any, Literal
 
-from vectorshift_orchestration.measures import Figures
-from vectorshift_orchestration.rules import Absolute, Baseline, Change, Rate, Rule, Severity
+from vectorshift_orchestration.aggregates.measures import Figures
 from vectorshift_orchestration.specs import parse_metric
+from vectorshift_orchestration.thresholds.rules import (
+    Absolute,
+    Baseline,
+    Change,
+    Rate,
+    Rule,
+    Severity,
+)
 from vectorshift_orchestration.windows import Window
 
 State = Literal["ok", "breached", "insufficient_data"]

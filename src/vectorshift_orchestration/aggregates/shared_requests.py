@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from vectorshift_orchestration.aggregates.merging import merge_tables
 from vectorshift_orchestration.errors import SpecError, WindowError
-from vectorshift_orchestration.merging import merge_tables
 from vectorshift_orchestration.specs import AggregationSpec
 from vectorshift_orchestration.windows import Window
 

@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vectorshift_orchestration import edges
+from vectorshift_orchestration.aggregates.merging import merge_rows, mergeable
 from vectorshift_orchestration.errors import MergeError, WindowError
-from vectorshift_orchestration.merging import merge_rows, mergeable
 from vectorshift_orchestration.specs import AggregationSpec, parse_metric
-from vectorshift_orchestration.windows import Window
+from vectorshift_orchestration.windows import Window, edges
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,7 +6,7 @@
 What is asked has an identity (`ExportRequest.key`) that does not depend on the attempt, so that a
 file, a ledger row and a second try can be told to belong together. Between processes go ids,
 states and counts only: a signed URL lives in one function call (DESIGN.md, Decisions 5 and 6).
-`export_job.py` drives these steps and goes on where a process died.
+`job.py` drives these steps and goes on where a process died.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ def stage(
     Raises `ExportFileError`, `ExportIncomplete`, `PublishError` when the disk is full or refuses,
     and the SDK's errors. Then no file is left.
     """
-    from vectorshift_orchestration.completeness import checked_rows
+    from vectorshift_orchestration.exports.completeness import checked_rows
 
     done = _download(client, task, directory / request.file_name, downloaded)
     try:

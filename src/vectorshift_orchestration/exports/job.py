@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from vectorshift_orchestration.errors import ExportFileError, ExportIncomplete, ExportStateError
-from vectorshift_orchestration.export_state import ExportState, State
 from vectorshift_orchestration.exports import (
     ExportRequest,
     Landed,
@@ -36,6 +35,7 @@ from vectorshift_orchestration.exports import (
     submit,
     wait,
 )
+from vectorshift_orchestration.exports.state import ExportState, State
 
 if TYPE_CHECKING:
     from vectorshift import Client

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from vectorshift_orchestration.edges import TICK
 from vectorshift_orchestration.errors import EventShapeError, ExtractIncomplete, WindowError
 from vectorshift_orchestration.tables import EVENT_TIME, event_batch, first_outside
 from vectorshift_orchestration.windows import Window
+from vectorshift_orchestration.windows.edges import TICK
 
 if TYPE_CHECKING:
     from vectorshift.analytics import Event

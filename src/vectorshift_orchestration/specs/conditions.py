@@ -20,8 +20,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from vectorshift_orchestration.documents import nearest
 from vectorshift_orchestration.errors import SpecError
+from vectorshift_orchestration.specs.documents import nearest
 
 _OPERATORS = {
     "eq": "EQ",

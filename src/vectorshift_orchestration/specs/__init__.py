@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from vectorshift_orchestration import conditions
-from vectorshift_orchestration.documents import VERSION, Render, opened
 from vectorshift_orchestration.errors import SpecError
+from vectorshift_orchestration.specs import conditions
+from vectorshift_orchestration.specs.documents import VERSION, Render, opened
 
 if TYPE_CHECKING:
     from vectorshift import Client

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vectorshift_orchestration.measures import Question, question
-from vectorshift_orchestration.rules import (
+from vectorshift_orchestration.aggregates.measures import Question, question
+from vectorshift_orchestration.thresholds.rules import (
     Absolute,
     Baseline,
     Change,
@@ -22,7 +22,7 @@ from vectorshift_orchestration.rules import (
     Severity,
     rule_from_dict,
 )
-from vectorshift_orchestration.verdicts import State, Verdict, verdict
+from vectorshift_orchestration.thresholds.verdicts import State, Verdict, verdict
 from vectorshift_orchestration.windows import Every, Window
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from vectorshift_orchestration.edges import TICK
 from vectorshift_orchestration.errors import SpecError, WindowError
-from vectorshift_orchestration.fan_out import FanOut, in_tasks, in_threads
+from vectorshift_orchestration.extract.fan_out import FanOut, in_tasks, in_threads
 from vectorshift_orchestration.specs import AggregationSpec
 from vectorshift_orchestration.windows import Window
+from vectorshift_orchestration.windows.edges import TICK
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,7 +51,7 @@ def events(
     """
     from vectorshift.analytics import Query
     from vectorshift.errors import AnalyticsIncomplete
-    from vectorshift_orchestration.coverage import Coverage
+    from vectorshift_orchestration.extract.coverage import Coverage
 
     _refuse_offset(query)
     coverage = Coverage(window, chunk_rows, floor, progress)
@@ -79,7 +79,7 @@ async def aevents(
 ) -> AsyncIterator[pa.RecordBatch]:
     """`events`, awaiting: `async for batch in aevents(query, window)`."""
     from vectorshift.errors import AnalyticsIncomplete
-    from vectorshift_orchestration.coverage import Coverage
+    from vectorshift_orchestration.extract.coverage import Coverage
 
     _refuse_offset(query)
     coverage = Coverage(window, chunk_rows, floor, progress)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from vectorshift_orchestration.aggregates.merging import merge_tables, mergeable
 from vectorshift_orchestration.errors import SpecError
-from vectorshift_orchestration.merging import merge_tables, mergeable
 from vectorshift_orchestration.specs import AggregationSpec
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What an aggregation's figures allow: putting parts together, sharing a request, several windows."""
