@@ -1,4 +1,4 @@
-"""Operators: a data interval of events exported, checked, and landed."""
+"""An operator: a data interval of events exported, checked, and landed."""
 
 import os
 import time
