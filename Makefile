@@ -28,9 +28,10 @@ bench: .venv/.complete ## Side-by-side measurements
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 lock: $(UV) ## Resolve the hashed locks again (they hold no index address)
-	@rm -f requirements/dev.txt requirements/official.txt requirements/tools.txt
+	@rm -f requirements/*.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header --all-extras --group dev pyproject.toml -o requirements/dev.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/official.in -o requirements/official.txt
+	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header --extra airflow --extra postgres --extra emulator pyproject.toml requirements/airflow31.in -o requirements/airflow31.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/tools.in -o requirements/tools.txt
 
 clean: ## Remove everything that the other commands made

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.official.environment import official_python  # noqa: E402  # after the path is set
+from tests.locked_environment import locked_python  # noqa: E402  # after the path is set
 
 ROUNDS = 9
 
@@ -28,7 +28,7 @@ def cpu(python: Path, code: str) -> float:
 def main() -> None:
     """Measure and print."""
     ours = Path(sys.executable)
-    theirs = official_python(ROOT / "requirements" / "official.txt", ROOT / ".cache")
+    theirs = locked_python(ROOT / "requirements" / "official.txt")
     analytics = "from vectorshift import Analytics"
     cases = {
         "bare, ours": (ours, "pass"),

@@ -4,14 +4,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.official.environment import official_python
+from tests.locked_environment import ROOT, locked_python
 from vectorshift_emulator import serve
 
 
 @pytest.fixture(scope="session")
 def official():
     """The Python that has the official client."""
-    return official_python()
+    return locked_python(ROOT / "requirements" / "official.txt")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
-"""The official client's own environment: built once from the hashed lock, then kept.
+"""Environments beside our own: each built once from a hashed lock, then kept.
 
-It holds `vectorshift==0.1.15` and what that release needs. Our process never imports from it; the
-official package has the same import name as ours, so it only ever runs as a subprocess.
+One holds the official client, whose import name is ours, so it only ever runs as a subprocess. One
+holds the oldest Airflow that we support.
 """
 
 import fcntl
@@ -15,38 +15,37 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-LOCK = ROOT / "requirements" / "official.txt"
+ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache"
 UV = ROOT / ".tools" / "bin" / "uv"
 
 
-class OfficialEnvironmentError(RuntimeError):
-    """The official client could not be installed; says which command failed and what it printed."""
+class LockedEnvironmentError(RuntimeError):
+    """The environment could not be built; says which command failed and what it printed."""
 
 
-def official_python(lock: Path = LOCK, cache: Path = CACHE) -> Path:
-    """The interpreter that has the official client, after building its environment if needed.
+def locked_python(lock: Path, cache: Path = CACHE) -> Path:
+    """The interpreter that has what the lock lists, after building its environment if needed.
 
     A finished environment appears by one rename, so a killed build leaves nothing that a later
     run could take for complete. Parallel test workers wait for one build on a file lock.
 
     Args:
-        lock: the hashed requirements; the directory's name follows its content.
+        lock: the hashed requirements; the directory's name follows their content.
         cache: where the environment is kept between runs.
 
     Returns:
         Path of the environment's `python`.
 
     Raises:
-        OfficialEnvironmentError: when the environment or its packages cannot be installed.
+        LockedEnvironmentError: when the environment or its packages cannot be installed.
     """
-    home = cache / f"official-{_fingerprint(lock)}"
+    home = cache / f"{lock.stem}-{_fingerprint(lock)}"
     python = home / "bin" / "python"
     if python.exists():
         return python
     cache.mkdir(parents=True, exist_ok=True)
-    with _exclusive(cache / "official.lock"):
+    with _exclusive(cache / f"{lock.stem}.lock"):
         if not python.exists():
             _build(home, lock)
     return python
@@ -67,7 +66,7 @@ def _exclusive(path: Path) -> Iterator[None]:
 
 def _build(home: Path, lock: Path) -> None:
     shutil.rmtree(home, ignore_errors=True)  # an environment whose Python was taken away
-    with tempfile.TemporaryDirectory(dir=home.parent, prefix="official-build-") as scratch:
+    with tempfile.TemporaryDirectory(dir=home.parent, prefix=f"{lock.stem}-build-") as scratch:
         building = Path(scratch) / "environment"
         for command in _commands(building, lock):
             _run(command)
@@ -94,7 +93,7 @@ def _run(command: list[str]) -> None:
     inherited = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONPATH")}
     done = subprocess.run(command, env=inherited, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise OfficialEnvironmentError(
-            f"building the official client's environment failed ({done.returncode}): "
+        raise LockedEnvironmentError(
+            f"building an environment from its lock failed ({done.returncode}): "
             f"{' '.join(command)}\n{done.stdout}{done.stderr}"
         )
