@@ -10,11 +10,14 @@ Names load when they are first used, so importing this package is cheap.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as in typing, which takes longer to import than all of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from vectorshift._client import Client as Client
     from vectorshift._retry import Retry as Retry
+    from vectorshift._settings import DEFAULT_BASE_URL as DEFAULT_BASE_URL
     from vectorshift.analytics import Analytics as Analytics
     from vectorshift.downloads import Download as Download
     from vectorshift.errors import (
@@ -60,6 +63,7 @@ base_url: str | None = None
 _HOMES = {
     "_client": ("Client",),
     "_retry": ("Retry",),
+    "_settings": ("DEFAULT_BASE_URL",),
     "analytics": ("Analytics",),
     "downloads": ("Download",),
     "errors": (
@@ -104,7 +108,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = ["api_key", "base_url", *sorted(_HOME)]  # names are text
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _HOME:
         raise AttributeError(f"module 'vectorshift' has no attribute {name!r}")
     return getattr(import_module(f"vectorshift.{_HOME[name]}"), name)

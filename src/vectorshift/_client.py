@@ -8,11 +8,12 @@ import os
 import threading
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
-from urllib.parse import urlsplit
 
+from vectorshift import _settings as settings
+from vectorshift._pace import Pace
 from vectorshift._retry import Quota, Retry
 from vectorshift.analytics import _flows as flows, _validation as check
-from vectorshift.analytics._calls import Flow, with_retries
+from vectorshift.analytics._calls import Flow, Persistence, with_retries
 from vectorshift.analytics._enums import EventKind
 from vectorshift.analytics._query import AsyncQuery, Query
 from vectorshift.analytics._results import Event, ExportTask, RunData, Trace
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _lock = threading.Lock()
-DEFAULT_BASE_URL = "https://api.vectorshift.ai/v1"
 
 
 class Client:
@@ -42,11 +42,14 @@ class Client:
         total_timeout: seconds for one call with all its retries.
         retry: how often and how patiently a failed call is tried again.
         max_connections: how many requests may be under way at once.
-        verify: an `ssl.SSLContext`, for a certificate authority of your own.
+        verify: the path of a CA bundle (PEM), or an `ssl.SSLContext`, to trust in place of the usual authorities; for
+            downloads as well. Verification cannot be switched off.
+        rate_limit: the most requests per second, retries included, of all threads and tasks that share this client;
+            requests wait for their turn in order, evenly spaced, within their total time. None is no limit.
 
     Safe to share between threads; after a fork each process connects anew. `with Client(...)` or `close()` ends its
     connections; awaiting connections end with `aclose()` or with their event loop. The key is in no repr, and a client
-    does not pickle. Raises `ConfigurationError` for an unusable address.
+    does not pickle. Raises `ConfigurationError` for a setting that cannot be used.
     """
 
     def __init__(
@@ -59,21 +62,21 @@ class Client:
         total_timeout: float = 300.0,
         retry: Retry | None = None,
         max_connections: int = 16,
-        verify: "ssl.SSLContext | bool" = True,
+        verify: "bool | str | os.PathLike[str] | ssl.SSLContext" = True,
+        rate_limit: float | None = None,
     ) -> None:
-        if verify is False:
-            raise ConfigurationError(
-                "verify=False would send the key to anybody: pass an ssl.SSLContext that trusts your CA."
-            )
-        self._api_key = None if api_key is None else _checked_key(api_key)
-        self._base_url = None if base_url is None else _checked_url(base_url)
-        self._timeout = check.seconds(timeout, "timeout", positive=True)
-        self._connect_timeout = check.seconds(connect_timeout, "connect_timeout", positive=True)
-        self._total_timeout = check.seconds(total_timeout, "total_timeout", positive=True)
+        if not isinstance(retry, Retry | None):
+            raise ConfigurationError(f"retry must be a Retry or None, not {retry!r}.")
+        self._api_key = None if api_key is None else settings.key(api_key)
+        self._base_url = None if base_url is None else settings.url(base_url)
+        self._timeout = settings.seconds(timeout, "timeout")
+        self._connect_timeout = settings.seconds(connect_timeout, "connect_timeout")
+        self._total_timeout = settings.seconds(total_timeout, "total_timeout")
         self._retry = retry or Retry()
         self._quota = Quota()
-        self._max_connections = check.limit(max_connections)
-        self._verify = verify
+        self._pace = Pace(settings.rate(rate_limit))
+        self._max_connections = settings.connections(max_connections)
+        self._trust = settings.trust(verify)
         self._held: Transport | None = None
 
     def __repr__(self) -> str:
@@ -97,9 +100,11 @@ class Client:
             self._base_url
             or vectorshift.base_url
             or os.environ.get("VECTORSHIFT_BASE_URL")
-            or DEFAULT_BASE_URL
+            or settings.DEFAULT_BASE_URL
         )
-        return Address(_checked_url(url), _checked_key(key))
+        return Address(
+            settings.url(url, "vectorshift.base_url and VECTORSHIFT_BASE_URL"), settings.key(key)
+        )
 
     def _transport(self) -> "Transport":
         from vectorshift._transport import Limits, Transport
@@ -108,13 +113,14 @@ class Client:
             if self._held is None:
                 _refuse_official_package()
                 limits = Limits(
-                    self._connect_timeout, self._timeout, self._max_connections, self._verify
+                    self._connect_timeout, self._timeout, self._max_connections, self._trust
                 )
                 self._held = Transport(self._address, limits)
             return self._held
 
     def _patient(self, flow: Flow[T]) -> Flow[T]:
-        return with_retries(flow, self._retry, self._quota, self._total_timeout)
+        policy = Persistence(self._retry, self._quota, self._pace, self._total_timeout)
+        return with_retries(flow, policy)
 
     def _run(self, flow: Flow[T]) -> T:
         from vectorshift._drivers import run
@@ -264,11 +270,10 @@ class Client:
     ) -> "Flow[Download]":
         from vectorshift.downloads import Rules, download
 
-        plain = urlsplit(self._address().base_url).scheme == "http"
         rules = Rules(
             check.seconds(timeout, "timeout", positive=True),
             check.size(max_bytes, "max_bytes"),
-            plain,
+            self._address().base_url,
             self._retry,
         )
         return download(task, path, rules, progress)
@@ -279,6 +284,16 @@ class Client:
         """Close the blocking connections; the client connects again when it is used again."""
         if self._held is not None:
             self._held.close()
+
+    def prepare(self) -> None:
+        """Load what the first call needs: the HTTP library and the certificate authorities.
+
+        It takes some tenths of a second, once in a process. Where an event loop must not be held up
+        that long, call it in a thread before the first call. Nothing is sent.
+        """
+        from vectorshift import _drivers, downloads  # noqa: F401  # loaded for the calls to come
+
+        self._transport().prepare()
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and the blocking ones."""
@@ -311,34 +326,6 @@ def default_client() -> Client:
             _default = Client()
             atexit.register(_default.close)
         return _default
-
-
-def _checked_key(key: Any) -> str:
-    if (
-        not isinstance(key, str)
-        or not key.strip()
-        or not key.isascii()
-        or any(c.isspace() for c in key.strip())
-    ):
-        raise ConfigurationError(
-            "the API key must be one word of ASCII text; check for quotes, spaces and line breaks."
-        )
-    return key.strip()
-
-
-def _checked_url(url: Any) -> str:
-    try:
-        parts = urlsplit(url)
-        plain = not (parts.username or parts.query or parts.fragment or parts.port == 0)
-        if plain and parts.scheme in ("http", "https") and parts.hostname:
-            return str(url).strip().rstrip("/")
-    except (ValueError, TypeError, AttributeError):
-        pass  # a port or an IPv6 address that is none, or no text at all
-    # The address itself is not repeated: it may hold a password.
-    raise ConfigurationError(
-        "the base URL must look like https://host/v1, without user name, query or fragment; "
-        "check base_url=, vectorshift.base_url and VECTORSHIFT_BASE_URL."
-    )
 
 
 def _refuse_official_package() -> None:

@@ -1,10 +1,12 @@
 """The two drivers of flows: `run` blocks, `arun` awaits (asyncio). They perform each step and decide nothing."""
 
 import asyncio
+import socket
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vectorshift.analytics._calls import Call, Fetch, Flow, Pause, Step
+from vectorshift.analytics._calls import Call, Fetch, Flow, Pause, Resolve, Step
 
 if TYPE_CHECKING:
     from vectorshift._transport import Transport
@@ -37,6 +39,8 @@ def _perform(step: Step, transport: "Transport") -> Any:
         if step.seconds > 0:
             time.sleep(step.seconds)
         return time.monotonic()
+    if isinstance(step, Resolve):
+        return _resolve(step)
     return transport.fetch(step) if isinstance(step, Fetch) else step.run()
 
 
@@ -65,8 +69,33 @@ async def _aperform(step: Step, transport: "Transport") -> Any:
         if step.seconds > 0:
             await asyncio.sleep(step.seconds)
         return time.monotonic()
+    if isinstance(step, Resolve):
+        return await _aresolve(step)
     return (
         await transport.afetch(step)
         if isinstance(step, Fetch)
         else await asyncio.to_thread(step.run)
     )
+
+
+def _resolve(step: Resolve) -> tuple[str, ...]:
+    """Look up a host; how long that takes is the system's to bound."""
+    try:
+        return _addresses(socket.getaddrinfo(step.host, None, type=socket.SOCK_STREAM))
+    except (OSError, UnicodeError):
+        return ()
+
+
+async def _aresolve(step: Resolve) -> tuple[str, ...]:
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(step.budget):
+            return _addresses(await loop.getaddrinfo(step.host, None, type=socket.SOCK_STREAM))
+    except (OSError, UnicodeError):  # TimeoutError is an OSError
+        return ()
+
+
+def _addresses(found: Sequence[tuple[Any, ...]]) -> tuple[str, ...]:
+    """Each IP address once, IPv4 first: not every machine with an IPv6 address has a way out."""
+    families = sorted(found, key=lambda each: bool(each[0] == socket.AF_INET6))
+    return tuple(dict.fromkeys(each[4][0] for each in families))

@@ -52,16 +52,17 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds to connect and to wait for the next bytes, and how many requests may be under way at once."""
+    """Seconds to connect and to wait for the next bytes, how many requests may be under way at once, and whom to
+    trust (None: the usual authorities)."""
 
     connect: float
     read: float
     connections: int
-    verify: Any
+    trust: ssl.SSLContext | None
 
 
 @cache
-def _trust() -> ssl.SSLContext:
+def _usual_trust() -> ssl.SSLContext:
     """The usual certificate authorities; loading them takes longer than a request."""
     return httpx.create_ssl_context()
 
@@ -80,6 +81,10 @@ class Transport:
         self._blocking: tuple[int, httpx.Client] | None = None
         self._leases: dict[asyncio.AbstractEventLoop, _Lease] = {}
 
+    def prepare(self) -> None:
+        """Load what the first call would load."""
+        httpx.Client(**self._options()).close()
+
     # --- blocking ------------------------------------------------------------
 
     def _pool(self) -> httpx.Client:
@@ -91,7 +96,7 @@ class Transport:
 
     def _options(self) -> dict[str, Any]:
         return {
-            "verify": _trust() if self._limits.verify is True else self._limits.verify,
+            "verify": self._limits.trust or _usual_trust(),
             "limits": httpx.Limits(max_connections=self._limits.connections, keepalive_expiry=30.0),
             "follow_redirects": False,
         }
@@ -143,7 +148,7 @@ class Transport:
                 _reading_until(deadline),
                 httpx.Client(**self._options(), trust_env=False) as bare,
                 bare.stream(
-                    **_download(step), timeout=self._timeout(deadline), extensions=_BOUNDED
+                    **_download(step, _BOUNDED), timeout=self._timeout(deadline)
                 ) as response,
             ):
                 if got.begin(step, response):
@@ -195,7 +200,7 @@ class Transport:
             async with (
                 asyncio.timeout(step.budget),
                 httpx.AsyncClient(**self._options(), trust_env=False) as bare,
-                bare.stream(**_download(step), timeout=self._timeout(deadline)) as response,
+                bare.stream(**_download(step, {}), timeout=self._timeout(deadline)) as response,
             ):
                 if got.begin(step, response):
                     async for chunk in response.aiter_raw():
@@ -267,12 +272,22 @@ def _request(call: Call, address: Address) -> dict[str, Any]:
     }
 
 
-def _download(step: Fetch) -> dict[str, Any]:
-    # Compressed bodies cut short pass unnoticed; plain ones are counted.
-    headers = {"Accept-Encoding": "identity"}
+def _download(step: Fetch, extensions: dict[str, Any]) -> dict[str, Any]:
+    url = httpx.URL(step.url)
+    headers = {
+        "Host": url.netloc.decode(),
+        # Compressed bodies cut short pass unnoticed; plain ones are counted.
+        "Accept-Encoding": "identity",
+    }
     if step.offset and step.etag:
         headers |= {"Range": f"bytes={step.offset}-", "If-Range": step.etag}
-    return {"method": "GET", "url": step.url, "headers": headers}
+    return {
+        "method": "GET",
+        "url": url.copy_with(host=step.address),
+        "headers": headers,
+        # The certificate is checked against the name, although the connection goes to the address.
+        "extensions": extensions | {"sni_hostname": url.raw_host.decode()},
+    }
 
 
 def _lower(response: httpx.Response) -> dict[str, str]:

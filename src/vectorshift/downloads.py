@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
 
+from vectorshift._addresses import kind_of
 from vectorshift._completeness import Incomplete, has_checksum, verified
 from vectorshift._retry import Retry, jittered
 from vectorshift.analytics import _flows as flows
-from vectorshift.analytics._calls import Fetch, Fetched, Flow, Pause, Work
+from vectorshift.analytics._calls import Fetch, Fetched, Flow, Pause, Resolve, Work
 from vectorshift.analytics._results import ExportTask
 from vectorshift.errors import (
     AnalyticsDownloadFailed,
@@ -49,14 +50,16 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a download may do: `total` seconds, at most `most_bytes`, and `plain` HTTP only where the API itself is plain.
+    """What a download may do: `total` seconds, at most `most_bytes`.
 
-    `retry` says how often a broken transfer is taken up again.
+    It may use plain HTTP only where the API does (`api` is its base URL), and connect to public addresses only, or to
+    such as the API's own: a private installation, the emulator. `retry` says how often a broken transfer is taken up
+    again.
     """
 
     total: float
     most_bytes: int
-    plain: bool
+    api: str
     retry: Retry
 
 
@@ -111,10 +114,12 @@ def _transfer(
         now: float = yield Pause(0)
         if now >= deadline:
             raise AnalyticsDownloadFailed(task_id, f"it was not complete within {rules.total:g} s")
-        _refuse_unsafe(url, rules, task_id)
-        got: Fetched = yield Fetch(
-            url, sink, offset, etag, rules.most_bytes, deadline - now, progress
-        )
+        addresses = yield from _checked_addresses(url, rules, task_id, deadline - now)
+        now = yield Pause(0)
+        got = Fetched(0, 0, {}, reason="the host of its URL has no address", now=now)
+        if addresses:
+            address, left = addresses[tries % len(addresses)], max(0.0, deadline - now)
+            got = yield Fetch(url, address, sink, offset, etag, rules.most_bytes, left, progress)
         offset += got.received
         if offset > rules.most_bytes:
             raise AnalyticsDownloadFailed(
@@ -153,17 +158,40 @@ def _fresh_url(task_id: str) -> Flow[str]:
     return url
 
 
-def _refuse_unsafe(url: str, rules: Rules, task_id: str) -> None:
-    parts = urlsplit(url)
-    if (
-        parts.scheme not in ("https", "http")
-        or not parts.hostname
-        or (parts.scheme == "http" and not rules.plain)
-    ):
+def _checked_addresses(
+    url: str, rules: Rules, task_id: str, budget: float
+) -> Flow[tuple[str, ...]]:
+    """The addresses of the URL's host, none when it has none; a URL that must not be fetched is refused."""
+    host = _safe_host(url, rules, task_id)
+    addresses: tuple[str, ...] = yield Resolve(host, budget)
+    kinds = {kind_of(address) for address in addresses} - {"public"}
+    if kinds:
+        # Asked only now: a public file server says nothing about where the API is.
+        own: tuple[str, ...] = yield Resolve(urlsplit(rules.api).hostname or "", budget)
+        kinds -= {kind_of(address) for address in own} - {"never"}
+    if kinds:
         raise AnalyticsDownloadFailed(
             task_id,
-            f"its URL is no https address ({parts.scheme or 'no scheme'}://{parts.hostname or ''})",
+            f"its URL leads to the host {host}, which is not on the public internet. Such a host is "
+            "asked for a file only when the API's base URL is in a network of the same kind",
         )
+    return addresses
+
+
+def _safe_host(url: str, rules: Rules, task_id: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host, name, _ = parts.hostname or "", parts.username, parts.port
+    except ValueError:
+        raise AnalyticsDownloadFailed(task_id, "its URL cannot be read") from None
+    schemes = ("https", "http") if urlsplit(rules.api).scheme == "http" else ("https",)
+    if parts.scheme not in schemes or not host:
+        raise AnalyticsDownloadFailed(
+            task_id, f"its URL is no https address ({parts.scheme or 'no scheme'}://{host})"
+        )
+    if name is not None:
+        raise AnalyticsDownloadFailed(task_id, f"its URL has a user name before {host}")
+    return host
 
 
 def _length(headers: Mapping[str, str]) -> int | None:

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.official.deviations import DEVIATIONS
 from tests.locked_environment import ROOT
+from tests.official.deviations import DEVIATIONS
 from tests.official.recorder import canonical, recording
 
 DOCUMENT = (ROOT / "docs" / "wire-format.md").read_text()

@@ -1,5 +1,6 @@
 """One emulator for the session, the default account pointing at it, and clients that do not wait long."""
 
+import socket
 from datetime import UTC, datetime
 
 import pytest
@@ -65,3 +66,28 @@ def truth(emulator):
         return next(iter(row.values()))
 
     return value
+
+
+class Names:
+    """Names of the test's own: each look-up of one takes its next answer, the last one again and again."""
+
+    def __init__(self, resolve):
+        self.resolve = resolve
+        self.answers = {}
+        self.asked = []
+
+    def look_up(self, host, *rest, **options):
+        self.asked.append(host)
+        left = self.answers.get(host)
+        if left is None:
+            return self.resolve(host, *rest, **options)
+        found = left.pop(0) if len(left) > 1 else left[0]
+        return [each for address in found for each in self.resolve(address, *rest, **options)]
+
+
+@pytest.fixture
+def names(monkeypatch):
+    """The process's resolver, which knows the test's names: `names.answers[name]` is a list of lists of addresses."""
+    names = Names(socket.getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", names.look_up)
+    return names

@@ -1,6 +1,7 @@
 """A service that answers from a script and remembers what it was asked: for what the emulator never says."""
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -77,7 +78,7 @@ def in_turn(*answers: Any) -> Script:
 
 
 @contextmanager
-def serving(script: Any) -> Iterator[Service]:
+def serving(script: Any, tls: ssl.SSLContext | None = None) -> Iterator[Service]:
     """Run a service of a script (or of one answer) while the block lasts; `service.base_url` ends in /v1."""
     service = Service(script)
 
@@ -125,7 +126,10 @@ def serving(script: Any) -> Iterator[Service]:
             """A client that hangs up is part of the script."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
-        service.base_url = f"http://127.0.0.1:{server.server_port}/v1"
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        scheme = "http" if tls is None else "https"
+        service.base_url = f"{scheme}://127.0.0.1:{server.server_port}/v1"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:

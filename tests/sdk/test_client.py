@@ -1,5 +1,6 @@
 """Clients: where settings come from, connections, deadlines, and what happens at the edges of a process."""
 
+import ast
 import asyncio
 import copy
 import gc
@@ -112,12 +113,6 @@ def test_an_unusable_address_of_the_environment_is_refused(monkeypatch):
     monkeypatch.setenv("VECTORSHIFT_BASE_URL", "nonsense")
     with pytest.raises(ConfigurationError, match="VECTORSHIFT_BASE_URL"):
         Analytics.query().count()
-
-
-def test_unverified_tls_is_refused():
-    """There is no way to send the key without checking the certificate."""
-    with pytest.raises(ConfigurationError, match="SSLContext"):
-        Client("sk_x", verify=False)
 
 
 def test_a_client_shows_no_key_and_does_not_pickle(scripted):
@@ -370,6 +365,49 @@ def test_importing_is_cheap(imports):
         check=True,
         env={"PYTHONPATH": os.pathsep.join(sys.path)},
     )
+
+
+def test_the_names_load_nothing_until_they_are_used():
+    """`from vectorshift import Analytics` loads no module but its own: DAG files are parsed again and again."""
+    code = (
+        "import sys; before = set(sys.modules); import importlib, __future__\n"
+        "from vectorshift import Analytics\n"
+        "print(sorted(name for name in set(sys.modules) - before if not name.startswith('vectorshift')))\n"
+        "assert Analytics.query(object_type='pipeline').to_dict()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    allowed = {"__future__", "importlib", "importlib._bootstrap", "importlib._bootstrap_external"}
+    assert set(ast.literal_eval(done.stdout)) <= allowed | {"warnings"}
+
+
+def test_prepare_leaves_nothing_to_load():
+    """After `prepare` an event loop's first call imports nothing of ours or httpx's; `prepare` itself sends nothing."""
+    code = """
+import asyncio, sys
+from vectorshift import ApiConnectionError, Client, Retry
+
+ours = lambda: {name for name in sys.modules if name.startswith(("vectorshift", "httpx", "httpcore", "msgspec"))}
+
+async def first_call():
+    async with Client("sk_x", base_url="http://127.0.0.1:9", retry=Retry(attempts=1)) as client:
+        await asyncio.to_thread(client.prepare)
+        before = ours()
+        try:
+            await client.query().acount()
+        except ApiConnectionError:
+            assert before == ours(), ours() - before
+            return
+        raise SystemExit("somebody answered")
+
+asyncio.run(first_call())
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_all_is_true():

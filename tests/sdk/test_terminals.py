@@ -1,9 +1,12 @@
 """Every terminal, blocking and awaiting, plain and grouped, against the emulator's own database."""
 
 import inspect
+import os
+from typing import Any, get_type_hints
 
 import pytest
 
+import vectorshift.analytics
 from tests.sdk.conftest import SINCE
 from vectorshift import AnalyticsNotFound, Chatbot, Client
 from vectorshift.analytics import (
@@ -21,6 +24,7 @@ from vectorshift.analytics import (
     Query,
 )
 from vectorshift.analytics._grouped import _AsyncGroupedQuery, _GroupedQuery
+from vectorshift.analytics._runnable import Progress
 
 pytestmark = pytest.mark.anyio
 
@@ -346,10 +350,16 @@ async def test_export_task(look_up, client):
 # --- parity ------------------------------------------------------------------------------------
 
 
+NAMES = {name: getattr(vectorshift.analytics, name) for name in vectorshift.analytics.__all__}
+NAMES |= {"Any": Any, "Download": vectorshift.Download, "Progress": Progress, "os": os}
+"""What annotations may say that are text."""
+
+
 def parameters(function):
-    """Names, kinds, defaults and annotations of a function's parameters."""
+    """Names, kinds, defaults and types of a function's parameters."""
+    types = get_type_hints(function, localns=NAMES)
     return [
-        (each.name, each.kind, each.default, each.annotation)
+        (each.name, each.kind, each.default, types.get(each.name))
         for each in inspect.signature(function).parameters.values()
     ]
 

@@ -1,10 +1,10 @@
 """The conversation with the API as data, and the flows that hold it.
 
-A flow is a generator. It yields a step (a `Call` to send, a `Pause`, a `Fetch` of a file, `Work` that blocks) and is
-sent the outcome of that step; what it returns is the typed result. A flow imports no HTTP, reads no clock and never
-awaits, so retry, polling and paging are written once: `_transport.py` holds two small drivers, one that blocks and one
-that awaits, and a test can step a flow by hand. A network failure arrives as a `Reply` with status 0, because whether
-to try again is the flow's decision, not the driver's.
+A flow is a generator. It yields a step (a `Call` to send, a `Pause`, a host to `Resolve`, a `Fetch` of a file, `Work`
+that blocks) and is sent the outcome of that step; what it returns is the typed result. A flow imports no HTTP, reads no
+clock and never awaits, so retry, polling, paging and pace are written once: `_drivers.py` holds two small drivers, one
+that blocks and one that awaits, and a test can step a flow by hand. A network failure arrives as a `Reply` with status
+0, because whether to try again is the flow's decision, not the driver's.
 """
 
 import random
@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, TypeAlias, TypeVar
 
+from vectorshift._pace import Pace
 from vectorshift._retry import Failure, Quota, Retry, parse_retry_after, wait_before_retry
 from vectorshift.errors import (
     ApiConnectionError,
@@ -50,10 +51,22 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Resolve:
+    """Look up a host within `budget` seconds. The outcome is its IP addresses as texts, none when it has none."""
+
+    host: str
+    budget: float
+
+
+@dataclass(frozen=True, slots=True)
 class Fetch:
-    """Stream `url` into `sink`, starting at `offset`, with none of the client's credentials. The outcome is `Fetched`."""
+    """Stream `url` into `sink`, starting at `offset`, with none of the client's credentials. The outcome is `Fetched`.
+
+    The connection goes to the IP `address`, whatever the host in `url` would resolve to by now.
+    """
 
     url: str
+    address: str
     sink: BinaryIO
     offset: int
     etag: str | None
@@ -117,7 +130,7 @@ class Fetched:
     now: float = 0.0
 
 
-Step: TypeAlias = Call | Pause | Fetch | Work
+Step: TypeAlias = Call | Pause | Resolve | Fetch | Work
 Flow: TypeAlias = Generator[Step, Any, T]
 Read: TypeAlias = Callable[[Any, Call, Reply], T]
 
@@ -126,39 +139,74 @@ def _failure(call: Call, reply: Reply) -> Failure:
     return Failure(reply.status, reply.retry_after, reply.sent, reply.timed_out, call.repeatable)
 
 
-def _persist(call: Call, policy: Retry, quota: Quota, total: float) -> Flow[Reply]:
+@dataclass(frozen=True, slots=True)
+class Persistence:
+    """How a client carries its calls through: its retries, its pace, and the seconds for one call with all its tries."""
+
+    retry: Retry
+    quota: Quota
+    pace: Pace
+    total: float
+
+
+def _persist(call: Call, how: Persistence) -> Flow[Reply]:
     """Send one call until it succeeds or trying again is unsafe, pointless or too late."""
-    limit = total if call.total is None else min(total, call.total)
-    started: float = yield Pause(0)
-    attempt = 0
-    remaining = limit
+    limit = how.total if call.total is None else min(how.total, call.total)
+    now: float = yield Pause(0)
+    started, attempt = now, 0
     while True:
-        reply: Reply = yield replace(call, budget=max(0.0, remaining))
+        turn = yield from _turn(how.pace, now, started + limit)
+        if turn is None:
+            return _CROWDED_OUT
+        reply: Reply = yield replace(call, budget=max(0.0, limit - (turn - started)))
         attempt += 1
         if reply.ok:
-            quota.earn()
+            how.quota.earn()
             return reply
-        remaining = limit - (reply.now - started)
         wait = wait_before_retry(
             _failure(call, reply),
             attempt=attempt,
-            policy=policy,
-            remaining=remaining,
+            policy=how.retry,
+            remaining=limit - (reply.now - started),
             random=random.random,
         )
-        if wait is None or not quota.spend(timed_out=reply.timed_out):
+        if wait is None or not how.quota.spend(timed_out=reply.timed_out):
             return reply
-        remaining = limit - ((yield Pause(wait)) - started)
+        now = yield Pause(wait)
 
 
-def with_retries(flow: Flow[T], policy: Retry, quota: Quota, total: float) -> Flow[T]:
+_CROWDED_OUT = Reply(
+    0,
+    reason="the rate limit of this client left no time for it",
+    sent=False,
+    timed_out=True,
+)
+
+
+def _turn(pace: Pace, now: float, deadline: float) -> Flow[float | None]:
+    """Wait for a turn to send; return the time then, or None when there is no turn before the deadline."""
+    turn = pace.take(now)
+    if turn <= now:
+        return now
+    used = False
+    try:
+        if turn < deadline:
+            now = yield Pause(turn - now)
+            used = True
+        return now if used else None
+    finally:
+        if not used:  # too late, or cancelled
+            pace.give_back(turn)
+
+
+def with_retries(flow: Flow[T], how: Persistence) -> Flow[T]:
     """The same conversation, with each of its calls tried again while that is safe and its total time allows."""
     try:
         step = next(flow)
         while True:
             outcome: Any
             if isinstance(step, Call):
-                outcome = yield from _persist(step, policy, quota, total)
+                outcome = yield from _persist(step, how)
             else:
                 try:
                     outcome = yield step

@@ -1,22 +1,25 @@
 """`Analytics`: the reference page's class-method face over the default client. Never instantiated.
 
+It loads what it needs when it is first called, so that importing it costs next to nothing (PERFORMANCE.md 1).
 Source: reference page "Entry point", "Single-object lookups".
 """
 
-import os
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
-from vectorshift.analytics._enums import EventKind
-from vectorshift.analytics._query import AsyncQuery, Query
-from vectorshift.analytics._results import Event, ExportTask, RunData, Trace
-from vectorshift.analytics._runnable import Progress
-from vectorshift.analytics._spec import scoped
-
+TYPE_CHECKING = False  # as in typing, which takes longer to import than all of this
 if TYPE_CHECKING:
+    import os
+    from typing import Any
+
+    from vectorshift._client import Client
+    from vectorshift.analytics._enums import EventKind
+    from vectorshift.analytics._query import AsyncQuery, Query
+    from vectorshift.analytics._results import Event, ExportTask, RunData, Trace
+    from vectorshift.analytics._runnable import Progress
     from vectorshift.downloads import Download
 
 
-def _client() -> Any:
+def _client() -> Client:
     from vectorshift._client import default_client
 
     return default_client()
@@ -50,6 +53,9 @@ class Analytics:
         `object_ids`: one raw id. `kinds`: event kinds, replacing those that `object` implies. `limit`, `offset`: page
         defaults. Raises `AnalyticsInvalidQuery` for more than one id, an unknown kind or a bad page.
         """
+        from vectorshift.analytics._query import Query
+        from vectorshift.analytics._spec import scoped
+
         return Query(
             scoped(
                 object=object,
@@ -73,6 +79,9 @@ class Analytics:
         offset: int = 0,
     ) -> AsyncQuery:
         """`query` (not a coroutine itself), whose terminals are awaited."""
+        from vectorshift.analytics._query import AsyncQuery
+        from vectorshift.analytics._spec import scoped
+
         return AsyncQuery(
             scoped(
                 object=object,
@@ -89,28 +98,24 @@ class Analytics:
         cls, trace_id: str, event_ids: list[str] | None = None, kinds: list[EventKind] | None = None
     ) -> Trace:
         """The full event tree of one trace. Raises `AnalyticsNotFound`."""
-        found: Trace = _client().trace(trace_id, event_ids, kinds)
-        return found
+        return _client().trace(trace_id, event_ids, kinds)
 
     @classmethod
     async def atrace(
         cls, trace_id: str, event_ids: list[str] | None = None, kinds: list[EventKind] | None = None
     ) -> Trace:
         """`trace`, awaiting."""
-        found: Trace = await _client().atrace(trace_id, event_ids, kinds)
-        return found
+        return await _client().atrace(trace_id, event_ids, kinds)
 
     @classmethod
     def event(cls, event_id: str, trace_id: str | None = None) -> Event:
         """One event by its id, optionally within a trace. Raises `AnalyticsNotFound`."""
-        found: Event = _client().event(event_id, trace_id)
-        return found
+        return _client().event(event_id, trace_id)
 
     @classmethod
     async def aevent(cls, event_id: str, trace_id: str | None = None) -> Event:
         """`event`, awaiting."""
-        found: Event = await _client().aevent(event_id, trace_id)
-        return found
+        return await _client().aevent(event_id, trace_id)
 
     @classmethod
     def run(
@@ -121,8 +126,7 @@ class Analytics:
         run_id: str | None = None,
     ) -> RunData:
         """Interface detail of one run: a conversation, a submission, a transcript. Raises `AnalyticsNotFound`."""
-        found: RunData = _client().run(object, object_type, object_id, run_id)
-        return found
+        return _client().run(object, object_type, object_id, run_id)
 
     @classmethod
     async def arun(
@@ -133,49 +137,44 @@ class Analytics:
         run_id: str | None = None,
     ) -> RunData:
         """`run`, awaiting."""
-        found: RunData = await _client().arun(object, object_type, object_id, run_id)
-        return found
+        return await _client().arun(object, object_type, object_id, run_id)
 
     @classmethod
     def export_task(cls, task_id: str, *, timeout: float | None = None) -> ExportTask:
         """The state of an export. A failed one is returned, not raised; an unknown one raises `AnalyticsNotFound`."""
-        found: ExportTask = _client().export_task(task_id, timeout=timeout)
-        return found
+        return _client().export_task(task_id, timeout=timeout)
 
     @classmethod
     async def aexport_task(cls, task_id: str, *, timeout: float | None = None) -> ExportTask:
         """`export_task`, awaiting."""
-        found: ExportTask = await _client().aexport_task(task_id, timeout=timeout)
-        return found
+        return await _client().aexport_task(task_id, timeout=timeout)
 
     @classmethod
     def download_export(
         cls,
         task: ExportTask | str,
-        path: "str | os.PathLike[str]",
+        path: str | os.PathLike[str],
         *,
         progress: Progress | None = None,
         timeout: float = 3600.0,
         max_bytes: int = 5 * 1024**3,
-    ) -> "Download":
+    ) -> Download:
         """Stream a ready export to `path`; see `Client.download_export`."""
-        done: Download = _client().download_export(
+        return _client().download_export(
             task, path, progress=progress, timeout=timeout, max_bytes=max_bytes
         )
-        return done
 
     @classmethod
     async def adownload_export(
         cls,
         task: ExportTask | str,
-        path: "str | os.PathLike[str]",
+        path: str | os.PathLike[str],
         *,
         progress: Progress | None = None,
         timeout: float = 3600.0,
         max_bytes: int = 5 * 1024**3,
-    ) -> "Download":
+    ) -> Download:
         """`download_export`, awaiting."""
-        done: Download = await _client().adownload_export(
+        return await _client().adownload_export(
             task, path, progress=progress, timeout=timeout, max_bytes=max_bytes
         )
-        return done
