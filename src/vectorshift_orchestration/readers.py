@@ -2,7 +2,7 @@
 
 Reading is strict, because a file that was cut can look like a smaller file: constant width,
 closed quotes and brackets, an end where an end belongs, every cell of the type of its column.
-Memory is bounded by one batch, not by the file (XLSX: see `formats/xlsx.py`).
+Memory is bounded by one batch, not by the file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ import pyarrow.compute as pc
 
 from vectorshift_orchestration.errors import ExportFileError
 from vectorshift_orchestration.formats import TextColumns
-from vectorshift_orchestration.tables import EVENT_ID, EVENT_SCHEMA, EVENT_TIME, canonical_name
+from vectorshift_orchestration.tables import (
+    CALLER,
+    EVENT_ID,
+    EVENT_SCHEMA,
+    EVENT_TIME,
+    canonical_name,
+    plain_caller,
+)
 
 _FORMATS = ("csv", "json", "xlsx")
 _REQUIRED = (EVENT_ID, EVENT_TIME)
@@ -91,6 +98,8 @@ def _typed(
 
 def _column(path: Path, field: pa.Field, text: pa.Array, rows_before: int) -> pa.Array:
     """A text column in its type; the first cell that has none is named by its row."""
+    if field.name == CALLER and pc.any(pc.starts_with(text, "{")).as_py():
+        return pa.array(map(plain_caller, text.to_pylist()), pa.string())
     try:
         values = text if pa.types.is_string(field.type) else text.cast(field.type)
     except pa.ArrowInvalid:

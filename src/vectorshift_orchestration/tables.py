@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vectorshift_orchestration.amounts import DIGITS, PLACES, amount
 from vectorshift_orchestration.errors import AggregationShapeError, EventShapeError
 from vectorshift_orchestration.specs import AggregationSpec, Metric, Ratio
 from vectorshift_orchestration.windows import Window
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from vectorshift.analytics import AggregationBucket, AggregationResult, Event
 
 INSTANT = pa.timestamp("us", tz="UTC")
+AMOUNT = pa.decimal128(DIGITS, PLACES)
+"""Money and credits: exact in sums; see `amounts`."""
 
 EVENT_SCHEMA = pa.schema(
     [
@@ -55,10 +60,15 @@ EVENT_SCHEMA = pa.schema(
         ("span_attributes", pa.string()),
     ]
 )
-"""An event, by the names of the reference page (section Event). Objects and lists are JSON text."""
+"""An event, by the names of the reference page (section Event). Objects and lists are JSON text.
+
+The caller is the exception: pages of events show an object with one text in it, files and filters
+the text alone (CONTRACT.md A5, B3). It is the text here, wherever the event comes from.
+"""
 
 EVENT_ID = "span_id"
 EVENT_TIME = "span_start_time"
+CALLER = "caller"
 BUCKET_TIME = "bucket_start"
 """The time column of every aggregation table; with `EVENT_TIME`, what a window is checked on."""
 
@@ -72,6 +82,7 @@ _OTHER_NAMES = {
     "parent_event_id": "parent_span_id",
     "event_attributes": "span_attributes",
 }
+_LEAST, _MOST = -(2**63), 2**63 - 1
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -82,6 +93,23 @@ def canonical_name(name: str) -> str:
     """
     snake = _HUMP.sub("_", name.strip()).lower()
     return _OTHER_NAMES.get(snake, snake)
+
+
+def plain_caller(value: Any) -> Any:
+    """Who called, as `EVENT_SCHEMA` has it, from a text, an object, or an object's JSON.
+
+    An object with more in it than one text is left as it is.
+    """
+    told = value
+    if isinstance(value, str) and value.startswith("{"):
+        try:
+            told = json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    if isinstance(told, dict) and len(told) == 1:
+        (only,) = told.values()
+        return only if isinstance(only, str) else value
+    return value
 
 
 def event_batch(events: Sequence[Event]) -> pa.RecordBatch:
@@ -107,7 +135,8 @@ def event_batch(events: Sequence[Event]) -> pa.RecordBatch:
 def aggregation_schema(spec: AggregationSpec) -> pa.Schema:
     """The columns of an aggregation: `bucket_start`, the other dimensions, then the metrics.
 
-    Counts and tokens are int64, everything else is double, dimensions are strings.
+    Counts and tokens are int64, costs and credits are `AMOUNT`, everything else is double, dimensions
+    are strings.
     """
     dimensions = [(name, pa.string()) for name in spec.group_by if name != "time"]
     metrics = [(column.column, _arrow_type(column)) for column in spec.columns]
@@ -125,8 +154,9 @@ def aggregation_table(
     is read as UTC; the empty label is the wire's missing value and becomes null. Where a metric
     has no bucket that another has, sums and counts are 0 and the rest is null.
 
-    Raises `AggregationShapeError` when a level is missing, a time label is no time, or a count is
-    no whole number.
+    Raises `AggregationShapeError` when a level is missing, a time label is no time, a figure is not
+    finite, a count is no whole number or more than 64 bits hold, or an amount has more than 26 digits
+    before the point.
     """
     found = {metric: _leaves(result, metric, spec) for metric in spec.measured}
     keys = sorted({key for values in found.values() for key in values})
@@ -160,6 +190,8 @@ def first_outside(times: pa.Array, window: Window) -> int:
 
 def _event_column(field: pa.Field, rows: Sequence[dict[str, Any]]) -> pa.Array:
     values = [dict.get(row, field.name) for row in rows]  # the SDK stores them under these names
+    if field.name == CALLER:
+        values = list(map(plain_caller, values))
     try:
         if pa.types.is_floating(field.type):
             return pa.array(values, field.type)
@@ -177,7 +209,11 @@ def _as_text(value: Any) -> str | None:
 
 
 def _arrow_type(column: Metric | Ratio) -> pa.DataType:
-    return pa.int64() if isinstance(column, Metric) and column.is_whole else pa.float64()
+    if isinstance(column, Ratio):
+        return pa.float64()
+    if column.is_amount:
+        return AMOUNT
+    return pa.int64() if column.is_whole else pa.float64()
 
 
 def _leaves(
@@ -228,19 +264,28 @@ def _bucket_start(label: str) -> datetime:
 
 def _value(
     values: Mapping[tuple[str, ...], float | None], key: tuple[str, ...], metric: Metric
-) -> float | int | None:
-    value = values.get(key)
+) -> float | int | Decimal | None:
+    value: Any = values.get(key)
     if value is None:
         return metric.of_nothing
+    what = f"{metric.column} at {_place(key)}"
+    if metric.is_amount:
+        return amount(value, what)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (is_number and abs(value) <= sys.float_info.max):
+        raise AggregationShapeError(f"{what} is {value!r}, which is no finite number.")
     if not metric.is_whole:
         return float(value)
     if value != int(value):
-        raise AggregationShapeError(
-            f"{metric.column} at {_place(key)} is {value!r}, but it counts things."
-        )
+        raise AggregationShapeError(f"{what} is {value!r}, but it counts things.")
+    if not _LEAST <= value <= _MOST:
+        raise AggregationShapeError(f"{what} is {value!r}, more than 64 bits hold.")
     return int(value)
 
 
-def _ratios(ratio: Ratio, measured: Mapping[Metric, Sequence[float | None]]) -> list[float | None]:
+def _ratios(ratio: Ratio, measured: Mapping[Metric, Sequence[Any]]) -> list[float | None]:
     pairs = zip(measured[ratio.numerator], measured[ratio.denominator], strict=True)
-    return [None if not below or above is None else above / below for above, below in pairs]
+    return [
+        None if not below or above is None else float(above) / float(below)
+        for above, below in pairs
+    ]

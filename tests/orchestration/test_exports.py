@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import time
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,7 @@ from vectorshift_orchestration.errors import (
     SchemaMismatch,
     StorageError,
 )
-from vectorshift_orchestration.exports import ExportRequest, land, stage, submit, wait
+from vectorshift_orchestration.exports import ExportRequest, Landed, land, stage, submit, wait
 from vectorshift_orchestration.extract import aggregate
 from vectorshift_orchestration.readers import read_export
 from vectorshift_orchestration.specs import AggregationSpec
@@ -269,6 +270,32 @@ def test_the_identity_is_what_is_asked(client):
     }
     assert len(others | {request.key}) == 4
     assert request.file_name == f"vs-{request.key[:16]}.csv"
+
+
+def test_a_request_is_the_same_after_a_journey_as_json(client):
+    """Between processes a request travels as JSON, and keeps its identity."""
+    request = request_for(client, format="JSON", status="failure")
+    told = json.loads(json.dumps(request.to_dict()))
+    assert set(told) == {"query", "window", "format"}
+    assert ExportRequest.from_dict(told) == request
+    assert ExportRequest.from_dict(told).key == request.key
+
+
+def test_a_result_tells_everything_as_json():
+    """What an orchestrator passes on: where it landed, how it was checked, how often asked for."""
+    landed = Landed("ex_1", DAYS, 5, 99, "ab", uri="file:///x", verified="checksum", recreated=1)
+    assert json.loads(json.dumps(landed.to_json())) == {
+        "task_id": "ex_1",
+        "window": DAYS.to_dict(),
+        "rows": 5,
+        "bytes": 99,
+        "sha256": "ab",
+        "uri": "file:///x",
+        "table": None,
+        "deleted": None,
+        "verified": "checksum",
+        "recreated": 1,
+    }
 
 
 def test_a_request_that_cannot_be_sent_is_refused_before_http(emulator, client):

@@ -33,8 +33,6 @@ def fingerprints(rows):
             value = row.get(name)
             if name in JSON_COLUMNS and isinstance(value, str):
                 value = json.loads(value)
-            if name == "caller" and value and value.startswith("{"):
-                (value,) = json.loads(value).values()  # an object on pages, a text in files
             if name in TIMES and isinstance(value, str):
                 value = datetime.fromisoformat(value)
             if name in TIMES and value is not None:

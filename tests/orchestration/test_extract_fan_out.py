@@ -7,6 +7,7 @@ import json
 import math
 import threading
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -14,8 +15,14 @@ from hypothesis import given, settings, strategies as st
 from tests.sdk.scripted import Answer, serving
 from vectorshift import Client
 from vectorshift.errors import BadRequestError
+from vectorshift_orchestration import amounts
 from vectorshift_orchestration.aggregates.merging import merge_rows, mergeable
-from vectorshift_orchestration.errors import MergeError, SpecError, WindowError
+from vectorshift_orchestration.errors import (
+    AggregationShapeError,
+    MergeError,
+    SpecError,
+    WindowError,
+)
 from vectorshift_orchestration.extract import aaggregate, aggregate
 from vectorshift_orchestration.extract.fan_out import in_tasks
 from vectorshift_orchestration.specs import AggregationSpec
@@ -292,6 +299,68 @@ def test_a_mean_whose_weight_is_unknown_is_refused(parts):
     with pytest.raises(MergeError, match="of how many values") as caught:
         merge_rows(parts, AggregationSpec(["tokens.mean"]))
     assert caught.value.metric == "tokens.mean"
+
+
+AMOUNTS = AggregationSpec([f"model_costs.{op}" for op in ("sum", "mean", "min", "max")])
+costs = st.decimals(0, 10**6, places=12)
+
+
+def costs_of(values):
+    """What the tables say of some costs: exact, but for the mean, which has 12 places."""
+    return {
+        "model_costs_sum": amounts.total(values, "sum"),
+        "model_costs_mean": amounts.share(sum(values), len(values), "mean") if values else None,
+        "model_costs_min": min(values, default=None),
+        "model_costs_max": max(values, default=None),
+        "runs_sum": 2 * len(values),
+    }
+
+
+@settings(max_examples=200, deadline=None, database=None)
+@given(st.lists(st.lists(costs, max_size=8), min_size=1, max_size=6))
+def test_amounts_of_parts_are_exactly_those_of_the_whole(objects):
+    """Sums, extremes and means of money equal those of the whole, digit by digit."""
+    whole = costs_of([cost for each in objects for cost in each])
+    del whole["runs_sum"]
+    parts = [costs_of(each) for each in objects]
+    assert merge_rows(parts, AggregationSpec(AMOUNTS.metrics[2:])) == {
+        name: whole[name] for name in ("model_costs_min", "model_costs_max")
+    }
+    assert merge_rows(parts, AggregationSpec(["model_costs.sum"])) == {
+        "model_costs_sum": whole["model_costs_sum"]
+    }
+    means = [part["model_costs_mean"] for part in parts]
+    if all(mean is None or mean > Decimal("1e-10") for mean in means):  # else a digit may be short
+        assert merge_rows(parts, AggregationSpec(["model_costs.mean"])) == {
+            "model_costs_mean": whole["model_costs_mean"]
+        }
+
+
+def test_a_tenth_and_two_tenths_are_three_tenths():
+    """What doubles cannot do: the merged sum of 0.1 and 0.2 is 0.3, to any number of parts."""
+    parts = [{"model_costs_sum": Decimal("0.1")}, {"model_costs_sum": Decimal("0.2")}] * 1000
+    merged = merge_rows(parts, AggregationSpec(["model_costs.sum"]))
+    assert merged == {"model_costs_sum": Decimal(300)}
+
+
+@pytest.mark.parametrize(("count", "refused"), [(1000, False), (10**7, True)])
+def test_a_mean_of_amounts_needs_a_weight_that_its_last_digit_tells(count, refused):
+    """A mean of a millionth has 6 digits: enough to tell 1,000 values, not ten million."""
+    mean = Decimal("0.000001")
+    part = {"model_costs_sum": mean * count, "model_costs_mean": mean, "runs_sum": count}
+    spec = AggregationSpec(["model_costs.mean"])
+    if refused:
+        with pytest.raises(MergeError, match="of how many values"):
+            merge_rows([part, part], spec)
+    else:
+        assert merge_rows([part, part], spec) == {"model_costs_mean": mean}
+
+
+def test_a_sum_that_has_no_room_is_an_error():
+    """Two amounts of 26 digits whose sum has 27: refused, not rounded."""
+    part = {"model_costs_sum": Decimal(6) * 10**25}
+    with pytest.raises(AggregationShapeError, match="26 digits"):
+        merge_rows([part, part], AggregationSpec(["model_costs.sum"]))
 
 
 def test_what_is_asked_for_a_merge():

@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 
+import fsspec
 import pytest
+from upath import UPath
 
 from vectorshift_orchestration.errors import PublishError
 from vectorshift_orchestration.storage.files import publish
@@ -30,16 +32,21 @@ def test_the_file_arrives_with_its_checksum(tmp_path, source):
     assert target.read_bytes() == CONTENT
     assert done.bytes == len(CONTENT) == seen[-1]
     assert done.sha256 == hashlib.sha256(CONTENT).hexdigest()
-    assert done.uri == target.as_uri()
+    assert done.uri == f"file://{target}"
     assert source.exists()
     assert [path.name for path in target.parent.iterdir()] == [target.name]
 
 
-def test_a_uri_names_the_same_file_as_a_path(tmp_path, source):
-    """What publish returns can be given to publish: file:// URIs are decoded."""
-    target = tmp_path / "b c.csv"
+@pytest.mark.parametrize("name", ["dt=2026-11-22", "b c", "100%25", "é#1?x=y"])
+def test_a_uri_names_the_same_file_as_a_path(tmp_path, source, name):
+    """What publish returns can be given to publish, and opened by fsspec and UPath."""
+    target = tmp_path / name / "x.csv"
     first = publish(source, str(target))
+    assert first.uri == f"file://{target}"
     assert publish(source, first.uri) == first
+    with fsspec.open(first.uri, "rb") as file:
+        assert file.read() == CONTENT
+    assert UPath(first.uri).read_bytes() == CONTENT
     assert publish(source, f"file://localhost{tmp_path}/other.csv").uri.endswith("/other.csv")
 
 

@@ -90,7 +90,7 @@ def test_landing_may_convert(tmp_path, export):
     staged = Staged(export, 1, "ab", 500, 500, "ex_1")
     target = partition_path(tmp_path / "lake", "events", DAY, "parquet")
     done = land(staged, request, destination=target, parquet=True)
-    assert done.uri == target.as_uri()
+    assert done.uri == f"file://{target}"
     assert pq.read_table(tmp_path / "lake/events/dt=2026-11-22/part-0.parquet").num_rows == 500
     assert (done.bytes, done.sha256) == (1, "ab")
 

@@ -183,7 +183,7 @@ def test_a_path_that_knows_its_file_system_is_taken_as_it_is(tmp_path, source):
     target = ProxyUPath(f"file://{tmp_path}/a b/x.csv")
     assert not isinstance(target, os.PathLike)
     done = publish(source, target)
-    assert done.uri == (tmp_path / "a b" / "x.csv").as_uri()
+    assert done.uri == f"file://{tmp_path}/a b/x.csv"
     assert [path.name for path in (tmp_path / "a b").iterdir()] == ["x.csv"]
 
 

@@ -11,7 +11,7 @@ import pytest
 import vectorshift_orchestration
 from vectorshift_orchestration import errors
 
-HEAVY = {"pyarrow", "duckdb", "httpx", "msgspec", "python_calamine", "pandas", "airflow", "dagster"}
+HEAVY = {"pyarrow", "duckdb", "httpx", "msgspec", "pandas", "airflow", "dagster"}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -297,115 +296,6 @@ def test_json_brackets_inside_strings_are_text(tmp_path):
     text = 'a } ] [ { \\" "'
     path = write_json(tmp_path / "f.json", [event(1, error_message=text)], indent=1)
     assert table(path, "JSON")["error_message"].to_pylist() == [text]
-
-
-def sheet_with_cell(path, reference):
-    with zipfile.ZipFile(path, "w") as archive:
-        rows = f'<row r="1"><c r="A1"/></row><row r="2"><c r="{reference}"/></row>'
-        archive.writestr("xl/worksheets/sheet1.xml", f"<worksheet>{rows}</worksheet>")
-
-
-def far_cell(path):
-    sheet_with_cell(path, "XFD2")
-
-
-def far_row(path):
-    sheet_with_cell(path, "A1048576")
-
-
-def bomb(path):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("xl/worksheets/sheet1.xml", b" " * (8 << 20))
-
-
-def many_entries(path):
-    with zipfile.ZipFile(path, "w") as archive:
-        for number in range(1001):
-            archive.writestr(f"xl/{number}", b"x")
-
-
-def outside(path):
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("../evil", b"x")
-
-
-def entities(path):
-    text = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "b">]><worksheet/>'
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("xl/worksheets/sheet1.xml", text)
-
-
-def no_workbook(path):
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("hello.txt", b"x")
-
-
-@pytest.mark.parametrize(
-    ("make", "part"),
-    [
-        (far_cell, "far outside"),
-        (far_row, "far outside"),
-        (bomb, "beyond the limits"),
-        (many_entries, "1001 entries"),
-        (outside, "outside of itself"),
-        (entities, "entities"),
-        (no_workbook, "not a readable workbook"),
-    ],
-)
-def test_an_xlsx_that_would_harm_is_refused(tmp_path, make, part):
-    """Bombs, far cells, entities and foreign archives are refused before they are unpacked."""
-    path = tmp_path / "f.xlsx"
-    make(path)
-    with pytest.raises(ExportFileError, match=part):
-        table(path, "XLSX")
-
-
-def test_xlsx_is_checked_across_the_pieces_it_is_read_in(tmp_path, monkeypatch):
-    """Rows are counted right, and entities found, wherever a piece of the archive ends."""
-    path = write_xlsx(tmp_path / "f.xlsx", [event(number) for number in range(30)])
-    expected = table(path, "XLSX")
-    bad = tmp_path / "bad.xlsx"
-    entities(bad)
-    for size in range(40, 60, 3):
-        monkeypatch.setattr("vectorshift_orchestration.formats.xlsx._SCAN_BYTES", size)
-        assert table(path, "XLSX").equals(expected)
-        with pytest.raises(ExportFileError, match="entities"):
-            table(bad, "XLSX")
-
-
-def test_xlsx_text_at_the_limit_of_the_format_is_refused(tmp_path):
-    """A cell as long as a cell can be may have been cut, so it is not passed on as whole."""
-    path = write_xlsx(tmp_path / "f.xlsx", [event(1, error_message="x" * 32_767)])
-    with pytest.raises(ExportFileError, match="32,767"):
-        table(path, "XLSX")
-
-
-def test_xlsx_with_a_flipped_byte_is_refused(tmp_path):
-    """The checksum of each entry is checked before a cell is believed."""
-    path = write_xlsx(tmp_path / "f.xlsx", [event(number) for number in range(50)])
-    with zipfile.ZipFile(path) as archive:
-        sheet = archive.getinfo("xl/worksheets/sheet1.xml")
-    data = bytearray(path.read_bytes())
-    data[sheet.header_offset + 200] ^= 1
-    path.write_bytes(data)
-    with pytest.raises(ExportFileError):
-        table(path, "XLSX")
-
-
-def test_any_flipped_byte_of_a_workbook_is_harmless(tmp_path):
-    """Wherever a bit turns, the same table is read, or the error is ours."""
-    path = write_xlsx(tmp_path / "f.xlsx", [event(number) for number in range(2)])
-    data, expected = path.read_bytes(), table(path, "XLSX")
-    directory = data.index(b"PK\x01\x02")  # flags, offsets and sizes stand there
-    for place in (*range(0, directory, 61), *range(directory, len(data), 5)):
-        for mask in (0x01, 0x80):
-            flipped = bytearray(data)
-            flipped[place] ^= mask
-            path.write_bytes(flipped)
-            try:
-                assert table(path, "XLSX").equals(expected)
-            except ExportFileError:
-                continue
 
 
 def test_an_unknown_format_and_an_empty_file_are_named(tmp_path):

@@ -59,6 +59,11 @@ def test_an_unknown_metric_names_the_nearest(text, hint):
     [
         ({"metrics": []}, "at least one"),
         ({"metrics": "runs.sum"}, "list of names"),
+        ({"metrics": None}, "list of names, not None"),
+        ({"metrics": {"runs.sum": 1}}, "list of names, not"),
+        ({"metrics": [None]}, "no metric 'none'"),
+        ({"metrics": ["runs.sum"], "group_by": True}, "group_by is a list of names"),
+        ({"metrics": ["runs.sum"], "group_by": ["time"], "interval": 1}, "such as day, not 1"),
         ({"metrics": ["runs.sum", "RUNS.sum"]}, "twice"),
         ({"metrics": ["runs.sum"], "group_by": ["modle_id"]}, "Did you mean model_id"),
         ({"metrics": ["runs.sum"], "group_by": ["time"]}, "needs an interval"),
@@ -82,3 +87,10 @@ def test_a_spec_speaks_the_sdks_words():
     assert spec.bucket_width() is Interval.DAY
     assert [operation.shorthand for operation in spec.operations()] == ["runs.sum"]
     assert AggregationSpec(["runs.sum"]).dimensions() is None
+
+
+@pytest.mark.parametrize("value", [None, 5, ["runs.sum"], {"metric": "runs.sum"}])
+def test_a_metric_is_a_name(value):
+    """What is no text names no metric, and the error is ours."""
+    with pytest.raises(SpecError, match=r"such as runs\.sum, not"):
+        parse_metric(value)

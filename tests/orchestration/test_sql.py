@@ -195,6 +195,34 @@ def test_values_arrive_as_they_are(store, write):
     assert sorted(found, key=repr) == sorted((tuple(row.values()) for row in expected), key=repr)
 
 
+AMOUNTS = [
+    Decimal(text)
+    for text in ("0", "0.1", "-0.000000000001", "99999999999999999999999999.999999999999")
+]
+
+
+@in_every_kind
+def test_amounts_are_exact(store, write):
+    """Money of 38 digits is stored, added to a table, and written again, digit by digit."""
+    write([batch([NOON] * 4, n=[0, 1, 2, 3])])
+    money = pa.array(AMOUNTS, pa.decimal128(38, 12))
+    for _ in range(2):
+        write([batch([NOON] * 4, n=[0, 1, 2, 3], cost=money)])
+    found = store.query("SELECT cost FROM events ORDER BY n")
+    if store.kind == "sqlite":  # text, in plain digits
+        assert [len(cost.partition(".")[2]) for (cost,) in found] == [12] * 4
+    assert [Decimal(cost) for (cost,) in found] == AMOUNTS
+
+
+@in_every_kind
+def test_a_column_of_doubles_takes_no_amounts(store, write):
+    """Money is never rounded into a column that an earlier version made."""
+    write([batch([NOON], cost=[0.5])])
+    with pytest.raises(SchemaMismatch, match="exact decimals"):
+        write([batch([NOON], cost=pa.array([Decimal("0.1")], pa.decimal128(38, 12)))])
+    assert store.query("SELECT cost FROM events") == [(0.5,)]
+
+
 @in_every_kind
 def test_times_are_instants_whatever_zone_they_come_in(store, write):
     """Tokyo, naive UTC and UTC columns hold the same instant; microseconds are kept."""

@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 from datetime import timedelta
+from decimal import Decimal
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from tests.orchestration.rows import DAY, batch
@@ -29,6 +31,7 @@ def write(connection, batches, table="events", **options):
         ("n VARCHAR", [1]),
         ("n DATE", [DAY.start]),
         ("n DOUBLE", [2**53 + 1]),
+        ("n DECIMAL(38,11)", pa.array([Decimal("0.1")], pa.decimal128(38, 12))),
         ("n TIMESTAMPTZ", [DAY.start]),
     ],
 )
@@ -38,6 +41,16 @@ def test_a_column_of_another_type_is_refused(connection, declared, values):
     with pytest.raises(SchemaMismatch, match="Column 'n'"):
         write(connection, [batch([NOON], n=values)])
     assert connection.execute("FROM events").fetchall() == []
+
+
+def test_a_narrower_decimal_takes_what_fits(connection):
+    """Fewer digits before the point are enough, or an error of the database; none are cut."""
+    kind = pa.decimal128(38, 12)
+    connection.execute('CREATE TABLE events ("at" TIMESTAMP, n DECIMAL(18,15))')
+    write(connection, [batch([NOON], n=pa.array([Decimal("999.000000000001")], kind))])
+    with pytest.raises(StorageError, match="out of range"):
+        write(connection, [batch([NOON], n=pa.array([Decimal(1000)], kind))])
+    assert connection.execute("SELECT n FROM events").fetchall() == [(Decimal("999.000000000001"),)]
 
 
 def test_a_schema_is_made_and_names_in_other_cases_are_the_same(connection):

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pyarrow as pa
 import pytest
 
-from tests.orchestration.rows import DAY
+from tests.orchestration.rows import DAY, event, write_csv
 from vectorshift_orchestration.errors import AggregationShapeError
+from vectorshift_orchestration.readers import read_export
 from vectorshift_orchestration.specs import AggregationSpec
 from vectorshift_orchestration.tables import (
     EVENT_SCHEMA,
     aggregation_schema,
     aggregation_table,
     canonical_name,
+    event_batch,
     first_outside,
 )
 
@@ -66,17 +70,26 @@ def test_an_empty_reply_has_all_columns(spec, reply):
 
 
 def test_types_are_written_down():
-    """Counts and tokens are int64, money, latency and rates are double, dimensions are strings."""
+    """Counts and tokens are int64, amounts decimals, means and rates double, dimensions strings."""
     spec = AggregationSpec(
-        ["tokens.sum", "users.count_distinct", "model_costs.sum", "tokens.mean", "error_rate"],
+        [
+            "tokens.sum",
+            "users.count_distinct",
+            "model_costs.count_distinct",
+            *(f"model_costs.{op}" for op in ("sum", "min", "max", "mean")),
+            "ai_credits.sum",
+            "tokens.mean",
+            "error_rate",
+        ],
         ["model_id", "node_type"],
     )
     kinds = [str(field.type) for field in aggregation_schema(spec)]
     assert kinds == [
         "timestamp[us, tz=UTC]",
         *["string"] * 2,
-        *["int64"] * 2,
-        *["double"] * 3,
+        *["int64"] * 3,
+        *["decimal128(38, 12)"] * 5,
+        *["double"] * 2,
     ]
 
 
@@ -100,12 +113,73 @@ def test_integers_beyond_a_float_stay_exact():
 
 
 @pytest.mark.parametrize(
+    ("told", "amount"),
+    [
+        (0.1, "0.1"),
+        (0.1 + 0.2, "0.3"),
+        (1.5e-7, "0.00000015"),
+        (5e-13, "0"),  # half to even
+        (1.5e-12, "0.000000000002"),
+        (-2.5, "-2.5"),
+        (12, "12"),
+        (2**53 + 1, "9007199254740993"),
+        (1e25, "10000000000000000000000000"),
+        (Decimal("0.123"), "0.123"),
+        (None, None),
+    ],
+)
+def test_amounts_are_the_decimals_that_were_meant(told, amount):
+    """The shortest decimal of the service's double, at 12 places; the noise of its sums goes."""
+    spec = AggregationSpec(["model_costs.mean"])
+    table = aggregation_table({"buckets": [leaf("model_costs_mean", told)]}, spec, DAY)
+    assert table["model_costs_mean"].to_pylist() == [amount and Decimal(amount)]
+
+
+@pytest.mark.parametrize(
+    "told", [math.nan, math.inf, -math.inf, 1e26, -1e26, 10**26, 1e308, "1", True]
+)
+def test_what_is_no_amount_is_an_error(told):
+    """Nothing is made of what is not finite, does not fit, or is no number."""
+    spec = AggregationSpec(["ai_credits.sum"])
+    with pytest.raises(AggregationShapeError, match="ai_credits_sum at the top is"):
+        aggregation_table({"buckets": [leaf("ai_credits_sum", told)]}, spec, DAY)
+
+
+@pytest.mark.parametrize(
+    ("told", "plain"),
+    [
+        ({"email": "ana@example.org"}, "ana@example.org"),
+        ('{"system": "scheduler"}', "scheduler"),
+        ("ana@example.org", "ana@example.org"),
+        ({"email": "a", "name": "b"}, '{"email":"a","name":"b"}'),
+        ({"id": 5}, '{"id":5}'),
+        ("{no JSON", "{no JSON"),
+        ({}, "{}"),
+        (None, None),
+    ],
+)
+def test_a_caller_is_one_text_from_wherever_it_comes(told, plain, tmp_path):
+    """An object with one text is that text, on pages and in files; nothing else is taken apart."""
+    page = event_batch([event(1, caller=told)])
+    assert page["caller"].to_pylist() == [plain]
+    _, batches = read_export(write_csv(tmp_path / "f.csv", [event(1, caller=told)]), "CSV")
+    assert next(batches)["caller"].to_pylist() == [plain]
+
+
+@pytest.mark.parametrize(
     ("buckets", "part"),
     [
         ([leaf("runs_sum", 3)], "no slices at the top"),
         ([nest("runs_sum", leaf("2026-11-22T00:00:00Z", 3))], "no slices at 2026-11-22"),
         ([nest("runs_sum", nest("gpt-4o", leaf("pl_1", 3)))], "'gpt-4o' is not an ISO 8601 time"),
         ([nest("runs_sum", nest("2026-11-22T00:00:00Z", leaf("p", 3.5)))], "counts things"),
+        ([nest("runs_sum", nest("2026-11-22T00:00:00Z", leaf("p", 2**63)))], "64 bits"),
+        ([nest("runs_sum", nest("2026-11-22T00:00:00Z", leaf("p", math.inf)))], "no finite number"),
+        ([nest("runs_sum", nest("2026-11-22T00:00:00Z", leaf("p", "5")))], "no finite number"),
+        (
+            [nest("latency_percentile_95", nest("2026-11-22T00:00:00Z", leaf("p", math.nan)))],
+            "no finite number",
+        ),
     ],
 )
 def test_a_reply_of_another_shape_is_an_error(buckets, part):

@@ -134,6 +134,37 @@ def test_change_against_the_window_before(before, now, breach, state, observed, 
     assert asked_once(blank)
 
 
+@pytest.mark.parametrize(
+    ("rule", "state", "observed"),
+    [
+        (Absolute(metric="model_costs.sum", error=0.3), "ok", 0.3),
+        (Absolute(metric="model_costs.sum", error=0.29), "breached", 0.3),
+        (Absolute(metric="model_costs.mean", warn=0.09), "breached", 0.1),
+        (
+            Rate(numerator="model_costs.sum", denominator="runs.sum", error=0.1, minimum_sample=3),
+            "ok",
+            0.1,
+        ),
+        (
+            Rate(
+                numerator="ai_credits.sum", denominator="model_costs.sum", error=1, minimum_sample=0
+            ),
+            "ok",
+            0.0,
+        ),
+        (Change(metric="model_costs.sum", warn=1.9), "breached", 2.0),
+        (Baseline(metric="model_costs.sum", windows=5, warn=3), "breached", math.inf),
+        (Baseline(metric="model_costs.sum", windows=5, warn=3, tolerance=0.2), "ok", 0.0),
+    ],
+)
+def test_every_rule_judges_money(rule, state, observed, blank, client):
+    """Three runs at 0.1 dollars after hours of one: 0.3 dollars exactly, by all four rules."""
+    history(blank, [1, 1, 1, 1, 1, 3], model_costs=0.1)
+    found = evaluate(rule, client.query(), HOUR)
+    assert (found.state, found.observed) == (state, pytest.approx(observed, rel=1e-12))
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
 def test_change_needs_runs_in_both_windows(blank, client):
     """A figure of a window with too few runs is not compared with."""
     [previous] = HOUR.earlier(1)
@@ -275,6 +306,13 @@ def test_a_rule_round_trips(rule):
     assert {rule: 1}[rule_from_dict(document)] == 1
 
 
+def test_a_metric_of_a_rule_may_be_in_capitals():
+    """As in an aggregation: the names of metrics are the same in either case."""
+    rule = Absolute(metric="Runs.SUM", error=1)
+    assert rule.measured.metrics == ("runs.sum",)
+    assert verdict(rule, HOUR, [{"runs_sum": 5}]).observed == 5
+
+
 def test_a_rule_may_be_a_template():
     """Numbers that templates leave as texts are read as numbers."""
     document = {"rule": "rate", "error": "{{ limit }}", "minimum_sample": "{{ least }}"}
@@ -287,6 +325,8 @@ def test_a_rule_may_be_a_template():
     [
         ({"rule": "rat", "error": 1}, "Did you mean rate"),
         ({"error": 1}, "no rule None"),
+        ({"rule": ["rate"], "error": 1}, "no rule"),
+        ({"rule": "absolute", "metric": {"a": 1}, "error": 1}, "no metric"),
         ({"rule": "rate", "eror": 1}, "Did you mean error"),
         ({"rule": "rate", "metric": "runs.sum", "error": 1}, "no part of A rule rate"),
         ({"rule": "absolute", "error": 1}, "needs metric"),

@@ -156,6 +156,29 @@ def test_alignment_needs_both_ends_on_an_edge(start, end, aligned):
     assert {each for each in intervals if window.is_aligned(each)} == aligned
 
 
+class Duration(timedelta):
+    """As the orchestrators' own widths: its remainder knows nothing of a plain timedelta."""
+
+    def __mod__(self, other):
+        raise AttributeError("no such thing")
+
+
+def test_a_subclass_of_timedelta_is_a_width():
+    """Pendulum's durations cut, align and look back like plain ones."""
+    day, width = Window.day(date(2026, 11, 22)), Duration(hours=6)
+    plain = timedelta(hours=6)
+    assert day.split(width) == day.split(plain) == windows_between(day.start, day.end, width)
+    assert day.align(width) == day
+    assert day.earlier(2, width) == day.earlier(2, plain)
+
+
+@pytest.mark.parametrize("count", [-1, 1.5, "2", None])
+def test_a_lookback_is_a_whole_number(count):
+    """Anything else is refused in a sentence."""
+    with pytest.raises(WindowError, match="0 or more"):
+        Window.day(date(2026, 11, 22)).lookback(count)
+
+
 def test_contains_is_half_open_and_wants_an_instant():
     """The start is in, the end is out, a naive time is an error."""
     window = Window(START, START + HOUR)

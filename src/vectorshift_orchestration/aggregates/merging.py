@@ -9,15 +9,18 @@
 How many values a part's mean is made of is told by its sum / mean, which must come out whole: the
 runs would be too many, because a run in progress has no latency. Where a part's sum and mean are
 both 0 nobody can tell, and the mean is refused. Runs and errors have one value for each run.
-Sums of fractions are added exactly and rounded once, so the order of the parts does not show.
+Sums of fractions are added exactly and rounded once, so the order of the parts does not show;
+amounts of money are decimals, whose sums are not rounded at all.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from vectorshift_orchestration import amounts
 from vectorshift_orchestration.errors import MergeError
 from vectorshift_orchestration.specs import AggregationSpec, Metric, Ratio, parse_metric
 
@@ -29,6 +32,7 @@ _ONE_PER_RUN = frozenset({"runs", "errors"})
 _NEAR_WHOLE = 1e-3
 
 Row = Mapping[str, Any]
+Figure = float | Decimal
 
 
 def mergeable(spec: AggregationSpec) -> AggregationSpec:
@@ -74,54 +78,72 @@ def merge_tables(tables: Iterable[pa.Table], spec: AggregationSpec) -> pa.Table:
     return pa.Table.from_pylist(merged, schema=schema)
 
 
-def merge_rows(rows: Sequence[Row], spec: AggregationSpec) -> dict[str, float | None]:
+def merge_rows(rows: Sequence[Row], spec: AggregationSpec) -> dict[str, Figure | None]:
     """The figures of `spec` by column, from rows with the columns of `mergeable(spec)`."""
     return {column.column: _merged(column, rows) for column in spec.columns}
 
 
-def _merged(column: Metric | Ratio, rows: Sequence[Row]) -> float | None:
+def _merged(column: Metric | Ratio, rows: Sequence[Row]) -> Figure | None:
     if isinstance(column, Ratio):
         above, below = (_merged(part, rows) for part in (column.numerator, column.denominator))
-        return above / below if above is not None and below else None
+        return float(above) / float(below) if above is not None and below else None
     op = str(column.operation.op)
     if op == "mean":
         return _mean(column, rows)
     values = [row[column.column] for row in rows if row[column.column] is not None]
     if op == "sum":
-        return _total(values)
+        return _total(column, values)
     return (min if op == "min" else max)(values, default=column.of_nothing)
 
 
-def _mean(metric: Metric, rows: Sequence[Row]) -> float | None:
+def _mean(metric: Metric, rows: Sequence[Row]) -> Figure | None:
     held = [row for row in rows if row[metric.column] is not None]
     if not held:
         return None
-    totals: list[float] = [row[parse_metric(_sum_of(metric)).column] for row in held]
+    totals: list[Any] = [row[parse_metric(_sum_of(metric)).column] for row in held]
+    whole = _total(metric, totals)
     if not any(row[metric.column] for row in held):
-        return 0.0  # of however many values
+        return whole * 0  # of however many values
     if metric.operation.field in _ONE_PER_RUN:
         runs: list[int] = [row["runs_sum"] for row in held]
-        return _total(totals) / sum(runs)
-    means: list[float] = [row[metric.column] for row in held]
-    numbers = [total / mean if mean else 0.0 for total, mean in zip(totals, means, strict=True)]
-    if not all(map(_is_count, numbers)):
+        return _divided(metric, whole, sum(runs))
+    means: list[Any] = [row[metric.column] for row in held]
+    numbers = [_number_of_values(metric, *each) for each in zip(totals, means, strict=True)]
+    if not all(numbers):
         raise MergeError(
             f"{metric.operation.shorthand} of several parts cannot be put together here: a part's "
             "sum and mean do not say of how many values they are made, as when both are 0. Keep "
             "the parts apart (for objects: per_object=True), or ask for the sum.",
             metric=metric.operation.shorthand,
         )
-    return _total(totals) / sum(map(round, numbers))
+    return _divided(metric, whole, sum(numbers))
 
 
-def _is_count(number: float) -> bool:
-    return number > 0.5 and abs(number - round(number)) < _NEAR_WHOLE
+def _number_of_values(metric: Metric, total: Any, mean: Any) -> int:
+    """Of how many values the mean is made; 0 where its last digit leaves it open."""
+    if not mean:
+        return 0
+    number = float(total / mean)
+    rounding = float(amounts.UNIT) / 2 if metric.is_amount else 0.0
+    slack = _NEAR_WHOLE + rounding * (number + 1) / abs(float(mean))
+    whole = max(0, round(number))
+    return whole if slack < 0.5 and abs(number - whole) < slack else 0
 
 
-def _total(values: Sequence[float]) -> float:
+def _total(metric: Metric, values: Sequence[Any]) -> Figure:
+    if metric.is_amount:
+        return amounts.total(values, f"The sum of {metric.column}")
     if all(isinstance(value, int) for value in values):
-        return sum(values)
+        counted: int = sum(values)
+        return counted
     return math.fsum(values)
+
+
+def _divided(metric: Metric, whole: Any, parts: int) -> Figure:
+    if metric.is_amount:
+        return amounts.share(whole, parts, f"The mean of {metric.column}")
+    quotient: float = whole / parts
+    return quotient
 
 
 def _sum_of(metric: Metric) -> str:

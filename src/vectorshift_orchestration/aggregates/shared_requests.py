@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vectorshift_orchestration.aggregates.merging import merge_tables
-from vectorshift_orchestration.errors import SpecError, WindowError
+from vectorshift_orchestration.errors import SpecError
 from vectorshift_orchestration.specs import AggregationSpec
 from vectorshift_orchestration.windows import Window
 
@@ -102,7 +102,7 @@ def aggregate_many(
     With `share=False` every spec is a request of its own: many dimensions together can make a
     reply large. Raises what `extract.aggregate` raises; `WindowError` before anything is asked.
     """
-    from vectorshift_orchestration.extract import aggregate
+    from vectorshift_orchestration.extract import aggregate, ask
 
     if not specs:
         raise SpecError("There is nothing to measure. Give at least one aggregation.")
@@ -116,7 +116,7 @@ def aggregate_many(
         if len(members) == 1:
             tables[members[0]] = aggregate(query, window, specs[members[0]])
             continue
-        result = _ask(query, window, request.spec)
+        result = ask(query, window, request.spec)
         problem = _flaw(result, request, specs)
         if problem is None:
             tables |= _read(result, request, specs, window)
@@ -188,19 +188,6 @@ def _common_interval(specs: Sequence[AggregationSpec]) -> str | None:
             if all(_divides(interval, spec.interval) for spec in specs)
         ),
         None,
-    )
-
-
-def _ask(query: Query, window: Window, spec: AggregationSpec) -> AggregationResult:
-    from vectorshift.analytics import Query
-
-    if spec.interval is not None and not window.is_aligned(spec.interval):
-        raise WindowError(
-            f"Window {window.label} does not begin and end with a whole {spec.interval} in UTC, so "
-            "its first or last bucket would be a part. Align it, or slice by a smaller interval."
-        )
-    return Query.raw_aggregate(
-        window.bound(query), spec.operations(), spec.dimensions(), spec.bucket_width()
     )
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from vectorshift_orchestration._failpoints import failpoint
 from vectorshift_orchestration.errors import ExportIncomplete, PublishError, StorageError
@@ -61,6 +61,19 @@ class ExportRequest:
     def file_name(self) -> str:
         """`vs-<key>.<format>`: by it a second export of the same request can be recognised."""
         return f"vs-{self.key[:16]}.{self.format.lower()}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The request as JSON values."""
+        return {
+            "query": dict(self.query),
+            "window": self.window.to_dict(),
+            "format": self.format,
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """Read back what `to_dict` gave. Raises `WindowError` for what is no window."""
+        return cls(document["query"], Window.from_dict(document["window"]), document["format"])
 
     def bound(self, client: Client) -> Query:
         """The query of this client, limited to the window."""
@@ -119,6 +132,8 @@ class Landed:
             "uri": self.uri,
             "table": self.table,
             "deleted": self.deleted,
+            "verified": self.verified,
+            "recreated": self.recreated,
         }
 
 

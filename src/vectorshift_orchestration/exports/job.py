@@ -64,6 +64,7 @@ def resume(
     directory: Path,
     *,
     save: Save,
+    task: ExportTask | None = None,
     destination: Destination | None = None,
     table: str | None = None,
     connection: Any = None,
@@ -78,6 +79,8 @@ def resume(
 
     `directory` is a working folder for the file; the same one in another process saves a download.
     What is wanted (`request`, `destination`, `table`, `parquet`) has to be the same each time.
+    `task` is the answer that the caller has just had for the task of `state`, so that a service
+    that answers no polls is not asked again; it may hold a signed URL, which is not kept.
     `timeout` is seconds from now until the service has the file ready, over all re-creates.
     `horizon` is as in `stage`, the rest as in `land`. The file in `directory` is removed in the
     end; after an error it stays, if it is complete, and serves the next try.
@@ -94,7 +97,7 @@ def resume(
             "Give each request a record of its own."
         )
     job = _Job(client, request, save, directory, state or ExportState(request.key))
-    job.progress, job.horizon, job.poll_interval = progress, horizon, poll_interval
+    job.progress, job.horizon, job.poll_interval, job.task = progress, horizon, poll_interval, task
     job.deadline = time.monotonic() + timeout
     if job.state.state == "committed" or job.is_committed(table, connection):
         return job.landed(table)
@@ -130,6 +133,7 @@ class _Job:
     horizon: timedelta
     poll_interval: float
     deadline: float
+    task: ExportTask | None
 
     def __init__(
         self,
@@ -249,6 +253,9 @@ class _Job:
             VectorshiftError,
         )
 
+        if self.task is not None:
+            task, self.task = self.task, None
+            return task
         if self.state.task_id:
             return {"task_id": self.state.task_id}
         if self.state.asked > MOST_RECREATES:

@@ -121,11 +121,11 @@ def aggregate(
     `AggregationShapeError` and the SDK's errors, the first of which ends the fan-out.
     """
     if object_ids is None:
-        return _table(_ask(query, window, spec), spec, window)
+        return _table(ask(query, window, spec), spec, window)
     fan = FanOut(query, spec, object_ids, per_object)
 
     def measured(each: Query) -> pa.Table:
-        return _table(_ask(each, window, fan.asked), fan.asked, window)
+        return _table(ask(each, window, fan.asked), fan.asked, window)
 
     return fan.joined(in_threads(measured, fan.queries, concurrency, progress))
 
@@ -159,7 +159,8 @@ def _refuse_offset(query: Query) -> None:
         )
 
 
-def _ask(query: Query, window: Window, spec: AggregationSpec) -> AggregationResult:
+def ask(query: Query, window: Window, spec: AggregationSpec) -> AggregationResult:
+    """The service's own answer to `aggregate`, all its levels. Raises `WindowError` as there."""
     from vectorshift.analytics import Query
 
     _check_buckets(window, spec)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _Known = TypeVar("_Known")
 
 _COUNTED_FIELDS = frozenset({"runs", "tokens", "errors", "feedback", "create", "add_message"})
+_AMOUNT_FIELDS = frozenset({"model_costs", "ai_credits"})
 _RATIOS = {"error_rate": ("errors.sum", "runs.sum")}
 _PAGE = 50  # the reference page's default limit
 _QUERY_KEYS = ("object_id", "object_type", "kinds", "where", "limit", "offset")
@@ -134,6 +135,11 @@ class Metric:
         )
 
     @property
+    def is_amount(self) -> bool:
+        """Whether it is money (US dollars) or credits, which are billed like money."""
+        return self.operation.field in _AMOUNT_FIELDS and self.operation.op != "count_distinct"
+
+    @property
     def of_nothing(self) -> int | None:
         """Its value over no events: 0 for sums and counts, unknown (null) for everything else."""
         return 0 if self.operation.op in ("sum", "count_distinct") else None
@@ -153,6 +159,8 @@ def parse_metric(text: str) -> Metric | Ratio:
     from vectorshift.analytics import AggregationOperation
     from vectorshift.errors import AnalyticsInvalidQuery
 
+    if not isinstance(text, str):
+        raise SpecError(f"A metric is a name such as runs.sum, not {text!r}.")
     if "." not in text:
         above, below = _choose(text, _RATIOS, "metric", "runs.sum, latency.p95, error_rate")
         measured = (Metric(AggregationOperation.parse(part)) for part in (above, below))
@@ -180,6 +188,8 @@ class AggregationSpec:
         object.__setattr__(self, "metrics", _listed(self.metrics, "metrics"))
         object.__setattr__(self, "group_by", _listed(self.group_by, "group_by"))
         if self.interval is not None:
+            if not isinstance(self.interval, str):
+                raise SpecError(f"An interval is a word such as day, not {self.interval!r}.")
             object.__setattr__(self, "interval", self.interval.lower())
         if not self.metrics:
             raise SpecError("An aggregation needs at least one metric, such as runs.sum.")
@@ -255,8 +265,9 @@ class AggregationSpec:
 
 
 def _listed(values: Sequence[str], name: str) -> tuple[str, ...]:
-    if isinstance(values, str):
-        raise SpecError(f"{name} is a list of names; write [{values!r}].")
+    if not isinstance(values, list | tuple):
+        advice = f"; write [{values!r}]" if isinstance(values, str) else f", not {values!r}"
+        raise SpecError(f"{name} is a list of names{advice}.")
     lowered = tuple(str(value).lower() for value in values)
     if len(set(lowered)) != len(lowered):
         raise SpecError(f"{name} names something twice: {', '.join(lowered)}.")

@@ -36,16 +36,23 @@ def fit(
     missing = [name for name in wanted if database.fold(name) not in present]
     for name in missing:
         database.add_column(table, name, wanted[name])
-    for name, kind in wanted.items():
-        _check(database, table, name, kind, present.get(database.fold(name), kind))
+    for field in schema:
+        kind = wanted[field.name]
+        _check(database, table, field, kind, present.get(database.fold(field.name), kind))
     return tuple(missing)
 
 
-def _check(database: Database, table: TableName, name: str, incoming: str, present: str) -> None:
+def _check(
+    database: Database, table: TableName, field: pa.Field, incoming: str, present: str
+) -> None:
     if incoming == present or database.accepts(incoming, present):
         return
-    times = "" if incoming != database.time_type else f" Times are stored as {incoming} in UTC."
+    why = ""
+    if incoming == database.time_type:
+        why = f" Times are stored as {incoming} in UTC."
+    elif pa.types.is_decimal(field.type):
+        why = " Amounts are exact decimals, which another type could round."
     raise SchemaMismatch(
-        f"Column {name!r} of {table.sql} is {present}, and the rows bring {incoming}. No row was "
-        f"changed. Convert the column with ALTER TABLE, or write to another table.{times}"
+        f"Column {field.name!r} of {table.sql} is {present}, and the rows bring {incoming}. No row "
+        f"was changed. Convert the column with ALTER TABLE, or write to another table.{why}"
     )

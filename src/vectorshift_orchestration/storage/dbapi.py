@@ -152,6 +152,8 @@ class DbApi:
                 rows,
             )
             rows += batch.num_rows
+            if rows == batch.num_rows and not self._sqlite:
+                self._refuse_doubles(table, batch.schema)
         return rows
 
     def delete_keys(self, table: TableName, keys: pa.RecordBatch) -> None:
@@ -168,6 +170,19 @@ class DbApi:
             self.run(f"INSERT INTO {locks.sql} VALUES ({VALUE}, 0)", [name])
             self._connection.commit()
             self.changed(change, [name])
+
+    def _refuse_doubles(self, table: TableName, schema: pa.Schema) -> None:
+        """There is no portable way to ask for a column's type, but what comes out of it has one."""
+        for field in schema:
+            if not pa.types.is_decimal(field.type):
+                continue
+            ((least,),) = self.run(f"SELECT min({quoted(field.name)}) FROM {table.sql}")
+            if isinstance(least, float):
+                raise SchemaMismatch(
+                    f"Column {field.name!r} of {table.sql} gives doubles, and the rows bring exact "
+                    "decimals. No row was changed. Convert the column with ALTER TABLE, or write to "
+                    "another table."
+                )
 
     def _restore(self) -> None:
         if self._autocommit:
@@ -205,7 +220,9 @@ class DbApi:
                     row=row + lost + 1,
                     column=name,
                 )
-        if self._sqlite and (pa.types.is_decimal(kind) or pa.types.is_date(kind)):
+        if self._sqlite and pa.types.is_decimal(kind):
+            return [None if value is None else f"{value:f}" for value in column.to_pylist()]
+        if self._sqlite and pa.types.is_date(kind):
             column = column.cast(pa.string())
         values: list[Any] = column.to_pylist()
         return values

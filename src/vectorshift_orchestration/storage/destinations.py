@@ -1,6 +1,7 @@
 """Where a file can be published: a local path, or anything that fsspec reaches.
 
-A text with a scheme is opened by fsspec's own rules (environment, `~/.config/fsspec`). An object
+A text with a scheme is opened by fsspec's own rules (environment, `~/.config/fsspec`); what follows
+the scheme is taken as it is, with no percent-encoding, and results are named the same way. An object
 with `fs` and `path` is taken as it is: a `UPath`, and what is built on it, such as Airflow's
 `ObjectStoragePath` with its connection.
 """
@@ -14,7 +15,6 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
-from urllib.parse import unquote, urlsplit
 
 from vectorshift_orchestration.errors import PublishError
 from vectorshift_orchestration.windows import Window
@@ -59,6 +59,11 @@ class RemotePath:
         return not _ONE_PUT.isdisjoint(_protocols(self.fs))
 
 
+def file_uri(path: Path) -> str:
+    """A local path with its scheme, as fsspec and `UPath` write and open it: nothing is encoded."""
+    return f"file://{path.as_posix()}"
+
+
 def resolved(destination: Destination) -> Path | RemotePath:
     """The absolute local path that a destination means, or the remote one.
 
@@ -78,12 +83,12 @@ def resolved(destination: Destination) -> Path | RemotePath:
         raise PublishError("The destination is empty or holds a NUL character. Name a file.")
     if "://" not in text:
         return Path(text).absolute()
-    address = urlsplit(text)
-    if address.scheme != "file":
-        return _opened(text, address.scheme)
-    if address.netloc not in ("", "localhost"):
+    scheme, _, rest = text.partition("://")
+    if scheme != "file":
+        return _opened(text, scheme)
+    if not rest.removeprefix("localhost").startswith("/"):
         raise PublishError(f"{text} names another host. Write file:///path with three slashes.")
-    return Path(unquote(address.path)).absolute()
+    return Path(rest.removeprefix("localhost")).absolute()
 
 
 def file_target(destination: Destination) -> Path | RemotePath:

@@ -10,6 +10,7 @@ this process. It covers a table, not a window: two transactions would not run fa
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -27,6 +28,7 @@ from vectorshift_orchestration.storage.identifiers import TableName, listed, mar
 from vectorshift_orchestration.storage.locks import Territory
 
 _WHOLE = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"})
+_DECIMAL = re.compile(r"DECIMAL\(\d+,(\d+)\)")
 _writers: dict[tuple[str, ...], threading.RLock] = {}
 
 
@@ -95,7 +97,11 @@ class DuckDB:
             return {row[0]: row[1] for row in self.run(f"DESCRIBE {incoming}")}
 
     def accepts(self, incoming: str, present: str) -> bool:
-        return incoming in _WHOLE and present in _WHOLE
+        if incoming in _WHOLE and present in _WHOLE:
+            return True
+        new, old = _DECIMAL.fullmatch(incoming), _DECIMAL.fullmatch(present)
+        # Digits before the point that do not fit are an error; those after it would be rounded.
+        return new is not None and old is not None and int(old[1]) >= int(new[1])
 
     def create(self, table: TableName, types: dict[str, str], primary_key: Sequence[str]) -> None:
         columns = [f"{quoted(name)} {kind}" for name, kind in types.items()]

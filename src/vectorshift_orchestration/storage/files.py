@@ -18,7 +18,12 @@ from uuid import uuid4
 
 from vectorshift_orchestration._failpoints import failpoint
 from vectorshift_orchestration.errors import PublishError
-from vectorshift_orchestration.storage.destinations import Destination, RemotePath, file_target
+from vectorshift_orchestration.storage.destinations import (
+    Destination,
+    RemotePath,
+    file_target,
+    file_uri,
+)
 
 _CHUNK_BYTES = 1 << 20
 _EXCLUSIVE = frozenset({"s3", "s3a", "gs", "gcs"})
@@ -61,7 +66,7 @@ def publish(
         with source.open("rb") as reader, partial.open("xb") as writer:
             size, digest = _copy(reader, writer, progress)
         _check_digest(source, digest, sha256)
-    return Published(target.as_uri(), size, digest)
+    return Published(file_uri(target), size, digest)
 
 
 @contextmanager

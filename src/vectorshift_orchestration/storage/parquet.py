@@ -9,7 +9,12 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vectorshift_orchestration.storage.destinations import Destination, RemotePath, file_target
+from vectorshift_orchestration.storage.destinations import (
+    Destination,
+    RemotePath,
+    file_target,
+    file_uri,
+)
 from vectorshift_orchestration.storage.files import Published, appearing, digest_of, publish
 
 _GROUP_BYTES = 32 << 20
@@ -42,7 +47,7 @@ def write_parquet(
     with appearing(target, overwrite=overwrite) as partial:
         _write(partial, schema, batches, progress)
         size, digest = digest_of(partial)
-    return Published(target.as_uri(), size, digest)
+    return Published(file_uri(target), size, digest)
 
 
 def _write(

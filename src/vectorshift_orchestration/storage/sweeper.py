@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from vectorshift_orchestration.errors import PublishError
-from vectorshift_orchestration.storage.destinations import Destination, RemotePath, resolved
+from vectorshift_orchestration.storage.destinations import (
+    Destination,
+    RemotePath,
+    file_uri,
+    resolved,
+)
 
 _STAGED = r"vs-[0-9a-f]{16}\.(?:csv|json|xlsx)"
 _PARTIAL = re.compile(rf"\.vs-[0-9a-f]{{32}}\.partial|\.{_STAGED}\.[0-9a-f]{{8}}\.part")
@@ -78,7 +83,7 @@ def _swept_local(
         try:
             if datetime.fromtimestamp(path.stat().st_mtime, UTC) <= limit:
                 path.unlink()
-                removed.append(path.as_uri())
+                removed.append(file_uri(path))
         except FileNotFoundError:
             continue  # its owner was faster
         except OSError as problem:

@@ -39,7 +39,9 @@ def refusals(database: Database, what: str) -> Iterator[None]:
     try:
         yield
     except database.errors as problem:
-        raise StorageError(f"{what} was not changed: {problem}") from problem
+        # What follows the first line may hold a row's content.
+        told = str(problem).strip().partition("\n")[0]
+        raise StorageError(f"{what} was not changed: {told}") from problem
 
 
 @contextmanager

@@ -64,7 +64,8 @@ class Rule:
     @property
     def measured(self) -> AggregationSpec:
         """What has to be measured: the rule's figures, and the runs behind them."""
-        return AggregationSpec(list(dict.fromkeys([*self._metrics(), "runs.sum"])))
+        named = (str(each).lower() for each in [*self._metrics(), "runs.sum"])
+        return AggregationSpec(list(dict.fromkeys(named)))
 
     @property
     def history(self) -> int:
@@ -199,7 +200,7 @@ def rule_from_dict(document: Any, render: Render | None = None) -> Rule:
     """
     every = {each.name for rule in _RULES.values() for each in fields(rule)}
     name = opened(document, ["rule", *every], "A rule", render).get("rule")
-    if name not in _RULES:
+    if not isinstance(name, str) or name not in _RULES:
         raise SpecError(f"There is no rule {name!r}. {nearest(name, _RULES)}")
     rule = _RULES[name]
     known = [each.name for each in fields(rule)]

@@ -156,8 +156,9 @@ def _column(metric: str) -> str:
 
 
 def _value(metric: str, figures: Figures) -> float | None:
-    value: float | None = figures[_column(metric)]
-    return value
+    """A figure as the limits are: a double, also where it is an amount."""
+    value = figures[_column(metric)]
+    return None if value is None else float(value)
 
 
 def _missing(metric: str) -> str:

@@ -200,7 +200,7 @@ class Window:
         days and months need it. Raises `WindowError` for a negative number, and when `every` is a
         unit of which none begins where this window does.
         """
-        if windows < 0:
+        if type(windows) is not int or windows < 0:
             raise WindowError(f"A lookback is a number of windows, 0 or more, not {windows!r}.")
         cuts = [self.start]
         if every is None or isinstance(every, timedelta):
@@ -293,6 +293,8 @@ def _key_start(key: str, unit: str, zone: tzinfo) -> datetime:
 
 
 def _width(step: timedelta) -> timedelta:
+    """The same width as a plain timedelta (orchestrators pass subclasses of their own)."""
+    step = timedelta(seconds=step.total_seconds())
     if step <= timedelta(0) or step % TICK:
         raise WindowError(f"A window is split by a positive time in whole ms, not by {step!r}.")
     return step
