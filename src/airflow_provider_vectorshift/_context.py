@@ -1,11 +1,12 @@
-"""From Airflow's context to a window: the only reader of `data_interval_start` and `data_interval_end`.
+"""From Airflow's context to a window: the only reader of data intervals and partition keys.
 
 In Airflow 3 a run may have no data interval (an API or asset-triggered run), or an empty one:
-`schedule="@daily"` is a trigger timetable, whose interval starts and ends at the same instant.
+`schedule="@daily"` is a trigger timetable, whose interval starts and ends at the same instant. A run
+of `CronPartitionTimetable` has none either, but the date of a partition (Airflow 3.3).
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from vectorshift_orchestration import Window, WindowError
@@ -14,6 +15,24 @@ _WAY_OUT = (
     "Schedule the DAG with CronDataIntervalTimetable (in Airflow 3 a plain '@daily' has no "
     "interval), trigger it with a logical date, or give the operator start= and end=."
 )
+
+_PERIODS = {
+    "@hourly": "hour",
+    "0 * * * *": "hour",
+    "@daily": "day",
+    "@midnight": "day",
+    "0 0 * * *": "day",
+    "0 0 * * 1": "week",
+    "0 0 * * mon": "week",
+    "@monthly": "month",
+    "0 0 1 * *": "month",
+    "@yearly": "year",
+    "@annually": "year",
+    "0 0 1 1 *": "year",
+}
+"""The cron expressions whose ticks are the edges of one unit of the calendar."""
+
+_TICK = timedelta(milliseconds=1)
 
 
 def window_of(
@@ -31,12 +50,42 @@ def window_of(
 
 
 def data_interval(context: Mapping[str, Any]) -> tuple[datetime, datetime]:
-    """The run's data interval. Raises `WindowError` when it has none or an empty one."""
+    """The run's data interval, or its partition's. Raises `WindowError` for none and an empty one."""
     first, last = context.get("data_interval_start"), context.get("data_interval_end")
     if first is None or last is None:
+        if context.get("partition_key") is not None:
+            partition = _partition(context)
+            return partition.start, partition.end
         raise WindowError(f"This run has no data interval. {_WAY_OUT}")
     if first == last:
         raise WindowError(
             f"This run's data interval is empty: it starts and ends at {first.isoformat()}. {_WAY_OUT}"
         )
     return first, last
+
+
+def _partition(context: Mapping[str, Any]) -> Window:
+    """The period that begins with the run's partition date, as long as the timetable's ticks say.
+
+    Only a calendar's own periods are taken: what lies between two ticks of another cron expression
+    is a guess. A partition that has not ended is refused, since its events are not all there.
+    """
+    key, begin = context["partition_key"], context.get("partition_date")
+    timetable = getattr(context.get("dag"), "timetable", None)
+    expression = " ".join(str(getattr(timetable, "expression", "")).lower().split())
+    period = _PERIODS.get(expression)
+    window = None
+    if period is not None and begin is not None:
+        window = Window(begin, begin + _TICK).align(period, getattr(timetable, "timezone", UTC))
+    if window is None or window.start != begin:
+        raise WindowError(
+            f"This run's partition {key!r} does not say when it ends. Schedule the DAG with a "
+            "CronPartitionTimetable of whole hours, days, weeks from Monday ('0 0 * * 1'), months or "
+            "years, or give the operator start= and end=."
+        )
+    if window.end > datetime.now(UTC):
+        raise WindowError(
+            f"This run's partition {key!r} ends at {window.end.isoformat()}, which is still to come. "
+            "Give the CronPartitionTimetable run_offset=-1, so that a run is about the period before."
+        )
+    return window

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airflow_provider_vectorshift._airflow import AirflowFailException
+from airflow_provider_vectorshift._airflow import AirflowFailException, TaskDeferralTimeout
 from vectorshift.errors import (
     AnalyticsDownloadFailed,
     AnalyticsExportFailed,
-    AnalyticsExportTimeout,
     AnalyticsInvalidQuery,
     AnalyticsNotFound,
     AuthenticationError,
@@ -19,8 +18,11 @@ from vectorshift.errors import (
 from vectorshift_orchestration.errors import (
     ExportFileError,
     ExportIncomplete,
+    MergeError,
     SchemaMismatch,
     SpecError,
+    StaleWriterError,
+    UnstorableValue,
     WindowError,
 )
 
@@ -33,23 +35,29 @@ PERMANENT = (
     ConfigurationError,
     WindowError,
     SpecError,
+    MergeError,
     SchemaMismatch,
+    UnstorableValue,
 )
 """Trying again cannot help: somebody has to change the DAG, the connection or the table."""
 
 SPENT = (
     AnalyticsExportFailed,
-    AnalyticsExportTimeout,
     AnalyticsNotFound,
     AnalyticsDownloadFailed,
     ExportFileError,
     ExportIncomplete,
+    StaleWriterError,
 )
 """This export is of no more use; the next try has to ask for a new one."""
 
 
 class VectorShiftConnectionError(AirflowFailException):
     """The Airflow connection is missing or unusable; the text names it and says what to set."""
+
+
+class VectorShiftTriggererTimeout(TaskDeferralTimeout):
+    """No triggerer told how a deferred export stands, and its time is up; a retry may help."""
 
 
 @contextmanager

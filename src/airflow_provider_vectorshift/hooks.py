@@ -1,7 +1,6 @@
 """The connection type `vectorshift`: one connection is one account's client."""
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 
@@ -9,16 +8,25 @@ from airflow_provider_vectorshift._airflow import AirflowNotFoundException
 from airflow_provider_vectorshift.errors import VectorShiftConnectionError
 
 if TYPE_CHECKING:
-    from airflow.sdk import Connection
+    from contextlib import AbstractAsyncContextManager
 
+    from airflow_provider_vectorshift._connection import Settings
     from vectorshift import Client
+
+_PATIENCE_OF_A_FORM = 10.0
+"""Seconds."""
 
 
 class VectorShiftHook(BaseHook):
     """Builds clients from an Airflow connection of type `vectorshift`.
 
     The connection's password is the API key, its host the base URL (the hosted service's when
-    empty). Its extra may hold `timeout`, the seconds to wait for the next bytes of an answer.
+    empty). Its extra may hold
+
+    - `timeout`: seconds to wait for the next bytes of an answer (60);
+    - `retries`: how often a failed request is tried again (4);
+    - `verify`: the path of a CA bundle to trust in place of the usual authorities;
+    - `rate_limit`: the most requests per second of one client (no limit).
 
     Args:
         vectorshift_conn_id: the connection's id.
@@ -36,24 +44,31 @@ class VectorShiftHook(BaseHook):
     def get_conn(self) -> "Client":
         """A client for this account; close it after use, or use it as a context manager.
 
-        Raises `VectorShiftConnectionError` when there is no such connection, or none with a key.
+        Raises `VectorShiftConnectionError` when there is no such connection, or a field of it
+        cannot be used.
         """
-        try:
-            connection = self.get_connection(self.vectorshift_conn_id)
-        except AirflowNotFoundException:
-            raise self._missing() from None
-        return self._client(connection)
+        return self._settings().client()
 
     async def aget_conn(self) -> "Client":
         """`get_conn` for an event loop: the connection is looked up without blocking it."""
-        try:
-            connection = await self.aget_connection(self.vectorshift_conn_id)
-        except AirflowNotFoundException:
-            raise self._missing() from None
-        return self._client(connection)
+        return (await self._asettings()).client()
+
+    def ashared(self) -> "AbstractAsyncContextManager[Client]":
+        """The client that everybody of this connection shares in this event loop: for triggers.
+
+            async with VectorShiftHook(conn_id).ashared() as client:
+                task = await client.aexport_task(export_id)
+
+        Do not close it; the last one to leave does. A connection that was changed is taken up by
+        whoever comes later. Raises as `get_conn` does.
+        """
+        from airflow_provider_vectorshift._shared_clients import shared_client
+
+        return shared_client(self.vectorshift_conn_id, self._asettings)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask the service for one number: whether that worked, and a sentence for the form."""
+        """Ask the service for one number, once: whether that worked, and a sentence for the form."""
+        from dataclasses import replace
         from datetime import UTC, datetime, timedelta
 
         from vectorshift import VectorshiftError
@@ -61,43 +76,29 @@ class VectorShiftHook(BaseHook):
 
         at = EventField.EVENT_START_TIME
         try:
-            with self.get_conn() as client:
+            settings = replace(self._settings(), retries=0)
+            with settings.client(total_timeout=_PATIENCE_OF_A_FORM) as client:
                 recent = client.query().where(at >= datetime.now(UTC) - timedelta(hours=1))
                 found = recent.count()["count"]
         except (VectorshiftError, VectorShiftConnectionError) as error:
             return False, str(error)
         return True, f"Connected. The account has {found:,} events of the last hour."
 
-    def _client(self, connection: "Connection") -> "Client":
-        from vectorshift import Client, VectorshiftError
-        from vectorshift._client import DEFAULT_BASE_URL
+    def _settings(self) -> "Settings":
+        from airflow_provider_vectorshift._connection import settings_of
 
-        if not connection.password:
-            raise VectorShiftConnectionError(
-                f"Connection {self.vectorshift_conn_id!r} has no API key. Put the key into its "
-                "password field (labelled API key)."
-            )
         try:
-            return Client(
-                api_key=connection.password,
-                base_url=connection.host or DEFAULT_BASE_URL,
-                **self._settings(connection),
-            )
-        except VectorshiftError as error:
-            raise VectorShiftConnectionError(
-                f"Connection {self.vectorshift_conn_id!r} cannot be used: {error}"
-            ) from error
+            return settings_of(self.get_connection(self.vectorshift_conn_id))
+        except AirflowNotFoundException:
+            raise self._missing() from None
 
-    def _settings(self, connection: "Connection") -> dict[str, Any]:
-        """The client's settings in the connection's extra; text is what a connection URI makes of numbers."""
+    async def _asettings(self) -> "Settings":
+        from airflow_provider_vectorshift._connection import settings_of
+
         try:
-            timeout = json.loads(connection.extra or "{}").get("timeout")
-            return {} if timeout in (None, "") else {"timeout": float(timeout)}
-        except (ValueError, TypeError, AttributeError):
-            raise VectorShiftConnectionError(
-                f"The extra of connection {self.vectorshift_conn_id!r} should be a JSON object "
-                'whose timeout is a number of seconds, such as {"timeout": 30}.'
-            ) from None
+            return settings_of(await self.aget_connection(self.vectorshift_conn_id))
+        except AirflowNotFoundException:
+            raise self._missing() from None
 
     def _missing(self) -> VectorShiftConnectionError:
         name = self.vectorshift_conn_id

@@ -1,43 +1,32 @@
 """What Airflow asks at discovery. No import at all: Airflow runs this while it reads its own configuration."""
 
+_PACKAGE = "airflow_provider_vectorshift"
+_INTEGRATION = "VectorShift"
+
 
 def get_provider_info() -> dict[str, object]:
     """The provider's description, as Airflow's `provider_info.schema.json` wants it."""
-    integration = "VectorShift"
     return {
         "package-name": "vectorshift-orchestration",
-        "name": integration,
+        "name": _INTEGRATION,
         "description": "Analytics events of `VectorShift <https://vectorshift.ai/>`__: exported, landed, watched.",
         "integrations": [
             {
-                "integration-name": integration,
+                "integration-name": _INTEGRATION,
                 "external-doc-url": "https://docs.vectorshift.ai/",
                 "tags": ["service"],
             }
         ],
-        "operators": [
-            {
-                "integration-name": integration,
-                "python-modules": ["airflow_provider_vectorshift.operators"],
-            }
-        ],
-        "hooks": [
-            {
-                "integration-name": integration,
-                "python-modules": ["airflow_provider_vectorshift.hooks"],
-            }
-        ],
-        "triggers": [
-            {
-                "integration-name": integration,
-                "python-modules": ["airflow_provider_vectorshift.triggers"],
-            }
-        ],
+        "operators": _modules("operators", "aggregate", "export", "threshold"),
+        "sensors": _modules("sensors", "error_count", "export"),
+        "hooks": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.hooks"]}],
+        "triggers": _modules("triggers", "breach", "error_count", "export"),
+        "extra-links": [f"{_PACKAGE}.links.VectorShiftExportLink"],
         "connection-types": [
             {
                 "connection-type": "vectorshift",
-                "hook-class-name": "airflow_provider_vectorshift.hooks.VectorShiftHook",
-                "hook-name": integration,
+                "hook-class-name": f"{_PACKAGE}.hooks.VectorShiftHook",
+                "hook-name": _INTEGRATION,
                 "ui-field-behaviour": {
                     "hidden-fields": ["schema", "login", "port"],
                     "relabeling": {"host": "Base URL", "password": "API key"},
@@ -52,7 +41,31 @@ def get_provider_info() -> dict[str, object]:
                         "description": "Seconds to wait for the next bytes of an answer; 60 when empty.",
                         "schema": {"type": ["number", "null"], "minimum": 1},
                     },
+                    "retries": {
+                        "label": "Retries",
+                        "description": "How often a failed request is tried again; 4 when empty.",
+                        "schema": {"type": ["integer", "null"], "minimum": 0, "maximum": 100},
+                    },
+                    "verify": {
+                        "label": "CA bundle",
+                        "description": "Path of the authorities to trust; the usual ones when empty.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "rate_limit": {
+                        "label": "Requests per second",
+                        "description": "The most that one client sends; no limit when empty.",
+                        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+                    },
                 },
             }
         ],
     }
+
+
+def _modules(kind: str, *names: str) -> list[dict[str, object]]:
+    return [
+        {
+            "integration-name": _INTEGRATION,
+            "python-modules": [f"{_PACKAGE}.{kind}.{name}" for name in names],
+        }
+    ]

@@ -55,7 +55,7 @@ class Runner:
         self._errors.unlink(missing_ok=True)
         run = run_dag("one_export", last_day().end if interval else None)
         task = run.get_task_instance("export")
-        result = task.xcom_pull(task_ids="export")
+        result = task and task.xcom_pull(task_ids="export")  # none of a mapped one
         return Ran(str(run.state), result, self._noted(), run.run_id)
 
     def rows(self):
@@ -90,3 +90,19 @@ def truth(emulator, day, condition="true"):
         f"AND start_time < TIMESTAMP '{day.end:%F %T}' AND {condition} ORDER BY 1"
     )
     return [(row["span_id"],) for row in found]
+
+
+class MemoryStore:
+    """A task's state store as Airflow has it, for a task that runs outside of a DAG run: JSON in, JSON out."""
+
+    def __init__(self):
+        self.values = {}
+
+    def get(self, key, default=None):
+        return json.loads(self.values[key]) if key in self.values else default
+
+    def set(self, key, value):
+        self.values[key] = json.dumps(value)
+
+    def delete(self, key):
+        self.values.pop(key, None)

@@ -20,7 +20,7 @@ def test_importing_adds_little():
     """After `import airflow`, the operators bring only small modules of ours: no data library."""
     script = (
         "import airflow, airflow.sdk, sys\n"
-        "from airflow.sdk import BaseOperator, BaseHook, conf, exceptions\n"
+        "from airflow.sdk import BaseOperator, BaseOperatorLink, BaseHook, conf, exceptions\n"
         "before = set(sys.modules)\n"
         "import airflow_provider_vectorshift.operators\n"
         "print(*sorted(set(sys.modules) - before))"
@@ -32,24 +32,82 @@ def test_importing_adds_little():
     ours = {"airflow_provider_vectorshift", "vectorshift", "vectorshift_orchestration"}
     others = {name.split(".")[0] for name in added} - ours - sys.stdlib_module_names
     assert others == set()  # neither duckdb nor pyarrow, nor more of Airflow than it had loaded
-    assert len(added) <= 25
+    assert len(added) <= 35
+
+
+FILE = {"destination": "y.csv"}
+TABLE = {"table": "events", "duckdb_path": "x"}
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ({}, "nowhere to land"),
-        ({"table": "events"}, "belong together"),
-        ({"duckdb_path": "x", "destination": "y"}, "belong together"),
-        ({"destination": "y", "timeout": 0}, "timeout="),
-        ({"destination": "y", "poll_interval": -1}, "poll_interval="),
+        ({"destination": ""}, "destination= is a text"),
+        ({"destination": 3}, "destination= is a text"),
+        ({"table": "events"}, "either sql_conn_id= .* or duckdb_path="),
+        (TABLE | {"sql_conn_id": "pg"}, "not both"),
+        (FILE | {"duckdb_path": "x"}, "duckdb_path= names a database. Give table="),
+        (FILE | {"sql_conn_id": "x"}, "sql_conn_id= names a database. Give table="),
+        (FILE | {"timeout": 0}, "timeout= is a number of seconds above 0, not 0"),
+        (FILE | {"timeout": float("inf")}, "timeout="),
+        (FILE | {"poll_interval": -1}, "poll_interval="),
+        (FILE | {"poll_interval": "2"}, "poll_interval="),
+        (FILE | {"poll_interval": True}, "poll_interval="),
+        (FILE | {"late_arrival": 3600}, "late_arrival= is a timedelta"),
+        (FILE | {"late_arrival": timedelta(hours=-1)}, "late_arrival="),
+        (FILE | {"deferrable": "yes"}, "deferrable= is True or False"),
+        (FILE | {"durable": 1}, "durable="),
+        (FILE | {"file_format": "CVS"}, "file_format= .* Did you mean csv?"),
+        (FILE | {"file_format": "PARQUET"}, "file_format= .* Known: csv, json, xlsx"),
+        (FILE | {"file_format": None}, "file_format="),
+        (FILE | {"file_format": "JSON"}, r"named \.csv and would hold JSON"),
+        (FILE | {"parquet": True}, r"named \.csv and would hold PARQUET"),
+        (TABLE | {"parquet": True}, "parquet= is about the file"),
+        (TABLE | {"lookback": -1}, "lookback= is a whole number"),
+        (TABLE | {"lookback": 1.5}, "lookback= is a whole number"),
+        (TABLE | {"lookback": True}, "lookback="),
+        (TABLE | FILE | {"lookback": 1}, "lookback= overwrites earlier intervals"),
+        (FILE | {"start": datetime(2026, 11, 22)}, "start= cannot .* no time zone"),  # noqa: DTZ001
+        (FILE | {"start": "yesterday"}, "start= cannot .* ISO 8601"),
+        (FILE | {"end": "2026-11-22T00:00:00"}, "end= cannot .* no time zone"),
+        (FILE | {"end": 5}, "start= and end= are aware datetimes"),
+        (
+            FILE | {"start": "2026-11-23T00Z", "end": "2026-11-22T00Z"},
+            "start= and end= cannot .* after",
+        ),
+        (FILE | {"vectorshift_conn_id": ""}, "vectorshift_conn_id="),
+        (FILE | {"query": "pl_1"}, "query= cannot be used"),
+        (FILE | {"query": {"where": [], "objekt_id": "pl_1"}}, "query= cannot .*objekt_id"),
+        (FILE | {"query": QUERY.group_by("pipeline_id").to_dict()}, "query= cannot .* grouped"),
     ],
 )
 def test_bad_arguments(arguments, words):
-    """Arguments that cannot work are refused where the DAG is read, with operator and argument."""
+    """Arguments that cannot work are refused where the DAG is read, in one sentence with operator and argument."""
     with pytest.raises(ValueError, match=words) as caught:
         VectorShiftExportOperator(task_id="export", **arguments)
     assert "VectorShiftExportOperator 'export'" in str(caught.value)
+
+
+def test_templates_and_other_tasks_results_are_let_pass():
+    """What is only known at run time is not judged where the DAG is read."""
+    from airflow.sdk import DAG
+
+    template = "{{ params.x }}"
+    with DAG("d", schedule=None):
+        before = VectorShiftExportOperator(task_id="before", **TABLE)
+        task = VectorShiftExportOperator(
+            task_id="export",
+            query={"object_id": template},
+            file_format=template,
+            destination=template,
+            table=before.output["table"],
+            sql_conn_id=template,
+            start=template,
+            end=before.output["window"]["end"],
+            lookback=template,
+        )
+    assert task.upstream_task_ids == {"before"}
 
 
 def test_query_object_and_its_json_are_one():
@@ -76,6 +134,7 @@ def test_serialized_dag_round_trip():
     assert task.task_type == "VectorShiftExportOperator"
     assert task.destination == "dt={{ ds }}"
     assert task.query == QUERY.to_dict()
+    assert task.extra_links == ["VectorShift export"]
 
 
 def test_deferral_lands_what_was_asked(emulator, tmp_path):
@@ -110,17 +169,3 @@ def test_deferral_lands_what_was_asked(emulator, tmp_path):
     done = getattr(task, deferred.value.method_name)({}, event=event, **asked)
     assert done["window"] == day.to_dict()
     assert "download_url" not in str([event, asked, trigger.serialize()])
-
-
-def test_windows_without_an_interval(emulator):
-    """A run without a data interval is told what to do, and a half explicit one uses the rest."""
-    from airflow_provider_vectorshift._context import window_of
-    from vectorshift_orchestration import WindowError
-
-    day = last_day()
-    with pytest.raises(WindowError, match=r"no data interval.*logical date"):
-        window_of({}, None, day.end)
-    context = {"data_interval_start": day.start, "data_interval_end": day.end}
-    assert window_of(context, None, None) == day
-    earlier = day.start - timedelta(days=1)
-    assert window_of(context, earlier, None) == day.lookback(1)

@@ -1,12 +1,17 @@
 """The hook: from a connection to a client, or one sentence about what to set."""
 
 import asyncio
+import json
 import re
+from pathlib import Path
 
+import certifi
 import pytest
 
 from airflow_provider_vectorshift.errors import VectorShiftConnectionError
 from airflow_provider_vectorshift.hooks import VectorShiftHook
+
+DOCS = Path(__file__).parents[2] / "docs" / "airflow.md"
 
 
 def test_client_of_the_connection(emulator):
@@ -46,6 +51,15 @@ def test_test_connection(emulator):
     assert int(found[1].replace(",", "")) >= 5
 
 
+def test_test_connection_asks_once(emulator):
+    """Somebody waits before a form: a service that fails is told after one request."""
+    emulator.reset_counters()
+    emulator.fault("count", "status", code=503, times=0)
+    told, text = VectorShiftHook().test_connection()
+    assert (told, "503" in text) == (False, True)
+    assert emulator.counters()["requests"] == {"count": 1}
+
+
 def test_environment_does_not_leak_in(monkeypatch, connect):
     """A connection without a host means the hosted service, never the process's own default."""
     monkeypatch.setenv("VECTORSHIFT_BASE_URL", "http://127.0.0.1:9/v1")
@@ -53,31 +67,80 @@ def test_environment_does_not_leak_in(monkeypatch, connect):
     assert "https://api.vectorshift.ai/v1" in repr(VectorShiftHook().get_conn())
 
 
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({"host": "https://x/v1"}, "no API key"),
-        ({"host": "x/v1", "password": "sk_key"}, "https://host/v1"),
-        ({"password": "two words"}, "one word"),
-        ({"password": "sk_key", "extra": {"timeout": "soon"}}, "a number of seconds"),
-        ({"password": "sk_key", "extra": {"timeout": -1}}, "timeout"),
-        ({"password": "sk_key", "extra": "[1]"}, "a number of seconds"),
-    ],
-)
+KEY = {"password": "sk_key"}
+UNUSABLE = {
+    "no key": ({"host": "https://x/v1"}, "no API key"),
+    "no scheme": ({"host": "x/v1", **KEY}, "base URL must look like https://host/v1"),
+    "a secret in the host": ({"host": "https://u:two words@x/v1", **KEY}, "base URL must look"),
+    "key of two words": ({"password": "two words"}, "the API key must be one word"),
+    "port": ({"host": "https://x/v1", "port": 8443, **KEY}, "its port is not used"),
+    "schema": ({"host": "https://x", "schema": "v1", **KEY}, "its schema is not used"),
+    "login": ({"login": "me", **KEY}, "its login is not used"),
+    "timeout text": ({"extra": {"timeout": "soon"}, **KEY}, "timeout must be a number of seconds"),
+    "timeout -1": ({"extra": {"timeout": -1}, **KEY}, "timeout must be a number of seconds"),
+    "timeout nan": ({"extra": {"timeout": "nan"}, **KEY}, "timeout must be a number of seconds"),
+    "timeout true": ({"extra": {"timeout": True}, **KEY}, "timeout must be a number of seconds"),
+    "retries -1": ({"extra": {"retries": -1}, **KEY}, "retries must be a whole number from 0"),
+    "retries 1.5": ({"extra": {"retries": "1.5"}, **KEY}, "retries must be a whole number from 0"),
+    "retries many": ({"extra": {"retries": "many"}, **KEY}, "retries must be a whole number"),
+    "retries nan": ({"extra": {"retries": "nan"}, **KEY}, "retries must be a whole number"),
+    "retries list": ({"extra": {"retries": []}, **KEY}, "retries must be a whole number"),
+    "retries true": ({"extra": {"retries": True}, **KEY}, "retries must be a whole number"),
+    "verify false": ({"extra": {"verify": False}, **KEY}, "certificates are always checked"),
+    "verify 'false'": ({"extra": {"verify": "False"}, **KEY}, "certificates are always checked"),
+    "verify missing": ({"extra": {"verify": "/no/ca.pem"}, **KEY}, "'/no/ca.pem' cannot be read"),
+    "verify folder": ({"extra": {"verify": "/"}, **KEY}, "a file of PEM certificates"),
+    "rate 0": ({"extra": {"rate_limit": 0}, **KEY}, "rate_limit must be a number of requests"),
+    "rate text": ({"extra": {"rate_limit": "x"}, **KEY}, "rate_limit must be a number of requests"),
+    "extra is a list": ({"extra": "[1]", **KEY}, "its extra must be a JSON object"),
+    "extra is text": ({"extra": "timeout=3", **KEY}, "its extra must be a JSON object"),
+    "misspelt": ({"extra": {"timout": 3}, **KEY}, "its extra has no field 'timout'"),
+}
+
+
+@pytest.mark.parametrize(("fields", "words"), UNUSABLE.values(), ids=UNUSABLE)
 def test_unusable_connections(connect, fields, words):
-    """What is wrong with a connection is said with its id, and without its key."""
+    """What is wrong is said in one sentence with the connection and its field, and without its key."""
     connect(**fields)
     with pytest.raises(VectorShiftConnectionError, match="'vectorshift_default'") as caught:
         VectorShiftHook().get_conn()
     assert words in str(caught.value)
     assert "two words" not in str(caught.value)
+    assert VectorShiftHook().test_connection() == (False, str(caught.value))
 
 
-@pytest.mark.parametrize("extra", [{"timeout": 5}, {"timeout": "5"}, {"timeout": None}, {}])
-def test_timeout_of_the_extra(emulator, connect, extra):
-    """The timeout is a number, or its text as a connection URI makes it, or absent."""
+USABLE = {
+    "nothing": {},
+    "nulls of a form": {"timeout": None, "retries": None, "verify": None, "rate_limit": None},
+    "empty texts": {"timeout": "", "retries": "", "verify": "", "rate_limit": ""},
+    "numbers": {"timeout": 5, "retries": 2, "verify": True, "rate_limit": 2.5},
+    "texts of a URI": {"timeout": "5", "retries": "2", "verify": "true", "rate_limit": "2.5"},
+    "no retries": {"retries": 0},
+    "a bundle": {"verify": certifi.where()},
+}
+
+
+@pytest.mark.parametrize("extra", USABLE.values(), ids=USABLE)
+def test_settings_of_the_extra(emulator, connect, extra):
+    """Each field is a number, or its text as a connection URI makes it, or absent."""
     connect(host=emulator.base_url, password=emulator.api_key, extra=extra)
-    assert VectorShiftHook().test_connection()[0]
+    with VectorShiftHook().get_conn() as client:
+        assert client.query().count()["count"] > 0
+
+
+@pytest.mark.parametrize(("retries", "requests"), [(0, 1), (2, 3), ("1", 2)])
+def test_retries_are_tries_after_the_first(emulator, connect, retries, requests):
+    """`retries` counts as Airflow's own do."""
+    connect(host=emulator.base_url, password=emulator.api_key, extra={"retries": retries})
+    emulator.reset_counters()
+    emulator.fault("count", "status", code=429, retry_after="0", times=2)
+    with VectorShiftHook().get_conn() as client:
+        if requests <= 2:
+            with pytest.raises(Exception, match="429"):
+                client.query().count()
+        else:
+            client.query().count()
+    assert emulator.counters()["requests"]["count"] == requests
 
 
 def test_missing_connection(monkeypatch):
@@ -86,3 +149,18 @@ def test_missing_connection(monkeypatch):
     for get in (VectorShiftHook().get_conn, lambda: asyncio.run(VectorShiftHook().aget_conn())):
         with pytest.raises(VectorShiftConnectionError, match="AIRFLOW_CONN_VECTORSHIFT_DEFAULT"):
             get()
+
+
+def documented():
+    """The values of AIRFLOW_CONN_VECTORSHIFT_DEFAULT in docs/airflow.md."""
+    return re.findall(r"^export AIRFLOW_CONN_VECTORSHIFT_DEFAULT='(.+)'$", DOCS.read_text(), re.M)
+
+
+def test_documented_connections(monkeypatch):
+    """Each connection that the documentation shows is usable, and all of them are the hosted service's."""
+    found = documented()
+    assert [json.loads(each)["conn_type"] for each in found if each.startswith("{")]
+    assert [each for each in found if each.startswith("vectorshift://")]
+    for each in found:
+        monkeypatch.setenv("AIRFLOW_CONN_VECTORSHIFT_DEFAULT", each)
+        assert "https://api.vectorshift.ai/v1" in repr(VectorShiftHook().get_conn())

@@ -9,8 +9,26 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from airflow.sdk import BaseHook, BaseOperator, BaseOperatorLink, BaseSensorOperator
+from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_vectorshift.provider_info import get_provider_info
+
+BASES = {
+    "operators": BaseOperator,
+    "sensors": BaseSensorOperator,
+    "hooks": BaseHook,
+    "triggers": BaseTrigger,
+}
+
+
+def is_own(thing, module):
+    """Whether a public class was made in this module."""
+    return (
+        isinstance(thing, type)
+        and thing.__module__ == module.__name__
+        and not thing.__name__.startswith("_")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +52,33 @@ def test_schemas(schemas):
 def test_everything_named_exists():
     """Every module and class that it names can be imported."""
     info = get_provider_info()
-    for kind in ("operators", "hooks", "triggers"):
-        for entry in info[kind]:
-            for module in entry["python-modules"]:
-                assert import_module(module).__doc__
+    for kind, base in BASES.items():
+        (entry,) = info[kind]
+        for name in entry["python-modules"]:
+            module = import_module(name)
+            own = [thing for thing in vars(module).values() if is_own(thing, module)]
+            assert any(issubclass(thing, base) for thing in own), name
+    for path in info["extra-links"]:
+        module, name = path.rsplit(".", 1)
+        link = getattr(import_module(module), name)
+        assert issubclass(link, BaseOperatorLink)
+        assert link.name
     (connection,) = info["connection-types"]
     module, name = connection["hook-class-name"].rsplit(".", 1)
     hook = getattr(import_module(module), name)
     assert hook.conn_type == connection["connection-type"]
     assert hook.hook_name == connection["hook-name"]
+
+
+def test_nothing_is_left_out():
+    """Every module of a listed kind that ships is listed."""
+    import airflow_provider_vectorshift
+
+    info = get_provider_info()
+    root = Path(airflow_provider_vectorshift.__file__).parent
+    for kind in ("operators", "sensors", "triggers"):
+        shipped = {file.stem for file in (root / kind).glob("[!_]*.py")}
+        assert {name.rsplit(".", 1)[1] for name in info[kind][0]["python-modules"]} == shipped
 
 
 def test_entry_point():
@@ -64,7 +100,10 @@ def test_airflow_knows_the_connection_type():
     assert hook.hook_class_name == "airflow_provider_vectorshift.hooks.VectorShiftHook"
     manager = ProvidersManager()
     assert "vectorshift-orchestration" in manager.providers
-    assert "extra__vectorshift__timeout" in manager.connection_form_widgets
+    for field in ("timeout", "retries", "verify", "rate_limit"):
+        assert f"extra__vectorshift__{field}" in manager.connection_form_widgets
+    links = {link.rsplit(".", 1)[1] for link in manager.extra_links_class_names}
+    assert "VectorShiftExportLink" in links
     assert manager.field_behaviours["vectorshift"]["relabeling"]["password"] == "API key"
 
 

@@ -29,17 +29,19 @@ def assert_refused(run, done, *words):
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "words"),
+    ("arguments", "words"),
     [
-        ("2026-11-22T00:00:00", "2026-11-23T00:00:00Z", "has no time zone"),
-        ("2026-11-22T00:00:00Z", "2026-11-22T00:00:00Z", "holds nothing"),
-        ("2026-11-23T00:00:00Z", "2026-11-22T00:00:00Z", "after its end"),
-        ("{{ None }}", "2026-11-22T00:00:00Z", "'None'"),
+        ({"start": "{{ '2026-11-22T00:00:00' }}"}, "no time zone"),
+        ({"start": "{{ data_interval_end }}"}, "holds nothing"),
+        ({"start": "{{ None }}"}, "'None'"),
+        ({"file_format": "{{ 'CVS' }}"}, "Did you mean csv?"),
+        ({"destination": "{{ '' }}"}, "destination= is a text"),
+        ({"destination": "{{ 'some/folder/' }}"}, "Name the file"),
     ],
 )
-def test_bad_interval(emulator, run, start, end, words):
-    """A naive, empty, reversed or absent time is refused before anything is asked."""
-    assert_refused(run, run(start=start, end=end, **FINAL), "WindowError", words)
+def test_bad_rendered_arguments(emulator, run, arguments, words):
+    """What templates come to is checked like any argument, before anything is asked."""
+    assert_refused(run, run(**arguments, **FINAL), words)
     assert emulator.counters()["requests"] == {}
 
 
@@ -77,12 +79,6 @@ def test_wrong_key(emulator, run, connect, deferrable):
     assert "sk_wrong_key" not in done.errors[0][1]
 
 
-def test_bad_format(emulator, run):
-    """A format that does not exist is refused before anything is asked."""
-    assert_refused(run, run(file_format="PARQUET", **FINAL), "AnalyticsInvalidQuery", "PARQUET")
-    assert emulator.counters()["requests"] == {}
-
-
 def test_table_of_another_shape(emulator, run):
     """A table whose column cannot take the rows stays as it is; only a person can mend that."""
     import duckdb
@@ -106,32 +102,37 @@ def test_never_ready(emulator, run, deferrable):
 
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_failed_export(emulator, run, deferrable):
-    """An export that the service could not make fails the try; the next one asks for a new one."""
+    """An export that the service could not make is asked for again, twice at most; then the try fails."""
     emulator.fault("export_poll", "task_failed", body="out of rows", times=1)
-    done = run(deferrable=deferrable, **FINAL)
+    done = run(deferrable=deferrable)
+    assert (done.state, done.result["recreated"]) == ("success", 1)
+    emulator.fault("export_poll", "task_failed", body="out of rows", times=0)
+    emulator.reset_counters()
+    done = run(deferrable=deferrable)
     assert [name for name, _ in done.errors] == ["AnalyticsExportFailed"]
     assert "out of rows" in done.errors[0][1]
-    assert done.state == "success"
-    assert emulator.counters()["exports_created"] == 2
+    assert emulator.counters()["exports_created"] == 3
 
 
-@pytest.mark.parametrize(
-    ("kind", "options", "error"),
-    [
-        ("truncate", {"fraction": 0.5, "framing": "chunked"}, "AnalyticsDownloadFailed"),
-        ("wrong_file", {}, "Export"),
-    ],
-)
-def test_damaged_file(emulator, run, kind, options, error):
-    """A file that is cut or another's never lands, and what landed before stands."""
+def test_damaged_file(emulator, run):
+    """A file that is cut never lands, however often it is asked for, and what landed before stands."""
     before = run()
     content, rows = run.file.read_bytes(), run.rows()
-    emulator.fault("download", kind, times=0, **options)
+    emulator.fault("download", "truncate", times=0, fraction=0.5, framing="chunked")
     emulator.burst(1, at=last_day().start)
     done = run()
     assert (before.state, done.state) == ("success", "failed")
-    assert done.errors[0][0].startswith(error)
+    assert done.errors[0][0] == "AnalyticsDownloadFailed"
     assert (run.file.read_bytes(), run.rows()) == (content, rows)
+
+
+def test_another_exports_file_is_not_taken(emulator, run):
+    """The file of another window is refused, and a new export lands."""
+    run()
+    emulator.fault("download", "wrong_file", times=1)
+    done = run(start="{{ data_interval_start + macros.timedelta(hours=12) }}")
+    assert (done.state, done.result["recreated"]) == ("success", 1)
+    assert done.result["rows"] < len(run.rows())
 
 
 def test_full_disk(emulator, run, tmp_path):

@@ -3,8 +3,11 @@
 import asyncio
 import time
 from importlib import import_module
+from inspect import signature
 
 import pytest
+from airflow.triggers.base import BaseTrigger
+from hypothesis import given, settings, strategies as st
 
 from airflow_provider_vectorshift._events import read_export_event
 from airflow_provider_vectorshift.hooks import VectorShiftHook
@@ -28,12 +31,17 @@ def told(export_id, *, seconds=30.0, connection="vectorshift_default"):
         deadline=time.time() + seconds,
         poll_interval=0.05,
     )
+    (event,) = events_of(trigger)
+    return read_export_event(event.payload)
+
+
+def events_of(trigger):
+    """Every event of a trigger."""
 
     async def events():
-        return [event.payload async for event in trigger.run()]
+        return [event async for event in trigger.run()]
 
-    (event,) = asyncio.run(events())
-    return read_export_event(event)
+    return asyncio.run(events())
 
 
 def test_ready(emulator, export_id):
@@ -97,21 +105,81 @@ def test_looks_get_rarer(emulator, export_id):
     assert 4 <= emulator.counters()["polls"] <= 9  # at 0.05 s each there would be 40
 
 
-def test_serialize_is_init():
-    """What Airflow stores of a trigger makes an equal trigger, and holds no key or URL."""
+def test_a_last_look_after_the_deadline(emulator, export_id):
+    """A triggerer that was away until after the deadline still finds an export that got ready."""
+    told(export_id)
+    assert told(export_id, seconds=-5.0)["status"] == "ready"
+
+
+def test_timeout_counts_from_the_start(emulator, export_id):
+    """Where the task starts in the triggerer, its time begins there."""
+    emulator.fault("export_poll", "never_ready", times=0)
     trigger = VectorShiftExportTrigger(
-        vectorshift_conn_id="vs", export_id="ex_1", deadline=1.5, poll_interval=3.0
+        vectorshift_conn_id="vectorshift_default",
+        export_id=export_id,
+        timeout=0.3,
+        poll_interval=0.05,
     )
-    path, arguments = trigger.serialize()
+    began = time.monotonic()
+    assert events_of(trigger)[0].payload["status"] == "timeout"
+    assert time.monotonic() - began >= 0.3
+
+
+@pytest.mark.parametrize("limits", [{}, {"deadline": 1.0, "timeout": 1.0}])
+def test_one_limit(limits):
+    """A trigger has one end: neither none, nor two that disagree."""
+    with pytest.raises(TypeError, match="either deadline= or timeout="):
+        VectorShiftExportTrigger(vectorshift_conn_id="vs", export_id="ex_1", **limits)
+
+
+def test_empty_id(emulator):
+    """A template that came out empty is told as such, and nobody is asked."""
+    event = told("")
+    assert (event["status"], event["error"]) == ("refused", "export_id= is empty.")
+    assert emulator.counters()["requests"] == {}
+
+
+seconds = st.floats(min_value=0.001, max_value=1e10)
+
+
+@settings(max_examples=100, deadline=None, database=None)
+@given(
+    limit=st.fixed_dictionaries({"deadline": seconds})
+    | st.fixed_dictionaries({"timeout": seconds}),
+    others=st.fixed_dictionaries(
+        {"vectorshift_conn_id": st.text(), "export_id": st.text()},
+        optional={
+            "poll_interval": seconds,
+            "longest_interval": seconds,
+            "complete_in_triggerer": st.booleans(),
+            "soft_fail": st.booleans(),
+            "do_xcom_push": st.booleans(),
+        },
+    ),
+)
+def test_serialize_is_init(limit, others):
+    """What Airflow stores of a trigger makes an equal trigger, whatever it was made with."""
+    from airflow.models.trigger import Trigger
+
+    given_arguments = others | limit
+    path, arguments = VectorShiftExportTrigger(**given_arguments).serialize()
+    assert arguments == arguments | given_arguments
+    kept = Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(arguments))
     module, name = path.rsplit(".", 1)
-    again = getattr(import_module(module), name)(**arguments)
-    assert again.serialize() == trigger.serialize()
-    assert arguments == {
-        "vectorshift_conn_id": "vs",
-        "export_id": "ex_1",
-        "deadline": 1.5,
-        "poll_interval": 3.0,
-    }
+    again = getattr(import_module(module), name)(**kept)
+    assert again.serialize() == (path, arguments)
+
+
+def test_serialize_names_every_argument():
+    """No argument is left out of what is stored."""
+    parameters = signature(VectorShiftExportTrigger).parameters
+    trigger = VectorShiftExportTrigger(vectorshift_conn_id="vs", export_id="ex_1", deadline=1.5)
+    assert list(trigger.serialize()[1]) == list(parameters)
+
+
+def test_nothing_is_undone():
+    """A killed task leaves its export alone: Airflow calls `on_kill` also when nobody killed it."""
+    assert VectorShiftExportTrigger.on_kill is BaseTrigger.on_kill
 
 
 @pytest.mark.parametrize(

@@ -1,61 +1,59 @@
 """An operator: a data interval of events exported, checked, and landed."""
 
 import os
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
-from airflow_provider_vectorshift._airflow import AirflowFailException, conf
-from airflow_provider_vectorshift._context import data_interval, window_of
-from airflow_provider_vectorshift._events import ExportEvent, read_export_event
-from airflow_provider_vectorshift._pending import (
-    PendingExport,
-    PendingNote,
-    read_request,
-    request_as_json,
+from airflow_provider_vectorshift._airflow import (
+    AirflowFailException,
+    TaskDeferralTimeout,
+    conf,
 )
-from airflow_provider_vectorshift.errors import SPENT, failing_fast
+from airflow_provider_vectorshift._landing import Landing, as_text
+from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
+from airflow_provider_vectorshift.links import VectorShiftExportLink, account_host, export_url
+from airflow_provider_vectorshift.operators import _export_arguments as arguments
+from airflow_provider_vectorshift.operators._mapped import require_own_target
+from airflow_provider_vectorshift.operators._windowed import WindowedOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-    from jinja2 import Environment
+    from airflow.sdk import Context, ObjectStoragePath
 
+    from airflow_provider_vectorshift._export_try import ExportTry
     from vectorshift import Client
-    from vectorshift.analytics import ExportTask, Query
-    from vectorshift_orchestration.exports import ExportRequest
-
-_TRIGGER_GRACE = 60.0
-"""Seconds that the trigger has to report its own timeout before the scheduler steps in for it."""
+    from vectorshift.analytics import Query
+    from vectorshift_orchestration.exports import ExportRequest, Landed
 
 
-class VectorShiftExportOperator(BaseOperator):
+class VectorShiftExportOperator(WindowedOperator):
     """Exports the events of one data interval, checks the file, and lands it.
 
     The file is downloaded to a temporary place, read to its end and counted against the service;
     then it appears at `destination` in one step, and replaces the interval in `table` in one
     transaction. Running it again leaves the same file and rows. The result (XCom) is small and the
-    same in every mode: `task_id`, `window`, `rows`, `bytes`, `sha256`, `uri`, `table`, `deleted`.
+    same in every mode: `task_id`, `window`, `rows`, `bytes`, `sha256`, `uri`, `table`, `verified`,
+    `recreated`. The assets among `outlets` get the same as the extra of their events.
 
-    With `durable` on Airflow 3.3, a retry goes on with the export that an earlier try asked for;
-    clearing a task that succeeded exports again.
+    With `durable` on Airflow 3.3, a retry goes on where the try before it stopped, with the same
+    export; clearing a task that succeeded exports again.
 
     Args:
         query: which events: a `Query`, what its `to_dict` gives, or None for all. Its time bounds,
             if any, apply besides the interval.
-        file_format: CSV, JSON or XLSX.
-        destination: path of the file, or None for no file.
-        table: table to load, `name` or `schema.name`, or None. Needs `duckdb_path`.
-        duckdb_path: DuckDB file that holds the table; made when it is not there.
+        file_format: CSV, JSON or XLSX: what the service writes.
+        parquet: publish the file as Parquet.
+        destination: path or URI of the file, `s3://conn_id@bucket/key` or an `ObjectStoragePath`
+            for one with a connection, or None for no file.
+        table: table to load, `name` or `schema.name`, made when it is not there, or None.
+        sql_conn_id: connection to the table's database, of any type whose hook is a `DbApiHook`.
+        duckdb_path: DuckDB file that holds the table instead; made when it is not there.
         start: start of the interval, an aware datetime or ISO 8601 text; the data interval's by
-            default.
-        end: its end, which does not belong to it; the data interval's by default.
+            default, or its partition's.
+        end: its end, which does not belong to it; by default like `start`.
+        lookback: so many intervals before it are exported and overwritten with it, because events
+            arrive late. Needs a table and no destination: a file is named by one interval.
         vectorshift_conn_id: connection of type `vectorshift`.
         deferrable: wait in the triggerer, without a worker slot.
         poll_interval: seconds between looks at the export; grows to a minute while deferred.
@@ -71,27 +69,34 @@ class VectorShiftExportOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = (
-        "query",
+        *WindowedOperator.template_fields,
         "file_format",
         "destination",
         "table",
+        "sql_conn_id",
         "duckdb_path",
-        "start",
-        "end",
     )
-    template_fields_renderers: ClassVar[dict[str, str]] = {"query": "json"}
-    ui_color = "#e6e4ff"
+    operator_extra_links = (VectorShiftExportLink(),)
+
+    export_url = ""
+    """The address of the export in the API, once it was asked for; `VectorShiftExportLink` shows it."""
+
+    _lineage: "tuple[Landed, str] | None" = None
+    """What landed, and the account's host: asked for when OpenLineage looks, after the task."""
 
     def __init__(
         self,
         *,
         query: "Query | Mapping[str, Any] | None" = None,
         file_format: str = "CSV",
-        destination: str | os.PathLike[str] | None = None,
+        parquet: bool = False,
+        destination: "str | os.PathLike[str] | ObjectStoragePath | None" = None,
         table: str | None = None,
+        sql_conn_id: str | None = None,
         duckdb_path: str | os.PathLike[str] | None = None,
         start: datetime | str | None = None,
         end: datetime | str | None = None,
+        lookback: int | str = 0,
         vectorshift_conn_id: str = VectorShiftHook.default_conn_name,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float = 2.0,
@@ -100,205 +105,132 @@ class VectorShiftExportOperator(BaseOperator):
         late_arrival: timedelta = timedelta(hours=1),
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.query = _as_json(query)
+        super().__init__(
+            query=query,
+            start=start,
+            end=end,
+            lookback=lookback,
+            vectorshift_conn_id=vectorshift_conn_id,
+            **kwargs,
+        )
         self.file_format = file_format
-        self.destination = _as_text(destination)
+        self.parquet = parquet
+        with arguments.named(self._name):
+            self.destination = as_text(destination)
         self.table = table
-        self.duckdb_path = _as_text(duckdb_path)
-        self.start = start
-        self.end = end
-        self.vectorshift_conn_id = vectorshift_conn_id
+        self.sql_conn_id = sql_conn_id
+        self.duckdb_path = as_text(duckdb_path)
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.durable = durable
         self.late_arrival = late_arrival
-        self._check_arguments()
+        arguments.check(self, self._name)
 
-    def render_template_fields(
-        self, context: "Context", jinja_env: "Environment | None" = None
-    ) -> None:
-        """Fill in the templates, once it is sure that there is an interval for them to name."""
-        if self.start is None or self.end is None:
-            with failing_fast():
-                data_interval(context)
-        super().render_template_fields(context, jinja_env)
+    # --- what Airflow calls ---
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Ask for the export or find the one under way, then wait for it here or in the triggerer."""
-        from vectorshift_orchestration.exports import wait
+        from airflow_provider_vectorshift._export_try import ExportTry
 
-        note = PendingNote(context, durable=self.durable)
-        with self._reporting(note), self._client() as client:
-            request = self._request(context, client)
-            task, deadline = self._found(client, request, note) or self._asked(
-                client, request, note
-            )
-            left = round(max(deadline - time.time(), 0.0), 1)
-            export_id = task.get("task_id")
-            if self.deferrable and export_id and not task.get("download_url"):
-                self._defer(export_id, request, deadline, left)
-            task = wait(client, task, timeout=left, poll_interval=self.poll_interval)
-            return self._landed(client, task, request, note)
+        request = self._request(context)
+        this_try = ExportTry(self, context)
+        return self._told(this_try, this_try.begin(request))
 
     def execute_complete(
-        self, context: "Context", event: Any, asked: Mapping[str, Any] | None = None
+        self,
+        context: "Context",
+        event: Any,
+        asked: Mapping[str, Any] | None = None,
+        pending: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Land the export that the trigger reported; it is looked up again, for its URL.
 
         `asked` is the request as it was when the task deferred, because this is another instance,
-        with its templates filled in anew. `dag.test()` does not hand it over.
+        with its templates filled in anew; `pending` is how far it had got. `dag.test()` hands over
+        neither.
         """
-        note = PendingNote(context, durable=self.durable)
-        with self._reporting(note), self._client() as client:
-            told = read_export_event(event)
-            self._raise_unless_ready(told)
-            request = self._request(context, client) if asked is None else read_request(asked)
-            return self._landed(client, told["export_id"], request, note)
+        from airflow_provider_vectorshift._export_try import ExportTry
+        from vectorshift_orchestration.exports import ExportRequest
+
+        request = self._request(context) if asked is None else ExportRequest.from_dict(asked)
+        this_try = ExportTry(self, context)
+        return self._told(this_try, this_try.go_on(request, event, pending))
+
+    def resume_execution(
+        self, next_method: str, next_kwargs: dict[str, Any] | None, context: "Context"
+    ) -> Any:
+        """As Airflow does it, but when nobody reported in time, an overdue export is let go."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout as error:
+            from airflow_provider_vectorshift._export_try import ExportTry
+
+            raise ExportTry(self, context).unreported() from error
+
+    def on_kill(self) -> None:
+        """Nothing is undone: an export cannot be cancelled, and a retry goes on with it."""
+        self.log.info("The export goes on at the service, which has no way to cancel one.")
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """The account's events, and the file and table that they landed in."""
+        if self._lineage is None:
+            return None
+        from airflow_provider_vectorshift._lineage import export_lineage
+
+        landed, account = self._lineage
+        return export_lineage(
+            landed, account, sql_conn_id=self.sql_conn_id, duckdb_path=self.duckdb_path
+        )
 
     # --- what was asked for ---
 
-    def _check_arguments(self) -> None:
-        if self.destination is None and self.table is None:
-            raise ValueError(
-                f"{self._name}: the export has nowhere to land. Give destination=, table=, or both."
-            )
-        if (self.table is None) != (self.duckdb_path is None):
-            raise ValueError(
-                f"{self._name}: table= and duckdb_path= belong together. Give both or neither."
-            )
-        for name in ("timeout", "poll_interval"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{self._name}: {name}= is a number of seconds above 0.")
+    def _asked(self, client: "Client | None" = None) -> "Query":
+        """The query as the account's own. Raises `SpecError` and `AnalyticsInvalidQuery`."""
+        return arguments.exportable(self.query, client)
 
-    @property
-    def _name(self) -> str:
-        return f"{type(self).__name__} {self.task_id!r}"
-
-    def _request(self, context: Mapping[str, Any], client: "Client") -> "ExportRequest":
+    def _request(self, context: Mapping[str, Any]) -> "ExportRequest":
         from vectorshift_orchestration.exports import ExportRequest
 
-        query = client.query().to_dict() if self.query is None else self.query
-        return ExportRequest(query, window_of(context, self.start, self.end), self.file_format)
-
-    def _client(self) -> "Client":
-        return VectorShiftHook(self.vectorshift_conn_id).get_conn()
-
-    # --- the export under way ---
-
-    def _found(
-        self, client: "Client", request: "ExportRequest", note: PendingNote
-    ) -> "tuple[ExportTask, float] | None":
-        """The export that an earlier try asked for, if it is for the same rows and of use yet."""
-        from vectorshift.errors import AnalyticsNotFound
-
-        pending = note.read()
-        if pending is None or pending.request_key != request.key:
-            return None
         try:
-            task = client.export_task(pending.export_id)
-        except AnalyticsNotFound:
-            return None
-        under_way = task.get("task_status") != "failed" and time.time() < pending.deadline
-        if not under_way and not task.get("download_url"):
-            return None
-        self.log.info("Going on with export %s of an earlier try", pending.export_id)
-        return task, pending.deadline
-
-    def _asked(
-        self, client: "Client", request: "ExportRequest", note: PendingNote
-    ) -> "tuple[ExportTask, float]":
-        from vectorshift_orchestration.exports import submit
-
-        task = submit(client, request)
-        export_id, deadline = task.get("task_id", ""), time.time() + self.timeout
-        if export_id:  # else it is ready, and there is nothing to find again
-            note.write(PendingExport(export_id, request.key, deadline))
-        self.log.info("Asked for export %s of %s", export_id, request.window.label)
-        return task, deadline
-
-    def _defer(
-        self, export_id: str, request: "ExportRequest", deadline: float, left: float
-    ) -> None:
-        from airflow_provider_vectorshift.triggers import VectorShiftExportTrigger
-
-        self.defer(
-            trigger=VectorShiftExportTrigger(
-                vectorshift_conn_id=self.vectorshift_conn_id,
-                export_id=export_id,
-                deadline=deadline,
-                poll_interval=self.poll_interval,
-            ),
-            method_name=self.execute_complete.__name__,
-            kwargs={"asked": request_as_json(request)},
-            timeout=timedelta(seconds=left + _TRIGGER_GRACE),
-        )
-
-    def _raise_unless_ready(self, told: ExportEvent) -> None:
-        from vectorshift.errors import (
-            AnalyticsExportFailed,
-            AnalyticsExportTimeout,
-            AnalyticsNotFound,
-        )
-
-        export_id, error = told["export_id"], told["error"]
-        match told["status"]:
-            case "failed":
-                raise AnalyticsExportFailed(export_id, error)
-            case "timeout":
-                self.log.warning("The last look at export %s: %s", export_id, error or "pending")
-                raise AnalyticsExportTimeout(export_id, self.timeout)
-            case "missing":
-                raise AnalyticsNotFound(error)
-            case "refused":
-                raise AirflowFailException(error)
-
-    # --- landing ---
-
-    def _landed(
-        self,
-        client: "Client",
-        task: "ExportTask | str",
-        request: "ExportRequest",
-        note: PendingNote,
-    ) -> dict[str, Any]:
-        from vectorshift_orchestration.exports import land, stage
-        from vectorshift_orchestration.storage.duckdb_file import duckdb_file
-
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(TemporaryDirectory(prefix="vectorshift-")))
-            staged = stage(client, task, request, folder, horizon=self.late_arrival)
-            landed = land(
-                staged,
-                request,
-                destination=self.destination,
-                table=self.table,
-                connection=stack.enter_context(duckdb_file(self.duckdb_path))
-                if self.duckdb_path
-                else None,
-            )
-        note.remove()
-        self.log.info("Landed %s rows of %s", landed.rows, request.window.label)
-        return landed.to_json()
-
-    @contextmanager
-    def _reporting(self, note: PendingNote) -> Iterator[None]:
-        """Errors as Airflow should see them; a spent export is forgotten, so that a retry asks anew."""
+            arguments.check(self, self._name)
+        except ValueError as problem:
+            raise AirflowFailException(str(problem)) from None
         with failing_fast():
-            try:
-                yield
-            except SPENT:
-                note.remove()
-                raise
+            targets = [name for name in ("destination", "table") if getattr(self, name) is not None]
+            require_own_target(context, self.task_id, targets)
+            with self._checking("query="):
+                query = self._asked().to_dict()
+            return ExportRequest(query, self._window(context), self.file_format.upper())
 
+    # --- what a try needs of its task ---
 
-def _as_json(query: Any) -> Any:
-    """A `Query` as its JSON form, which templates and serialization can carry."""
-    to_dict = getattr(query, "to_dict", None)
-    return query if to_dict is None else to_dict()
+    @property
+    def landing(self) -> Landing:
+        """Where the rows come to rest."""
+        return Landing(self.destination, self.table, self.sql_conn_id, self.duckdb_path)
 
+    def show_export(self, context: Mapping[str, Any], export_id: str) -> None:
+        """Make the link lead to an export, from now on and not only when the task has ended."""
+        self.log.info("The export is %s", export_id)
+        self.export_url = export_url(self._base_url, export_id)
+        if (instance := context.get("ti")) is not None:
+            instance.xcom_push(key=VectorShiftExportLink.xcom_key, value=self.export_url)
 
-def _as_text(path: Any) -> Any:
-    """A path as text, which templates can fill in."""
-    return str(path) if isinstance(path, os.PathLike) else path
+    @property
+    def _base_url(self) -> str:
+        from vectorshift import DEFAULT_BASE_URL
+
+        return VectorShiftHook.get_connection(self.vectorshift_conn_id).host or DEFAULT_BASE_URL
+
+    def _told(self, this_try: "ExportTry", landed: "Landed") -> dict[str, Any]:
+        """The result, the same on every path; the note of the export goes last."""
+        self._lineage = landed, account_host(self._base_url)
+        result = landed.to_json()
+        # How many rows were replaced is unknown where a COMMIT was found done, so it is not told.
+        replaced = result.pop("deleted")
+        self.log.info(
+            "Landed %s rows of %s, in place of %s", landed.rows, landed.window.label, replaced
+        )
+        this_try.finish(result)
+        return result

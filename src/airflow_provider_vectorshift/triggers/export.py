@@ -1,40 +1,68 @@
 """Waiting in the triggerer.
 
 A trigger only looks: it creates, downloads and publishes nothing, because Airflow may run the same
-trigger twice at once (RELIABILITY.md 0.4).
+trigger twice at once (RELIABILITY.md 0.4). For the same reason it has no `on_kill`: a killed task
+leaves its export behind, which the service cannot cancel and a retry goes on with.
 """
 
 import asyncio
 import random
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import (
+    BaseTrigger,
+    TaskFailedEvent,
+    TaskSkippedEvent,
+    TaskSuccessEvent,
+    TriggerEvent,
+)
 
-from airflow_provider_vectorshift._events import ExportEvent, export_event
-from airflow_provider_vectorshift.errors import PERMANENT, VectorShiftConnectionError
+from airflow_provider_vectorshift._events import (
+    ExportEvent,
+    event_of_error,
+    event_of_task,
+    export_event,
+    result_of,
+)
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 
 if TYPE_CHECKING:
+    from airflow.models.taskinstance import TaskInstance
+
     from vectorshift import Client
 
+GRACE = timedelta(seconds=60)
+"""What the trigger has to report its own timeout, before the scheduler steps in for it."""
+
 _GROWTH = 1.5
-_LONGEST_INTERVAL = 60.0
 _LAST_LOOK = 2.0
 """Seconds that a look may take beyond the deadline."""
 
 
 class VectorShiftExportTrigger(BaseTrigger):
-    """Waits until an export is ready, then fires one event (`ExportEvent`).
+    """Waits until an export is ready, failed or unknown, or a deadline has passed.
 
-    Errors that may pass are waited out until the deadline; the last one is in the timeout's text.
+    It fires one event (`ExportEvent`), or ends the task itself. Errors that may pass are waited
+    out until the deadline; the last one is in the timeout's text. The looks of many triggers are
+    spread by chance, and go through one client per connection.
 
     Args:
         vectorshift_conn_id: the connection to look with.
         export_id: the service's task id of the export.
-        deadline: when to give up, in POSIX seconds; it holds wherever the trigger moves.
-        poll_interval: seconds before the first look; it grows by half each time, to a minute.
+        deadline: when to give up, in POSIX seconds; it holds wherever the trigger moves. Give
+            either this or `timeout`.
+        timeout: seconds from the trigger's first start to giving up, for a task that starts here
+            and whose deadline nobody could know. A triggerer that takes over starts to count anew.
+        poll_interval: seconds before the first look; it grows by half each time.
+        longest_interval: seconds that it grows to.
+        complete_in_triggerer: end the task here, without a worker.
+        soft_fail: end it as skipped instead of failed; with `complete_in_triggerer`.
+        do_xcom_push: whether a success has a result; with `complete_in_triggerer`.
+
+    Raises TypeError for both or neither of `deadline` and `timeout`.
     """
 
     def __init__(
@@ -42,14 +70,26 @@ class VectorShiftExportTrigger(BaseTrigger):
         *,
         vectorshift_conn_id: str,
         export_id: str,
-        deadline: float,
+        deadline: float | None = None,
+        timeout: float | None = None,
         poll_interval: float = 2.0,
+        longest_interval: float = 60.0,
+        complete_in_triggerer: bool = False,
+        soft_fail: bool = False,
+        do_xcom_push: bool = True,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        if (deadline is None) == (timeout is None):
+            raise TypeError("VectorShiftExportTrigger takes either deadline= or timeout=.")
         self.vectorshift_conn_id = vectorshift_conn_id
         self.export_id = export_id  # not task_id, which Airflow sets to the id of its own task
         self.deadline = deadline
+        self.timeout = timeout
         self.poll_interval = poll_interval
+        self.longest_interval = longest_interval
+        self.complete_in_triggerer = complete_in_triggerer
+        self.soft_fail = soft_fail
+        self.do_xcom_push = do_xcom_push
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class and its arguments, as Airflow stores them."""
@@ -59,44 +99,93 @@ class VectorShiftExportTrigger(BaseTrigger):
                 "vectorshift_conn_id": self.vectorshift_conn_id,
                 "export_id": self.export_id,
                 "deadline": self.deadline,
+                "timeout": self.timeout,
                 "poll_interval": self.poll_interval,
+                "longest_interval": self.longest_interval,
+                "complete_in_triggerer": self.complete_in_triggerer,
+                "soft_fail": self.soft_fail,
+                "do_xcom_push": self.do_xcom_push,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until there is something to tell, and tell it once."""
+        began = time.time()
+        deadline = began + (self.timeout or 0.0) if self.deadline is None else self.deadline
+        event = await self._event(deadline)
+        if event["status"] != "ready":
+            self.log.warning("Export %s: %s. %s", self.export_id, event["status"], event["error"])
+        yield await self._ending(event)
+
+    async def _ending(self, event: ExportEvent) -> TriggerEvent:
+        """What ends the task, or resumes it where there is none to end, as in `dag.test()`."""
+        task = self.task_instance if self.complete_in_triggerer else None
+        if task is not None:
+            if event["status"] != "ready":
+                return TaskSkippedEvent() if self.soft_fail else TaskFailedEvent()
+            if not self.do_xcom_push or await self._pushed(task, event):
+                return TaskSuccessEvent()
+        return TriggerEvent(event)  # type: ignore[no-untyped-call]
+
+    async def _pushed(self, task: "TaskInstance", event: ExportEvent) -> bool:
+        """Whether the task has its result; else a worker has to give it.
+
+        The event could take the result along, but Airflow 3.3 stores that as a text of JSON, which
+        is another value than the one that a worker returns.
+        """
+        from airflow.sdk.execution_time.xcom import XCom
+
         try:
-            async with await VectorShiftHook(self.vectorshift_conn_id).aget_conn() as client:
-                event = await self._outcome(client)
-        except (*PERMANENT, VectorShiftConnectionError) as error:
-            event = export_event("refused", self.export_id, f"{type(error).__name__}: {error}")
-        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+            await XCom.aset(
+                "return_value",
+                result_of(event),
+                dag_id=task.dag_id,
+                task_id=task.task_id,
+                run_id=task.run_id,
+                map_index=task.map_index,
+            )
+        except Exception:
+            self.log.warning(
+                "The result could not be stored; a worker ends the task", exc_info=True
+            )
+            return False
+        return True
 
-    async def _outcome(self, client: "Client") -> ExportEvent:
-        interval, problem = self.poll_interval, ""
-        while (left := self.deadline - time.time()) > 0:
-            await asyncio.sleep(min(interval * random.uniform(1.0, 1.5), left))
-            interval = min(interval * _GROWTH, max(_LONGEST_INTERVAL, self.poll_interval))
-            found = await self._look(client)
-            if not isinstance(found, str):
-                return found
-            problem = found
-        return export_event("timeout", self.export_id, problem)
-
-    async def _look(self, client: "Client") -> ExportEvent | str:
-        """What there is to tell, or else why the wait goes on ("" when nothing is wrong)."""
-        from vectorshift.errors import AnalyticsNotFound, VectorshiftError
-
+    async def _event(self, deadline: float) -> ExportEvent:
+        if not self.export_id.strip():
+            return export_event("refused", self.export_id, "export_id= is empty.")
         try:
-            patience = max(self.deadline - time.time(), 0.0) + _LAST_LOOK
-            task = await client.aexport_task(self.export_id, timeout=patience)
-        except PERMANENT:
+            async with VectorShiftHook(self.vectorshift_conn_id).ashared() as client:
+                return await self._outcome(client, deadline)
+        except Exception as error:
+            if told := event_of_error(self.export_id, error):
+                return told
             raise
-        except AnalyticsNotFound as error:
-            return export_event("missing", self.export_id, str(error))
+
+    async def _outcome(self, client: "Client", deadline: float) -> ExportEvent:
+        """Look at least once, however late it is: a triggerer may have been away."""
+        interval = self.poll_interval
+        while True:
+            left = max(deadline - time.time(), 0.0)
+            await asyncio.sleep(min(interval * random.uniform(1.0, 1.5), left))
+            interval = min(interval * _GROWTH, max(self.longest_interval, self.poll_interval))
+            told, problem = await self._look(client, deadline)
+            if told:
+                return told
+            if time.time() >= deadline:
+                return export_event("timeout", self.export_id, problem)
+
+    async def _look(self, client: "Client", deadline: float) -> tuple[ExportEvent | None, str]:
+        """What there is to tell, or else why the wait goes on ("" when nothing is wrong)."""
+        from vectorshift.errors import VectorshiftError, redact
+
+        patience = max(deadline - time.time(), 0.0) + _LAST_LOOK
+        try:
+            task = await client.aexport_task(self.export_id, timeout=patience)
         except VectorshiftError as error:
-            self.log.warning("Export %s could not be looked at: %s", self.export_id, error)
-            return str(error)
-        if task.get("task_status") == "failed":
-            return export_event("failed", self.export_id, task.get("error", ""))
-        return export_event("ready", self.export_id) if task.get("download_url") else ""
+            if told := event_of_error(self.export_id, error):
+                return told, ""
+            problem = redact(str(error))
+            self.log.warning("Export %s could not be looked at: %s", self.export_id, problem)
+            return None, problem
+        return event_of_task(self.export_id, task), ""

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pendulum
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Asset
 from airflow.sdk.definitions.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_vectorshift.operators import VectorShiftExportOperator
@@ -35,9 +35,14 @@ with DAG(
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
 ):
-    VectorShiftExportOperator(
-        task_id="export",
-        on_failure_callback=note_error,
-        on_retry_callback=note_and_clear_the_way,
+    arguments = {
+        "task_id": "export",
+        "on_failure_callback": note_error,
+        "on_retry_callback": note_and_clear_the_way,
+        "outlets": [Asset(uri) for uri in os.environ.get("ONE_EXPORT_ASSET", "").split()],
         **json.loads(os.environ.get("ONE_EXPORT", '{"destination": "unused"}')),
-    )
+    }
+    if each := json.loads(os.environ.get("ONE_EXPORT_EACH", "[]")):
+        VectorShiftExportOperator.partial(**arguments).expand_kwargs(each)
+    else:
+        VectorShiftExportOperator(**arguments)

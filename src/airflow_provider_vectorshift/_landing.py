@@ -1,0 +1,201 @@
+"""Where rows come to rest, as the operators' arguments say it: a file, a table of a database, or both.
+
+A destination with a scheme is opened as Airflow's `ObjectStoragePath`, so that `s3://lake@bucket/key`
+takes the credentials of connection `lake`. A table is in a DuckDB file, or in the database of any
+connection whose hook is a `DbApiHook`.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_vectorshift._airflow import AirflowFailException, AirflowNotFoundException
+from airflow_provider_vectorshift.errors import VectorShiftConnectionError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
+
+    from vectorshift_orchestration.storage.destinations import Destination
+
+_DATABASES = ("sql_conn_id", "duckdb_path")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLanding:
+    """A landing that can be written to.
+
+    `destination` is what `vectorshift_orchestration.storage` takes for one, `connection` an open
+    connection to the table's database, `reconnect` opens another one to the same. Each is None
+    where it does not apply.
+    """
+
+    destination: "Destination | None" = None
+    connection: Any = None
+    reconnect: Callable[[], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """Where an operator's rows come to rest.
+
+    Args:
+        destination: path or URI of a file, `s3://conn_id@bucket/key` for one with a connection.
+        table: `name` or `schema.name`.
+        sql_conn_id: connection to the table's database, of any type whose hook is a `DbApiHook`.
+        duckdb_path: DuckDB file that holds the table instead; made when it is not there.
+    """
+
+    destination: str | None = None
+    table: str | None = None
+    sql_conn_id: str | None = None
+    duckdb_path: str | None = None
+
+    def check(self, name: str) -> None:
+        """Raise ValueError, a sentence that begins with `name`, unless it is clear where to land.
+
+        What is only known at run time (an XCom of another task) is let pass.
+        """
+        for argument in ("destination", "table", *_DATABASES):
+            value = getattr(self, argument)
+            if not (value is None or is_late(value) or (isinstance(value, str) and value.strip())):
+                raise ValueError(f"{name}: {argument}= is a text that is not empty, not {value!r}.")
+        if self.destination is None and self.table is None:
+            raise ValueError(
+                f"{name}: the rows have nowhere to land. Give destination=, table=, or both."
+            )
+        given = [argument for argument in _DATABASES if getattr(self, argument) is not None]
+        if self.table is None and given:
+            raise ValueError(f"{name}: {given[0]}= names a database. Give table= too, or neither.")
+        if self.table is not None and len(given) != 1:
+            raise ValueError(
+                f"{name}: table= needs its database, either sql_conn_id= (an Airflow connection) or "
+                f"duckdb_path= (a DuckDB file){', not both' if given else ''}."
+            )
+
+    @contextmanager
+    def opened(self) -> Iterator[OpenLanding]:
+        """Open the file system and the database, and close the database afterwards.
+
+        Raises `AirflowFailException` for a destination that cannot be one file,
+        `VectorShiftConnectionError` for a connection that is missing or no database's, `StorageError`
+        for a DuckDB file that stays locked, and the driver's error when the database is not there.
+        """
+        destination = None if self.destination is None else _file(self.destination)
+        if self.sql_conn_id is not None:
+            hook = _sql_hook(self.sql_conn_id)
+            with closing(_connected(hook)) as connection:
+                yield OpenLanding(destination, connection, lambda: _connected(hook))
+        elif self.duckdb_path is not None:
+            from vectorshift_orchestration.storage.duckdb_file import duckdb_file
+
+            with duckdb_file(self.duckdb_path) as connection:
+                yield OpenLanding(destination, connection)
+        else:
+            yield OpenLanding(destination)
+
+
+def is_late(value: Any) -> bool:
+    """Whether an argument is known at run time only: the result of another task, a mapped value."""
+    return callable(getattr(value, "iter_references", None))
+
+
+def as_text(path: Any) -> Any:
+    """A path as text, which templates can fill in and a DAG file's serialization can hold.
+
+    An `ObjectStoragePath` keeps its connection, but not options of its own: raises ValueError for
+    those, because they may be credentials.
+    """
+    if isinstance(path, str) or path is None:
+        return path
+    if hasattr(path, "conn_id") and hasattr(path, "protocol"):
+        if path.storage_options:
+            raise ValueError(
+                f"{path} has storage options, which a DAG should not hold: put them into the "
+                "connection that its conn_id names."
+            )
+        return str(path)
+    return os.fspath(path) if isinstance(path, os.PathLike) else path
+
+
+def _file(destination: str) -> "Destination":
+    """The destination as the core takes it."""
+    from vectorshift_orchestration.errors import PublishError
+    from vectorshift_orchestration.storage.destinations import file_target
+
+    opened = _object_storage(destination)
+    try:
+        file_target(destination if isinstance(opened, str) else opened)
+    except PublishError as problem:
+        raise AirflowFailException(str(problem)) from problem
+    return opened
+
+
+def _object_storage(destination: str) -> "Destination":
+    """An `ObjectStoragePath` where Airflow serves the scheme, else the text, for fsspec's own rules."""
+    scheme, separator, rest = destination.partition("://")
+    if not separator or scheme == "file":
+        return destination
+    if destination.endswith("/"):
+        raise AirflowFailException(f"{destination} is a folder or a bucket. Name the file in it.")
+    from airflow.sdk import ObjectStoragePath
+
+    conn_id = rest.partition("/")[0].rpartition("@")[0]
+    try:
+        path = ObjectStoragePath(destination)
+        path.fs  # noqa: B018  # opened here, where what is missing can be named
+    except AirflowNotFoundException:
+        raise VectorShiftConnectionError(
+            f"Destination {destination} names connection {conn_id!r}, which there is not. Create "
+            "it, or leave it out to use the environment's credentials."
+        ) from None
+    except ValueError as problem:  # no provider of Airflow's serves the scheme
+        if not conn_id:
+            return destination
+        raise VectorShiftConnectionError(
+            f"{scheme}:// with connection {conn_id!r} needs the Airflow provider that serves "
+            f"{scheme}:// ({problem}). Install it, or leave the connection out to use the "
+            "environment's credentials."
+        ) from None
+    return path
+
+
+def _sql_hook(conn_id: str) -> "DbApiHook":
+    from airflow.sdk import BaseHook
+
+    try:
+        from airflow.providers.common.sql.hooks.sql import DbApiHook
+    except ImportError:
+        raise VectorShiftConnectionError(
+            f"sql_conn_id {conn_id!r} needs apache-airflow-providers-common-sql and the provider of "
+            "the database. Install both."
+        ) from None
+    try:
+        connection = BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise VectorShiftConnectionError(
+            f"There is no connection {conn_id!r} for the table. Create it, or name another one with "
+            "sql_conn_id=."
+        ) from None
+    try:
+        hook = connection.get_hook()  # type: ignore[no-untyped-call]
+    except Exception as problem:  # an unknown type is a plain AirflowException
+        raise VectorShiftConnectionError(
+            f"Connection {conn_id!r} cannot be opened: {problem}. Install the Airflow provider of "
+            f"connection type {connection.conn_type!r}, or correct the type."
+        ) from problem
+    if not isinstance(hook, DbApiHook):
+        raise VectorShiftConnectionError(
+            f"Connection {conn_id!r} of type {connection.conn_type!r} is no database, because its "
+            f"hook {type(hook).__name__} is no DbApiHook. Name a database with sql_conn_id=."
+        )
+    return hook
+
+
+def _connected(hook: "DbApiHook") -> Any:
+    """A connection of the hook's driver, in which a COMMIT is ours to give."""
+    connection = hook.get_conn()
+    if hook.supports_autocommit:
+        hook.set_autocommit(connection, False)
+    return connection

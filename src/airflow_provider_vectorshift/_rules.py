@@ -1,0 +1,23 @@
+"""The arguments that say what is too much, the same for sensors and triggers."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from vectorshift_orchestration.errors import SpecError
+
+if TYPE_CHECKING:
+    from vectorshift_orchestration import Rule
+
+
+def rule_document(rule: "Rule | Mapping[str, Any] | None", threshold: Any) -> dict[str, Any]:
+    """The JSON form of a rule, or of `threshold` failed runs being the most that is all right.
+
+    Raises `SpecError` unless exactly one of them is given. A document is not checked here.
+    """
+    if (rule is None) == (threshold is None):
+        raise SpecError(
+            "give either rule= or threshold=, the failed runs that are still all right."
+        )
+    if rule is None:
+        return {"rule": "absolute", "metric": "errors.sum", "error": threshold}
+    return dict(rule) if isinstance(rule, Mapping) else rule.to_dict()

@@ -1,0 +1,55 @@
+"""Which windows to judge, by the clock.
+
+Events arrive late, so nothing is judged before it has settled: `settle` says for how long events of
+a window may still come in.
+"""
+
+import math
+from datetime import datetime, timedelta
+
+from vectorshift_orchestration.windows import Window
+from vectorshift_orchestration.windows.edges import TICK
+
+
+def trailing_window(now: datetime, width: float, settle: float) -> Window:
+    """The window of `width` seconds that ended `settle` seconds ago."""
+    end = _on_the_clock(now - timedelta(seconds=settle))
+    return Window(end - timedelta(seconds=width), end)
+
+
+def newest_window(now: datetime, width: float, settle: float) -> Window:
+    """The last window of a fixed grid that is complete and has settled, both in seconds.
+
+    The grid begins on a Monday, 00:00 UTC, so windows of an hour or a day are those of the clock.
+    """
+    moment = _on_the_clock(now - timedelta(seconds=settle))
+    (newest,) = Window(moment, moment + TICK).align(timedelta(seconds=width)).earlier(1)
+    return newest
+
+
+def due_windows(newest: Window, until: datetime | None, most: int) -> list[Window]:
+    """The windows to judge, oldest first, when all up to `until` have been.
+
+    Those of the grid since then, at most `most` before the newest; the newest alone when nothing
+    was ever judged.
+    """
+    if until is None:
+        return [newest]
+    return [window for window in [*newest.earlier(most), newest] if window.start >= until]
+
+
+def _on_the_clock(instant: datetime) -> datetime:
+    """The instant, cut to the service's resolution."""
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+
+
+def seconds(name: str, value: timedelta | float, *, above_0: bool = True) -> float:
+    """A duration in seconds. Raises ValueError, naming the argument, for what is none."""
+    try:
+        number = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (math.isfinite(number) and (number > 0 if above_0 else number >= 0)):
+        least = "above 0" if above_0 else "of 0 or more"
+        raise ValueError(f"{name}= is a timedelta or a number of seconds {least}, not {value!r}.")
+    return number

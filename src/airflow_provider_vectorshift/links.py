@@ -1,0 +1,36 @@
+"""The link beside a task to the export that it asked for.
+
+VectorShift has no page for an export, so the link leads to its resource in the API; reading it takes
+the account's key. The signed address of the file is never in a link.
+"""
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from airflow.sdk import BaseOperatorLink
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+
+class VectorShiftExportLink(BaseOperatorLink):
+    """Shows the export of a task as soon as it was asked for."""
+
+    name = "VectorShift export"
+    xcom_key = "vectorshift_export_link"
+
+    def get_link(self, operator: "BaseOperator", *, ti_key: "TaskInstanceKey") -> str:
+        """The export's address; empty before there is one, and for a task that has none."""
+        return str(getattr(operator, "export_url", ""))
+
+
+def export_url(base_url: str, export_id: str) -> str:
+    """The address of an export in the API, without any credential that the base URL may hold."""
+    return f"{account_host(base_url)}{urlsplit(base_url).path.rstrip('/')}/analytics/exports/{quote(export_id, safe='')}"
+
+
+def account_host(base_url: str) -> str:
+    """Scheme, host and port of the service, without any credential."""
+    address = urlsplit(base_url)
+    return urlunsplit((address.scheme, address.netloc.rpartition("@")[2], "", "", ""))

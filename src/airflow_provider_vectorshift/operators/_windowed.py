@@ -1,0 +1,139 @@
+"""What operators have in common that ask one account about one query over one window."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import Asset, BaseOperator
+
+from airflow_provider_vectorshift._context import data_interval, window_of
+from airflow_provider_vectorshift.errors import failing_fast
+from airflow_provider_vectorshift.hooks import VectorShiftHook
+from vectorshift_orchestration.errors import SpecError
+from vectorshift_orchestration.windows import Window
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from jinja2 import Environment
+
+    from vectorshift import Client
+    from vectorshift.analytics import Query
+
+
+class WindowedOperator(BaseOperator):
+    """An operator that measures what a query selects, from `start` to `end`.
+
+    Args:
+        query: which events: a `Query`, what its `to_dict` gives, or None for all.
+        start, end: the window, aware datetimes or ISO 8601 text; the data interval's by default.
+        lookback: widens the window into the past by so many windows.
+        vectorshift_conn_id: connection of type `vectorshift`.
+    """
+
+    template_fields: Sequence[str] = ("query", "start", "end", "lookback", "vectorshift_conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"query": "json"}
+    ui_color = "#e6e4ff"
+
+    def __init__(
+        self,
+        *,
+        query: "Query | Mapping[str, Any] | None" = None,
+        start: datetime | str | None = None,
+        end: datetime | str | None = None,
+        lookback: int | str = 0,
+        vectorshift_conn_id: str = VectorShiftHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.query = as_json(query)
+        self.start = start
+        self.end = end
+        self.lookback = lookback
+        self.vectorshift_conn_id = vectorshift_conn_id
+        if is_literal(query):
+            with self._checking("query="):
+                self._asked()
+        if is_literal(lookback):
+            self._lookback()
+        if start is not None and end is not None and is_literal([start, end]):
+            with self._checking("start= and end="):
+                Window.parse(start, end)
+
+    def render_template_fields(
+        self, context: "Context", jinja_env: "Environment | None" = None
+    ) -> None:
+        """Fill in the templates, once it is sure that there is an interval for them to name."""
+        if self.start is None or self.end is None:
+            with failing_fast():
+                data_interval(context)
+        super().render_template_fields(context, jinja_env)
+
+    def _window(self, context: Mapping[str, Any]) -> Window:
+        """The window that this run is about. Raises `WindowError` when there is none."""
+        return window_of(context, self.start, self.end).lookback(self._lookback())
+
+    def _lookback(self) -> int:
+        text = str(self.lookback).strip()
+        if isinstance(self.lookback, bool) or not (text.isascii() and text.isdigit()):
+            raise SpecError(
+                f"{self._name}: lookback= is a whole number of windows, 0 or more, not "
+                f"{self.lookback!r}."
+            )
+        return int(text)
+
+    def _client(self) -> "Client":
+        """The account's client, to be used as a context manager."""
+        return VectorShiftHook(self.vectorshift_conn_id).get_conn()
+
+    def _asked(self, client: "Client | None" = None) -> "Query":
+        """The query as the account's own.
+
+        Raises `SpecError` and `AnalyticsInvalidQuery` for one that no aggregation can answer.
+        """
+        from vectorshift.analytics import Query
+        from vectorshift_orchestration.specs.measurable import require_measurable
+
+        query = Query.from_dict({} if self.query is None else self.query, client)
+        if "group_by" in query.to_dict():
+            raise SpecError("It is grouped already: leave its group_by and interval out.")
+        require_measurable(query)
+        return query
+
+    def _tell_assets(self, context: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+        """Give the assets among the outlets the result as the extra of their events."""
+        for outlet in self.outlets:
+            if isinstance(outlet, Asset):
+                context["outlet_events"][outlet].extra.update(result)
+
+    @property
+    def _name(self) -> str:
+        """How this task is named in a refusal."""
+        return f"{type(self).__name__} {self.task_id!r}"
+
+    @contextmanager
+    def _checking(self, arguments: str) -> Iterator[None]:
+        """Name the task and the arguments in whatever the core has against them."""
+        from vectorshift.errors import AnalyticsInvalidQuery
+
+        try:
+            yield
+        except (ValueError, AnalyticsInvalidQuery) as problem:
+            raise SpecError(f"{self._name}: {arguments} cannot be used. {problem}") from problem
+
+
+def as_json(value: Any) -> Any:
+    """A query or a rule as its JSON form, which templates and serialization can carry."""
+    to_dict = getattr(value, "to_dict", None)
+    return value if to_dict is None else to_dict()
+
+
+def is_literal(value: Any) -> bool:
+    """Whether a value is known where the DAG is read: no template in it, no other task's result."""
+    if isinstance(value, str):
+        return "{{" not in value and "{%" not in value
+    if isinstance(value, Mapping):
+        return all(map(is_literal, value.values()))
+    if isinstance(value, Sequence):
+        return all(map(is_literal, value))
+    return value is None or isinstance(value, int | float | datetime) or hasattr(value, "to_dict")

@@ -1,0 +1,265 @@
+"""An operator: figures of a window, by bucket and slice, in a table, a file, or as its result."""
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_vectorshift._landing import Landing, as_text
+from airflow_provider_vectorshift.errors import failing_fast
+from airflow_provider_vectorshift.hooks import VectorShiftHook
+from airflow_provider_vectorshift.operators._mapped import require_own_target
+from airflow_provider_vectorshift.operators._windowed import WindowedOperator, is_literal
+from vectorshift_orchestration.errors import RowOutsideWindow, SpecError
+from vectorshift_orchestration.windows import Window
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from airflow.sdk import Context
+
+    from airflow_provider_vectorshift._landing import OpenLanding
+    from vectorshift.analytics import Query
+    from vectorshift_orchestration.specs import AggregationSpec
+    from vectorshift_orchestration.storage.files import Published
+    from vectorshift_orchestration.storage.ledger import Attempt
+    from vectorshift_orchestration.storage.sql import Written
+
+MOST_ROWS = 1_000
+"""So many rows may be a task's result; more belong into a table or a file."""
+
+_SUFFIX = ".parquet"
+
+
+class VectorShiftAggregateOperator(WindowedOperator):
+    """Measures a window and lands the figures in a table, a Parquet file, or both.
+
+    It is one request, however long the window: thirty days in buckets of a day are one as well. The
+    rows replace those of the window in `table`, in one transaction, and the file appears in one
+    step, so running it again leaves the same rows. A row has `bucket_start`, a column for each
+    dimension, and one for each metric (`latency.p95` becomes `latency_p95`).
+
+    The result (XCom) is small: `window`, `rows`, `table`, `deleted`, `uri`, `bytes`, `sha256`. The
+    assets among `outlets` get it as the extra of their events. Without a table and a file it is the
+    rows themselves, a list of dicts, as long as they are at most 1,000.
+
+    Args:
+        metrics: what to measure: `runs.sum`, `latency.p95`, `error_rate`, ...
+        group_by: dimensions besides time: `pipeline_id`, `model_id`, ...
+        interval: width of the time buckets (hour, day, week, month or year, in UTC); the window
+            has to be made of whole ones. None measures the window as one, and `bucket_start` is its
+            start.
+        query: which events: a `Query`, what its `to_dict` gives, or None for all.
+        destination: path or URI of a Parquet file, `s3://conn_id@bucket/key.parquet` for one with a
+            connection.
+        table: `name` or `schema.name`, made when it is not there.
+        sql_conn_id: connection to the table's database, of any type whose hook is a `DbApiHook`.
+        duckdb_path: DuckDB file that holds the table instead.
+        start: start of the window, an aware datetime or ISO 8601 text; the data interval's by
+            default.
+        end: its end, which does not belong to it; the data interval's by default.
+        lookback: widens the window into the past by so many windows, for late events.
+        vectorshift_conn_id: connection of type `vectorshift`.
+
+    Raises, as `AirflowFailException` without retries: an unknown metric, dimension or interval, a
+    refused key or query, a window that is missing, naive or cuts a bucket, a missing connection, a
+    table that cannot take the rows, a result that is too long, mapped tasks with one target.
+    Anything else fails the try, and retries apply. In every case no row and no file has changed.
+    """
+
+    template_fields: Sequence[str] = (
+        *WindowedOperator.template_fields,
+        "metrics",
+        "group_by",
+        "interval",
+        "destination",
+        "table",
+        "sql_conn_id",
+        "duckdb_path",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "query": "json",
+        "metrics": "json",
+        "group_by": "json",
+    }
+
+    def __init__(
+        self,
+        *,
+        metrics: Sequence[str],
+        group_by: Sequence[str] = (),
+        interval: str | None = None,
+        query: "Query | Mapping[str, Any] | None" = None,
+        destination: str | os.PathLike[str] | None = None,
+        table: str | None = None,
+        sql_conn_id: str | None = None,
+        duckdb_path: str | os.PathLike[str] | None = None,
+        start: datetime | str | None = None,
+        end: datetime | str | None = None,
+        lookback: int | str = 0,
+        vectorshift_conn_id: str = VectorShiftHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            query=query,
+            start=start,
+            end=end,
+            lookback=lookback,
+            vectorshift_conn_id=vectorshift_conn_id,
+            **kwargs,
+        )
+        self.metrics = metrics
+        self.group_by = group_by
+        self.interval = interval
+        with self._checking("destination="):
+            self.destination = as_text(destination)
+        self.table = table
+        self.sql_conn_id = sql_conn_id
+        self.duckdb_path = as_text(duckdb_path)
+        self._check_target()
+        if is_literal([metrics, group_by, interval]):
+            self._spec()
+
+    def execute(self, context: "Context") -> dict[str, Any] | list[dict[str, Any]]:
+        """Ask, and land the answer."""
+        with failing_fast():
+            spec, window = self._spec(), self._window(context)
+            self._check_target()
+            require_own_target(context, self.task_id, self._targets)
+            with self._client() as client:
+                with self._checking("query="):
+                    query = self._asked(client)
+                if not self._has_target:
+                    return self._listed(query, window, spec)
+                landed = self._landed(query, window, spec)
+            self._tell_assets(context, landed)
+            return landed
+
+    # --- what was asked for ---
+
+    def _spec(self) -> "AggregationSpec":
+        from vectorshift_orchestration.specs import AggregationSpec
+
+        with self._checking("metrics=, group_by= or interval="):
+            group_by = self.group_by
+            if self.interval is not None and not isinstance(group_by, str):
+                group_by = tuple(dict.fromkeys(["time", *group_by]))
+            return AggregationSpec(self.metrics, group_by, self.interval)
+
+    @property
+    def _landing(self) -> Landing:
+        return Landing(self.destination, self.table, self.sql_conn_id, self.duckdb_path)
+
+    @property
+    def _has_target(self) -> bool:
+        return self._landing != Landing()
+
+    @property
+    def _targets(self) -> list[str]:
+        return [name for name in ("destination", "table") if getattr(self, name) is not None]
+
+    def _check_target(self) -> None:
+        """Raise `SpecError` unless it is clear where to land; what is not known yet is let pass."""
+        if not self._has_target:
+            return
+        try:
+            self._landing.check(self._name)
+        except ValueError as problem:
+            raise SpecError(str(problem)) from None
+        file = self.destination
+        if isinstance(file, str) and is_literal(file) and not file.endswith(_SUFFIX):
+            raise SpecError(
+                f"{self._name}: destination= is a Parquet file, so its name ends in {_SUFFIX}, not as "
+                f"in {file!r}."
+            )
+
+    # --- landing ---
+
+    def _landed(self, query: "Query", window: Window, spec: "AggregationSpec") -> dict[str, Any]:
+        from vectorshift_orchestration.storage.sql import begin_attempt
+
+        with self._landing.opened() as target:
+            attempt = begin_attempt(target.connection, self.table, window) if self.table else None
+            rows = _figures(query, window, spec)
+            written, published = _land(rows, window, target, self.table, attempt)
+        self.log.info("Landed %s rows of %s", rows.num_rows, window.label)
+        return {
+            "window": window.to_dict(),
+            "rows": rows.num_rows,
+            "table": self.table,
+            "deleted": written.deleted if written else None,
+            "uri": published.uri if published else None,
+            "bytes": published.bytes if published else None,
+            "sha256": published.sha256 if published else None,
+        }
+
+    def _listed(
+        self, query: "Query", window: Window, spec: "AggregationSpec"
+    ) -> list[dict[str, Any]]:
+        rows = _figures(query, window, spec)
+        if rows.num_rows > MOST_ROWS:
+            raise SpecError(
+                f"{self._name}: the result has {rows.num_rows:,} rows, and a task returns {MOST_ROWS:,} at "
+                "most. Give table= or destination=, or slice by less."
+            )
+        return [
+            {name: _json_value(value) for name, value in row.items()} for row in rows.to_pylist()
+        ]
+
+
+def _figures(query: "Query", window: Window, spec: "AggregationSpec") -> "pa.Table":
+    """The answer to one request. Raises `RowOutsideWindow` for a bucket that nobody asked for."""
+    from vectorshift_orchestration.extract import aggregate
+    from vectorshift_orchestration.tables import BUCKET_TIME, first_outside
+
+    rows = aggregate(query, window, spec)
+    stray = first_outside(rows[BUCKET_TIME].combine_chunks(), window)
+    if stray >= 0:
+        raise RowOutsideWindow(
+            f"The service answered with a bucket that starts at {rows[BUCKET_TIME][stray]}, outside "
+            f"of {window.label}. Nothing was written.",
+            row=stray + 1,
+        )
+    return rows
+
+
+def _land(
+    rows: "pa.Table",
+    window: Window,
+    target: "OpenLanding",
+    table: str | None,
+    attempt: "Attempt | None",
+) -> "tuple[Written | None, Published | None]":
+    """Write the rows; with both targets, the file appears just before the rows are committed."""
+    from vectorshift_orchestration.storage.parquet import write_parquet
+    from vectorshift_orchestration.storage.sql import overwrite_window
+    from vectorshift_orchestration.tables import BUCKET_TIME
+
+    published: list[Published] = []
+
+    def publish() -> None:
+        if target.destination is not None:
+            published.append(write_parquet(rows.schema, rows.to_batches(), target.destination))
+
+    written = None
+    if table is None:
+        publish()
+    else:
+        written = overwrite_window(
+            target.connection,
+            table,
+            window,
+            rows,
+            time_column=BUCKET_TIME,
+            attempt=attempt,
+            reconnect=target.reconnect,
+            before_commit=publish,
+        )
+    return written, published[0] if published else None
+
+
+def _json_value(value: Any) -> Any:
+    """A figure or a label as JSON: times in RFC 3339, sums of money as numbers."""
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    return float(value) if isinstance(value, Decimal) else value

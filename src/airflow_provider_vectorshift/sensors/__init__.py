@@ -1,0 +1,6 @@
+"""The provider's sensors."""
+
+from airflow_provider_vectorshift.sensors.error_count import VectorShiftErrorCountSensor
+from airflow_provider_vectorshift.sensors.export import VectorShiftExportSensor
+
+__all__ = ["VectorShiftErrorCountSensor", "VectorShiftExportSensor"]

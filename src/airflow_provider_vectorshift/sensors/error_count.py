@@ -1,0 +1,170 @@
+"""A sensor: too many runs have failed in a window."""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseSensorOperator, PokeReturnValue
+
+from airflow_provider_vectorshift._airflow import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    conf,
+)
+from airflow_provider_vectorshift._rules import rule_document
+from airflow_provider_vectorshift._windows import seconds, trailing_window
+from airflow_provider_vectorshift.errors import failing_fast
+from airflow_provider_vectorshift.hooks import VectorShiftHook
+from airflow_provider_vectorshift.operators._windowed import WindowedOperator, is_literal
+from vectorshift_orchestration.errors import SpecError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from jinja2 import Environment
+
+    from vectorshift.analytics import Query
+    from vectorshift_orchestration import Rule, Window
+
+
+class VectorShiftErrorCountSensor(WindowedOperator, BaseSensorOperator):
+    """Waits until a rule is breached, such as more failed runs than `threshold`.
+
+    It judges the run's data interval, the interval from `start` to `end`, or, with `trailing`, the
+    time just gone. The result (XCom) is the verdict, the same in every mode: `ok` (False), `state`,
+    `severity` (WARN or ERROR), `observed`, `limit`, `sample`, `reason`, `window`, `rule`,
+    `top_errors` (a list of `message` and `count`), `failed_events`, `message`. Without a breach it
+    fails at `timeout`, or is skipped with `soft_fail`. Too little data to judge is no breach.
+
+    In modes `poke` and `reschedule`, an error that may pass fails the try, or with `silent_fail`
+    is only logged. Deferred, the task waits such errors out until the timeout.
+
+    Args:
+        rule: an `Absolute`, `Rate`, `Change` or `Baseline` of `vectorshift_orchestration`, or its
+            JSON form; its texts may be templates.
+        threshold: instead of a rule, the number of failed runs that is still all right.
+        trailing: width of the window that ended `settle` ago, instead of a fixed one; a timedelta
+            or seconds. A rule that looks back needs a fixed one.
+        settle: how long after they happened events may still come in, a timedelta or seconds.
+        query: which events, without a time: a `Query`, what its `to_dict` gives, or None for all.
+        start: start of the window, an aware datetime or ISO 8601 text; the data interval's by
+            default.
+        end: its end, which does not belong to it; the data interval's by default.
+        vectorshift_conn_id: connection of type `vectorshift`.
+        deferrable: wait in the triggerer, without a worker slot; `mode` does not matter then.
+        poke_interval: seconds between looks.
+        timeout: seconds from the first look until the task gives up, in every mode.
+
+    Everything else is as in `BaseSensorOperator`.
+
+    Raises ValueError, where the DAG is read, for arguments that do not go together. Raises, without
+    retries, `AirflowFailException` for a rule, query, window or connection that cannot be used and
+    for a refused key, and `AirflowSensorTimeout` at the timeout.
+    """
+
+    template_fields: Sequence[str] = (*WindowedOperator.template_fields, "rule")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"query": "json", "rule": "json"}
+
+    def __init__(
+        self,
+        *,
+        rule: "Rule | Mapping[str, Any] | None" = None,
+        threshold: float | None = None,
+        trailing: timedelta | float | None = None,
+        settle: timedelta | float = timedelta(minutes=1),
+        query: "Query | Mapping[str, Any] | None" = None,
+        start: datetime | str | None = None,
+        end: datetime | str | None = None,
+        vectorshift_conn_id: str = VectorShiftHook.default_conn_name,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            query=query, start=start, end=end, vectorshift_conn_id=vectorshift_conn_id, **kwargs
+        )
+        self.deferrable = deferrable
+        try:
+            self.rule = rule_document(rule, threshold)
+            self.trailing = None if trailing is None else seconds("trailing", trailing)
+            self.settle = seconds("settle", settle, above_0=False)
+            if self.deferrable:
+                seconds("poke_interval", self.poke_interval)
+        except ValueError as problem:
+            raise ValueError(f"{self._name}: {problem}") from problem
+        if self.trailing is not None and (start is not None or end is not None):
+            raise ValueError(f"{self._name}: give either trailing=, or start= and end=.")
+        if is_literal(self.rule):
+            self._rule()
+
+    def render_template_fields(
+        self, context: "Context", jinja_env: "Environment | None" = None
+    ) -> None:
+        """Fill in the templates; without `trailing`, once it is sure that there is an interval."""
+        if self.trailing is None:
+            super().render_template_fields(context, jinja_env)
+        else:
+            BaseSensorOperator.render_template_fields(self, context, jinja_env)
+
+    def execute(self, context: "Context") -> Any:
+        """Wait here or in the triggerer, once it is sure that there is something to judge."""
+        with failing_fast():
+            rule, window = self._rule(), self._judged(context)
+            self._asked()
+        if not self.deferrable:
+            return super().execute(context)
+        from airflow_provider_vectorshift.triggers.breach import GRACE, VectorShiftBreachTrigger
+
+        return self.defer(
+            trigger=VectorShiftBreachTrigger(
+                vectorshift_conn_id=self.vectorshift_conn_id,
+                rule=rule.to_dict(),
+                query=self.query,
+                window=None if self.trailing is not None else window.to_dict(),
+                trailing=self.trailing,
+                settle=self.settle,
+                poll_interval=self.poke_interval,
+                deadline=time.time() + self.timeout,
+            ),
+            method_name=self.execute_complete.__name__,
+            timeout=timedelta(seconds=self.timeout) + GRACE,
+        )
+
+    def poke(self, context: "Context") -> PokeReturnValue:
+        """Judge once."""
+        from airflow_provider_vectorshift._verdicts import judge
+
+        with failing_fast(), self._client() as client:
+            verdict = judge(client, self.query, self._rule(), self._judged(context))
+        self.log.info("%s", verdict["reason"])
+        return PokeReturnValue(is_done=not verdict["ok"], xcom_value=verdict)
+
+    def execute_complete(self, context: "Context", event: Any) -> dict[str, Any]:
+        """Report what the trigger told."""
+        from airflow_provider_vectorshift.triggers.breach import read_breach_event
+
+        told = read_breach_event(event)
+        if told["status"] == "refused":
+            raise AirflowFailException(told["error"])
+        if told["verdict"] is None:
+            raise AirflowSensorTimeout(
+                f"{self._name}: the rule was not breached within {self.timeout:g} s. "
+                f"{told['error']}".rstrip()
+            )
+        return told["verdict"]
+
+    def _rule(self) -> "Rule":
+        from vectorshift_orchestration.thresholds.rules import rule_from_dict
+
+        with self._checking("rule="):
+            rule = rule_from_dict(self.rule)
+            if rule.history and self.trailing is not None:
+                raise SpecError(
+                    f"A rule {rule.name} compares whole hours, and a trailing window has none: "
+                    "leave out trailing=."
+                )
+        return rule
+
+    def _judged(self, context: Mapping[str, Any]) -> "Window":
+        if self.trailing is None:
+            return self._window(context)
+        return trailing_window(datetime.now(UTC), self.trailing, self.settle)

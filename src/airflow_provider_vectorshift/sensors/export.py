@@ -1,0 +1,268 @@
+"""A sensor: an export that somebody asked for is ready."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk import BaseSensorOperator, PokeReturnValue
+
+from airflow_provider_vectorshift._airflow import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    conf,
+)
+from airflow_provider_vectorshift._events import (
+    ExportEvent,
+    event_of_error,
+    event_of_task,
+    read_export_event,
+    result_of,
+)
+from airflow_provider_vectorshift._templates import check_triggerer_value
+from airflow_provider_vectorshift.hooks import VectorShiftHook
+from airflow_provider_vectorshift.links import VectorShiftExportLink, export_url
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.sdk.definitions.xcom_arg import XComArg
+
+_FIRST_INTERVAL = 2.0
+_ONLY_ON_A_WORKER = ("outlets", "on_skipped_callback", "multiple_outputs")
+"""What Airflow loses without a word when a trigger ends the task."""
+
+
+class VectorShiftExportSensor(BaseSensorOperator):
+    """Waits until an export is ready, for example one that an upstream task asked for.
+
+    The result (XCom) is the same in every mode: `export_id` and `status`, which is `ready`. An
+    export that failed or that the service does not know fails the task at once, or skips it with
+    `soft_fail`.
+
+    In modes `poke` and `reschedule`, an error that may pass fails the try, or with `silent_fail`
+    is only logged. Deferred, the task waits such errors out until the timeout.
+
+    Args:
+        export_id: the service's task id of the export; a template.
+        vectorshift_conn_id: connection of type `vectorshift`.
+        deferrable: wait in the triggerer, without a worker slot; `mode` does not matter then.
+        complete_in_triggerer: also end the task there. Nothing of it runs on a worker afterwards,
+            and a failure is told in the trigger's log only and follows the task's `retries`. Needs
+            `deferrable`, and Airflow 3.3: before that a worker ends a task that has a result.
+        start_from_trigger: also start the task there, so that no worker is used before the wait.
+            Needs `deferrable`, an `export_id` that the triggerer can fill in, and Airflow 3.3:
+            before that the task starts on a worker.
+        poke_interval: seconds between looks. Deferred, the looks begin after 2 s and grow rarer
+            until they are so far apart.
+        timeout: seconds from the first look until the task gives up, in every mode.
+
+    Everything else is as in `BaseSensorOperator`.
+
+    Raises ValueError, where the DAG is read, for arguments that do not go together and for an
+    `export_id` with which the task would hang. Raises, without retries, `AirflowFailException` for
+    a failed or unknown export, a refused key, a missing connection, or an `export_id` that is no
+    text, and `AirflowSensorTimeout` at the timeout.
+    """
+
+    template_fields: Sequence[str] = ("export_id",)
+    operator_extra_links = (VectorShiftExportLink(),)
+    export_url = ""
+    """The address of the export in the API, once it was looked at; `VectorShiftExportLink` shows it."""
+    ui_color = "#e6e4ff"
+
+    def __init__(
+        self,
+        *,
+        export_id: "str | XComArg",
+        vectorshift_conn_id: str = VectorShiftHook.default_conn_name,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        complete_in_triggerer: bool = False,
+        start_from_trigger: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.export_id = export_id
+        self.vectorshift_conn_id = vectorshift_conn_id
+        self.deferrable = deferrable
+        self.complete_in_triggerer = complete_in_triggerer
+        self._check_arguments(start_from_trigger)
+        if start_from_trigger:
+            self._start_from_trigger()
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """As in `BaseOperator`. Raises ValueError for `start_from_trigger`, which Airflow cannot map."""
+        if kwargs.get("start_from_trigger"):
+            raise ValueError(
+                f"{cls.__name__} {kwargs.get('task_id')!r}: start_from_trigger= does not work with "
+                "mapped tasks, which Airflow starts on a worker. Leave it out."
+            )
+        return super().partial(**kwargs)
+
+    def execute(self, context: "Context") -> Any:
+        """Wait here, or look once and wait on in the triggerer."""
+        if not self.deferrable:
+            return super().execute(context)
+        deadline = time.time() + self.timeout
+        with self._skipping():
+            told = self._first_look()
+            if told is None:
+                self._show(context)
+                self._defer(deadline)
+            return self._finished(context, told)
+
+    def poke(self, context: "Context") -> PokeReturnValue:
+        """Look once. Raises what `execute` raises, except for the timeout."""
+        told = self._look()
+        if told is None:
+            self._show(context)
+            return PokeReturnValue(is_done=False)
+        return PokeReturnValue(is_done=True, xcom_value=self._finished(context, told))
+
+    def execute_complete(self, context: "Context", event: Any) -> dict[str, Any]:
+        """Report what the trigger saw."""
+        return self._finished(context, read_export_event(event))
+
+    def _defer(self, deadline: float) -> NoReturn:
+        from airflow_provider_vectorshift.triggers.export import GRACE, VectorShiftExportTrigger
+
+        self.defer(
+            trigger=VectorShiftExportTrigger(
+                export_id=self._identifier, deadline=deadline, **self._trigger_arguments
+            ),
+            method_name=self.execute_complete.__name__,
+            timeout=timedelta(seconds=self.timeout) + GRACE,
+        )
+
+    # --- arguments ---
+
+    def _check_arguments(self, start_from_trigger: bool) -> None:
+        in_triggerer = {
+            "complete_in_triggerer": self.complete_in_triggerer,
+            "start_from_trigger": start_from_trigger,
+        }
+        for name, given in in_triggerer.items():
+            if given and not self.deferrable:
+                raise ValueError(f"{self._name}: {name}=True needs deferrable=True.")
+        for name in _ONLY_ON_A_WORKER:
+            if self.complete_in_triggerer and getattr(self, name):
+                raise ValueError(
+                    f"{self._name}: with complete_in_triggerer=True Airflow would ignore {name}=. "
+                    "Leave out one of them."
+                )
+        if not self.poke_interval > 0:
+            raise ValueError(f"{self._name}: poke_interval= is a number of seconds above 0.")
+        if isinstance(self.export_id, str) and not self.export_id.strip():
+            raise ValueError(f"{self._name}: export_id= is empty.")
+
+    def _start_from_trigger(self) -> None:
+        check_triggerer_value(self._name, "export_id", self.export_id)
+        from airflow.triggers.base import BaseTrigger, StartTriggerArgs
+
+        from airflow_provider_vectorshift.triggers.export import GRACE, VectorShiftExportTrigger
+
+        if not hasattr(BaseTrigger, "render_template_fields"):
+            return  # before Airflow 3.3
+        trigger = VectorShiftExportTrigger(
+            export_id=str(self.export_id), timeout=self.timeout, **self._trigger_arguments
+        )
+        path, arguments = trigger.serialize()
+        self.start_from_trigger = True
+        self.start_trigger_args = StartTriggerArgs(
+            trigger_cls=path,
+            trigger_kwargs=arguments,
+            next_method=self.execute_complete.__name__,
+            timeout=timedelta(seconds=self.timeout) + GRACE,
+        )
+
+    @property
+    def _name(self) -> str:
+        return f"{type(self).__name__} {self.task_id!r}"
+
+    @property
+    def _identifier(self) -> str:
+        """The id, with its template filled in."""
+        if isinstance(self.export_id, str) and self.export_id.strip() not in ("", "None"):
+            return self.export_id
+        raise AirflowFailException(
+            f"{self._name}: export_id= should be the text of an export's task_id, but came out as "
+            f"{'empty' if isinstance(self.export_id, str) else type(self.export_id).__name__}. "
+            "Let the upstream task return that id alone."
+        )
+
+    @property
+    def _trigger_arguments(self) -> dict[str, Any]:
+        return {
+            "vectorshift_conn_id": self.vectorshift_conn_id,
+            "poll_interval": min(_FIRST_INTERVAL, self.poke_interval),
+            "longest_interval": self.poke_interval,
+            "complete_in_triggerer": self.complete_in_triggerer,
+            "soft_fail": self.soft_fail or self.never_fail,
+            "do_xcom_push": self.do_xcom_push,
+        }
+
+    # --- looking ---
+
+    def _look(self) -> ExportEvent | None:
+        """What there is to tell; None while the export is under way."""
+        export_id = self._identifier
+        try:
+            with VectorShiftHook(self.vectorshift_conn_id).get_conn() as client:
+                return event_of_task(export_id, client.export_task(export_id))
+        except Exception as error:
+            if told := event_of_error(export_id, error):
+                return told
+            raise
+
+    def _first_look(self) -> ExportEvent | None:
+        from vectorshift.errors import VectorshiftError
+
+        try:
+            return self._look()
+        except VectorshiftError as error:  # it may pass, and the trigger waits it out
+            self.log.warning("Export %s could not be looked at: %s", self.export_id, error)
+            return None
+
+    def _show(self, context: Mapping[str, Any]) -> None:
+        """Make the link lead to the export."""
+        from vectorshift import DEFAULT_BASE_URL
+
+        if self.export_url:
+            return
+        host = VectorShiftHook.get_connection(self.vectorshift_conn_id).host
+        self.export_url = export_url(host or DEFAULT_BASE_URL, self._identifier)
+        if (instance := context.get("ti")) is not None:
+            instance.xcom_push(key=VectorShiftExportLink.xcom_key, value=self.export_url)
+
+    def _finished(self, context: Mapping[str, Any], told: ExportEvent) -> dict[str, Any]:
+        export_id, error = told["export_id"], told["error"]
+        if told["status"] != "refused":
+            self._show(context)
+        match told["status"]:
+            case "ready":
+                return result_of(told)
+            case "timeout":
+                raise AirflowSensorTimeout(
+                    f"{self._name}: export {export_id} was not ready within {self.timeout:g} s. "
+                    f"{error}".rstrip()
+                )
+            case "failed":
+                raise AirflowFailException(f"{self._name}: export {export_id} failed: {error}")
+            case "missing":
+                raise AirflowFailException(
+                    f"{self._name}: the service knows no export {export_id}: {error}"
+                )
+            case "refused":
+                raise AirflowFailException(f"{self._name}: {error}")
+
+    @contextmanager
+    def _skipping(self) -> Iterator[None]:
+        """A failure as `BaseSensorOperator` takes it, which it only does around `poke` and a resumption."""
+        try:
+            yield
+        except AirflowFailException as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(str(error)) from error
+            raise

@@ -1,0 +1,150 @@
+"""What an export tells beside its result: the link, the assets' events, OpenLineage, few lines in the log."""
+
+import json
+
+import pytest
+import structlog
+from airflow.sdk import Asset, AssetAlias
+
+from airflow_provider_vectorshift._progress import ProgressLog
+from airflow_provider_vectorshift.links import VectorShiftExportLink, account_host, export_url
+from airflow_provider_vectorshift.operators import VectorShiftExportOperator
+from tests.airflow.running import Runner, last_day
+
+
+def export(context=None, **arguments):
+    """A task that ran here, and its result."""
+    day = last_day()
+    task = VectorShiftExportOperator(
+        task_id="export", start=day.start, end=day.end, poll_interval=0.05, **arguments
+    )
+    return task, task.execute(context or {})
+
+
+@pytest.mark.parametrize(
+    ("base_url", "url"),
+    [
+        ("https://api.vectorshift.ai/v1", "https://api.vectorshift.ai/v1/analytics/exports/ex_1"),
+        ("https://me:secret@host:8443/v1/", "https://host:8443/v1/analytics/exports/ex_1"),
+    ],
+)
+def test_link_address(base_url, url):
+    """The link leads to the export in the API, without a credential of the base URL."""
+    assert export_url(base_url, "ex_1") == url
+    assert "secret" not in account_host(base_url)
+
+
+def test_link_never_raises():
+    """Before there is an export, and for another operator, the link is empty text."""
+    link = VectorShiftExportLink()
+    task = VectorShiftExportOperator(task_id="export", destination="x.csv")
+    assert [link.get_link(each, ti_key=None) for each in (task, object())] == ["", ""]
+
+
+def test_log_is_short_and_has_no_address(emulator, tmp_path, monkeypatch):
+    """An export is a few lines, with its rows and id, and no URL at all."""
+    with structlog.testing.capture_logs() as captured:
+        _, result = export(destination=tmp_path / "events.csv")
+    told = [each["event"] % each.get("positional_args", ()) for each in captured]
+    assert f"The export is {result['task_id']}" in told
+    assert any(f"Landed {result['rows']} rows" in line for line in told)
+    assert len(told) <= 4
+    assert "http" not in "".join(told)
+
+
+def test_progress_is_said_when_it_has_doubled():
+    """Each figure is said once it matters, and then in ever wider steps."""
+    said = []
+    progress = ProgressLog(lambda line, number: said.append(line % number))
+    for rows in range(0, 8_000_001, 10_000):
+        progress("checked", rows)
+    assert said == [f"Checked {n},000 rows" for n in ("500", "1,000", "2,000", "4,000", "8,000")]
+
+
+def test_lineage(emulator, tmp_path, monkeypatch):
+    """OpenLineage gets the account's events as input, the file and the table as outputs, with their sizes."""
+    from airflow.providers.openlineage.extractors.base import DefaultExtractor
+
+    day = last_day()
+    task, result = export(
+        destination=tmp_path / "events.csv",
+        table="events",
+        duckdb_path=tmp_path / "events.duckdb",
+        query={"object_type": "pipeline"},
+    )
+    lineage = DefaultExtractor(task).extract_on_complete(None)
+    (events,) = lineage.inputs
+    assert (events.namespace, events.name) == (
+        emulator.base_url.removesuffix("/v1"),
+        "analytics/events",
+    )
+    file, table = lineage.outputs
+    assert (file.namespace, file.name) == ("file", str(tmp_path / "events.csv"))
+    assert (table.namespace, table.name) == (f"duckdb://{tmp_path}/events.duckdb", "main.events")
+    for output in lineage.outputs:
+        written = output.outputFacets["outputStatistics"]
+        assert (written.rowCount, written.size) == (result["rows"], result["bytes"])
+    assert lineage.run_facets["externalQuery"].externalQueryId == result["task_id"]
+    assert day.to_dict() == result["window"]
+
+
+def test_lineage_of_a_connections_table(emulator, tmp_path, monkeypatch):
+    """A table of a connection is named as its hook names it, or by the connection."""
+    from airflow_provider_vectorshift._lineage import export_lineage
+    from vectorshift_orchestration.exports import Landed
+
+    monkeypatch.setenv("AIRFLOW_CONN_PG", "postgres://me:secret@db:5432/lake")
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_LITE", json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "x")})
+    )
+    named = []
+    for conn_id in ("pg", "lite"):
+        landed = Landed("ex_1", last_day(), 1, 2, "", uri="s3://lake/a/b.csv", table="raw.events")
+        lineage = export_lineage(landed, "https://host", sql_conn_id=conn_id, duckdb_path=None)
+        file, table = ((each.namespace, each.name) for each in lineage.outputs)
+        assert file == ("s3://lake", "a/b.csv")
+        named.append(table)
+    assert named == [("postgres://db:5432", "lake.raw.events"), ("sqlite://lite", "raw.events")]
+
+
+def test_no_lineage_before_it_landed():
+    """A task that has nothing to tell tells nothing."""
+    task = VectorShiftExportOperator(task_id="export", destination="x.csv")
+    assert task.get_openlineage_facets_on_complete(None) is None
+
+
+def test_assets_are_told_directly(emulator, tmp_path):
+    """Each asset among the outlets gets the result as its event's extra; an alias is left alone."""
+    from airflow.sdk.execution_time.context import OutletEventAccessors
+
+    asset = Asset("lake://events")
+    events = OutletEventAccessors()
+    events[asset].extra["owner"] = "me"
+    _, result = export(
+        {"outlet_events": events},
+        destination=tmp_path / "events.csv",
+        outlets=[asset, AssetAlias("any")],
+    )
+    assert events[asset].extra == {"owner": "me", **result}
+
+
+@pytest.mark.airflow
+def test_link_and_asset_in_a_dag_run(emulator, tmp_path, monkeypatch, metadata_database):
+    """A real run leaves the link of its export and one asset event with the result."""
+    import sqlite3
+
+    run = Runner(tmp_path, monkeypatch)
+    monkeypatch.setenv("ONE_EXPORT_ASSET", "x-lake://events")
+    done = run(deferrable=True)
+    assert done.errors == []
+    with sqlite3.connect(metadata_database) as connection:
+        links = connection.execute(
+            "SELECT value FROM xcom WHERE run_id = ? AND key = 'vectorshift_export_link'",
+            [done.run_id],
+        ).fetchall()
+        events = connection.execute(
+            "SELECT extra FROM asset_event WHERE source_run_id = ?", [done.run_id]
+        ).fetchall()
+    url = export_url(emulator.base_url, done.result["task_id"])
+    assert [url in value for (value,) in links] == [True]
+    assert [json.loads(extra) for (extra,) in events] == [done.result]

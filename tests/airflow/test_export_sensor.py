@@ -1,0 +1,349 @@
+"""The export sensor: what it refuses where a DAG is read, and what each of its steps does."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from airflow_provider_vectorshift.hooks import VectorShiftHook
+from airflow_provider_vectorshift.sensors import VectorShiftExportSensor
+
+IN_TRIGGERER = {"deferrable": True, "complete_in_triggerer": True}
+STARTING_THERE = {"deferrable": True, "start_from_trigger": True}
+QUICK = {"poke_interval": 0.05, "timeout": 30}
+
+
+@pytest.fixture
+def export_id(emulator):
+    """An export of everything that nobody has looked at."""
+    with VectorShiftHook().get_conn() as client:
+        return client.query().export("CSV", "everything.csv")["task_id"]
+
+
+@pytest.fixture
+def dag():
+    """A DAG to define tasks in."""
+    from airflow.sdk import DAG
+
+    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as made:
+        yield made
+
+
+def sensor(export_id, **arguments):
+    """A sensor that looks every 0.05 s, for half a minute."""
+    return VectorShiftExportSensor(task_id="wait", export_id=export_id, **QUICK | arguments)
+
+
+def deferral(task):
+    """What a task defers with."""
+    from airflow.sdk.exceptions import TaskDeferred
+
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute({})
+    return deferred.value
+
+
+def fired(trigger):
+    """The one event of a trigger."""
+
+    async def events():
+        return [event async for event in trigger.run()]
+
+    (event,) = asyncio.run(events())
+    return event
+
+
+# --- where the DAG is read ---
+
+
+def test_importing_adds_little():
+    """After `import airflow`, the sensor brings no library and nothing heavy of Airflow."""
+    script = (
+        "import airflow, airflow.sdk, sys\n"
+        "from airflow.sdk import BaseSensorOperator, BaseHook, BaseOperatorLink, conf, exceptions\n"
+        "before = set(sys.modules)\n"
+        "import airflow_provider_vectorshift.sensors.export\n"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    added = {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
+    ours = {"airflow_provider_vectorshift", "vectorshift", "vectorshift_orchestration"}
+    assert added - ours - sys.stdlib_module_names == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"export_id": " "}, "export_id= is empty"),
+        ({"poke_interval": 0}, "poke_interval="),
+        ({"complete_in_triggerer": True}, "complete_in_triggerer=True needs deferrable=True"),
+        ({"start_from_trigger": True}, "start_from_trigger=True needs deferrable=True"),
+        (IN_TRIGGERER | {"outlets": ["x"]}, "would ignore outlets="),
+        (IN_TRIGGERER | {"multiple_outputs": True}, "would ignore multiple_outputs="),
+        (IN_TRIGGERER | {"on_skipped_callback": print}, "would ignore on_skipped_callback="),
+    ],
+)
+def test_bad_arguments(arguments, words):
+    """Arguments that do not go together are refused with operator, task and argument."""
+    with pytest.raises(ValueError, match=words) as caught:
+        VectorShiftExportSensor(task_id="wait", **{"export_id": "ex_1", **arguments})
+    assert "VectorShiftExportSensor 'wait'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "export_id",
+    [
+        "ex_1",
+        "{{ params.export_id }}",
+        "{{ params['ti'] }}",
+        "{{ dag_run.conf['export_id'] | trim }}",
+        "{% if params.x %}{{ run_id }}{% endif %}",
+        "{{ macros.ds_add(ds, 1) }}-{{ data_interval_end }}",
+    ],
+)
+def test_values_that_the_triggerer_can_fill_in(export_id):
+    """Literals and templates of the run's own values may start in the triggerer."""
+    task = sensor(export_id, **STARTING_THERE)
+    assert task.start_from_trigger
+    assert task.start_trigger_args.trigger_kwargs["export_id"] == export_id
+
+
+@pytest.mark.parametrize(
+    "export_id",
+    [
+        "{{ ti.xcom_pull('submit') }}",
+        "{{ task_instance.xcom_pull(task_ids='submit')['task_id'] }}",
+        "{{- ti . xcom_pull ( 'submit' ) -}}",
+        "x{% set pull = ti.xcom_pull %}{{ pull('submit') }}",
+        "{% for x in [ti] %}{{ x.xcom_pull('submit') }}{% endfor %}",
+        "{{ context['ti'].xcom_pull('submit') }}",
+        "{{ prev_start_date_success }}",
+        "{{ inlet_events }}",
+        "{{ own_macro() }}",
+        "{{ params.x",
+    ],
+)
+def test_templates_that_would_hang(export_id):
+    """A template of more than the run's own values is refused where the task would start in the triggerer."""
+    assert_would_hang(export_id)
+
+
+UPSTREAM = {
+    "itself": lambda upstream: upstream,
+    "one key": lambda upstream: upstream["task_id"],
+    "mapped over": lambda upstream: upstream.map(lambda found: found),
+    "zipped": lambda upstream: upstream.zip(upstream),
+    "in text": lambda upstream: f"{upstream}",
+    "in a template": lambda upstream: "ex_{{ params.x }}" + f"{upstream}",
+    "in a list": lambda upstream: [upstream],
+    "in a nested list": lambda upstream: [["ex_1", f"{upstream}"]],
+    "in a dict": lambda upstream: {"id": [upstream]},
+}
+"""The forms in which another task's result is handed over."""
+
+
+@pytest.mark.parametrize("form", UPSTREAM)
+def test_results_that_would_hang(dag, form):
+    """So is the result of another task, in whatever form."""
+    from airflow.sdk import task
+
+    upstream = task(task_id="submit")(lambda: "ex_1")()
+    assert_would_hang(UPSTREAM[form](upstream))
+
+
+def assert_would_hang(export_id):
+    """The sentence names operator, task and argument."""
+    with pytest.raises(ValueError, match="stay deferred for ever") as caught:
+        sensor(export_id, **STARTING_THERE)
+    assert "VectorShiftExportSensor 'wait': export_id=" in str(caught.value)
+
+
+def test_the_same_values_are_fine_on_a_worker(dag):
+    """Without `start_from_trigger`, a worker fills every template in."""
+    from airflow.sdk import task
+
+    upstream = task(task_id="submit")(lambda: "ex_1")()
+    waiting = sensor(upstream, **IN_TRIGGERER)
+    assert waiting.upstream_task_ids == {"submit"}
+    VectorShiftExportSensor(
+        task_id="templated", export_id="{{ ti.xcom_pull('submit') }}", **IN_TRIGGERER
+    )
+
+
+def test_mapped(dag):
+    """A mapped sensor may be ended by the triggerer, but starting there is refused."""
+    with pytest.raises(ValueError, match="'wait': start_from_trigger= does not work with mapped"):
+        VectorShiftExportSensor.partial(task_id="wait", **STARTING_THERE)
+    mapped = VectorShiftExportSensor.partial(task_id="wait", **IN_TRIGGERER)
+    assert mapped.expand(export_id=["ex_1", "ex_2"]).start_trigger_args is None
+
+
+def test_serialized_dag_starts_the_trigger(dag):
+    """What the scheduler keeps of a task that starts in the triggerer makes its trigger there."""
+    from airflow.models.trigger import Trigger
+    from airflow.sdk.module_loading import import_string
+    from airflow.serialization.decoders import smart_decode_trigger_kwargs
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    sensor("{{ params.x }}", **STARTING_THERE, soft_fail=True, complete_in_triggerer=True)
+    stored = json.loads(json.dumps(DagSerialization.serialize_dag(dag)))
+    task = DagSerialization.deserialize_dag(stored).get_task("wait")
+    started = task.start_trigger_args
+    kept = Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(started.trigger_kwargs))
+    arguments = {name: smart_decode_trigger_kwargs(value) for name, value in kept.items()}
+    trigger = import_string(started.trigger_cls)(**arguments)
+    assert task.start_from_trigger
+    assert started.timeout == timedelta(seconds=30 + 60)
+    assert trigger.serialize()[1] == {
+        "vectorshift_conn_id": "vectorshift_default",
+        "export_id": "{{ params.x }}",
+        "deadline": None,
+        "timeout": 30,
+        "poll_interval": 0.05,
+        "longest_interval": 0.05,
+        "complete_in_triggerer": True,
+        "soft_fail": True,
+        "do_xcom_push": True,
+    }
+
+
+# --- one process at a time ---
+
+
+def test_ready_export_needs_no_triggerer(emulator, export_id):
+    """A deferrable sensor looks once first, and ends at once when the export is ready."""
+    sensor(export_id).execute({})
+    emulator.reset_counters()
+    assert sensor(export_id, deferrable=True).execute({}) == {
+        "export_id": export_id,
+        "status": "ready",
+    }
+    assert emulator.counters()["requests"] == {"export_poll": 1}
+
+
+def test_deferral(emulator, export_id):
+    """An export under way is waited for in the triggerer, with one deadline and no URL."""
+    before = time.time()
+    deferred = deferral(sensor(export_id, deferrable=True))
+    trigger = deferred.trigger
+    assert before + 30 <= trigger.deadline <= time.time() + 30
+    assert deferred.timeout == timedelta(seconds=30 + 60)  # the scheduler's, if no triggerer lives
+    event = fired(trigger).payload
+    done = sensor(export_id, deferrable=True).execute_complete({}, event=event)
+    assert done == sensor(export_id).execute({})
+    assert emulator.base_url.rpartition("/")[0] not in str([event, trigger.serialize(), done])
+    assert emulator.counters()["exports_created"] == 1
+
+
+def test_looks_grow_rarer_up_to_the_poke_interval(emulator, export_id):
+    """Deferred, the looks begin early and end up a poke interval apart."""
+    trigger = deferral(sensor(export_id, deferrable=True, poke_interval=300)).trigger
+    assert (trigger.poll_interval, trigger.longest_interval) == (2.0, 300.0)
+
+
+def of_a_task(trigger):
+    """A trigger as the triggerer prepares it: for a task, here one that nobody knows."""
+    from airflow.sdk.api.datamodels._generated import TaskInstance
+
+    trigger.task_instance = TaskInstance(
+        id=uuid4(), dag_id="d", task_id="wait", run_id="r", try_number=1, dag_version_id=uuid4()
+    )
+    return trigger
+
+
+def test_ended_by_the_triggerer(emulator, export_id):
+    """Where no result is wanted, the trigger ends the task alone."""
+    task = sensor(export_id, **IN_TRIGGERER, do_xcom_push=False)
+    event = fired(of_a_task(deferral(task).trigger))
+    assert type(event).__name__ == "TaskSuccessEvent"
+    assert event.xcoms is None
+
+
+def test_result_that_cannot_be_stored(emulator, export_id):
+    """Where the triggerer cannot store the result, a worker ends the task with it."""
+    task = sensor(export_id, **IN_TRIGGERER)
+    event = fired(of_a_task(deferral(task).trigger))  # there is nobody here to store it
+    assert type(event).__name__ == "TriggerEvent"
+    result = sensor(export_id, **IN_TRIGGERER).execute_complete({}, event=event.payload)
+    assert result == {"export_id": export_id, "status": "ready"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ending"),
+    [
+        ({}, "TaskFailedEvent"),
+        ({"soft_fail": True}, "TaskSkippedEvent"),
+        ({"never_fail": True}, "TaskSkippedEvent"),
+    ],
+)
+@pytest.mark.parametrize("fault", ["task_failed", "never_ready"])
+def test_failure_ended_by_the_triggerer(emulator, export_id, arguments, ending, fault):
+    """A failed export and a timeout end the task as failed, or as skipped where that is wanted."""
+    task = sensor(export_id, **IN_TRIGGERER | arguments | {"timeout": 0.5})
+    trigger = of_a_task(deferral(task).trigger)
+    emulator.fault("export_poll", fault, times=0)
+    assert type(fired(trigger)).__name__ == ending
+
+
+@pytest.mark.parametrize("value", [None, "None", " ", 17, {"task_id": "ex_1"}, ["ex_1"]], ids=repr)
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_rendered_to_no_id(emulator, value, deferrable):
+    """An upstream task that returned something else is told to return the id alone."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    task = sensor("ex_1", deferrable=deferrable)
+    task.export_id = value  # as rendering the template leaves it
+    with pytest.raises(AirflowFailException, match=r"Sensor 'wait': export_id= .* return that id"):
+        task.execute({})
+    assert emulator.counters()["requests"] == {}
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_error_that_may_pass(emulator, export_id, deferrable):
+    """Such an error fails a try, with `silent_fail` does not, and is waited out when deferred."""
+    from vectorshift.errors import RateLimitError
+
+    def limited():
+        emulator.clear_faults()
+        emulator.fault("export_poll", "status", code=429, retry_after="3600", times=1)
+        return sensor(export_id, deferrable=deferrable, silent_fail=not deferrable)
+
+    limited()
+    with pytest.raises(RateLimitError):
+        sensor(export_id).execute({})
+    if deferrable:
+        assert fired(deferral(limited()).trigger).payload["status"] == "ready"
+    else:
+        assert limited().execute({}) == {"export_id": export_id, "status": "ready"}
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize("connection", ["vectorshift_default", "vs_elsewhere"])
+def test_refused(emulator, export_id, connect, deferrable, connection):
+    """A refused key and a missing connection fail at once, or skip with `soft_fail`, without the key."""
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+    connect(host=emulator.base_url, password="sk_wrong_key")
+    arguments = {"vectorshift_conn_id": connection, "deferrable": deferrable}
+    with pytest.raises(AirflowFailException, match=r"'wait': .*(401|vs_elsewhere)") as caught:
+        sensor(export_id, **arguments).execute({})
+    assert "sk_wrong_key" not in str(caught.value)
+    with pytest.raises(AirflowSkipException):
+        sensor(export_id, **arguments, soft_fail=True).execute({})
+
+
+@pytest.mark.parametrize("soft_fail", [False, True])
+def test_no_triggerer_answers(emulator, soft_fail):
+    """When the scheduler steps in for a dead triggerer, the sensor has timed out as ever."""
+    from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
+
+    task = sensor("ex_1", deferrable=True, soft_fail=soft_fail)
+    with pytest.raises(AirflowSkipException if soft_fail else AirflowSensorTimeout):
+        task.resume_execution("__fail__", {"error": "Trigger timeout"}, {})

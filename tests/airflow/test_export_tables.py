@@ -1,0 +1,175 @@
+"""Landing in the table of any DbApiHook connection: PostgreSQL and SQLite over Airflow's own hooks."""
+
+import json
+import sqlite3
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from airflow_provider_vectorshift._airflow import AirflowFailException
+from airflow_provider_vectorshift._landing import Landing
+from airflow_provider_vectorshift.errors import VectorShiftConnectionError
+from airflow_provider_vectorshift.operators import VectorShiftExportOperator
+from tests.airflow.running import Runner, last_day, truth
+from tests.postgres import schemas
+
+
+@pytest.fixture(scope="module")
+def postgres_schemas():
+    """A running PostgreSQL."""
+    with schemas() as made:
+        yield made
+
+
+@pytest.fixture
+def postgres(postgres_schemas, monkeypatch):
+    """A connection from outside; Airflow's connection `pg` leads to the same schema."""
+    conninfo = postgres_schemas.new()
+    parts = conninfo_to_dict(conninfo)
+    connection = {
+        "conn_type": "postgres",
+        "host": parts["host"],
+        "port": int(parts["port"]),
+        "login": parts["user"],
+        "schema": parts["dbname"],
+        "password": parts.get("password"),
+        "extra": {"options": parts["options"]},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_PG", json.dumps(connection))
+    with psycopg.connect(conninfo, autocommit=True) as outside:
+        yield outside
+
+
+@pytest.fixture
+def sqlite(tmp_path, monkeypatch):
+    """A file; Airflow's connection `lite` leads to it."""
+    path = tmp_path / "events.sqlite"
+    monkeypatch.setenv("AIRFLOW_CONN_LITE", json.dumps({"conn_type": "sqlite", "host": str(path)}))
+    return path
+
+
+def export(day, **arguments):
+    """The result of an export of `day` that runs here."""
+    task = VectorShiftExportOperator(
+        task_id="export", start=day.start, end=day.end, poll_interval=0.05, **arguments
+    )
+    return task.execute({})
+
+
+def test_postgres_over_its_hook(emulator, postgres):
+    """The rows come by COPY over the hook's own connection, once, also when the export runs again."""
+    day = last_day()
+    for _ in range(2):
+        result = export(day, table="events", sql_conn_id="pg")
+        rows = postgres.execute("SELECT span_id FROM events ORDER BY 1").fetchall()
+        assert rows == truth(emulator, day) != []
+        assert (result["table"], result["rows"], result["uri"]) == ("events", len(rows), None)
+    ((noted,),) = postgres.execute("SELECT count(*) FROM _vectorshift_windows").fetchall()
+    assert noted == 1
+    idle = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+    assert postgres.execute(idle).fetchone() == (0,)
+
+
+def test_lookback_overwrites_earlier_intervals(emulator, postgres):
+    """Events that came late to the last two intervals arrive with the next one, in one export."""
+    day = last_day()
+    first, second = day.earlier(2)
+    for window in (first, second):
+        export(window, table="events", sql_conn_id="pg")
+    emulator.burst(2, at=first.start)
+    emulator.burst(3, at=second.start)
+    emulator.reset_counters()
+    result = export(day, table="events", sql_conn_id="pg", lookback=2)
+    rows = postgres.execute("SELECT span_id FROM events ORDER BY 1").fetchall()
+    assert rows == truth(emulator, day.lookback(2))
+    assert result["window"] == day.lookback(2).to_dict()
+    assert emulator.counters()["exports_created"] == 1
+
+
+def test_sqlite_over_its_hook(emulator, sqlite, tmp_path):
+    """Any other DbApiHook works the same, beside a file."""
+    day = last_day()
+    for _ in range(2):
+        result = export(
+            day, table="events", sql_conn_id="lite", destination=tmp_path / "events.csv"
+        )
+    with sqlite3.connect(sqlite) as connection:
+        rows = connection.execute("SELECT span_id FROM events ORDER BY 1").fetchall()
+    assert rows == truth(emulator, day)
+    assert result["uri"] == (tmp_path / "events.csv").as_uri()
+
+
+def test_commit_that_nobody_heard_of(emulator, postgres, monkeypatch):
+    """When the connection breaks on COMMIT, a new one is asked, and the result is the same as ever."""
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+    day = last_day()
+    opened, broken = PostgresHook.get_conn, []
+
+    def breaking(hook):
+        connection = opened(hook)
+        commit = connection.commit
+
+        def committing():
+            commit()
+            if not broken:
+                broken.append(connection)
+                connection.close()
+                raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+        connection.commit = committing
+        return connection
+
+    monkeypatch.setattr(PostgresHook, "get_conn", breaking)
+    result = export(day, table="events", sql_conn_id="pg")
+    rows = postgres.execute("SELECT span_id FROM events ORDER BY 1").fetchall()
+    assert len(broken) == 1
+    assert rows == truth(emulator, day)
+    assert result["rows"] == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("connection", "words"),
+    [
+        (None, "There is no connection 'db'"),
+        ({"conn_type": "http", "host": "localhost"}, "type 'http' is no database"),
+        ({"conn_type": "vectorshift"}, "type 'vectorshift' is no database"),
+        ({"conn_type": "oracel"}, "Install the Airflow provider of connection type 'oracel'"),
+    ],
+)
+def test_connections_that_are_no_databases(emulator, monkeypatch, connection, words):
+    """A connection that is missing or of another kind fails at once, before anything is asked."""
+    if connection is not None:
+        monkeypatch.setenv("AIRFLOW_CONN_DB", json.dumps(connection))
+    with pytest.raises(VectorShiftConnectionError, match=words) as caught:
+        export(last_day(), table="events", sql_conn_id="db")
+    assert isinstance(caught.value, AirflowFailException)
+    assert emulator.counters()["requests"] == {}
+
+
+def test_table_that_cannot_take_the_rows(emulator, postgres):
+    """A column of another type fails at once, and neither the table nor a file has changed."""
+    postgres.execute("CREATE TABLE events (span_id integer)")
+    with pytest.raises(AirflowFailException, match=r"SchemaMismatch.*span_id"):
+        export(last_day(), table="events", sql_conn_id="pg")
+    assert postgres.execute("SELECT * FROM events").fetchall() == []
+
+
+def test_reconnect_opens_another_connection(postgres):
+    """`reconnect` gives a connection of its own to the same database, not in autocommit."""
+    with Landing(table="events", sql_conn_id="pg").opened() as place:
+        again = place.reconnect()
+        assert again is not place.connection
+        assert (again.autocommit, place.connection.autocommit) == (False, False)
+        again.close()
+
+
+@pytest.mark.airflow
+def test_postgres_in_a_dag_run(emulator, postgres, tmp_path, monkeypatch, metadata_database):
+    """In a real DAG run, deferred, with templated table and connection."""
+    run = Runner(tmp_path, monkeypatch)
+    done = run(table="{{ 'events' }}", sql_conn_id="{{ 'pg' }}", duckdb_path=None, deferrable=True)
+    assert done.errors == []
+    rows = postgres.execute("SELECT span_id FROM events ORDER BY 1").fetchall()
+    assert rows == truth(emulator, last_day()) != []
