@@ -10,7 +10,7 @@ from airflow_provider_vectorshift.errors import VectorShiftConnectionError
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-    from airflow_provider_vectorshift._connection import Settings
+    from airflow_provider_vectorshift._connections.settings import Settings
     from vectorshift import Client
 
 _PATIENCE_OF_A_FORM = 10.0
@@ -62,7 +62,7 @@ class VectorShiftHook(BaseHook):
         Do not close it; the last one to leave does. A connection that was changed is taken up by
         whoever comes later. Raises as `get_conn` does.
         """
-        from airflow_provider_vectorshift._shared_clients import shared_client
+        from airflow_provider_vectorshift._connections.shared_clients import shared_client
 
         return shared_client(self.vectorshift_conn_id, self._asettings)
 
@@ -85,7 +85,7 @@ class VectorShiftHook(BaseHook):
         return True, f"Connected. The account has {found:,} events of the last hour."
 
     def _settings(self) -> "Settings":
-        from airflow_provider_vectorshift._connection import settings_of
+        from airflow_provider_vectorshift._connections.settings import settings_of
 
         try:
             return settings_of(self.get_connection(self.vectorshift_conn_id))
@@ -93,7 +93,7 @@ class VectorShiftHook(BaseHook):
             raise self._missing() from None
 
     async def _asettings(self) -> "Settings":
-        from airflow_provider_vectorshift._connection import settings_of
+        from airflow_provider_vectorshift._connections.settings import settings_of
 
         try:
             return settings_of(await self.aget_connection(self.vectorshift_conn_id))

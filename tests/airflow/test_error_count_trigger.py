@@ -9,10 +9,10 @@ from importlib import import_module
 
 import pytest
 
-from airflow_provider_vectorshift._windows import newest_window
+from airflow_provider_vectorshift._alerts.look import Look
+from airflow_provider_vectorshift._alerts.windows import newest_window
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.triggers import VectorShiftErrorCountTrigger, error_count
-from airflow_provider_vectorshift.triggers._look import Look
 from tests.airflow.running import last_day
 from vectorshift import Analytics
 from vectorshift_orchestration import Absolute, Baseline, Change, Rate, evaluate

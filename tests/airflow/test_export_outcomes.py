@@ -6,7 +6,7 @@ import pytest
 import structlog
 from airflow.sdk import Asset, AssetAlias
 
-from airflow_provider_vectorshift._progress import ProgressLog
+from airflow_provider_vectorshift._exports.progress import ProgressLog
 from airflow_provider_vectorshift.links import VectorShiftExportLink, account_host, export_url
 from airflow_provider_vectorshift.operators import VectorShiftExportOperator
 from tests.airflow.running import Runner, last_day
@@ -90,7 +90,7 @@ def test_lineage(emulator, tmp_path, monkeypatch):
 
 def test_lineage_of_a_connections_table(emulator, tmp_path, monkeypatch):
     """A table of a connection is named as its hook names it, or by the connection."""
-    from airflow_provider_vectorshift._lineage import export_lineage
+    from airflow_provider_vectorshift._exports.lineage import export_lineage
     from vectorshift_orchestration.exports import Landed
 
     monkeypatch.setenv("AIRFLOW_CONN_PG", "postgres://me:secret@db:5432/lake")

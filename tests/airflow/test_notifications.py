@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException
 
-from airflow_provider_vectorshift._verdicts import verdict_as_json
+from airflow_provider_vectorshift._alerts.verdicts import verdict_as_json
 from tests.airflow.conftest import EXAMPLES
 from tests.airflow.running import last_day, run_dag
 from tests.sdk.certificates import Authority

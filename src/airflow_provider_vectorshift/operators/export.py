@@ -10,18 +10,18 @@ from airflow_provider_vectorshift._airflow import (
     TaskDeferralTimeout,
     conf,
 )
+from airflow_provider_vectorshift._exports import arguments as arguments
 from airflow_provider_vectorshift._landing import Landing, as_text
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.links import VectorShiftExportLink, account_host, export_url
-from airflow_provider_vectorshift.operators import _export_arguments as arguments
 from airflow_provider_vectorshift.operators._mapped import require_own_target
 from airflow_provider_vectorshift.operators._windowed import WindowedOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, ObjectStoragePath
 
-    from airflow_provider_vectorshift._export_try import ExportTry
+    from airflow_provider_vectorshift._exports.tries import ExportTry
     from vectorshift import Client
     from vectorshift.analytics import Query
     from vectorshift_orchestration.exports import ExportRequest, Landed
@@ -131,7 +131,7 @@ class VectorShiftExportOperator(WindowedOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Ask for the export or find the one under way, then wait for it here or in the triggerer."""
-        from airflow_provider_vectorshift._export_try import ExportTry
+        from airflow_provider_vectorshift._exports.tries import ExportTry
 
         request = self._request(context)
         this_try = ExportTry(self, context)
@@ -150,7 +150,7 @@ class VectorShiftExportOperator(WindowedOperator):
         with its templates filled in anew; `pending` is how far it had got. `dag.test()` hands over
         neither.
         """
-        from airflow_provider_vectorshift._export_try import ExportTry
+        from airflow_provider_vectorshift._exports.tries import ExportTry
         from vectorshift_orchestration.exports import ExportRequest
 
         request = self._request(context) if asked is None else ExportRequest.from_dict(asked)
@@ -164,7 +164,7 @@ class VectorShiftExportOperator(WindowedOperator):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout as error:
-            from airflow_provider_vectorshift._export_try import ExportTry
+            from airflow_provider_vectorshift._exports.tries import ExportTry
 
             raise ExportTry(self, context).unreported() from error
 
@@ -176,7 +176,7 @@ class VectorShiftExportOperator(WindowedOperator):
         """The account's events, and the file and table that they landed in."""
         if self._lineage is None:
             return None
-        from airflow_provider_vectorshift._lineage import export_lineage
+        from airflow_provider_vectorshift._exports.lineage import export_lineage
 
         landed, account = self._lineage
         return export_lineage(

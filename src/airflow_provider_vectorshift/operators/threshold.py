@@ -107,7 +107,7 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Judge, tell, and fail if it is time to."""
-        from airflow_provider_vectorshift._verdicts import judge
+        from airflow_provider_vectorshift._alerts.verdicts import judge
 
         with failing_fast():
             rule, window = self._rule(), self._window(context)

@@ -12,8 +12,8 @@ from airflow_provider_vectorshift._airflow import (
     AirflowSensorTimeout,
     conf,
 )
-from airflow_provider_vectorshift._rules import rule_document
-from airflow_provider_vectorshift._windows import seconds, trailing_window
+from airflow_provider_vectorshift._alerts.rules import rule_document
+from airflow_provider_vectorshift._alerts.windows import seconds, trailing_window
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.operators._windowed import WindowedOperator, is_literal
@@ -131,7 +131,7 @@ class VectorShiftErrorCountSensor(WindowedOperator, BaseSensorOperator):
 
     def poke(self, context: "Context") -> PokeReturnValue:
         """Judge once."""
-        from airflow_provider_vectorshift._verdicts import judge
+        from airflow_provider_vectorshift._alerts.verdicts import judge
 
         with failing_fast(), self._client() as client:
             verdict = judge(client, self.query, self._rule(), self._judged(context))

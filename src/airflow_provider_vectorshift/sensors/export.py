@@ -14,7 +14,7 @@ from airflow_provider_vectorshift._airflow import (
     AirflowSkipException,
     conf,
 )
-from airflow_provider_vectorshift._events import (
+from airflow_provider_vectorshift._exports.events import (
     ExportEvent,
     event_of_error,
     event_of_task,

@@ -10,8 +10,8 @@ from typing import Any, Literal, TypedDict, cast, get_args
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_vectorshift._verdicts import ajudge
-from airflow_provider_vectorshift._windows import trailing_window
+from airflow_provider_vectorshift._alerts.verdicts import ajudge
+from airflow_provider_vectorshift._alerts.windows import trailing_window
 from airflow_provider_vectorshift.errors import PERMANENT, VectorShiftConnectionError
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from vectorshift.errors import VectorshiftError, redact

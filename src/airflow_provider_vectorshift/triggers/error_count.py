@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from airflow_provider_vectorshift._rules import rule_document
-from airflow_provider_vectorshift._verdicts import needs_messages, verdict_as_json
-from airflow_provider_vectorshift._watermark import Watermark
-from airflow_provider_vectorshift._windows import due_windows, newest_window, seconds
+from airflow_provider_vectorshift._alerts.look import Look
+from airflow_provider_vectorshift._alerts.rules import rule_document
+from airflow_provider_vectorshift._alerts.verdicts import needs_messages, verdict_as_json
+from airflow_provider_vectorshift._alerts.watermark import Watermark
+from airflow_provider_vectorshift._alerts.windows import due_windows, newest_window, seconds
 from airflow_provider_vectorshift.hooks import VectorShiftHook
-from airflow_provider_vectorshift.triggers._look import Look
 from vectorshift.errors import VectorshiftError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class VectorShiftErrorCountTrigger(BaseEventTrigger):
 
     Windows lie on a fixed grid, those of an hour or a day on the clock's (UTC). Each is judged once,
     when it has ended and settled; with too little data to judge nothing fires. The payload is the
-    verdict as `_verdicts.verdict_as_json` describes it, with the commonest error messages,
+    verdict as `_alerts.verdicts.verdict_as_json` describes it, with the commonest error messages,
     `vectorshift_conn_id`, and `dedup_key`, which is the same if an event is ever fired twice.
 
     On Airflow 3.3 the last judged window is kept with the asset: after a restart of the triggerer

@@ -20,7 +20,7 @@ from airflow.triggers.base import (
     TriggerEvent,
 )
 
-from airflow_provider_vectorshift._events import (
+from airflow_provider_vectorshift._exports.events import (
     ExportEvent,
     event_of_error,
     event_of_task,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from airflow_provider_vectorshift._connection import Settings
+from airflow_provider_vectorshift._connections.settings import Settings
 
 if TYPE_CHECKING:
     from vectorshift import Client

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_vectorshift._verdicts import log_without_messages, scoped
+from airflow_provider_vectorshift._alerts.verdicts import log_without_messages, scoped
 from airflow_provider_vectorshift.errors import PERMANENT, VectorShiftConnectionError
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import Asset
 
 from airflow_provider_vectorshift._airflow import AirflowFailException
-from airflow_provider_vectorshift._events import ExportEvent, read_export_event
-from airflow_provider_vectorshift._pending import PendingExport, PendingNote
-from airflow_provider_vectorshift._progress import ProgressLog
+from airflow_provider_vectorshift._exports.events import ExportEvent, read_export_event
+from airflow_provider_vectorshift._exports.pending import PendingExport, PendingNote
+from airflow_provider_vectorshift._exports.progress import ProgressLog
 from airflow_provider_vectorshift.errors import SPENT, VectorShiftTriggererTimeout, failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from vectorshift.errors import AnalyticsExportFailed, AnalyticsExportTimeout, AnalyticsNotFound

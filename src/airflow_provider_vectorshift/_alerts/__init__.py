@@ -1,0 +1,1 @@
+"""What is too much, judged: the same for operators, sensors and triggers."""
