@@ -26,6 +26,7 @@ import dagster as dg
 from dagster_vectorshift import (
     Alert,
     DuckDBStorage,
+    ErrorTable,
     HealthTable,
     VectorShiftResource,
     build_baseline_check,
@@ -97,8 +98,11 @@ def _post(url: str, body: object, headers: dict[str, str]) -> None:
 
 
 health = build_health_assets(
-    tables=[HealthTable("pipeline_health")], query=RUNS, partitions_def=DAYS
+    tables=[HealthTable("pipeline_health"), ErrorTable("error_messages")],
+    query=RUNS,
+    partitions_def=DAYS,
 )
+pipelines = health.get_asset_spec(dg.AssetKey("pipeline_health"))
 
 
 @dg.asset(
@@ -111,11 +115,11 @@ def daily_report() -> None:
 defs = dg.Definitions(
     assets=[health, daily_report, dg.AssetSpec("pipeline_runs", partitions_def=HOURS)],
     asset_checks=[
-        build_error_rate_check(health, warn=0.05, error=0.2, query=RUNS, blocking=True),
-        build_latency_check(health, warn=30_000, error=120_000, query=RUNS),
-        build_baseline_check(health, metric="latency.p95", minimum_sample=20, query=RUNS),
+        build_error_rate_check(pipelines, warn=0.05, error=0.2, query=RUNS, blocking=True),
+        build_latency_check(pipelines, warn=30_000, error=120_000, query=RUNS),
+        build_baseline_check(pipelines, metric="latency.p95", minimum_sample=20, query=RUNS),
         build_error_count_check("pipeline_runs", warn=20, error=100, query=RUNS),
-        *build_health_freshness_checks([health], partitions_def=DAYS),
+        *build_health_freshness_checks([pipelines], partitions_def=DAYS),
     ],
     schedules=[
         dg.build_schedule_from_partitioned_job(

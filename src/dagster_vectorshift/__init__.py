@@ -61,7 +61,7 @@ from dagster_vectorshift.storage import (
     PostgresStorage,
     TableStorage,
 )
-from dagster_vectorshift.tables import DEFAULT_METRICS, HealthCheck, HealthTable
+from dagster_vectorshift.tables import DEFAULT_METRICS, ErrorTable, HealthCheck, HealthTable
 from dagster_vectorshift.translator import (
     DagsterVectorShiftTranslator,
     ExportProps,
@@ -74,6 +74,7 @@ __all__ = [
     "CheckOptions",
     "DagsterVectorShiftTranslator",
     "DuckDBStorage",
+    "ErrorTable",
     "ExportOptions",
     "ExportProps",
     "ExportStorage",

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack, cast
 
 import dagster as dg
 
-from dagster_vectorshift._partitions import partition_windows, require_whole_buckets
+from dagster_vectorshift._partitions import partition_windows, require_time, require_whole_buckets
+from dagster_vectorshift.evaluations import require_measurable, require_timeless
 from dagster_vectorshift.failures import as_dagster_failures
 from dagster_vectorshift.frames import require_type
 from dagster_vectorshift.health import (
@@ -21,8 +22,9 @@ from dagster_vectorshift.health import (
     to_storage,
 )
 from dagster_vectorshift.resource import VectorShiftResource
+from dagster_vectorshift.rule_words import in_words
 from dagster_vectorshift.schedules import build_health_schedule
-from dagster_vectorshift.tables import BUCKET_TIME, HealthCheck, HealthTable
+from dagster_vectorshift.tables import BUCKET_TIME, HealthCheck, HealthTable, Table
 from dagster_vectorshift.translator import DagsterVectorShiftTranslator, HealthTableProps
 from vectorshift_orchestration.errors import MergeError, WindowError
 from vectorshift_orchestration.windows import Window
@@ -79,20 +81,21 @@ class HealthOptions(TypedDict, total=False):
 
 def build_health_assets(
     *,
-    tables: Sequence[HealthTable],
+    tables: Sequence[Table],
     partitions_def: dg.TimeWindowPartitionsDefinition,
     **options: Unpack[HealthOptions],
 ) -> dg.AssetsDefinition:
     """Assets that keep tables of health, one asset for each table, any of them selectable.
 
     Args:
-        tables: what to keep.
+        tables: what to keep, each a `HealthTable` or an `ErrorTable`.
         partitions_def: windows of time whose edges are edges of the tables' UTC buckets.
         options: see `HealthOptions`.
 
     Raises `dg.DagsterInvalidDefinitionError` when a partition would cut a bucket, for partitions
-    that are no windows of time, when two tables have one name, for a check of no table, and for a
-    check whose figure cannot be told for a partition.
+    that are no windows of time, when two tables have one name, for a query that no aggregation can
+    answer (a data column, OR, a time), for a check of no table, and for a check whose figure cannot
+    be told for a partition.
     """
 
     def keep(context: dg.AssetExecutionContext, health: Health) -> Iterator[Any]:
@@ -106,7 +109,7 @@ def build_health_assets(
 
 def vectorshift_health_assets(
     *,
-    tables: Sequence[HealthTable],
+    tables: Sequence[Table],
     partitions_def: dg.TimeWindowPartitionsDefinition,
     required_resource_keys: Set[str] = frozenset(),
     **options: Unpack[HealthOptions],
@@ -123,7 +126,9 @@ def vectorshift_health_assets(
     """
     _require_different(tables)
     for table in tables:
-        require_whole_buckets(partitions_def, table.interval, table.name)
+        if isinstance(table, HealthTable):
+            require_whole_buckets(partitions_def, table.interval, table.name)
+    require_time(partitions_def, f"Health table {tables[0].name}")
     query, as_type = options.get("query"), options.get("as_type", "arrow")
     account_key = options.get("resource_key", "vectorshift")
     storage_key = options.get("storage_key", "storage")
@@ -178,7 +183,7 @@ def vectorshift_health_assets(
 
 def build_health_definitions(
     *,
-    tables: Sequence[HealthTable],
+    tables: Sequence[Table],
     partitions_def: dg.TimeWindowPartitionsDefinition,
     schedule: Mapping[str, Any] | None = None,
     **options: Unpack[HealthOptions],
@@ -230,7 +235,7 @@ def _check_specs(health_set: HealthSet) -> list[dg.AssetCheckSpec]:
             dg.AssetCheckSpec(
                 key.name,
                 asset=key.asset_key,
-                description=check.description,
+                description=check.description or in_words(check.rule),
                 blocking=check.blocking,
                 partitions_def=health_set.partitions_def,
             )
@@ -258,7 +263,12 @@ def _by_key(
 
 
 def _require_answerable(health_set: HealthSet) -> None:
-    """Ask nothing, but find out now whether a check's figures can be told for a partition."""
+    """Ask nothing, but find out now whether the service could answer."""
+    require_timeless(health_set.query)
+    if health_set.checks or any(
+        isinstance(each, HealthTable) for each in health_set.tables.values()
+    ):
+        require_measurable(health_set.query)
     days = health_set.partitions_def
     first = days.get_next_partition_window(days.start, respect_bounds=False)
     if first is None or not health_set.checks:
@@ -272,7 +282,7 @@ def _require_answerable(health_set: HealthSet) -> None:
             ) from problem
 
 
-def _require_different(tables: Sequence[HealthTable]) -> None:
+def _require_different(tables: Sequence[Table]) -> None:
     """Two assets that write one table would delete each other's rows."""
     for names in (
         [table.name for table in tables],

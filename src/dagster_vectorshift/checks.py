@@ -17,11 +17,13 @@ from dagster_vectorshift.evaluations import (
     evaluation,
     explain,
     judge,
+    require_measurable,
     scoped,
 )
 from dagster_vectorshift.failures import as_dagster_failures
 from dagster_vectorshift.resource import VectorShiftResource
-from vectorshift_orchestration.thresholds.rules import Absolute, Baseline, Change, Rate, Rule
+from dagster_vectorshift.rule_words import in_words
+from vectorshift_orchestration.thresholds.rules import Absolute, Baseline, Rate, Rule
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -150,12 +152,14 @@ def build_rule_check(
 ) -> dg.AssetChecksDefinition:
     """A check of any rule of `vectorshift_orchestration.thresholds.rules`; the others are this with their rule.
 
-    Raises `dg.DagsterInvalidDefinitionError` for partitions that are no windows of time.
+    Raises `dg.DagsterInvalidDefinitionError` for partitions that are no windows of time, and for a
+    query that no aggregation can answer (a data column, OR, a time).
     """
     given = (
         partitions_def_of(asset) if "partitions_def" not in options else options["partitions_def"]
     )
     partitions_def = require_time(given)
+    require_measurable(options.get("query"))
     check = dg.AssetCheckKey(asset_key_of(asset), options.get("name", rule.name))
     blocking = options.get("blocking", False)
     resource_key = options.get("resource_key", "vectorshift")
@@ -166,7 +170,7 @@ def build_rule_check(
         @dg.asset_check(  # type: ignore[arg-type]  # it also takes evaluations
             asset=check.asset_key,
             name=check.name,
-            description=options.get("description") or _in_words(rule),
+            description=options.get("description") or in_words(rule),
             blocking=blocking,
             partitions_def=partitions_def,
             retry_policy=options.get("retry_policy"),
@@ -197,9 +201,18 @@ def build_rule_check(
 
 
 def asset_key_of(asset: CheckedAsset) -> dg.AssetKey:
-    """The key of what is checked; a text has slashes between its parts, as Dagster shows it."""
+    """The key of what is checked; a text has slashes between its parts, as Dagster shows it.
+
+    Raises `dg.DagsterInvalidDefinitionError` for a definition of several assets.
+    """
     if isinstance(asset, dg.AssetKey):
         return asset
+    if isinstance(asset, dg.AssetsDefinition) and len(asset.keys) > 1:
+        names = ", ".join(sorted(key.to_user_string() for key in asset.keys))
+        raise dg.DagsterInvalidDefinitionError(
+            f"A check is about one asset, and this definition has several: {names}. Give the one, as "
+            "assets.get_asset_spec(dg.AssetKey(...))."
+        )
     return dg.AssetKey.from_user_string(asset) if isinstance(asset, str) else asset.key
 
 
@@ -217,29 +230,6 @@ def require_time(partitions_def: dg.PartitionsDefinition[str] | None) -> Partiti
         f"dg.DailyPartitionsDefinition('2026-01-01'), not {type(partitions_def).__name__}. "
         "Give partitions_def=None to check the latest day instead."
     )
-
-
-def _in_words(rule: Rule) -> str:
-    """The rule as the check page describes it."""
-    limits = [
-        f"{name} past {limit:g}"
-        for name, limit in (("WARN", rule.warn), ("ERROR", rule.error))
-        if limit is not None
-    ]
-    match rule:
-        case Rate():
-            figure = f"{rule.numerator} / {rule.denominator}"
-        case Baseline():
-            figure = f"{rule.metric}, in robust deviations from {rule.windows} windows before"
-        case Change():
-            figure = f"{rule.metric}, as a change from the window before"
-        case Absolute():
-            figure = rule.metric
-        case _:
-            figure = rule.name
-    few = f"; fewer than {rule.minimum_sample} runs are not judged" if rule.minimum_sample else ""
-    side = "" if rule.breach == "above" else f" ({rule.breach})"
-    return f"{figure}: {', '.join(limits)}{side}{few}."
 
 
 def _windows(

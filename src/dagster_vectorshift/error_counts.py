@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, cast
 import dagster as dg
 
 from dagster_vectorshift.checks import CheckedAsset, asset_key_of
-from dagster_vectorshift.evaluations import Partitions, evaluation, explain, judge, scoped
+from dagster_vectorshift.evaluations import (
+    Partitions,
+    evaluation,
+    explain,
+    judge,
+    require_measurable,
+    scoped,
+)
 from dagster_vectorshift.positions import Position
 from dagster_vectorshift.resource import VectorShiftResource
 from dagster_vectorshift.sensors import TIME_BUDGET
@@ -69,8 +76,10 @@ def build_error_count_sensor(
         resource_key: name of the `VectorShiftResource`.
 
     After a pause of any length every window is caught up with, 500 in a tick. A tick that fails
-    keeps its cursor. Raises `SpecError` for unusable limits.
+    keeps its cursor. Raises `SpecError` for unusable limits, and `dg.DagsterInvalidDefinitionError`
+    for a query that no aggregation can answer (a data column, OR, a time).
     """
+    require_measurable(query)
     rule = Absolute(metric="errors.sum", warn=warn, error=error)
     key = dg.AssetCheckKey(asset_key_of(asset), check)
     name = name or "_".join([*key.asset_key.path, check])

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from dagster_vectorshift._partitions import earlier_windows
 from vectorshift_orchestration.aggregates.measures import question
-from vectorshift_orchestration.errors import MergeError, WindowError
+from vectorshift_orchestration.errors import MergeError, SpecError, WindowError
 from vectorshift_orchestration.thresholds import evaluate
 from vectorshift_orchestration.thresholds.rules import Rule
 from vectorshift_orchestration.thresholds.top_errors import TopErrors, top_errors
@@ -78,6 +78,27 @@ def scoped(client: Client, query: Query | None) -> Query:
     from vectorshift.analytics import Query
 
     return client.query() if query is None else Query.from_dict(query.to_dict(), client)
+
+
+def require_measurable(query: Query | None) -> None:
+    """Raise `dg.DagsterInvalidDefinitionError` for a query that no aggregation of a window answers."""
+    from vectorshift_orchestration.specs import measurable
+
+    _defined(measurable.require_measurable, query)
+
+
+def require_timeless(query: Query | None) -> None:
+    """Raise `dg.DagsterInvalidDefinitionError` for a query with a time, which is the partition's."""
+    from vectorshift_orchestration.specs import measurable
+
+    _defined(measurable.require_timeless, query)
+
+
+def _defined(require: Callable[[Query | None], None], query: Query | None) -> None:
+    try:
+        require(query)
+    except SpecError as problem:
+        raise dg.DagsterInvalidDefinitionError(str(problem)) from None
 
 
 def evaluation(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast
 import dagster as dg
 
 from dagster_vectorshift._partitions import require_time
-from dagster_vectorshift.evaluations import scoped
+from dagster_vectorshift.evaluations import require_timeless, scoped
 from dagster_vectorshift.export_records import observation, saved
 from dagster_vectorshift.failures import as_dagster_failures
 from dagster_vectorshift.resource import VectorShiftResource
@@ -104,8 +104,10 @@ class Export:
         partitions_def: dg.TimeWindowPartitionsDefinition,
         options: ExportOptions,
     ) -> "Export":
-        """Raises `dg.DagsterInvalidDefinitionError` for partitions that are no windows of time."""
+        """Raises `dg.DagsterInvalidDefinitionError` for partitions that are no windows of time, and
+        for a query that has a time of its own."""
         require_time(partitions_def, f"Export {name}")
+        require_timeless(options.get("query"))
         translator = options.get("translator") or DagsterVectorShiftTranslator()
         props = ExportProps(
             name, options.get("query"), options.get("format", "CSV"), options.get("description")
@@ -159,7 +161,7 @@ class Export:
             client = self._account(context).get_client()
             request = self.request(client, window)
             state = saved(context.instance, self.spec.key, partition, request.key)
-            return _asked(client, request, state, self._saver(context, partition))
+            return _asked(client, request, state, self._saver(context, partition))[0]
 
     def landed(
         self, context: dg.AssetExecutionContext, partition: str, window: Window
@@ -175,13 +177,13 @@ class Export:
             client = self._account(context).get_client()
             request = self.request(client, window)
             state = saved(context.instance, self.spec.key, partition, request.key)
+            task: ExportTask | None = None
             # A database is connected to when there is something to land, not while the service works.
             with suppress(AnalyticsExportFailed, AnalyticsNotFound):
                 state = self._fenced(context, state, request, save)
-                state = _asked(client, request, state, save)
-                if state.task_id and state.state in ("created", "ready"):
-                    task: ExportTask = {"task_id": state.task_id}
-                    wait(client, task, timeout=timeout, poll_interval=poll_interval)
+                state, answer = _asked(client, request, state, save)
+                if answer is not None:
+                    task = wait(client, answer, timeout=timeout, poll_interval=poll_interval)
             try:
                 with self._storage(context).landing(
                     self.table, window, self.options.get("format", "CSV")
@@ -192,6 +194,7 @@ class Export:
                         request,
                         self._work_dir(),
                         save=save,
+                        task=task,
                         timeout=timeout,
                         poll_interval=poll_interval,
                         **place,
@@ -273,19 +276,26 @@ class Export:
 
 def _asked(
     client: "Client", request: "ExportRequest", state: "ExportState | None", save: Save
-) -> "ExportState":
-    """The record of an export that was asked for, now or before; what went wrong then is `resume`'s."""
+) -> "tuple[ExportState, ExportTask | None]":
+    """The record of an export that was asked for, now or before, and its task while one is awaited.
+
+    The task may hold a signed URL, which the record must not. What went wrong before is `resume`'s.
+    """
     from vectorshift_orchestration.exports import submit
     from vectorshift_orchestration.exports.state import ExportState
 
     state = state or ExportState(request.key)
     if state.task_id or state.asked:
-        return state
+        awaited = state.task_id and state.state in ("created", "ready")
+        return state, {"task_id": state.task_id} if awaited else None
     recent = request.window.end > datetime.now(UTC) - _HORIZON
     before = request.bound(client).count()["count"] if recent else None
     state = replace(state, asked=1, counted_before=before)
     save(state)
-    task = submit(client, request)
+    try:
+        task = submit(client, request)
+    except AnalyticsExportFailed:
+        return state, None
     state = replace(state, state="created", task_id=task.get("task_id", ""))
     save(state)
-    return state
+    return state, task

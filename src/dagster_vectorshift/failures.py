@@ -26,6 +26,8 @@ from vectorshift.errors import (
 )
 from vectorshift_orchestration.errors import (
     AggregationShapeError,
+    EventShapeError,
+    MergeError,
     RowOutsideWindow,
     SchemaMismatch,
     SpecError,
@@ -39,6 +41,8 @@ PERMANENT = (
     AuthenticationError,
     BadRequestError,
     ConfigurationError,
+    EventShapeError,
+    MergeError,
     NotFoundError,
     PermissionDeniedError,
     RowOutsideWindow,

@@ -28,19 +28,17 @@ def converted(rows: "pa.Table", as_type: str) -> Any:
     """The rows as a `pa.Table`, `pd.DataFrame` or `pl.DataFrame`.
 
     Times become naive and hold UTC, because a database that shifts zoned times with its session
-    would store and delete other hours (DAGSTER.md 0.7).
+    would store and delete other hours (DAGSTER.md 0.7). For pandas decimals become doubles: as
+    objects, a database would guess their width from the first rows.
     """
     import pyarrow as pa
 
-    naive = pa.schema(
-        [
-            field.with_type(pa.timestamp(field.type.unit))
-            if pa.types.is_timestamp(field.type)
-            else field
-            for field in rows.schema
-        ]
-    )
-    table = rows.cast(naive)
+    def plain(kind: pa.DataType) -> pa.DataType:
+        if pa.types.is_timestamp(kind):
+            return pa.timestamp(kind.unit)
+        return pa.float64() if pa.types.is_decimal(kind) and as_type == "pandas" else kind
+
+    table = rows.cast(pa.schema([field.with_type(plain(field.type)) for field in rows.schema]))
     if as_type == "pandas":
         return table.to_pandas()
     if as_type == "polars":

@@ -9,8 +9,8 @@ import dagster as dg
 
 from dagster_vectorshift._partitions import span
 from dagster_vectorshift.evaluations import evaluation, scoped
-from dagster_vectorshift.metadata import partition_metadata, table_metadata, told_totals
-from dagster_vectorshift.tables import BUCKET_TIME, HealthCheck, HealthTable
+from dagster_vectorshift.metadata import partition_metadata, table_metadata, told_figures
+from dagster_vectorshift.tables import BUCKET_TIME, ErrorTable, HealthCheck, HealthTable, Table
 from vectorshift_orchestration.errors import RowOutsideWindow
 from vectorshift_orchestration.windows import Window
 
@@ -30,7 +30,7 @@ HISTORY = 30
 class HealthSet:
     """The tables and checks of one `build_health_assets`, by the keys that Dagster knows them by."""
 
-    tables: Mapping[dg.AssetKey, HealthTable]
+    tables: Mapping[dg.AssetKey, Table]
     checks: Mapping[dg.AssetCheckKey, HealthCheck]
     lineages: Mapping[str, dg.TableColumnLineage]
     partitions_def: dg.TimeWindowPartitionsDefinition
@@ -43,7 +43,7 @@ class Output(Protocol):
     """Where a table goes: to a storage, or to Dagster as the asset's value."""
 
     def __call__(
-        self, table: HealthTable, rows: "pa.Table", parts: "Mapping[Window, pa.Table]"
+        self, table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]"
     ) -> "tuple[dict[str, Any], Callable[[Window], Mapping[str, Any]], dict[str, Any]]":
         """Keep the rows; metadata of the table, of each window, and arguments of the result."""
 
@@ -86,14 +86,12 @@ class Health:
                     instance=self.context.instance,
                 )
 
-    def _kept(
-        self, key: dg.AssetKey, table: HealthTable, rows: "pa.Table"
-    ) -> dg.MaterializeResult[Any]:
+    def _kept(self, key: dg.AssetKey, table: Table, rows: "pa.Table") -> dg.MaterializeResult[Any]:
         parts = _cut(rows, list(self.windows.values()))
         shared, of_window, result = self._output(table, rows, parts)
         past = _history(self.context, key, table, self._set.partitions_def, self.windows)
         for partition_key, window in self.windows.items():
-            told = partition_metadata(window, parts[window], table.spec, past[-HISTORY + 1 :])
+            told = partition_metadata(window, parts[window], table, past[-HISTORY + 1 :])
             past.append(_figures(told))
             self.context.add_asset_metadata(
                 {**told, **of_window(window)}, asset_key=key, partition_key=partition_key
@@ -116,25 +114,32 @@ def measure(
     """Ask the service for every selected table and check of a run, in as few requests as are exact.
 
     Raises `RowOutsideWindow` for a bucket that nobody asked for, and the errors of
-    `shared_requests.aggregate_many`.
+    `shared_requests.aggregate_many` and `error_messages`.
     """
-    from vectorshift_orchestration.aggregates.shared_requests import aggregate_many
+    from vectorshift_orchestration.aggregates.shared_requests import Answers, aggregate_many
+    from vectorshift_orchestration.thresholds.error_messages import error_messages
 
     partitions = list(windows.values())
     keys = context.selected_asset_keys
     tables = [table for key, table in health_set.tables.items() if key in keys]
-    checks = {
-        key: check
+    judgements = {
+        key: check.judge(partitions, health_set.partitions_def)
         for key, check in health_set.checks.items()
         if key in context.selected_asset_check_keys
     }
-    judgements = {
-        key: check.judge(partitions, health_set.partitions_def) for key, check in checks.items()
-    }
-    asked = span([*partitions, *(each.question.window for each in judgements.values())])
     query = scoped(account.get_client(), health_set.query)
-    specs = [table.spec for table in tables] + [each.question.spec for each in judgements.values()]
-    answers = aggregate_many(query, asked, specs, share=health_set.share_requests)
+    messages = {
+        table.name: error_messages(query, partitions, limit=table.limit)
+        for table in tables
+        if isinstance(table, ErrorTable)
+    }
+    measured = [table for table in tables if isinstance(table, HealthTable)]
+    specs = [table.spec for table in measured] + [
+        each.question.spec for each in judgements.values()
+    ]
+    asked = span([*partitions, *(each.question.window for each in judgements.values())])
+    share = health_set.share_requests
+    answers = aggregate_many(query, asked, specs, share=share) if specs else Answers([], 0)
     for answer in answers.tables:
         _require_inside(answer, asked)
     if answers.apart:
@@ -142,13 +147,16 @@ def measure(
             "%s, so tables were asked for one by one: %d requests.", answers.apart, answers.requests
         )
     run = span(partitions)
-    found = zip(tables, answers.tables, strict=False)
-    judged = zip(judgements.items(), answers.tables[len(tables) :], strict=True)
+    rows = {
+        table.name: _cut(answer, [run])[run]
+        for table, answer in zip(measured, answers.tables, strict=False)
+    }
+    judged = zip(judgements.items(), answers.tables[len(measured) :], strict=True)
     return Health(
         context,
         windows,
-        {table.name: _cut(rows, [run])[run] for table, rows in found},
-        answers.requests,
+        rows | {name: found.table for name, found in messages.items()},
+        answers.requests + sum(found.requests for found in messages.values()),
         health_set,
         output,
         {key: judgement.verdicts(answer) for (key, judgement), answer in judged},
@@ -159,13 +167,13 @@ def to_storage(health_set: HealthSet, storage: "TableStorage", ui_url: str | Non
     """An output that writes to a storage, each partition at once."""
 
     def keep(
-        table: HealthTable, rows: "pa.Table", parts: "Mapping[Window, pa.Table]"
+        table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]"
     ) -> "tuple[dict[str, Any], Callable[[Window], Mapping[str, Any]], dict[str, Any]]":
         written = storage.overwrite(table.table_name, parts)
         shared = table_metadata(
             rows.schema,
             health_set.lineages[table.name],
-            table=table.table_name,
+            table=table,
             uri=storage.locate(table.table_name),
             storage_kind=storage.kind,
             ui_url=ui_url,
@@ -187,12 +195,12 @@ def to_io_manager(health_set: HealthSet, ui_url: str | None) -> Output:
     from dagster_vectorshift.frames import converted
 
     def keep(
-        table: HealthTable, rows: "pa.Table", parts: "Mapping[Window, pa.Table]"
+        table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]"
     ) -> "tuple[dict[str, Any], Callable[[Window], Mapping[str, Any]], dict[str, Any]]":
         value = converted(rows, health_set.as_type)
         lineage = health_set.lineages[table.name]
         shared = table_metadata(
-            rows.schema, lineage, table=table.table_name, uri=None, storage_kind=None, ui_url=ui_url
+            rows.schema, lineage, table=table, uri=None, storage_kind=None, ui_url=ui_url
         )
         return shared, lambda _: {}, {"value": value}
 
@@ -224,7 +232,7 @@ def _require_inside(rows: "pa.Table", window: Window) -> None:
 def _history(
     context: dg.AssetExecutionContext,
     key: dg.AssetKey,
-    table: HealthTable,
+    table: Table,
     partitions_def: dg.TimeWindowPartitionsDefinition,
     windows: Mapping[str, Window],
 ) -> list[dict[str, float]]:
@@ -246,7 +254,7 @@ def _history(
     for record in reversed(records):
         event = record.asset_materialization
         if event is not None and event.partition is not None:
-            found[event.partition] = told_totals(event.metadata, table.spec)
+            found[event.partition] = told_figures(event.metadata, table)
     return [found[name] for name in wanted if name in found]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from dagster_vectorshift.tables import BUCKET_TIME
@@ -57,8 +58,8 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
-    if isinstance(value, float):
-        return f"{value:,.6g}"
+    if isinstance(value, float | Decimal):
+        return f"{float(value):,.6g}"
     if isinstance(value, int):
         return f"{value:,}"
     text = " ".join(str(value).split())

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import dagster as dg
 
 from dagster_vectorshift._partitions import earlier_windows
+from dagster_vectorshift.figures import total_names, totals
 from vectorshift_orchestration.errors import SpecError
-from vectorshift_orchestration.specs import AggregationSpec
+from vectorshift_orchestration.specs import AggregationSpec, Metric, Ratio
 from vectorshift_orchestration.thresholds.rules import Rule
 from vectorshift_orchestration.windows import Window
 
@@ -30,6 +31,8 @@ DEFAULT_METRICS = (
     "model_costs.sum",
 )
 """Runs, failed runs, their share, ms that 95 % of runs stay below, tokens, and US dollars."""
+
+_UNITS = {"latency": "ms", "node_latency": "ms", "model_costs": "US dollars"}
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,113 @@ class HealthTable:
     def table_name(self) -> str:
         """The table in the storage."""
         return self.table or self.name
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What is asked for, as JSON: the code version follows from it."""
+        return self.spec.to_dict()
+
+    @property
+    def origins(self) -> dict[str, list[str]]:
+        """Which measured fields and dimensions of an event each column is made of."""
+        found = {BUCKET_TIME: ["time"]} | {name: [name] for name in self.group_by}
+        for column in self.spec.columns:
+            parts = (
+                [column.numerator, column.denominator] if isinstance(column, Ratio) else [column]
+            )
+            found[column.column] = [str(part.operation.field) for part in parts]
+        return found
+
+    @property
+    def descriptions(self) -> dict[str, str]:
+        """What the columns hold, with the unit where there is one."""
+        found = {BUCKET_TIME: f"Start of the {self.interval}, UTC"}
+        for column in self.spec.columns:
+            if isinstance(column, Ratio):
+                parts = (column.numerator, column.denominator)
+                found[column.column] = " / ".join(part.operation.shorthand for part in parts)
+            else:
+                unit = _UNITS.get(str(column.operation.field))
+                found[column.column] = column.operation.shorthand + (f", {unit}" if unit else "")
+        return found
+
+    @property
+    def sort_by(self) -> str | None:
+        """The first metric, by which a preview chooses its rows."""
+        return next((each.column for each in self.spec.columns if isinstance(each, Metric)), None)
+
+    @property
+    def figure_names(self) -> list[str]:
+        """The figures that a partition may tell."""
+        return total_names(self.spec)
+
+    def figures(self, rows: "pa.Table") -> dict[str, float]:
+        """The figures of a partition over all its slices."""
+        return totals(rows, self.spec)
+
+
+@dataclass(frozen=True)
+class ErrorTable:
+    """A table of the commonest error messages: for each partition `limit` rows at most.
+
+    Columns are `bucket_start` (the partition's start, UTC), `error_message`, `events` (failed events
+    with that message), and `examined_events` and `failed_events` of the partition: where fewer were
+    examined, the counts are those of a sample. Nothing groups by message on the service, so it is
+    one more request for a run, and more where a page does not hold the failed events of all its
+    partitions. Steps that failed count as well; a query by kinds, such as `pipeline.run`, counts
+    runs. Messages are your users' own text.
+
+    `name` is the last part of the asset's key; `table` is the table in the storage, named like the
+    asset unless given. Raises `SpecError` for a limit below 1.
+    """
+
+    name: str = "error_messages"
+    limit: int = 20
+    table: str | None = None
+    description: str | None = None
+
+    sort_by: ClassVar[str] = "events"
+    figure_names: ClassVar[tuple[str, ...]] = ("failed_events", "examined_events")
+    origins: ClassVar[Mapping[str, Sequence[str]]] = {
+        BUCKET_TIME: ("time",),
+        "error_message": ("error_message",),
+        "events": ("error_message", "status"),
+        "examined_events": ("status",),
+        "failed_events": ("status",),
+    }
+
+    descriptions: ClassVar[Mapping[str, str]] = {
+        BUCKET_TIME: "Start of the partition, UTC",
+        "error_message": "The users' own text",
+        "events": "Failed events with this message, of those examined",
+        "examined_events": "Failed events of the partition that were looked at",
+        "failed_events": "Failed events of the partition",
+    }
+
+    def __post_init__(self) -> None:
+        if self.limit < 1:
+            raise SpecError(f"limit={self.limit} leaves table {self.name} empty. Give 1 or more.")
+
+    @property
+    def table_name(self) -> str:
+        """The table in the storage."""
+        return self.table or self.name
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What is asked for, as JSON: the code version follows from it."""
+        return {"error_messages": self.limit}
+
+    def figures(self, rows: "pa.Table") -> dict[str, float]:
+        """How many events of a partition failed, and how many of them were examined."""
+        if not rows.num_rows:
+            return dict.fromkeys(self.figure_names, 0)
+        told = {name: rows[name][0].as_py() for name in self.figure_names}
+        return {name: value for name, value in told.items() if value is not None}
+
+
+Table: TypeAlias = HealthTable | ErrorTable
+"""What a set of health assets may consist of."""
 
 
 @dataclass(frozen=True)

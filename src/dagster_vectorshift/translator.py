@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from dagster_vectorshift.tables import HealthTable
-from vectorshift_orchestration.specs import Ratio
+from dagster_vectorshift.tables import Table
 
 if TYPE_CHECKING:
     from vectorshift.analytics import Query
@@ -18,9 +17,9 @@ KIND = "vectorshift"
 
 @dataclass(frozen=True)
 class HealthTableProps:
-    """A table of health, and the query whose events it measures (None: every event)."""
+    """A table of health or of error messages, and the query whose events it measures (None: every event)."""
 
-    table: HealthTable
+    table: Table
     query: "Query | None" = None
 
 
@@ -49,7 +48,7 @@ class DagsterVectorShiftTranslator:
         stated = props.query.to_dict() if props.query is not None else {}
         if isinstance(props, HealthTableProps):
             name, description = props.table.name, props.table.description
-            asked = props.table.spec.to_dict()
+            asked = props.table.asked
         else:
             name, description, asked = props.name, props.description, {"format": props.format}
         return dg.AssetSpec(
@@ -68,19 +67,13 @@ class DagsterVectorShiftTranslator:
             kinds={KIND},
         )
 
-    def get_column_lineage(self, table: HealthTable) -> dg.TableColumnLineage:
+    def get_column_lineage(self, table: Table) -> dg.TableColumnLineage:
         """Which measured fields and dimensions of the source each column is made of."""
         source = self.get_source_spec().key
-        origins = {"bucket_start": ["time"]} | {name: [name] for name in table.group_by}
-        for column in table.spec.columns:
-            parts = (
-                [column.numerator, column.denominator] if isinstance(column, Ratio) else [column]
-            )
-            origins[column.column] = [str(part.operation.field) for part in parts]
         return dg.TableColumnLineage(
             {
                 name: [dg.TableColumnDep(source, field) for field in fields]
-                for name, fields in origins.items()
+                for name, fields in table.origins.items()
             }
         )
 

@@ -1,4 +1,4 @@
-"""Definitions of the live tests: four tables in one round trip, checks, a schedule that is due every minute."""
+"""What the live tests run: tables that are backfilled, tables with a schedule, and a key as nobody should give it."""
 
 import os
 
@@ -6,48 +6,75 @@ import dagster as dg
 
 from dagster_vectorshift import (
     DuckDBStorage,
+    ErrorTable,
     HealthCheck,
     HealthTable,
     VectorShiftResource,
+    build_health_assets,
     build_health_definitions,
 )
 from vectorshift import Analytics
 from vectorshift_orchestration.thresholds.rules import Baseline, Rate
 
 METRICS = ["runs.sum", "errors.sum", "error_rate", "tokens.sum", "model_costs.sum", "latency.max"]
+DAYS = dg.DailyPartitionsDefinition(os.environ["LIVE_START"])
+PIPELINES = Analytics.query(object_type="pipeline")
+
+backfilled = build_health_assets(
+    tables=[
+        HealthTable("by_pipeline", metrics=METRICS),
+        HealthTable("by_model", metrics=METRICS, group_by=["model_id"]),
+        HealthTable("by_hour", metrics=METRICS, group_by=[], interval="hour"),
+        HealthTable("errors", metrics=["errors.sum"], group_by=["pipeline_id", "model_id"]),
+        ErrorTable("messages"),
+    ],
+    checks=[
+        HealthCheck("by_pipeline", Rate(warn=0.05, error=0.5)),
+        HealthCheck("by_hour", Baseline(metric="runs.sum", warn=6.0)),
+    ],
+    query=PIPELINES,
+    partitions_def=DAYS,
+    pool="backfilled",
+)
+
+
+@dg.asset
+def talkative(context: dg.AssetExecutionContext, control: VectorShiftResource) -> None:
+    """What nobody should write: a key in a log."""
+    context.log.info("The key is %s.", control.api_key)
+
 
 defs = dg.Definitions.merge(
     build_health_definitions(
-        tables=[
-            HealthTable("by_pipeline", metrics=METRICS),
-            HealthTable("by_model", metrics=METRICS, group_by=["model_id"]),
-            HealthTable("by_hour", metrics=METRICS, group_by=[], interval="hour"),
-            HealthTable("errors", metrics=["errors.sum"], group_by=["pipeline_id", "model_id"]),
-        ],
-        checks=[
-            HealthCheck("by_pipeline", Rate(warn=0.05, error=0.5)),
-            HealthCheck("by_hour", Baseline(metric="runs.sum", warn=6.0)),
-        ],
-        query=Analytics.query(object_type="pipeline"),
-        partitions_def=dg.DailyPartitionsDefinition(os.environ["LIVE_START"]),
+        tables=[HealthTable("nightly_runs", metrics=METRICS)],
+        query=PIPELINES,
+        partitions_def=DAYS,
         schedule={
-            "name": "health",
+            "name": "nightly",
             "lookback": 1,
             "cron_schedule": "* * * * *",
             "default_status": dg.DefaultScheduleStatus.RUNNING,
         },
-        name="health",
         group_name="vectorshift",
         owners=["team:ai"],
+        pool="nightly",
+        resource_key="nightly_account",
+        storage_key="nightly_storage",
     ),
     dg.Definitions(
+        assets=[backfilled, talkative],
         executor=dg.in_process_executor,
         resources={
             "vectorshift": VectorShiftResource(
-                api_key=dg.EnvVar("VECTORSHIFT_API_KEY"),
-                base_url=dg.EnvVar("VECTORSHIFT_BASE_URL"),
+                api_key=dg.EnvVar("LIVE_KEY"), base_url=dg.EnvVar("LIVE_URL")
             ),
             "storage": DuckDBStorage(path=os.environ["LIVE_DATABASE"]),
+            "nightly_account": VectorShiftResource(
+                api_key=dg.EnvVar("NIGHTLY_KEY"), base_url=dg.EnvVar("NIGHTLY_URL")
+            ),
+            "nightly_storage": DuckDBStorage(path=os.environ["NIGHTLY_DATABASE"]),
+            # The control of the search for keys: a literal is found where names are not.
+            "control": VectorShiftResource(api_key=os.environ["LIVE_LITERAL"]),
         },
     ),
 )

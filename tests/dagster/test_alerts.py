@@ -288,6 +288,7 @@ def test_a_new_sensor_does_not_tell_of_old_times(evaluate, tick, told):
     assert len(told) == 1
 
 
+@pytest.mark.slow
 def test_runs_of_any_length_are_told(files, tick, told):
     """With SQLite ids begin again in every run: a short run after a long one is not overlooked."""
     steps = [dg.asset(lambda: None, name=f"step_{n}") for n in range(4)]
@@ -307,6 +308,7 @@ def test_runs_of_any_length_are_told(files, tick, told):
     assert [each.check for each in told] == ["check_step_3", "check_step_0"]
 
 
+@pytest.mark.slow
 def test_a_check_is_told_while_its_run_goes_on(files, tick, told):
     """The alert does not wait for the end of the run, and is not lost when the cursor has moved on."""
     look = partial(tick, where_to_look=files)

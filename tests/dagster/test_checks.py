@@ -6,10 +6,12 @@ import dagster as dg
 import pytest
 
 from dagster_vectorshift import (
+    HealthTable,
     VectorShiftResource,
     build_baseline_check,
     build_error_count_check,
     build_error_rate_check,
+    build_health_assets,
     build_latency_check,
     build_rule_check,
 )
@@ -293,6 +295,18 @@ def test_a_wrong_key_ends_the_check_for_good(blank, execute):
     assert not result.success
     assert [event.is_step_restarted for event in result.all_events].count(True) == 0
     assert evaluated(result) == {}
+
+
+def test_a_check_of_one_of_several_tables():
+    """A definition of several assets is refused by name; the spec of one of them brings its partitions."""
+    tables = build_health_assets(
+        tables=[HealthTable("one"), HealthTable("two")], partitions_def=DAYS
+    )
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match="several: one, two"):
+        build_error_count_check(tables, error=1)
+    check = build_error_count_check(tables.get_asset_spec(dg.AssetKey("two")), error=1)
+    assert check.check_keys == {dg.AssetCheckKey(dg.AssetKey("two"), "error_count")}
+    assert next(iter(check.check_specs)).partitions_def == DAYS
 
 
 def test_partitions_that_are_no_time_are_refused(execute):

@@ -45,6 +45,7 @@ attributes:
     - {table: by_pipeline, rule: {rule: rate, error: 0.1}, blocking: true}
   schedule: {settle_minutes: 90, lookback: 2, running: true}
   backfill_policy: {type: multi_run, max_partitions_per_run: 10}
+  error_messages: {name: messages, limit: 5}
   key_prefix: [ai]
   owners: [team:ai]
 """
@@ -141,15 +142,29 @@ def test_yaml_says_what_python_says(load):
     """Assets, checks, schedule, policy and owners are those of the YAML."""
     defs = load(HEALTH)
     specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
-    assert {"ai/by_pipeline", "ai/by_hour"} <= set(specs)
+    assert {"ai/by_pipeline", "ai/by_hour", "ai/messages"} <= set(specs)
     assert specs["ai/by_hour"].owners == ["team:ai"]
     assets = defs.resolve_assets_def(dg.AssetKey(["ai", "by_hour"]))
     assert assets.backfill_policy == dg.BackfillPolicy.multi_run(10)
     (check,) = assets.check_specs
     assert (check.name, check.blocking) == ("rate", True)
-    schedule = defs.resolve_schedule_def("by_pipeline_by_hour_schedule")
+    schedule = defs.resolve_schedule_def("by_pipeline_by_hour_messages_schedule")
     assert schedule.cron_schedule == "30 1 * * *"
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+
+
+def test_a_condition_takes_the_place_of_the_schedule(load):
+    """With an automation condition in the YAML, assets have it and no schedule is made."""
+    condition = """automation_condition: "{{ dg.AutomationCondition.on_cron('@daily') }}\""""
+    text = HEALTH.replace("schedule: {settle_minutes: 90, lookback: 2, running: true}", condition)
+    defs = load(text)
+    spec = next(
+        each
+        for each in defs.resolve_all_asset_specs()
+        if each.key == dg.AssetKey(["ai", "by_hour"])
+    )
+    assert spec.automation_condition == dg.AutomationCondition.on_cron("@daily")
+    assert not list(defs.schedules or [])
 
 
 @BOTH
@@ -170,6 +185,8 @@ def test_what_is_scaffolded_loads(component):
         ("object_tpe", "object_type", "object_tpe"),
         ("ratee", "rate", "rate"),
         ("minute_settle", "settle_minutes", "minute_settle"),
+        ("limits: 5", "limit: 5", "limits"),
+        ("{where: [{status: failure}]}", "{object_type: pipeline}", "data column status"),
     ],
 )
 def test_a_wrong_word_is_named(load, capsys, wrong, right, named):

@@ -114,7 +114,7 @@ def test_a_day_lands_as_a_file(export, options, truth, tmp_path, storage, patter
     metadata = told(export(nightly, storage(path=str(place))))
     export(nightly, storage(path=str(place)))
     assert sorted(ids(":memory:", pattern.format(place))) == sorted(truth)
-    assert metadata["dagster/uri"].startswith((place / "nightly" / f"dt={DAY}").as_uri())
+    assert metadata["dagster/uri"].startswith(f"file://{place}/nightly/dt={DAY}/")
 
 
 def test_a_retry_goes_on_with_the_same_export(export, options, truth, emulator, tmp_path):
@@ -131,9 +131,24 @@ def test_a_retry_goes_on_with_the_same_export(export, options, truth, emulator, 
     assert sorted(ids(tmp_path / "events.duckdb")) == sorted(truth)
 
 
-def test_a_failed_export_is_asked_for_again_and_then_given_up(export, options, emulator, truth):
-    """A task that fails is re-created twice at most; the next run begins anew and succeeds."""
-    emulator.fault("export_poll", "task_failed", times=0)
+@pytest.mark.parametrize("mode", ["sync", "no-poll"])
+def test_an_export_that_is_ready_at_once_is_asked_for_once(export, options, emulator, truth, mode):
+    """A service that answers with the file's address, and perhaps has no route to ask again, makes one export."""
+    emulator.settings(export_mode=mode)
+    emulator.reset_counters()
+    metadata = told(export(build_export_asset("nightly", **options)))
+    assert metadata["dagster/partition_row_count"] == len(truth)
+    assert metadata["vectorshift/recreated"] == 0
+    asked = emulator.counters()["requests"]
+    assert (asked["export_create"], asked.get("export_poll", 0)) == (1, 0)
+
+
+@pytest.mark.parametrize("route", ["export_poll", "export_create"])
+def test_a_failed_export_is_asked_for_again_and_then_given_up(
+    export, options, emulator, truth, route
+):
+    """A task that fails, later or at once, is re-created twice at most; the next run begins anew and succeeds."""
+    emulator.fault(route, "task_failed", times=0)
     emulator.reset_counters()
     nightly = build_export_asset("nightly", **options)
     failed = export(nightly, raise_on_error=False)

@@ -7,6 +7,8 @@ import pytest
 
 from dagster_vectorshift import VectorShiftResource, as_dagster_failures
 from vectorshift.errors import ApiConnectionError, InternalServerError
+from vectorshift_orchestration.aggregates.merging import mergeable
+from vectorshift_orchestration.specs import AggregationSpec
 from vectorshift_orchestration.windows import Window
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -59,3 +61,10 @@ def test_an_unusable_window_fails_for_good(start, end, cause):
         Window(start, end)
     assert not raised.value.allow_retries
     assert raised.value.metadata["vectorshift/error"].value == "WindowError"
+
+
+def test_figures_that_cannot_be_put_together_fail_for_good():
+    """A percentile of parts has no whole, however often it is tried."""
+    with pytest.raises(dg.Failure, match="latency") as raised, as_dagster_failures():
+        mergeable(AggregationSpec(["latency.p95"]))
+    assert not raised.value.allow_retries

@@ -85,7 +85,8 @@ def test_seven_days_are_one_request_and_the_truth(runs, build, emulator):
     assert runs(build(), FIRST, LAST).success
     assert emulator.counters()["requests"] == {"aggregations": 1}
 
-    landed = runs.sql(ROWS.replace("*", "* REPLACE (bucket_start::VARCHAR AS bucket_start)"))
+    plain = "bucket_start::VARCHAR AS bucket_start, model_costs_sum::DOUBLE AS model_costs_sum"
+    landed = runs.sql(ROWS.replace("*", f"* REPLACE ({plain})"))
     truth = emulator.truth(TRUTH.format(first=FIRST, last=LAST))
     assert len(truth) > 7
     assert [row | {"bucket_start": row["bucket_start"][:10]} for row in landed] == [
@@ -136,6 +137,12 @@ def test_the_table_tells_about_itself(runs, build):
     assert [column.name for column in metadata["dagster/column_schema"].columns] == [
         row["column_name"] for row in runs.sql("DESCRIBE pipeline_health")
     ]
+    described = {
+        column.name: column.description for column in metadata["dagster/column_schema"].columns
+    }
+    assert described["bucket_start"] == "Start of the day, UTC"
+    assert described["latency_p95"] == "latency.p95, ms"
+    assert described["error_rate"] == "errors.sum / runs.sum"
 
 
 def test_an_empty_day_is_replaced_too(blank_runs, build, blank):
@@ -349,3 +356,22 @@ def test_a_backfill_is_one_run_unless_capped(build):
     capped = dg.BackfillPolicy.multi_run(max_partitions_per_run=30)
     assert build().backfill_policy == dg.BackfillPolicy.single_run()
     assert build(backfill_policy=capped).backfill_policy == capped
+
+
+@pytest.mark.filterwarnings("ignore:Function `build_column_schema_change_checks`")
+def test_a_schema_check_of_dagster_sees_a_new_column(runs, build):
+    """Dagster's check of changed columns reads what a materialization tells, and fails on a new one."""
+    checks = dg.build_column_schema_change_checks(assets=[dg.AssetKey("pipeline_health")])
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def judged(*metrics):
+            health = build(HealthTable("pipeline_health", metrics=["runs.sum", *metrics]))
+            done = runs([health, *checks], LAST, instance=instance)
+            (found,) = done.get_asset_check_evaluations()
+            return found
+
+        judged()
+        assert judged().passed
+        changed = judged("tokens.sum")
+    assert not changed.passed
+    assert "tokens_sum" in changed.description

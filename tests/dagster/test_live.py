@@ -1,25 +1,33 @@
 """`dagster dev` as it runs unattended: daemon, web server, run workers, and what is left when they die.
 
-LIVE_KILLS sets how many run workers are killed (3 unless set).
+One process serves three code locations: tables that are backfilled and scheduled, the example with
+alerts, and a project with components. What is told here happens in it at the same time.
+LIVE_KILLS sets how many run workers are killed (10 unless set).
 """
 
 import json
 import os
+import queue
 import random
 import signal
-import socket
-import subprocess
-import sys
+import sqlite3
 import time
-import urllib.request
+import zlib
 from collections import Counter
-from contextlib import contextmanager
+from concurrent.futures import Future, wait
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 
 import dagster as dg
 import duckdb
 import pytest
+
+from tests.dagster.live import SETTINGS, Dev, started, until
+from tests.sinks import Inbox, serving
+from vectorshift_emulator import serve
 
 pytestmark = [
     pytest.mark.slow,
@@ -27,199 +35,187 @@ pytestmark = [
     # Dagster's only public way to its evaluations goes with Dagster 2.
     pytest.mark.filterwarnings("ignore:.*get_event_records:DeprecationWarning"),
 ]
+EXAMPLES = Path(__file__).parents[2] / "dags_examples" / "dagster"
 TABLES = ("by_pipeline", "by_model", "by_hour", "errors")
+EVERY_TABLE = (*TABLES, "messages")
 TODAY = datetime.now(UTC).date()
 DAYS = [str(TODAY - timedelta(days=back)) for back in range(30, 0, -1)]
-KILLS = int(os.environ.get("LIVE_KILLS", "3"))
+KILLS = int(os.environ.get("LIVE_KILLS", "10"))
+KEYS = {name: f"sk_canary_{name}_5b1f07" for name in ("live", "nightly", "alerts", "yaml")}
+LITERAL = "sk_canary_literal_5b1f07"
+LIVE, ALERTS = "live_definitions.py", "alerts.py"
 TRUTH = (
     "SELECT date_trunc('day', start_time)::VARCHAR AS day, pipeline_id, count(*) AS runs,"
     " count(*) FILTER (status = 'failure') AS errors FROM events"
     " WHERE entity = 'pipeline' AND is_run AND start_time >= '{first}' AND start_time < '{end}'"
     " GROUP BY ALL ORDER BY ALL"
 )
-RESOURCES = """
-{ allTopLevelResourceDetailsOrError(repositorySelector: {
-    repositoryName: "__repository__", repositoryLocationName: "live_definitions.py"}) {
-  ... on ResourceDetailsList { results { name configuredValues { key value type }
-    configFields { name defaultValueAsJson } } } } }
+COMPONENT = """
+type: dagster_vectorshift.VectorShiftHealthComponent
+attributes:
+  account: {api_key: "{{ env.YAML_KEY }}", base_url: "{{ env.YAML_URL }}"}
+  storage: {type: duckdb, path: "{{ env.YAML_DATABASE }}"}
+  partitions: {type: daily, start_date: "2025-01-01"}
+  tables:
+    - {name: from_yaml, metrics: [runs.sum]}
 """
-BACKFILL = """
-mutation ($keys: [AssetKeyInput!]!, $names: [String!]!) {
-  launchPartitionBackfill(backfillParams: {assetSelection: $keys, partitionNames: $names}) {
-    __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
+PROJECT = """
+from pathlib import Path
+from threading import Thread
+
+import dagster as dg
+
+
+@dg.definitions
+def defs():
+    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
 """
 
 
-class Dev:
-    """A running `dagster dev` and the emulator that it talks to."""
+START = "mutation ($s: SensorSelector!) { startSensor(sensorSelector: $s) { __typename } }"
+CURSOR = """mutation ($s: SensorSelector!, $c: String) {
+  setSensorCursor(sensorSelector: $s, cursor: $c) { __typename } }"""
+TICKS = """query ($s: SensorSelector!) { sensorOrError(sensorSelector: $s) { ... on Sensor {
+  sensorState { ticks(limit: 20) { tickId status } } } } }"""
+CHECKS = """query ($key: AssetKeyInput!, $name: String!) {
+  assetCheckExecutions(assetKey: $key, checkName: $name, limit: 10) {
+    evaluation { success severity partition } } }"""
+RESOURCES = """{ repositoriesOrError { ... on RepositoryConnection { nodes { name
+  allTopLevelResourceDetails { name configuredValues { key value type }
+    configFields { name description defaultValueAsJson } }
+  assetNodes { assetKey { path } description metadataEntries { label description } }
+  schedules { name description } sensors { name description } } } } }"""
+SCHEMAS = """{ repositoriesOrError { ... on RepositoryConnection { nodes { pipelines { name
+  modes { resources { name configField { name defaultValueAsJson } } } } } } } }"""
+EVENTS = """{ runsOrError { ... on Runs { results { runId runConfigYaml tags { key value }
+  eventConnection { events { ... on MessageEvent { message }
+    ... on MaterializationEvent { metadataEntries { label ... on TextMetadataEntry { text } } }
+  } } } } } }"""
 
-    def __init__(self, home, database, emulator, port):
-        self.home, self.database, self.emulator, self.port = home, database, emulator, port
-        self.instance = dg.DagsterInstance.from_config(str(home))
 
-    def ask(self, query, **variables):
-        """One GraphQL request."""
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/graphql", body, {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=60) as reply:
-            return json.load(reply)
+@dataclass
+class World:
+    """Everything around one `dagster dev`: where it lives, its accounts, and where alerts go."""
 
-    def until(self, what, *, seconds=240):
-        """Wait until `what()` gives something."""
-        deadline = time.monotonic() + seconds
-        while not (found := what()):
-            assert time.monotonic() < deadline, f"{what.__name__} did not come to pass"
-            time.sleep(0.1)
-        return found
+    home: Path
+    port: int
+    accounts: dict
+    inbox: Inbox
 
-    def backfill(self):
-        """Launch the backfill of 30 days of all tables, return its id."""
-        reply = self.ask(BACKFILL, keys=[{"path": [name]} for name in TABLES], names=DAYS)
-        told = reply["data"]["launchPartitionBackfill"]
-        assert told["__typename"] == "LaunchBackfillSuccess", told
-        return told["backfillId"]
+    def dev(self):
+        """A client of it, for one thread."""
+        return Dev(self.home, self.port)
 
-    def runs(self, backfill):
-        """The runs of a backfill."""
-        return self.instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": backfill}))
-
-    def ended(self, backfill):
-        """Wait for the backfill's success and return its runs."""
-
-        def succeeded():
-            status = self.ask(
-                "query ($id: String!) { partitionBackfillOrError(backfillId: $id) {"
-                " ... on PartitionBackfill { status } } }",
-                id=backfill,
-            )["data"]["partitionBackfillOrError"]["status"]
-            return status == "COMPLETED_SUCCESS"
-
-        self.until(succeeded)
-        return self.runs(backfill)
-
-    def rows(self):
-        """Every table's rows. The emulator's own sums of fractions differ in their last digits."""
+    def sql(self, name, statement):
+        """Rows of a database, as soon as no run writes it."""
 
         def read():
             try:
-                with duckdb.connect(str(self.database), read_only=True) as connection:
-                    return {
-                        name: [tuple(map(rounded, row)) for row in rows_of(connection, name)]
-                        for name in TABLES
-                    }
-            except duckdb.IOException:  # a run worker has the file
+                with duckdb.connect(str(self.home / f"{name}.duckdb")) as connection:
+                    found = connection.sql(statement)
+                    return [None if found is None else found.fetchall()]
+            except duckdb.IOException:
                 return None
 
-        return self.until(read)
+        return until(read)[0]
 
-    def stop_schedule(self):
-        """Stop the schedule, and wait for its last run."""
-        found = self.ask(
-            '{ schedulesOrError(repositorySelector: {repositoryName: "__repository__",'
-            ' repositoryLocationName: "live_definitions.py"}) { __typename ... on Schedules'
-            " { results { name scheduleState { id } } } } }"
-        )["data"]["schedulesOrError"]["results"]
-        for each in found:
-            self.ask(
-                "mutation ($id: String!) { stopRunningSchedule(id: $id) { __typename } }",
-                id=each["scheduleState"]["id"],
-            )
-
-        def quiet():
-            return all(run.is_finished for run in self.instance.get_runs())
-
-        self.until(quiet)
-
-    def workers(self):
-        """The processes that execute runs: Dagster starts each by multiprocessing."""
-        return [pid for pid in descendants(self.process.pid) if "spawn_main" in command(pid)]
+    def rows(self, names):
+        """The rows of backfilled tables. The emulator's own sums of fractions differ in their last digits."""
+        return {
+            name: [
+                tuple(round(value, 9) if isinstance(value, float) else value for value in row)
+                for row in self.sql("live", f"FROM {name} ORDER BY ALL")
+            ]
+            for name in names
+        }
 
 
-def rows_of(connection, name):
-    """A table's rows in order."""
-    return connection.sql(f"FROM {name} ORDER BY ALL").fetchall()
-
-
-def rounded(value):
-    """A fraction without its last digits; anything else as it is."""
-    return round(value, 9) if isinstance(value, float) else value
-
-
-def command(pid):
-    """A process's command line."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except OSError:
-        return ""
-
-
-def descendants(pid):
-    """The children of a process, and theirs."""
-    found = []
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            for child in map(int, children.read_text().split()):
-                found += [child, *descendants(child)]
-        except OSError:
-            continue
-    return found
-
-
-def free_port():
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def started(emulator, folder):
-    """`dagster dev` over the live definitions, ended with everything that it started."""
-    home = folder / "home"
-    home.mkdir()
-    (home / "dagster.yaml").write_text(
-        "telemetry: {enabled: false}\nnux: {enabled: false}\n"
-        "run_retries: {enabled: true, max_retries: 40}\n"
-        "concurrency: {pools: {default_limit: 1, granularity: run}}\n"
+def project(folder):
+    """A project with one component, as `dg` lays it out."""
+    package = folder / "src" / "shop"
+    (package / "defs" / "health").mkdir(parents=True)
+    for path in (package, package / "defs"):
+        (path / "__init__.py").touch()
+    (package / "definitions.py").write_text(PROJECT)
+    (package / "defs" / "health" / "defs.yaml").write_text(COMPONENT)
+    (folder / "pyproject.toml").write_text(
+        '[project]\nname = "shop"\nversion = "0"\nrequires-python = ">=3.11"\n'
+        '[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module = "shop"\n'
     )
-    dev = Dev(home, folder / "health.duckdb", emulator, free_port())
-    code = Path(__file__).with_name("live_definitions.py")
-    log = (folder / "dev.log").open("wb")
-    dev.process = subprocess.Popen(
-        [
-            *(Path(sys.executable).parent / "dagster", "dev", "-f", code),
-            *("-h", "127.0.0.1", "-p", str(dev.port)),
-        ],
-        env=os.environ
-        | {
-            "DAGSTER_HOME": str(home),
-            "VECTORSHIFT_API_KEY": emulator.api_key,
-            "VECTORSHIFT_BASE_URL": emulator.base_url,
-            "LIVE_DATABASE": str(dev.database),
+    return folder / "src"
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory):
+    """What each part of the module does in the same running `dagster dev`, by its function."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "dagster.yaml").write_text(SETTINGS)
+    source = project(home / "shop")
+    with ExitStack() as stack:
+        accounts = {
+            name: stack.enter_context(serve(events=events, api_key=KEYS[name]))
+            for name, events in (("live", 2_000), ("nightly", 500), ("alerts", 0), ("yaml", 500))
+        }
+        inbox = stack.enter_context(serving(Inbox()))
+        workspace = home / "workspace.yaml"
+        here = Path(__file__).parent
+        workspace.write_text(
+            "load_from:\n"
+            f"- python_file: {{relative_path: {here / LIVE}, location_name: {LIVE}}}\n"
+            f"- python_file: {{relative_path: {EXAMPLES / ALERTS}, location_name: {ALERTS}}}\n"
+            "- python_module: {module_name: shop.definitions, location_name: shop,"
+            f" working_directory: {source}}}\n"
+        )
+        environment = {
             "LIVE_START": str(TODAY - timedelta(days=60)),
-        },
-        cwd=folder,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        yield dev
-    finally:
-        started_by_us = descendants(dev.process.pid)
-        dev.process.send_signal(signal.SIGINT)
+            "LIVE_LITERAL": LITERAL,
+            "VECTORSHIFT_EXAMPLES_HOME": str(home),
+            "VECTORSHIFT_API_KEY": KEYS["alerts"],
+            "VECTORSHIFT_BASE_URL": accounts["alerts"].base_url,
+            "ALERT_WEBHOOK_URL": inbox.url,
+        }
+        for name in ("live", "nightly", "yaml"):
+            environment[f"{name.upper()}_KEY"] = KEYS[name]
+            environment[f"{name.upper()}_URL"] = accounts[name].base_url
+            environment[f"{name.upper()}_DATABASE"] = str(home / f"{name}.duckdb")
+        was_up_to(home, DAYS[-6])
+        port = stack.enter_context(started(home, workspace, environment))
+        yield Live(World(home, port, accounts, inbox))
+
+
+class Live:
+    """What is done to the world at the same time, and what came of it."""
+
+    def __init__(self, world):
+        self.world = world
+        self._done = {}
+        for parts in ((backfill, fail, be_killed), (catch_up,), (alert,), (run_the_component,)):
+            self._done |= {part: Future() for part in parts}
+            Thread(target=self._do, args=(parts,), daemon=True).start()
+
+    def _do(self, parts):
+        """One part after another; what fails ends those after it as well."""
         try:
-            dev.process.wait(30)
-        except subprocess.TimeoutExpired:
-            dev.process.kill()
-            dev.process.wait()
-        for pid in started_by_us:
-            if "dagster" in command(pid) or "spawn_main" in command(pid):
-                os.kill(pid, signal.SIGKILL)
-        log.close()
-        dev.instance.dispose()
+            for part in parts:
+                self._done[part].set_result(part(self.world))
+        except BaseException as problem:  # noqa: BLE001  # it is the test's, not the thread's
+            for part in parts:
+                if not self._done[part].done():
+                    self._done[part].set_exception(problem)
+
+    def result(self, part):
+        """Wait for a part; raises what went wrong in it."""
+        self._done[part].result()
+
+    def finish(self):
+        """Wait for every part."""
+        wait(self._done.values())
+
+
+def was_up_to(home, day):
+    """What the instance knows when it was down since a day."""
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization("nightly_runs", partition=day))
 
 
 def partitions_of(instance, name):
@@ -228,57 +224,220 @@ def partitions_of(instance, name):
     return Counter(record.asset_materialization.partition for record in records)
 
 
-def test_it_runs_unattended_and_survives_kills(emulator, tmp_path):
-    """The schedule fires by itself; a backfill of 30 days x 4 tables is one run and one request, also when killed."""
-    with started(emulator, tmp_path) as dev:
+def catch_up(world):
+    """Wait for the schedule's first run."""
+    dev = world.dev()
+    (run, *_) = dev.finished(schedule_name="nightly")[::-1]
+    dev.stop_schedules(LIVE)
+    assert run.tags["dagster/asset_partition_range_start"] == DAYS[-5]
+    assert run.tags["dagster/asset_partition_range_end"] == DAYS[-1]
+    assert set(partitions_of(dev.instance, "nightly_runs")) == set(DAYS[-6:])
+    landed = world.sql(
+        "nightly",
+        "SELECT bucket_start::DATE::VARCHAR, pipeline_id, runs_sum, errors_sum FROM nightly_runs"
+        " ORDER BY ALL",
+    )
+    truth = world.accounts["nightly"].truth(TRUTH.format(first=DAYS[-5], end=TODAY))
+    assert landed == [
+        (row["day"][:10], row["pipeline_id"], row["runs"], row["errors"]) for row in truth
+    ]
+    assert landed
 
-        def scheduled():
-            return [
-                run
-                for run in dev.instance.get_runs()
-                if run.tags.get("dagster/schedule_name") == "health" and run.is_success
-            ]
 
-        (first, *_) = dev.until(scheduled)
-        assert first.tags["dagster/asset_partition_range_end"] == DAYS[-1]
-        assert set(partitions_of(dev.instance, "errors")) == set(DAYS[-2:])
-        dev.stop_schedule()
+def backfill(world):
+    """Backfill 30 days of four tables."""
+    dev, account = world.dev(), world.accounts["live"]
+    account.reset_counters()
+    runs = dev.finished(backfill=dev.backfill(TABLES, DAYS))
+    assert [run.status.value for run in runs] == ["SUCCESS"]
+    assert account.counters()["requests"] == {"aggregations": 1}
+    for name in TABLES:
+        records = dev.instance.fetch_materializations(dg.AssetKey(name), limit=100).records
+        told = {
+            record.asset_materialization.partition: record.asset_materialization.metadata
+            for record in records
+        }
+        assert set(told) == set(DAYS)
+        for day, metadata in told.items():
+            midnight = datetime.fromisoformat(day).replace(tzinfo=UTC)
+            assert metadata["vectorshift/window_start"].value == midnight.timestamp()
+            assert {"vectorshift/preview", "vectorshift/trend", "dagster/uri"} < set(metadata)
+    judged = dev.instance.get_event_records(
+        dg.EventRecordsFilter(dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    )
+    found = [record.event_log_entry.asset_check_evaluation for record in judged]
+    for check in ("rate", "baseline"):
+        assert {each.partition for each in found if each.check_name == check} == set(DAYS)
+    truth = account.truth(TRUTH.format(first=DAYS[0], end=TODAY))
+    assert [
+        (str(row[0])[:10], *row[1:4]) for row in world.sql("live", "FROM by_pipeline ORDER BY ALL")
+    ] == [(row["day"][:10], row["pipeline_id"], row["runs"], row["errors"]) for row in truth]
 
-        emulator.reset_counters()
-        assert [run.status.value for run in dev.ended(dev.backfill())] == ["SUCCESS"]
-        assert emulator.counters()["requests"] == {"aggregations": 1}
-        for name in TABLES:
-            assert set(partitions_of(dev.instance, name)) == set(DAYS)
-        rows = dev.rows()
-        truth = emulator.truth(TRUTH.format(first=DAYS[0], end=TODAY))
-        assert [(str(row[0])[:10], *row[1:4]) for row in rows["by_pipeline"]] == [
-            (row["day"][:10], row["pipeline_id"], row["runs"], row["errors"]) for row in truth
-        ]
-        judged = dev.instance.get_event_records(
-            dg.EventRecordsFilter(dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-        )
-        found = [record.event_log_entry.asset_check_evaluation for record in judged]
-        assert {each.partition for each in found if each.check_name == "rate"} == set(DAYS)
-        told = json.dumps(dev.ask(RESOURCES))
-        kept = [path.read_bytes() for path in dev.home.rglob("*") if path.is_file()]
-        assert "VECTORSHIFT_API_KEY" in told
-        assert emulator.api_key not in told
-        assert any(b"by_pipeline" in content for content in kept)
-        assert not any(emulator.api_key.encode() in content for content in kept)
 
-        assert len(dev.ended(dev.backfill())) == 1
-        assert dev.rows() == rows
+def fail(world):
+    """Let an insert fail, after the delete of its transaction."""
+    dev, account = world.dev(), world.accounts["live"]
+    before = world.rows(TABLES)
+    columns = ", ".join(
+        f"{name} {kind}" for name, kind, *_ in world.sql("live", "DESCRIBE by_pipeline")
+    )
+    world.sql("live", "ALTER TABLE by_pipeline RENAME TO original")
+    world.sql("live", f"CREATE TABLE by_pipeline ({columns}, CHECK (pipeline_id <> 'pl_bad'))")
+    world.sql("live", "INSERT INTO by_pipeline FROM original")
+    account.insert([{"pipeline_id": "pl_bad", "start_time": f"{DAYS[-3]}T12:00:00Z"}])
+    failed = dev.ended(dev.materialize(LIVE, "by_pipeline", DAYS[-3], max_retries=0))
+    assert failed.is_failure
+    assert "CHECK" in "".join(map(str, dev.instance.all_logs(failed.run_id)))
+    assert world.rows(TABLES) == before
+    account.reset()
+    world.sql("live", "DROP TABLE by_pipeline")
+    world.sql("live", "ALTER TABLE original RENAME TO by_pipeline")
 
-        dice, killed = random.Random(7), 0
-        backfill = dev.backfill()
-        while killed < KILLS:
-            (worker, *_) = dev.until(dev.workers)
-            time.sleep(dice.uniform(0.2, 4.0))
-            if worker in dev.workers():
-                os.kill(worker, signal.SIGKILL)
-                killed += 1
-            elif not dev.workers() and all(run.is_success for run in dev.runs(backfill)):
-                backfill = dev.backfill()
-        dev.ended(backfill)
-        assert killed == KILLS
-        assert dev.rows() == rows
+
+def be_killed(world):
+    """Backfill all tables again while each worker but the last is killed."""
+    dev, account = world.dev(), world.accounts["live"]
+    before = world.rows(TABLES)
+    dice = random.Random(7)
+    again = dev.backfill(EVERY_TABLE, DAYS)
+    for kills in range(KILLS):
+        run = until(lambda kills=kills: dict(enumerate(dev.runs(backfill=again)[::-1])).get(kills))
+
+        def begun_or_over(run=run):
+            return dev.worker(run.run_id) or dev.instance.get_run_by_id(run.run_id).is_finished
+
+        worker = until(begun_or_over)
+        assert worker is not True, f"the run ended before kill {kills + 1}"
+        time.sleep(dice.uniform(0.0, 0.5))
+        os.kill(worker, signal.SIGKILL)
+    assert len(dev.finished(backfill=again)) == KILLS + 1
+    rows = world.rows(EVERY_TABLE)
+    assert {name: rows[name] for name in TABLES} == before
+    for name in EVERY_TABLE:
+        assert set(partitions_of(dev.instance, name)) == set(DAYS)
+    (errors,) = account.truth(
+        "SELECT count(*) AS events FROM events WHERE entity = 'pipeline' AND status = 'failure'"
+        f" AND start_time >= '{DAYS[0]}' AND start_time < '{TODAY}'"
+    )
+    assert sum(row[2] for row in rows["messages"]) == errors["events"] > 0
+
+
+def alert(world):
+    """Let errors burst on the second of three days, and run the three in one run."""
+    dev, account = world.dev(), world.accounts["alerts"]
+    days = DAYS[-3:]
+    for day in days:
+        morning = datetime.fromisoformat(day).replace(hour=9, tzinfo=UTC)
+        account.burst(50, at=morning, status="success")
+    noon = datetime.fromisoformat(days[1]).replace(hour=12, tzinfo=UTC)
+    account.burst(50, at=noon, error_message="quota exceeded")
+    sensor = {
+        "repositoryName": "__repository__",
+        "repositoryLocationName": ALERTS,
+        "sensorName": "check_alerts",
+    }
+    dev.ask(START, s=sensor)
+    again = dev.backfill(["pipeline_health", "daily_report"], days)
+    (run,) = until(lambda: dev.runs(backfill=again))
+    assert dev.ended(run.run_id).is_failure
+    assert partitions_of(dev.instance, "pipeline_health") == dict.fromkeys(days, 1)
+    assert not partitions_of(dev.instance, "daily_report")
+    found = dev.ask(CHECKS, key={"path": ["pipeline_health"]}, name="error_rate")
+    told = [each["evaluation"] for each in found["assetCheckExecutions"]]
+    assert {each["partition"]: each["success"] for each in told} == {
+        days[0]: True,
+        days[1]: False,
+        days[2]: True,
+    }
+    assert {each["severity"] for each in told if not each["success"]} == {"ERROR"}
+
+    body = received(world.inbox)
+    assert (body["check"], body["partition"], body["severity"]) == ("error_rate", days[1], "ERROR")
+    assert (body["observed"], body["limit"], body["sample"]) == (0.5, 0.2, 100)
+    assert body["top_errors"] == [{"message": "quota exceeded", "count": 50}]
+
+    seen = {each["tickId"] for each in ticks(dev, sensor)}
+    dev.ask(CURSOR, s=sensor, c="no cursor at all")
+    repeated = until(lambda: [each for each in ticks(dev, sensor) if each["tickId"] not in seen])
+    assert {each["status"] for each in repeated} == {"SKIPPED"}
+    with pytest.raises(queue.Empty):
+        received(world.inbox, seconds=0)
+
+
+def received(inbox, seconds=120):
+    """The next alert about the example's table; other tables of the instance have alerts of their own."""
+    while True:
+        body, _ = inbox.received.get(timeout=seconds)
+        if body["asset"] == "pipeline_health":
+            return body
+
+
+def ticks(dev, sensor):
+    """The finished ticks of a sensor, newest first."""
+    found = dev.ask(TICKS, s=sensor)["sensorOrError"]["sensorState"]["ticks"]
+    return [each for each in found if each["status"] != "STARTED"]
+
+
+def run_the_component(world):
+    """Materialize a day of the table that is described in YAML, and let the control tell its key."""
+    dev = world.dev()
+    assert dev.ended(dev.materialize(LIVE, "talkative", None)).is_success
+    assert dev.ended(dev.materialize("shop", "from_yaml", DAYS[-1])).is_success
+    (rows,) = world.sql("yaml", "SELECT sum(runs_sum)::BIGINT FROM from_yaml")
+    (truth,) = world.accounts["yaml"].truth(
+        f"SELECT count(*) AS runs FROM events WHERE is_run AND start_time::DATE = '{DAYS[-1]}'"
+    )
+    assert rows == (truth["runs"],)
+
+
+def test_the_schedule_catches_up_after_a_downtime(live):
+    """The daemon ticks by itself, and its first run is of all days that were missed, up to the newest."""
+    live.result(catch_up)
+
+
+def test_thirty_days_of_four_tables_are_one_run_and_one_request(live):
+    """A backfill lands the truth, with metadata for each partition and an evaluation of each check for each."""
+    live.result(backfill)
+
+
+def test_a_failing_insert_leaves_the_old_partition_whole(live):
+    """An insert that the database refuses in a run of the daemon changes no row."""
+    live.result(fail)
+
+
+def test_a_backfill_that_is_killed_again_and_again_lands_the_truth(live):
+    """Run workers are killed while they write; the retries leave the rows of the first backfill, and no others."""
+    live.result(be_killed)
+
+
+def test_a_burst_stops_the_report_and_is_told_once(live):
+    """A bad day's check fails with ERROR, nothing downstream is made, one post for it, whatever the cursor."""
+    live.result(alert)
+
+
+def test_a_component_runs(live):
+    """The table of a defs.yaml is materialized by the code server of a project."""
+    live.result(run_the_component)
+
+
+def test_keys_are_kept_nowhere(live):
+    """No key is in the instance's files, snapshots and logs, or told by GraphQL; the literal of the control is."""
+    live.finish()
+    dev = live.world.dev()
+    answers = [dev.ask(query) for query in (RESOURCES, SCHEMAS, EVENTS)]
+    snapshots = []
+    with closing(sqlite3.connect(next(live.world.home.rglob("runs.db")))) as database:
+        for (body,) in database.execute("SELECT snapshot_body FROM snapshots"):
+            snapshots.append(zlib.decompress(body).decode())
+    files = [path.read_bytes() for path in live.world.home.rglob("*") if path.is_file()]
+    places = {
+        "GraphQL": json.dumps(answers),
+        "snapshots": "\n".join(snapshots),
+        "files": b"\n".join(files).decode(errors="replace"),
+    }
+    for place, content in places.items():
+        assert not [key for key in KEYS.values() if key in content], place
+        assert LITERAL in content, place
+    for name in ("LIVE_KEY", "YAML_KEY"):
+        assert name in places["GraphQL"]
+        assert name in places["snapshots"]

@@ -113,7 +113,7 @@ def test_a_check_that_cannot_be_judged_is_refused(check, message):
         )
 
 
-def test_a_partition_shows_rows_trend_and_link(blank, runs, tmp_path, blank_runs):
+def test_a_partition_shows_rows_trend_and_link(blank, blank_runs):
     """Preview and trend are Markdown of this partition, labels are escaped, and the link is the configured one."""
     for day, count in ((LAST - timedelta(days=1), 2), (LAST, 3)):
         start = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
@@ -133,7 +133,7 @@ def test_a_partition_shows_rows_trend_and_link(blank, runs, tmp_path, blank_runs
         partitions_def=dg.DailyPartitionsDefinition("2025-01-01"),
         query=Analytics.query(object_type="pipeline"),
     )
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         blank_runs(health, LAST - timedelta(days=1), instance=instance)
         done = blank_runs(health, LAST, instance=instance, ui_url="https://ui.test/acme")
     (event,) = done.get_asset_materialization_events()

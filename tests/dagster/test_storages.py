@@ -108,7 +108,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
     storage = ParquetStorage(path=str(tmp_path))
     storage.overwrite("health", {DAY: ROWS})
     file = tmp_path / "health" / "dt=2026-11-22" / "part-0.parquet"
-    assert storage.locate("health", DAY) == file.as_uri()
+    assert storage.locate("health", DAY) == f"file://{file}"
     before = file.read_bytes()
     broken = ROWS.append_column("bad", pa.array([None], pa.null()))
     odd = pa.table({"bucket_start": ROWS["bucket_start"], "x": pa.array([{}], pa.struct([]))})

@@ -1,7 +1,7 @@
 """Exports of events as a component."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import dagster as dg
 from pydantic import ConfigDict
@@ -35,6 +35,7 @@ class VectorShiftExportComponent(dg.Component, dg.Model, dg.Resolvable):
     table: str | None = None
     two_phase: bool = False
     schedule: Planned = None
+    automation_condition: dg.Injected[dg.AutomationCondition[Any]] | None = None
     backfill_policy: BackfillPolicy = None
     timeout: float = 3600.0
     poll_interval: float = 5.0
@@ -57,6 +58,7 @@ class VectorShiftExportComponent(dg.Component, dg.Model, dg.Resolvable):
             self.name,
             partitions_def=self.partitions,
             schedule=self.schedule,
+            automation_condition=self.automation_condition,
             two_phase=self.two_phase,
             query=self.query,
             format=self.format,

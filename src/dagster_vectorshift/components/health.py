@@ -11,14 +11,14 @@ from dagster_vectorshift.assets import build_health_definitions
 from dagster_vectorshift.components.parts import (
     Account,
     BackfillPolicy,
-    Events,
+    MeasuredEvents,
     Partitions,
     Planned,
     Storage,
     bound,
 )
 from dagster_vectorshift.components.scaffolders import HealthScaffolder
-from dagster_vectorshift.tables import DEFAULT_METRICS, HealthCheck, HealthTable
+from dagster_vectorshift.tables import DEFAULT_METRICS, ErrorTable, HealthCheck, HealthTable, Table
 from dagster_vectorshift.translator import DagsterVectorShiftTranslator
 from vectorshift_orchestration.thresholds.rules import rule_from_dict
 
@@ -30,6 +30,15 @@ class TableModel(dg.Model, dg.Resolvable):
     metrics: Sequence[str] = DEFAULT_METRICS
     group_by: Sequence[str] = ("pipeline_id",)
     interval: str = "day"
+    table: str | None = None
+    description: str | None = None
+
+
+class ErrorTableModel(dg.Model, dg.Resolvable):
+    """A table of error messages: name, limit, table, description."""
+
+    name: str = "error_messages"
+    limit: int = 20
     table: str | None = None
     description: str | None = None
 
@@ -48,6 +57,10 @@ def _table(context: dg.ResolutionContext, model: Any) -> HealthTable:
     return HealthTable(**resolve_fields(model, TableModel, context))
 
 
+def _error_table(context: dg.ResolutionContext, model: Any) -> ErrorTable | None:
+    return None if model is None else ErrorTable(**resolve_fields(model, ErrorTableModel, context))
+
+
 def _check(context: dg.ResolutionContext, model: Any) -> HealthCheck:
     fields = dict(resolve_fields(model, CheckModel, context))
     return HealthCheck(**fields | {"rule": rule_from_dict(fields["rule"])})
@@ -63,13 +76,22 @@ class VectorShiftHealthComponent(dg.Component, dg.Model, dg.Resolvable):
     tables: Sequence[
         Annotated[HealthTable, dg.Resolver(_table, model_field_type=TableModel.model())]
     ]
+    error_messages: Annotated[
+        ErrorTable | None,
+        dg.Resolver(
+            _error_table,
+            model_field_type=ErrorTableModel.model() | None,
+            description="A table of the commonest error messages; {} takes every default.",
+        ),
+    ] = None
     account: Account = None
     storage: Storage = None
     checks: Sequence[
         Annotated[HealthCheck, dg.Resolver(_check, model_field_type=CheckModel.model())]
     ] = ()
-    query: Events = None
+    query: MeasuredEvents = None
     schedule: Planned = None
+    automation_condition: dg.Injected[dg.AutomationCondition[Any]] | None = None
     name: str | None = None
     backfill_policy: BackfillPolicy = None
     key_prefix: str | Sequence[str] = ()
@@ -85,12 +107,16 @@ class VectorShiftHealthComponent(dg.Component, dg.Model, dg.Resolvable):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The assets, their checks, their schedule, and the resources that are written here."""
-        name = self.name or "_".join(table.name for table in self.tables)
+        tables: list[Table] = [*self.tables]
+        if self.error_messages is not None:
+            tables.append(self.error_messages)
+        name = self.name or "_".join(table.name for table in tables)
         resources, (account_key, storage_key) = bound(name, self.account, self.storage)
         defs = build_health_definitions(
-            tables=self.tables,
+            tables=tables,
             partitions_def=self.partitions,
             schedule=self.schedule,
+            automation_condition=self.automation_condition,
             query=self.query,
             checks=self.checks,
             name=name,

@@ -19,6 +19,7 @@ from dagster.components.resolved.core_models import (
 from pydantic import Field
 
 from dagster_vectorshift.components.secrets import FromEnvironment, Secret
+from dagster_vectorshift.evaluations import require_measurable
 from dagster_vectorshift.resource import VectorShiftResource
 from dagster_vectorshift.storage import (
     DuckDBStorage,
@@ -131,6 +132,12 @@ def _query(context: dg.ResolutionContext, model: Any) -> Any:
     return QuerySpec(**resolve_fields(model, QueryModel, context)).query()
 
 
+def _measured_query(context: dg.ResolutionContext, model: Any) -> Any:
+    query = _query(context, model)
+    require_measurable(query)
+    return query
+
+
 def _schedule(context: dg.ResolutionContext, model: Any) -> Schedule | None:
     if model is None:
         return None
@@ -186,6 +193,14 @@ Events: TypeAlias = Annotated[
         _query,
         model_field_type=QueryModel.model() | None,
         description="Which events: object_type, object_id, kinds, where. Nothing is every event.",
+    ),
+]
+MeasuredEvents: TypeAlias = Annotated[
+    Any,
+    dg.Resolver(
+        _measured_query,
+        model_field_type=QueryModel.model() | None,
+        description="Which events: object_type, object_id, kinds, where on scope columns.",
     ),
 ]
 Planned: TypeAlias = Annotated[

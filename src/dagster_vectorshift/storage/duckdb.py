@@ -37,7 +37,9 @@ class DuckDBStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yield
 
     def locate(self, table: str, window: Window | None = None) -> str:
         """The file as a URI, for metadata."""
-        return self._file.as_uri()
+        from vectorshift_orchestration.storage.destinations import file_uri
+
+        return file_uri(self._file)
 
     def overwrite(self, table: str, parts: "Mapping[Window, pa.Table]") -> "dict[Window, Written]":
         """Make each part the only rows of `table` in its window, each window in one transaction.

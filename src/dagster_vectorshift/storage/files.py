@@ -91,7 +91,7 @@ def _expanded(path: str) -> str:
 def _uri(path: str, table: str, window: Window | None, extension: str) -> str:
     from pathlib import Path
 
-    from vectorshift_orchestration.storage.destinations import partition_path, resolved
+    from vectorshift_orchestration.storage.destinations import file_uri, partition_path, resolved
 
     root = _expanded(path)
     target = resolved(
@@ -99,4 +99,4 @@ def _uri(path: str, table: str, window: Window | None, extension: str) -> str:
         if window is None
         else partition_path(root, table, window, extension)
     )
-    return target.as_uri() if isinstance(target, Path) else target.uri
+    return file_uri(target) if isinstance(target, Path) else target.uri
