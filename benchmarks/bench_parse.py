@@ -18,7 +18,7 @@ PLAIN = """
 import pendulum
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
-from airflow.sdk.definitions.timetables.interval import CronDataIntervalTimetable
+from airflow.timetables.interval import CronDataIntervalTimetable
 
 with DAG("plain", schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
          start_date=pendulum.datetime(2020, 1, 1, tz="UTC"), catchup=False):

@@ -17,7 +17,7 @@ from typing import Any
 
 import pendulum
 from airflow.sdk import DAG, Asset, AssetWatcher, task
-from airflow.sdk.definitions.timetables.interval import CronDataIntervalTimetable
+from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_vectorshift.operators import VectorShiftThresholdCheckOperator
 from airflow_provider_vectorshift.triggers import VectorShiftErrorCountTrigger

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pendulum
 from airflow.sdk import DAG
-from airflow.sdk.definitions.timetables.interval import CronDataIntervalTimetable
+from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_vectorshift.operators import VectorShiftExportOperator
 

@@ -10,7 +10,8 @@ A day with too many failed runs is not reported on: check `error_rate` blocks `d
     ALERT_SMTP_URL             smtp://[user:password@]host[:port], smtps:// for TLS from the start
     ALERT_EMAIL_FROM, ALERT_EMAIL_TO
 
-The other variables are those of `definitions.py`.
+The other variables are those of `definitions.py`, beside which it can be loaded:
+`dagster dev -f .../definitions.py -f .../alerts.py -f .../exports.py`.
 """
 
 import json
@@ -98,16 +99,14 @@ def _post(url: str, body: object, headers: dict[str, str]) -> None:
 
 
 health = build_health_assets(
-    tables=[HealthTable("pipeline_health"), ErrorTable("error_messages")],
+    tables=[HealthTable("run_health"), ErrorTable("error_messages")],
     query=RUNS,
     partitions_def=DAYS,
 )
-pipelines = health.get_asset_spec(dg.AssetKey("pipeline_health"))
+by_pipeline = health.get_asset_spec(dg.AssetKey("run_health"))
 
 
-@dg.asset(
-    deps=["pipeline_health"], partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run()
-)
+@dg.asset(deps=["run_health"], partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
 def daily_report() -> None:
     """What is done with a day's health; not done for a day that check `error_rate` fails."""
 
@@ -115,15 +114,15 @@ def daily_report() -> None:
 defs = dg.Definitions(
     assets=[health, daily_report, dg.AssetSpec("pipeline_runs", partitions_def=HOURS)],
     asset_checks=[
-        build_error_rate_check(pipelines, warn=0.05, error=0.2, query=RUNS, blocking=True),
-        build_latency_check(pipelines, warn=30_000, error=120_000, query=RUNS),
-        build_baseline_check(pipelines, metric="latency.p95", minimum_sample=20, query=RUNS),
+        build_error_rate_check(by_pipeline, warn=0.05, error=0.2, query=RUNS, blocking=True),
+        build_latency_check(by_pipeline, warn=30_000, error=120_000, query=RUNS),
+        build_baseline_check(by_pipeline, metric="latency.p95", minimum_sample=20, query=RUNS),
         build_error_count_check("pipeline_runs", warn=20, error=100, query=RUNS),
-        *build_health_freshness_checks([pipelines], partitions_def=DAYS),
+        *build_health_freshness_checks([by_pipeline], partitions_def=DAYS),
     ],
     schedules=[
         dg.build_schedule_from_partitioned_job(
-            dg.define_asset_job("daily_pipeline_health", selection=[health, daily_report]),
+            dg.define_asset_job("daily_run_health", selection=[health, daily_report]),
             hour_of_day=2,
         )
     ],

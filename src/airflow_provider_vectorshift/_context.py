@@ -7,9 +7,12 @@ of `CronPartitionTimetable` has none either, but the date of a partition (Airflo
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vectorshift_orchestration import Window, WindowError
+from vectorshift_orchestration.errors import WindowError
+
+if TYPE_CHECKING:
+    from vectorshift_orchestration import Window
 
 _WAY_OUT = (
     "Schedule the DAG with CronDataIntervalTimetable (in Airflow 3 a plain '@daily' has no "
@@ -37,12 +40,14 @@ _TICK = timedelta(milliseconds=1)
 
 def window_of(
     context: Mapping[str, Any], start: datetime | str | None, end: datetime | str | None
-) -> Window:
+) -> "Window":
     """The window from `start` to `end`; what is None is taken from the run's data interval.
 
     Raises `WindowError` with what to do when the run has no interval or an empty one, and for
     ends that are naive, reversed, or no times.
     """
+    from vectorshift_orchestration import Window
+
     if start is not None and end is not None:
         return Window.parse(start, end)
     first, last = data_interval(context)
@@ -64,12 +69,14 @@ def data_interval(context: Mapping[str, Any]) -> tuple[datetime, datetime]:
     return first, last
 
 
-def _partition(context: Mapping[str, Any]) -> Window:
+def _partition(context: Mapping[str, Any]) -> "Window":
     """The period that begins with the run's partition date, as long as the timetable's ticks say.
 
     Only a calendar's own periods are taken: what lies between two ticks of another cron expression
     is a guess. A partition that has not ended is refused, since its events are not all there.
     """
+    from vectorshift_orchestration import Window
+
     key, begin = context["partition_key"], context.get("partition_date")
     timetable = getattr(context.get("dag"), "timetable", None)
     expression = " ".join(str(getattr(timetable, "expression", "")).lower().split())

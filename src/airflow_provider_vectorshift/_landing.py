@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vectorshift._airflow import AirflowFailException, AirflowNotFoundException
+from airflow_provider_vectorshift._arguments import is_late
 from airflow_provider_vectorshift.errors import VectorShiftConnectionError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _DATABASES = ("sql_conn_id", "duckdb_path")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)
 class OpenLanding:
     """A landing that can be written to.
 
@@ -36,7 +37,7 @@ class OpenLanding:
     reconnect: Callable[[], Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Landing:
     """Where an operator's rows come to rest.
 
@@ -96,11 +97,6 @@ class Landing:
             yield OpenLanding(destination)
 
 
-def is_late(value: Any) -> bool:
-    """Whether an argument is known at run time only: the result of another task, a mapped value."""
-    return callable(getattr(value, "iter_references", None))
-
-
 def as_text(path: Any) -> Any:
     """A path as text, which templates can fill in and a DAG file's serialization can hold.
 
@@ -109,8 +105,8 @@ def as_text(path: Any) -> Any:
     """
     if isinstance(path, str) or path is None:
         return path
-    if hasattr(path, "conn_id") and hasattr(path, "protocol"):
-        if path.storage_options:
+    if hasattr(path, "storage_options") and hasattr(path, "protocol"):
+        if set(path.storage_options) - {"conn_id"}:  # where Airflow 3.1 keeps the connection
             raise ValueError(
                 f"{path} has storage options, which a DAG should not hold: put them into the "
                 "connection that its conn_id names."

@@ -61,12 +61,16 @@ class VectorShiftTriggererTimeout(TaskDeferralTimeout):
 
 
 @contextmanager
-def failing_fast() -> Iterator[None]:
+def failing_fast(name: str) -> Iterator[None]:
     """Turn an error that trying again cannot help into `AirflowFailException`, which ends the task.
 
-    The original is its `__cause__`. Everything else passes, and Airflow's retries apply to it.
+    Its text begins with `name`, the task's, and the original is its `__cause__`. Everything else
+    passes, and Airflow's retries apply to it.
     """
     try:
         yield
     except PERMANENT as error:
-        raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+        text = str(error)
+        if not text.startswith(name):
+            text = f"{name}: {type(error).__name__}: {text}"
+        raise AirflowFailException(text) from error

@@ -66,6 +66,13 @@ class VectorShiftHook(BaseHook):
 
         return shared_client(self.vectorshift_conn_id, self._asettings)
 
+    @property
+    def base_url(self) -> str:
+        """The address of the service that the connection leads to. Raises as `get_conn` does."""
+        from vectorshift import DEFAULT_BASE_URL
+
+        return self._settings().base_url or DEFAULT_BASE_URL
+
     def test_connection(self) -> tuple[bool, str]:
         """Ask the service for one number, once: whether that worked, and a sentence for the form."""
         from dataclasses import replace

@@ -6,10 +6,17 @@ most sets, and replaces each partition in a transaction of its own.
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, cast
 
 import dagster as dg
 
+from dagster_vectorshift._options import (
+    Described,
+    described,
+    parts,
+    require_known,
+    require_several,
+)
 from dagster_vectorshift._partitions import partition_windows, require_time, require_whole_buckets
 from dagster_vectorshift.evaluations import require_measurable, require_timeless
 from dagster_vectorshift.failures import as_dagster_failures
@@ -24,7 +31,7 @@ from dagster_vectorshift.health import (
 from dagster_vectorshift.resource import VectorShiftResource
 from dagster_vectorshift.rule_words import in_words
 from dagster_vectorshift.schedules import build_health_schedule
-from dagster_vectorshift.tables import BUCKET_TIME, HealthCheck, HealthTable, Table
+from dagster_vectorshift.tables import BUCKET_TIME, ErrorTable, HealthCheck, HealthTable, Table
 from dagster_vectorshift.translator import DagsterVectorShiftTranslator, HealthTableProps
 from vectorshift_orchestration.errors import MergeError, WindowError
 from vectorshift_orchestration.windows import Window
@@ -36,7 +43,7 @@ if TYPE_CHECKING:
 Body: TypeAlias = Callable[[dg.AssetExecutionContext, Health], Iterator[Any]]
 
 
-class HealthOptions(TypedDict, total=False):
+class HealthOptions(Described, total=False):
     """What every set of health assets takes besides its tables and partitions.
 
     query: which events to measure, without a time; None is every event of the account.
@@ -61,13 +68,6 @@ class HealthOptions(TypedDict, total=False):
     query: "Query | None"
     checks: Sequence[HealthCheck]
     name: str | None
-    key_prefix: str | Sequence[str]
-    group_name: str | None
-    owners: Sequence[str]
-    tags: Mapping[str, str]
-    kinds: Set[str]
-    automation_condition: dg.AutomationCondition[Any] | None
-    freshness_policy: dg.FreshnessPolicy | None
     backfill_policy: dg.BackfillPolicy | None
     retry_policy: dg.RetryPolicy | None
     pool: str | None
@@ -95,14 +95,15 @@ def build_health_assets(
     Raises `dg.DagsterInvalidDefinitionError` when a partition would cut a bucket, for partitions
     that are no windows of time, when two tables have one name, for a query that no aggregation can
     answer (a data column, OR, a time), for a check of no table, and for a check whose figure cannot
-    be told for a partition.
+    be told for a partition; `TypeError` for an unknown option.
     """
 
     def keep(context: dg.AssetExecutionContext, health: Health) -> Iterator[Any]:
         yield from health.materialize()
 
     if options.get("name") is None:
-        prefix = _parts(options.get("key_prefix", ()))
+        _require_different(tables)
+        prefix = parts(options.get("key_prefix", ()))
         options["name"] = "_".join([*prefix, *(table.name for table in tables)])
     return vectorshift_health_assets(tables=tables, partitions_def=partitions_def, **options)(keep)
 
@@ -124,6 +125,7 @@ def vectorshift_health_assets(
     The body gets the context and a `Health`, and yields what a `dg.multi_asset` may yield.
     `required_resource_keys` are resources that it needs besides. The rest is as told there.
     """
+    require_known(options, HealthOptions, "A set of health assets")
     _require_different(tables)
     for table in tables:
         if isinstance(table, HealthTable):
@@ -133,8 +135,11 @@ def vectorshift_health_assets(
     account_key = options.get("resource_key", "vectorshift")
     storage_key = options.get("storage_key", "storage")
     io_manager_key = options.get("io_manager_key")
-    if io_manager_key is not None:
-        require_type(as_type)
+    require_type(as_type)
+    if io_manager_key is None and as_type != "arrow":
+        raise dg.DagsterInvalidDefinitionError(
+            f"as_type={as_type!r} is how an IO manager gets the rows: give io_manager_key, too."
+        )
     translator = options.get("translator") or DagsterVectorShiftTranslator()
     specs = {
         table.name: _completed(translator.get_asset_spec(HealthTableProps(table, query)), options)
@@ -170,7 +175,7 @@ def vectorshift_health_assets(
             if io_manager_key is not None:
                 output = to_io_manager(health_set, account.ui_url)
             else:
-                storage = cast("TableStorage", getattr(context.resources, storage_key))
+                storage = _table_storage(getattr(context.resources, storage_key), storage_key)
                 output = to_storage(health_set, storage, account.ui_url)
             with as_dagster_failures():
                 windows = partition_windows(context, partitions_def)
@@ -204,27 +209,13 @@ def build_health_definitions(
 
 def _completed(spec: dg.AssetSpec, options: HealthOptions) -> dg.AssetSpec:
     """The translator's spec with what the factory was told besides."""
-    spec = spec.merge_attributes(
-        owners=list(options.get("owners", ())),
-        tags=dict(options.get("tags", {})),
-        kinds=set(options.get("kinds", ())),
-    )
-    spec = spec.replace_attributes(
-        key=spec.key.with_prefix(_parts(options.get("key_prefix", ()))),
-        group_name=options.get("group_name") or spec.group_name,
-        automation_condition=options.get("automation_condition") or spec.automation_condition,
-        freshness_policy=options.get("freshness_policy") or spec.freshness_policy,
-    )
+    spec = described(spec, options)
     io_manager_key = options.get("io_manager_key")
     if io_manager_key is None:
         return spec
     # Database IO managers delete a partition by this column.
     spec = spec.merge_attributes(metadata={"partition_expr": BUCKET_TIME})
     return spec.with_io_manager_key(io_manager_key)
-
-
-def _parts(key_prefix: str | Sequence[str]) -> list[str]:
-    return [key_prefix] if isinstance(key_prefix, str) else list(key_prefix)
 
 
 def _check_specs(health_set: HealthSet) -> list[dg.AssetCheckSpec]:
@@ -241,6 +232,16 @@ def _check_specs(health_set: HealthSet) -> list[dg.AssetCheckSpec]:
             )
             for key, check in health_set.checks.items()
         ]
+
+
+def _table_storage(storage: Any, key: str) -> "TableStorage":
+    if not callable(getattr(storage, "overwrite", None)):
+        raise dg.Failure(
+            f"Resource {key!r} is a {type(storage).__name__}, which keeps no tables. Give a "
+            "DuckDBStorage, a PostgresStorage, a ParquetStorage or your own TableStorage.",
+            allow_retries=False,
+        )
+    return cast("TableStorage", storage)
 
 
 def _by_key(
@@ -278,12 +279,20 @@ def _require_answerable(health_set: HealthSet) -> None:
             check.judge([Window(*first)], days)
         except (MergeError, WindowError) as problem:
             raise dg.DagsterInvalidDefinitionError(
-                f"Check {key.to_user_string()} cannot be answered for these partitions: {problem}"
+                f"Check {key.to_user_string()} cannot be answered for these partitions: {problem} "
+                "Or take build_rule_check, which asks for such partitions one by one."
             ) from problem
 
 
 def _require_different(tables: Sequence[Table]) -> None:
     """Two assets that write one table would delete each other's rows."""
+    require_several(tables, "tables")
+    for table in tables:
+        if not isinstance(table, HealthTable | ErrorTable):
+            raise dg.DagsterInvalidDefinitionError(
+                f"A table is a HealthTable or an ErrorTable, such as HealthTable({table!r}), not "
+                f"{type(table).__name__}."
+            )
     for names in (
         [table.name for table in tables],
         [table.table_name.lower() for table in tables],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
 import dagster as dg
 
+from dagster_vectorshift._options import require_known
 from dagster_vectorshift.evaluations import (
     Partitions,
     evaluation,
@@ -75,9 +76,11 @@ def build_error_rate_check(
 
     The limits are shares, 0.05 is 5 %. With fewer runs than `minimum_sample` the check passes, with
     "insufficient data" in its metadata. Raises `SpecError` for unusable limits, and
-    `dg.DagsterInvalidDefinitionError` for partitions that are no windows of time.
+    `dg.DagsterInvalidDefinitionError` for limits that are no shares and for partitions that are no
+    windows of time.
     """
     rule = Rate(warn=warn, error=error, minimum_sample=minimum_sample)
+    _require_shares(rule)
     options.setdefault("name", "error_rate")
     return build_rule_check(asset, rule, **options)
 
@@ -153,8 +156,10 @@ def build_rule_check(
     """A check of any rule of `vectorshift_orchestration.thresholds.rules`; the others are this with their rule.
 
     Raises `dg.DagsterInvalidDefinitionError` for partitions that are no windows of time, and for a
-    query that no aggregation can answer (a data column, OR, a time).
+    query that no aggregation can answer (a data column, OR, a time); `TypeError` for an unknown
+    option.
     """
+    require_known(options, CheckOptions, "A check")
     given = (
         partitions_def_of(asset) if "partitions_def" not in options else options["partitions_def"]
     )
@@ -200,11 +205,27 @@ def build_rule_check(
     return health_check
 
 
+def _require_shares(rule: Rate) -> None:
+    """A greater limit is meant as a percentage, and would never be passed."""
+    for limit in (rule.warn, rule.error):
+        if limit is not None and not 0.0 <= limit <= 1.0:
+            raise dg.DagsterInvalidDefinitionError(
+                f"A limit of an error rate is a share from 0 to 1, such as 0.05 for 5 %, not {limit:g}."
+            )
+
+
 def asset_key_of(asset: CheckedAsset) -> dg.AssetKey:
     """The key of what is checked; a text has slashes between its parts, as Dagster shows it.
 
-    Raises `dg.DagsterInvalidDefinitionError` for a definition of several assets.
+    Raises `dg.DagsterInvalidDefinitionError` for a definition of several assets, and for what is no
+    asset at all.
     """
+    if isinstance(asset, str):
+        return dg.AssetKey.from_user_string(asset)
+    if not isinstance(asset, dg.AssetsDefinition | dg.AssetSpec | dg.AssetKey):
+        raise dg.DagsterInvalidDefinitionError(
+            f"An asset is a definition, a spec, a key or a text, not {type(asset).__name__}."
+        )
     if isinstance(asset, dg.AssetKey):
         return asset
     if isinstance(asset, dg.AssetsDefinition) and len(asset.keys) > 1:
@@ -213,7 +234,7 @@ def asset_key_of(asset: CheckedAsset) -> dg.AssetKey:
             f"A check is about one asset, and this definition has several: {names}. Give the one, as "
             "assets.get_asset_spec(dg.AssetKey(...))."
         )
-    return dg.AssetKey.from_user_string(asset) if isinstance(asset, str) else asset.key
+    return asset.key
 
 
 def partitions_def_of(asset: CheckedAsset) -> dg.PartitionsDefinition[str] | None:

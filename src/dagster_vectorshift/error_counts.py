@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 import dagster as dg
 
+from dagster_vectorshift._partitions import require_time
 from dagster_vectorshift.checks import CheckedAsset, asset_key_of
 from dagster_vectorshift.evaluations import (
     Partitions,
@@ -77,9 +78,16 @@ def build_error_count_sensor(
 
     After a pause of any length every window is caught up with, 500 in a tick. A tick that fails
     keeps its cursor. Raises `SpecError` for unusable limits, and `dg.DagsterInvalidDefinitionError`
-    for a query that no aggregation can answer (a data column, OR, a time).
+    for partitions that are no windows of time, a negative `lookback`, a `time_budget` that is not
+    positive, and a query that no aggregation can answer (a data column, OR, a time).
     """
+    require_time(partitions_def, "An error count sensor")
     require_measurable(query)
+    if lookback < 0 or time_budget <= 0:
+        raise dg.DagsterInvalidDefinitionError(
+            f"lookback={lookback} is a number of windows, 0 or more, and time_budget={time_budget} a "
+            "number of seconds above 0."
+        )
     rule = Absolute(metric="errors.sum", warn=warn, error=error)
     key = dg.AssetCheckKey(asset_key_of(asset), check)
     name = name or "_".join([*key.asset_key.path, check])

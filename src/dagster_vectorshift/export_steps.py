@@ -1,16 +1,17 @@
 """What the assets of one export do: ask, wait, land, and keep a record of how far they got."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import gettempdir
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import dagster as dg
 
+from dagster_vectorshift._options import Described, described, require_known
 from dagster_vectorshift._partitions import require_time
 from dagster_vectorshift.evaluations import require_timeless, scoped
 from dagster_vectorshift.export_records import observation, saved
@@ -49,7 +50,7 @@ _HORIZON = timedelta(hours=1)
 Save: TypeAlias = "Callable[[ExportState], None]"
 
 
-class ExportOptions(TypedDict, total=False):
+class ExportOptions(Described, total=False):
     """What every export takes besides its name and partitions.
 
     query: which events, without a time; None is every event of the account.
@@ -72,14 +73,7 @@ class ExportOptions(TypedDict, total=False):
     timeout: float
     poll_interval: float
     work_dir: str | None
-    key_prefix: str | Sequence[str]
-    group_name: str | None
-    owners: Sequence[str]
-    tags: Mapping[str, str]
-    kinds: Set[str]
     description: str | None
-    automation_condition: dg.AutomationCondition[Any] | None
-    freshness_policy: dg.FreshnessPolicy | None
     retry_policy: dg.RetryPolicy | None
     backfill_policy: dg.BackfillPolicy | None
     pool: str | None
@@ -104,26 +98,18 @@ class Export:
         partitions_def: dg.TimeWindowPartitionsDefinition,
         options: ExportOptions,
     ) -> "Export":
-        """Raises `dg.DagsterInvalidDefinitionError` for partitions that are no windows of time, and
-        for a query that has a time of its own."""
+        """Raises `dg.DagsterInvalidDefinitionError` for partitions that are no windows of time, a
+        query that has a time of its own, an unknown format and times that are not positive, and
+        `TypeError` for an unknown option."""
+        require_known(options, ExportOptions, f"Export {name}")
         require_time(partitions_def, f"Export {name}")
+        _require_usable(name, options)
         require_timeless(options.get("query"))
         translator = options.get("translator") or DagsterVectorShiftTranslator()
         props = ExportProps(
             name, options.get("query"), options.get("format", "CSV"), options.get("description")
         )
-        prefix = options.get("key_prefix", ())
-        spec = translator.get_asset_spec(props).merge_attributes(
-            owners=list(options.get("owners", ())),
-            tags=dict(options.get("tags", {})),
-            kinds=set(options.get("kinds", ())),
-        )
-        spec = spec.replace_attributes(
-            key=spec.key.with_prefix([prefix] if isinstance(prefix, str) else list(prefix)),
-            group_name=options.get("group_name") or spec.group_name,
-            automation_condition=options.get("automation_condition") or spec.automation_condition,
-            freshness_policy=options.get("freshness_policy") or spec.freshness_policy,
-        )
+        spec = described(translator.get_asset_spec(props), options)
         return cls(spec, partitions_def, options, options.get("table") or name)
 
     @property
@@ -272,6 +258,25 @@ class Export:
         folder = Path(given or Path(gettempdir()) / f"vectorshift-exports-{os.getuid()}")
         folder.expanduser().mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder.expanduser()
+
+
+def _require_usable(name: str, options: ExportOptions) -> None:
+    from vectorshift.analytics import ExportFormat
+
+    format, formats = options.get("format", "CSV"), [each.value for each in ExportFormat]
+    if format not in formats:
+        raise dg.DagsterInvalidDefinitionError(
+            f"Export {name} has a format of {', '.join(formats)}, not {format!r}."
+        )
+    times = {
+        "timeout": options.get("timeout", 1.0),
+        "poll_interval": options.get("poll_interval", 1.0),
+    }
+    for option, seconds in times.items():
+        if seconds <= 0:
+            raise dg.DagsterInvalidDefinitionError(
+                f"{option} of export {name} is a number of seconds above 0, not {seconds}."
+            )
 
 
 def _asked(

@@ -55,7 +55,8 @@ def build_two_phase_export(
 
     `<name>_request` asks for the export. Sensor `<name>_ready` looks at what was asked for, and asks
     for a run of `<name>`, which downloads and lands it, once the service is ready or has failed,
-    with one run key for each export. Schedule the first; the rest follows.
+    with one run key for each export. Schedule the first, or give it an `automation_condition`; the
+    rest follows.
 
     Raises `dg.DagsterInvalidDefinitionError` for partitions that are no windows of time.
     """
@@ -65,7 +66,10 @@ def build_two_phase_export(
         key=dg.AssetKey([*above, f"{last}_request"]),
         description=f"Exports that were asked for; {export.spec.key.to_user_string()} lands them.",
     )
-    landing = export.spec.replace_attributes(deps=[*export.spec.deps, requested.key])
+    # The sensor alone runs the second asset: a condition would run it once more, or too early.
+    landing = export.spec.replace_attributes(
+        deps=[*export.spec.deps, requested.key], automation_condition=None
+    )
 
     @dg.multi_asset(
         name=f"{name}_request",

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
+from dagster_vectorshift._options import require_several
+from dagster_vectorshift._partitions import require_time
 from dagster_vectorshift.checks import CheckedAsset, asset_key_of
 from dagster_vectorshift.evaluations import Partitions
 
@@ -31,8 +33,9 @@ def build_health_freshness_policy(
     Fails when nothing was materialized for as long as a partition lasts plus `delay` (four hours, or
     half of a shorter partition), and warns halfway through the delay. Needs `freshness: {enabled:
     true}` in dagster.yaml. Raises `dg.DagsterInvalidDefinitionError` for a delay that is not
-    positive.
+    positive and for partitions that are no windows of time.
     """
+    require_time(partitions_def, "A freshness policy")
     width = _width(partitions_def)
     wait = _delay(delay, width)
     return dg.FreshnessPolicy.time_window(fail_window=width + wait, warn_window=width + wait / 2)
@@ -51,8 +54,10 @@ def build_health_freshness_checks(
     is four hours, or half of a shorter partition. Run the checks on a schedule that is not the
     assets' own, or by `dg.build_sensor_for_freshness_checks`. Raises
     `dg.DagsterInvalidDefinitionError` for a delay that is not positive or as long as a partition,
-    and for partitions of a cadence of their own.
+    for partitions of a cadence of their own or of no time at all, and for `assets` that are no list.
     """
+    require_several(assets, "assets")
+    require_time(partitions_def, "A freshness check")
     with warnings.catch_warnings():
         # Superseded by freshness policies, which do not know partitions.
         warnings.simplefilter("ignore", dg.SupersessionWarning)

@@ -46,11 +46,15 @@ def build_health_schedule(
     Raises `dg.DagsterInvalidDefinitionError` for assets without partitions of time, negative
     numbers, and a settle delay that is no number of whole minutes.
     """
-    partitions_def = assets.partitions_def
+    partitions_def = getattr(assets, "partitions_def", None)
     if not isinstance(partitions_def, dg.TimeWindowPartitionsDefinition):
         raise dg.DagsterInvalidDefinitionError(
             "A health schedule needs assets with partitions of time, such as those of "
             "build_health_assets."
+        )
+    if not isinstance(settle, timedelta):
+        raise dg.DagsterInvalidDefinitionError(
+            f"settle is a time, such as timedelta(hours=2), not {settle!r}."
         )
     if min(lookback, catch_up) < 0 or settle < timedelta(0) or settle % _MINUTE:
         raise dg.DagsterInvalidDefinitionError(

@@ -7,14 +7,16 @@ A tick ends well before Dagster ends it (the limit of a tick is DAGSTER_SENSOR_G
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import get_args
 
 import dagster as dg
 
+from dagster_vectorshift._options import require_several
 from dagster_vectorshift.alerts import Alert, Receipts
 from dagster_vectorshift.checks import CheckedAsset, asset_key_of
 from dagster_vectorshift.history import Recorded, recorded
 from dagster_vectorshift.positions import Position
+from vectorshift_orchestration.thresholds.rules import Severity
 
 TIME_BUDGET = 40.0
 """Seconds that a tick may take: two thirds of what Dagster allows it unless told otherwise."""
@@ -29,7 +31,7 @@ def build_check_alert_sensor(
     name: str = "check_alerts",
     assets: Sequence[CheckedAsset] | None = None,
     checks: Sequence[str] | None = None,
-    severity: Literal["WARN", "ERROR"] = "WARN",
+    severity: Severity = "WARN",
     where: Callable[[Alert], bool] | None = None,
     lookback: timedelta = timedelta(days=1),
     minimum_interval_seconds: int = 30,
@@ -56,7 +58,17 @@ def build_check_alert_sensor(
         minimum_interval_seconds: the time between two ticks.
         time_budget: seconds after which a tick that has sent something leaves the rest to the next.
         default_status: RUNNING starts the sensor with the code location.
+
+    Raises `dg.DagsterInvalidDefinitionError` for `assets` or `checks` that are no list, and for an
+    unknown severity: no alert would ever be sent.
     """
+    for chosen, noun in ((assets, "assets"), (checks, "checks")):
+        if chosen is not None:
+            require_several(chosen, noun)
+    if severity not in get_args(Severity):
+        raise dg.DagsterInvalidDefinitionError(
+            f"The least severity that is told is WARN or ERROR, not {severity!r}."
+        )
     keys = None if assets is None else {asset_key_of(asset) for asset in assets}
 
     def wanted(record: Recorded) -> bool:

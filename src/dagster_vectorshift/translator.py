@@ -53,14 +53,17 @@ class DagsterVectorShiftTranslator:
             name, description, asked = props.name, props.description, {"format": props.format}
         return dg.AssetSpec(
             dg.AssetKey([name]),
-            deps=[self.get_source_spec().key],
             description=description,
             code_version=_digest({"query": stated, "asked": asked}),
             kinds={KIND},
         )
 
     def get_source_spec(self) -> dg.AssetSpec:
-        """The account's events as an external asset: what column lineage leads to."""
+        """The account's events as an external asset: what column lineage leads to.
+
+        It is no dependency: an automation condition waits for what it depends on to be updated, and
+        nothing in Dagster updates this. A project may hold this spec once, to describe it.
+        """
         return dg.AssetSpec(
             dg.AssetKey([KIND, "analytics"]),
             description="The events of the VectorShift account, as its Analytics API measures them.",

@@ -61,12 +61,10 @@ def _column_names(path: Path, spelled: Sequence[str]) -> list[str]:
     names = [canonical_name(name) for name in spelled]
     twice = sorted({name for name in names if names.count(name) > 1})
     missing = [name for name in _REQUIRED if name not in names]
-    if twice or missing:
-        reason = (
-            f"two columns that mean {twice[0] or 'nothing: they have no name'}"
-            if twice
-            else f"no column {missing[0]}"
-        )
+    if twice or missing or "" in names:
+        reason = f"no column {missing[0]}" if missing else "a column without a name"
+        if twice and twice[0]:
+            reason = f"two columns that mean {twice[0]}"
         raise ExportFileError(
             f"{path.name} has {reason}, so it is not an export of events. Export again.", path=path
         )

@@ -31,6 +31,7 @@ os.environ.update(
     ),
     AIRFLOW__CORE__DAGS_FOLDER=str(HERE / "dags"),
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL="0",  # a test's DAG is not the one before it
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{HOME}/airflow.db",
     AIRFLOW__LOGGING__BASE_LOG_FOLDER=str(HOME / "logs"),
     AIRFLOW__API_AUTH__JWT_SECRET="a secret of at least thirty-two characters",

@@ -73,14 +73,41 @@ class Runner:
         return [tuple(json.loads(line)) for line in self._errors.read_text().splitlines()]
 
 
-def run_dag(dag_id, logical_date, folder=None):
+def run_dag(dag_id, logical_date, folder=None, conf=None):
     """`airflow dags test`, in this process: the finished run."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Airflow's own, and those of its test client
-        from airflow.dag_processing.dagbag import DagBag
+        dag = _dags(folder or os.environ["AIRFLOW__CORE__DAGS_FOLDER"])[dag_id]
+        return dag.test(logical_date=logical_date, run_conf=conf)
 
-        dag = DagBag(folder or os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).dags[dag_id]
-        return dag.test(logical_date=logical_date)
+
+def _dags(folder):
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:  # Airflow 3.1
+        from tests.airflow.earlier import read_dags
+
+        return read_dags(folder)
+    return DagBag(folder).dags
+
+
+def stored_and_read(dag):
+    """The DAG as Airflow stores it, in JSON, and the scheduler reads it."""
+    try:
+        from airflow.serialization.serialized_objects import DagSerialization
+    except ImportError:  # Airflow 3.1
+        from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
+    stored = json.loads(json.dumps(DagSerialization.to_dict(dag)))
+    return DagSerialization.from_dict(stored)
+
+
+def given_to_trigger(stored):
+    """A trigger's arguments as its triggerer reads them from what Airflow stored."""
+    try:
+        from airflow.serialization.decoders import smart_decode_trigger_kwargs
+    except ImportError:  # Airflow 3.1
+        from airflow.serialization.serialized_objects import smart_decode_trigger_kwargs
+    return {name: smart_decode_trigger_kwargs(value) for name, value in stored.items()}
 
 
 def truth(emulator, day, condition="true"):

@@ -26,6 +26,7 @@ def noted(database, run_id):
         return connection.execute(query, [run_id]).fetchall()
 
 
+@pytest.mark.airflow33
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_retry_goes_on_with_the_export(emulator, run, deferrable):
     """When landing fails, the retry lands the same export: one is created, same result as ever."""
@@ -39,6 +40,7 @@ def test_retry_goes_on_with_the_export(emulator, run, deferrable):
     assert done.result | {"task_id": again.result["task_id"]} == again.result
 
 
+@pytest.mark.airflow33
 def test_retry_after_rate_limit(emulator, run):
     """A 429 that asks for a long wait fails the try; the retry needs no new export."""
     emulator.fault("count", "status", code=429, retry_after="3600", times=1)
@@ -56,6 +58,7 @@ def test_not_durable_asks_again(emulator, run):
     assert emulator.counters()["exports_created"] == 2
 
 
+@pytest.mark.airflow33
 def test_note_lives_as_long_as_the_export(emulator, run, metadata_database):
     """The note of an export is gone once it landed, and stays when it may still land."""
     landed = run()
@@ -68,6 +71,7 @@ def test_note_lives_as_long_as_the_export(emulator, run, metadata_database):
     assert noted(metadata_database, failed.run_id) == [("vectorshift_export",)]
 
 
+@pytest.mark.airflow33
 def test_expired_export_is_asked_for_again(emulator, run):
     """A retry whose export the service no longer knows asks for a new one."""
     emulator.settings(export_mode="sync")  # so that only the retry looks

@@ -6,16 +6,16 @@ from datetime import UTC, datetime, timedelta
 from importlib import import_module
 
 import pytest
-from airflow.sdk.exceptions import (
+
+from airflow_provider_vectorshift._airflow import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
-    TaskDeferred,
 )
-
 from airflow_provider_vectorshift.sensors import VectorShiftErrorCountSensor
 from airflow_provider_vectorshift.triggers import VectorShiftBreachTrigger
 from airflow_provider_vectorshift.triggers.breach import read_breach_event
+from tests.airflow.moved import TaskDeferred
 from tests.airflow.running import last_day, run_dag
 from vectorshift import Analytics, VectorshiftError
 from vectorshift_orchestration import Baseline, Rate
@@ -226,6 +226,7 @@ def test_what_cannot_be_judged_fails(emulator, deferrable, soft_fail):
         ({"rule": Rate(error=0.1)}, "give either rule= or threshold="),
         ({"threshold": "many"}, "error is a finite number"),
         ({"rule": {"rule": "rat"}, "threshold": None}, "Did you mean rate"),
+        ({"rule": 5, "threshold": None}, "rule= is a rule or its JSON form, not 5"),
         ({"trailing": 0}, "trailing= is a timedelta or a number of seconds above 0"),
         ({"settle": -1}, "settle="),
         ({"trailing": 60, "start": "2026-11-22T00:00:00Z"}, "trailing=, or start="),

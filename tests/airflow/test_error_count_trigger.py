@@ -13,7 +13,7 @@ from airflow_provider_vectorshift._alerts.look import Look
 from airflow_provider_vectorshift._alerts.windows import newest_window
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.triggers import VectorShiftErrorCountTrigger, error_count
-from tests.airflow.running import last_day
+from tests.airflow.running import given_to_trigger, last_day, stored_and_read
 from vectorshift import Analytics
 from vectorshift_orchestration import Absolute, Baseline, Change, Rate, evaluate
 
@@ -179,6 +179,7 @@ def test_missed_windows_are_caught_up(emulator, capsys):
     assert "more than 2 windows ago" in capsys.readouterr().out
 
 
+@pytest.mark.airflow33
 def test_many_thresholds_one_request(emulator):
     """Twenty watchers of one query, in Airflow's own shared stream, cost one request and one more to explain."""
     from airflow.triggers.shared_stream import SharedStreamManager
@@ -297,6 +298,7 @@ def test_a_look_that_is_over_is_left_out(emulator):
     assert emulator.counters()["requests"] == {}
 
 
+@pytest.mark.airflow33
 def test_several_assets_fall_back_to_memory(emulator, caplog):
     """Airflow's store of a trigger that two assets share refuses; the trigger then remembers by itself."""
     from airflow.sdk import Asset
@@ -364,14 +366,12 @@ def test_the_newest_window(width, settle, start, end):
 
 def test_serialize_is_init():
     """What Airflow stores of a trigger makes an equal one, with the same hash, and is plain JSON."""
-    from airflow.serialization.decoders import smart_decode_trigger_kwargs
-    from airflow.serialization.encoders import encode_trigger
+    from airflow.models.trigger import Trigger
 
     trigger = VectorShiftErrorCountTrigger(**STATED)
     path, arguments = trigger.serialize()
     assert arguments == STATED == json.loads(json.dumps(STATED))
-    encoded = encode_trigger(trigger)["kwargs"]
-    decoded = {name: smart_decode_trigger_kwargs(value) for name, value in encoded.items()}
+    decoded = given_to_trigger(Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(arguments)))
     module, name = path.rsplit(".", 1)
     again = getattr(import_module(module), name)(**decoded)
     assert again.serialize() == trigger.serialize()
@@ -393,18 +393,15 @@ def test_short_forms_are_stored_in_full():
 def test_a_dag_with_a_watcher_serializes():
     """The DAG that the asset starts keeps the watcher through serialization."""
     from airflow.sdk import DAG, Asset, AssetWatcher
-    from airflow.serialization.serialized_objects import DagSerialization
 
     trigger = VectorShiftErrorCountTrigger(**STATED)
     asset = Asset("errors", watchers=[AssetWatcher(name="watch", trigger=trigger)])
     with DAG(dag_id="d", schedule=[asset], start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
         pass
-    stored = json.loads(json.dumps(DagSerialization.to_dict(dag)))
-    restored = DagSerialization.from_dict(stored)
-    ((_, again),) = restored.timetable.asset_condition.iter_assets()
+    ((_, again),) = stored_and_read(dag).timetable.asset_condition.iter_assets()
     (found,) = again.watchers
     assert found.trigger["classpath"] == trigger.serialize()[0]
-    assert found.trigger["kwargs"] == STATED
+    assert given_to_trigger(found.trigger["kwargs"]) == STATED
 
 
 @pytest.mark.parametrize(

@@ -75,12 +75,9 @@ def test_pipeline_health(emulator, tmp_path, monkeypatch, metadata_database):
 
 def test_any_range_again(emulator, tmp_path, monkeypatch, metadata_database):
     """Triggered by hand with start and end, and no data interval, thirty days are one request a table."""
-    from airflow.dag_processing.dagbag import DagBag
-
     monkeypatch.setenv("VECTORSHIFT_EXAMPLES_HOME", str(tmp_path))
     month = DAY.lookback(29)
-    dag = DagBag(str(EXAMPLES)).dags["pipeline_health"]
-    run = dag.test(logical_date=None, run_conf=month.to_dict())
+    run = run_dag("pipeline_health", None, str(EXAMPLES), month.to_dict())
     assert (str(run.state), run.logical_date) == ("success", None)
     assert [each["window"] for each in result(run, "measure")] == [month.to_dict()] * 3
     assert emulator.counters()["requests"]["aggregations"] == ONE_EACH

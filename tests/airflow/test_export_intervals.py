@@ -5,7 +5,6 @@ from zoneinfo import ZoneInfo
 
 import pendulum
 import pytest
-from airflow.sdk import DAG, CronPartitionTimetable
 
 from airflow_provider_vectorshift._context import window_of
 from tests.airflow.running import last_day
@@ -16,6 +15,8 @@ NEW_YORK = ZoneInfo("America/New_York")
 
 def partition(cron, date, timezone="UTC"):
     """The context of a run for the partition that begins at `date`."""
+    from airflow.sdk import DAG, CronPartitionTimetable
+
     dag = DAG("d", schedule=CronPartitionTimetable(cron, timezone=timezone))
     return {
         "dag": dag,
@@ -37,6 +38,7 @@ def test_data_interval_and_explicit_ends():
     assert window_of(context, earlier, None) == day.lookback(1)
 
 
+@pytest.mark.airflow33
 @pytest.mark.parametrize(
     ("cron", "date", "end"),
     [
@@ -52,6 +54,7 @@ def test_partition(cron, date, end):
     assert window_of(partition(cron, date), None, None) == Window(date, end)
 
 
+@pytest.mark.airflow33
 def test_partition_of_a_long_day():
     """A local day has as many hours as its zone gave it."""
     begin = datetime(2026, 11, 1, tzinfo=NEW_YORK)  # the clocks go back
@@ -60,6 +63,7 @@ def test_partition_of_a_long_day():
     assert window.end == datetime(2026, 11, 2, tzinfo=NEW_YORK)
 
 
+@pytest.mark.airflow33
 @pytest.mark.parametrize(
     ("cron", "date"),
     [
@@ -77,6 +81,7 @@ def test_partition_that_is_no_period(cron, date):
         window_of(partition(cron, date), None, None)
 
 
+@pytest.mark.airflow33
 def test_partition_without_a_date():
     """A key that somebody made up for a run by hand names no interval."""
     context = partition("@daily", datetime(2026, 11, 1, tzinfo=UTC)) | {"partition_date": None}
@@ -84,6 +89,7 @@ def test_partition_without_a_date():
         window_of(context, None, None)
 
 
+@pytest.mark.airflow33
 def test_partition_that_is_still_to_come():
     """A period that has not ended is refused, because its events are not all there."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -8,7 +8,10 @@ from airflow.sdk import Asset, AssetAlias
 
 from airflow_provider_vectorshift._exports.progress import ProgressLog
 from airflow_provider_vectorshift.links import VectorShiftExportLink, account_host, export_url
-from airflow_provider_vectorshift.operators import VectorShiftExportOperator
+from airflow_provider_vectorshift.operators import (
+    VectorShiftAggregateOperator,
+    VectorShiftExportOperator,
+)
 from tests.airflow.running import Runner, last_day
 
 
@@ -90,8 +93,8 @@ def test_lineage(emulator, tmp_path, monkeypatch):
 
 def test_lineage_of_a_connections_table(emulator, tmp_path, monkeypatch):
     """A table of a connection is named as its hook names it, or by the connection."""
-    from airflow_provider_vectorshift._exports.lineage import export_lineage
-    from vectorshift_orchestration.exports import Landed
+    from airflow_provider_vectorshift._landing import Landing
+    from airflow_provider_vectorshift._lineage import lineage_of
 
     monkeypatch.setenv("AIRFLOW_CONN_PG", "postgres://me:secret@db:5432/lake")
     monkeypatch.setenv(
@@ -99,12 +102,32 @@ def test_lineage_of_a_connections_table(emulator, tmp_path, monkeypatch):
     )
     named = []
     for conn_id in ("pg", "lite"):
-        landed = Landed("ex_1", last_day(), 1, 2, "", uri="s3://lake/a/b.csv", table="raw.events")
-        lineage = export_lineage(landed, "https://host", sql_conn_id=conn_id, duckdb_path=None)
+        result = {"task_id": "ex_1", "rows": 1, "bytes": 2, "uri": "s3://lake/a/b.csv"}
+        landing = Landing(table="raw.events", sql_conn_id=conn_id)
+        lineage = lineage_of(result, "https://host/v1", landing)
         file, table = ((each.namespace, each.name) for each in lineage.outputs)
         assert file == ("s3://lake", "a/b.csv")
         named.append(table)
     assert named == [("postgres://db:5432", "lake.raw.events"), ("sqlite://lite", "raw.events")]
+
+
+def test_lineage_of_figures(emulator, tmp_path):
+    """Figures come from the account's events, too; how many events there were is not known."""
+    day = last_day()
+    task = VectorShiftAggregateOperator(
+        task_id="figures",
+        metrics=["runs.sum"],
+        destination=tmp_path / "figures.parquet",
+        start=day.start,
+        end=day.end,
+    )
+    result = task.execute({})
+    lineage = task.get_openlineage_facets_on_complete(None)
+    (events,), (file,) = lineage.inputs, lineage.outputs
+    assert (events.name, events.inputFacets, lineage.run_facets) == ("analytics/events", {}, {})
+    assert (file.namespace, file.name) == ("file", str(tmp_path / "figures.parquet"))
+    written = file.outputFacets["outputStatistics"]
+    assert (written.rowCount, written.size) == (result["rows"], result["bytes"])
 
 
 def test_no_lineage_before_it_landed():

@@ -1,7 +1,6 @@
 """The export sensor: what it refuses where a DAG is read, and what each of its steps does."""
 
 import asyncio
-import json
 import subprocess
 import sys
 import time
@@ -10,8 +9,15 @@ from uuid import uuid4
 
 import pytest
 
+from airflow_provider_vectorshift._airflow import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+)
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.sensors import VectorShiftExportSensor
+from tests.airflow.moved import TaskDeferred
+from tests.airflow.running import given_to_trigger, stored_and_read
 
 IN_TRIGGERER = {"deferrable": True, "complete_in_triggerer": True}
 STARTING_THERE = {"deferrable": True, "start_from_trigger": True}
@@ -41,8 +47,6 @@ def sensor(export_id, **arguments):
 
 def deferral(task):
     """What a task defers with."""
-    from airflow.sdk.exceptions import TaskDeferred
-
     with pytest.raises(TaskDeferred) as deferred:
         task.execute({})
     return deferred.value
@@ -65,7 +69,8 @@ def test_importing_adds_little():
     """After `import airflow`, the sensor brings no library and nothing heavy of Airflow."""
     script = (
         "import airflow, airflow.sdk, sys\n"
-        "from airflow.sdk import BaseSensorOperator, BaseHook, BaseOperatorLink, conf, exceptions\n"
+        "from airflow.sdk import BaseSensorOperator, BaseHook, BaseOperatorLink\n"
+        "import airflow_provider_vectorshift._airflow\n"
         "before = set(sys.modules)\n"
         "import airflow_provider_vectorshift.sensors.export\n"
         "print(*sorted(set(sys.modules) - before))"
@@ -82,6 +87,8 @@ def test_importing_adds_little():
     ("arguments", "words"),
     [
         ({"export_id": " "}, "export_id= is empty"),
+        ({"export_id": 3}, "export_id= is the text of an export's task_id, not 3"),
+        ({"vectorshift_conn_id": ""}, "vectorshift_conn_id= is the id"),
         ({"poke_interval": 0}, "poke_interval="),
         ({"complete_in_triggerer": True}, "complete_in_triggerer=True needs deferrable=True"),
         ({"start_from_trigger": True}, "start_from_trigger=True needs deferrable=True"),
@@ -97,6 +104,7 @@ def test_bad_arguments(arguments, words):
     assert "VectorShiftExportSensor 'wait'" in str(caught.value)
 
 
+@pytest.mark.airflow33
 @pytest.mark.parametrize(
     "export_id",
     [
@@ -113,6 +121,16 @@ def test_values_that_the_triggerer_can_fill_in(export_id):
     task = sensor(export_id, **STARTING_THERE)
     assert task.start_from_trigger
     assert task.start_trigger_args.trigger_kwargs["export_id"] == export_id
+
+
+def test_an_earlier_airflow_starts_on_a_worker(emulator, export_id, monkeypatch):
+    """Where triggers fill in no templates, such a sensor is started by a worker, and defers from there."""
+    from airflow.triggers.base import BaseTrigger
+
+    monkeypatch.delattr(BaseTrigger, "render_template_fields", raising=False)
+    task = sensor(export_id, **STARTING_THERE)
+    assert not task.start_from_trigger
+    assert fired(deferral(task).trigger).payload["status"] == "ready"
 
 
 @pytest.mark.parametrize(
@@ -185,20 +203,17 @@ def test_mapped(dag):
     assert mapped.expand(export_id=["ex_1", "ex_2"]).start_trigger_args is None
 
 
+@pytest.mark.airflow33
 def test_serialized_dag_starts_the_trigger(dag):
     """What the scheduler keeps of a task that starts in the triggerer makes its trigger there."""
     from airflow.models.trigger import Trigger
     from airflow.sdk.module_loading import import_string
-    from airflow.serialization.decoders import smart_decode_trigger_kwargs
-    from airflow.serialization.serialized_objects import DagSerialization
 
     sensor("{{ params.x }}", **STARTING_THERE, soft_fail=True, complete_in_triggerer=True)
-    stored = json.loads(json.dumps(DagSerialization.serialize_dag(dag)))
-    task = DagSerialization.deserialize_dag(stored).get_task("wait")
+    task = stored_and_read(dag).get_task("wait")
     started = task.start_trigger_args
     kept = Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(started.trigger_kwargs))
-    arguments = {name: smart_decode_trigger_kwargs(value) for name, value in kept.items()}
-    trigger = import_string(started.trigger_cls)(**arguments)
+    trigger = import_string(started.trigger_cls)(**given_to_trigger(kept))
     assert task.start_from_trigger
     assert started.timeout == timedelta(seconds=30 + 60)
     assert trigger.serialize()[1] == {
@@ -296,8 +311,6 @@ def test_failure_ended_by_the_triggerer(emulator, export_id, arguments, ending, 
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_rendered_to_no_id(emulator, value, deferrable):
     """An upstream task that returned something else is told to return the id alone."""
-    from airflow.sdk.exceptions import AirflowFailException
-
     task = sensor("ex_1", deferrable=deferrable)
     task.export_id = value  # as rendering the template leaves it
     with pytest.raises(AirflowFailException, match=r"Sensor 'wait': export_id= .* return that id"):
@@ -328,8 +341,6 @@ def test_error_that_may_pass(emulator, export_id, deferrable):
 @pytest.mark.parametrize("connection", ["vectorshift_default", "vs_elsewhere"])
 def test_refused(emulator, export_id, connect, deferrable, connection):
     """A refused key and a missing connection fail at once, or skip with `soft_fail`, without the key."""
-    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-
     connect(host=emulator.base_url, password="sk_wrong_key")
     arguments = {"vectorshift_conn_id": connection, "deferrable": deferrable}
     with pytest.raises(AirflowFailException, match=r"'wait': .*(401|vs_elsewhere)") as caught:
@@ -342,8 +353,6 @@ def test_refused(emulator, export_id, connect, deferrable, connection):
 @pytest.mark.parametrize("soft_fail", [False, True])
 def test_no_triggerer_answers(emulator, soft_fail):
     """When the scheduler steps in for a dead triggerer, the sensor has timed out as ever."""
-    from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
-
     task = sensor("ex_1", deferrable=True, soft_fail=soft_fail)
     with pytest.raises(AirflowSkipException if soft_fail else AirflowSensorTimeout):
         task.resume_execution("__fail__", {"error": "Trigger timeout"}, {})

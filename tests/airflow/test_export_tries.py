@@ -11,12 +11,11 @@ from types import SimpleNamespace
 
 import duckdb
 import pytest
-from airflow.sdk.exceptions import TaskDeferred
-from airflow.sdk.serde import deserialize, serialize
 
 from airflow_provider_vectorshift._airflow import AirflowFailException
 from airflow_provider_vectorshift.errors import VectorShiftTriggererTimeout
 from airflow_provider_vectorshift.operators import VectorShiftExportOperator
+from tests.airflow.moved import TaskDeferred, deserialize, serialize
 from tests.airflow.running import MemoryStore, last_day, truth
 from vectorshift.errors import AnalyticsExportTimeout
 from vectorshift_orchestration.errors import StaleWriterError

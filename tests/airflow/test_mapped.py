@@ -79,7 +79,7 @@ def test_shared_targets_are_refused(emulator, run, tmp_path):
     assert {name for name, _ in done.errors} == {"AirflowFailException"}
     texts = sorted({text.partition(", so each")[0] for _, text in done.errors})
     assert texts == [
-        f"SpecError: '{task}' is mapped, and {name}= is the same for all of its tasks"
+        f"VectorShiftAggregateOperator '{task}': it is mapped, and {name}= is the same for all of its tasks"
         for task, name in (
             ("crossed", "table"),
             ("file", "destination"),

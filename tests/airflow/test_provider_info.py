@@ -92,18 +92,30 @@ def test_entry_point():
 
 
 def test_airflow_knows_the_connection_type():
-    """Airflow's providers manager has the connection type, its hook and its form."""
+    """Airflow's providers manager has the connection type, its hook and its links."""
     from airflow.providers_manager import ProvidersManager
-    from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
-    hook = ProvidersManagerTaskRuntime().hooks["vectorshift"]
+    try:
+        from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime as OfTasks
+    except ImportError:  # Airflow 3.1
+        OfTasks = ProvidersManager
+
+    hook = OfTasks().hooks["vectorshift"]
     assert hook.hook_class_name == "airflow_provider_vectorshift.hooks.VectorShiftHook"
     manager = ProvidersManager()
     assert "vectorshift-orchestration" in manager.providers
-    for field in ("timeout", "retries", "verify", "rate_limit"):
-        assert f"extra__vectorshift__{field}" in manager.connection_form_widgets
     links = {link.rsplit(".", 1)[1] for link in manager.extra_links_class_names}
     assert "VectorShiftExportLink" in links
+
+
+@pytest.mark.airflow33
+def test_airflow_knows_the_form():
+    """Airflow's providers manager has the form's fields and labels, without the hook's help."""
+    from airflow.providers_manager import ProvidersManager
+
+    manager = ProvidersManager()
+    for field in ("timeout", "retries", "verify", "rate_limit"):
+        assert f"extra__vectorshift__{field}" in manager.connection_form_widgets
     assert manager.field_behaviours["vectorshift"]["relabeling"]["password"] == "API key"
 
 

@@ -6,11 +6,9 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from airflow.sdk import RetryAction
 
 from airflow_provider_vectorshift.operators import VectorShiftExportOperator
-from airflow_provider_vectorshift.retry import VectorShiftRetryPolicy
-from tests.airflow.running import run_dag
+from tests.airflow.running import run_dag, stored_and_read
 from vectorshift.errors import AuthenticationError, InternalServerError, RateLimitError
 from vectorshift_orchestration import StorageError, WindowError
 
@@ -29,6 +27,15 @@ def run(metadata_database, emulator, connect, monkeypatch, tmp_path):
     return run
 
 
+@pytest.fixture
+def policy():
+    """The policy, as a DAG file makes it."""
+    from airflow_provider_vectorshift.retry import VectorShiftRetryPolicy
+
+    return VectorShiftRetryPolicy()
+
+
+@pytest.mark.airflow33
 def test_a_retry_comes_when_the_service_says(emulator, run):
     """After a 429 the task waits as long as `Retry-After` says, not its own delay of nothing."""
     emulator.fault("count", "status", code=429, retry_after="1")
@@ -37,6 +44,7 @@ def test_a_retry_comes_when_the_service_says(emulator, run):
     assert second - first >= 1
 
 
+@pytest.mark.airflow33
 def test_a_permanent_error_fails_at_once(emulator, run):
     """A refused request is not repeated, though the task has two retries left."""
     emulator.fault("count", "status", code=403, times=0)
@@ -45,6 +53,7 @@ def test_a_permanent_error_fails_at_once(emulator, run):
     assert emulator.counters()["requests"]["count"] == 1
 
 
+@pytest.mark.airflow33
 def test_other_errors_are_retried_as_the_task_says(emulator, run):
     """An error without a time is retried after the task's own delay, as often as it says."""
     emulator.fault("count", "status", code=500, times=0)
@@ -52,41 +61,39 @@ def test_other_errors_are_retried_as_the_task_says(emulator, run):
     assert (state, len(tries)) == ("failed", 3)
 
 
+@pytest.mark.airflow33
 @pytest.mark.parametrize(
     ("error", "action", "delay"),
     [
-        (RateLimitError("slow down", retry_after=30), RetryAction.RETRY, 30),
-        (RateLimitError("slow down", retry_after=1e300), RetryAction.RETRY, 3600),
-        (RateLimitError("slow down", retry_after=0), RetryAction.RETRY, 0),
-        (RateLimitError("slow down"), RetryAction.DEFAULT, None),
-        (InternalServerError("later", retry_after=30), RetryAction.RETRY, 30),
-        (InternalServerError("broken"), RetryAction.DEFAULT, None),
-        (AuthenticationError("who?"), RetryAction.FAIL, None),
-        (WindowError("no interval"), RetryAction.FAIL, None),
-        (StorageError("locked"), RetryAction.DEFAULT, None),
-        (KeyError("the user's own"), RetryAction.DEFAULT, None),
+        (RateLimitError("slow down", retry_after=30), "retry", 30),
+        (RateLimitError("slow down", retry_after=1e300), "retry", 3600),
+        (RateLimitError("slow down", retry_after=0), "retry", 0),
+        (RateLimitError("slow down"), "default", None),
+        (InternalServerError("later", retry_after=30), "retry", 30),
+        (InternalServerError("broken"), "default", None),
+        (AuthenticationError("who?"), "fail", None),
+        (WindowError("no interval"), "fail", None),
+        (StorageError("locked"), "default", None),
+        (KeyError("the user's own"), "default", None),
     ],
 )
-def test_decisions(error, action, delay):
+def test_decisions(policy, error, action, delay):
     """What each kind of error leads to."""
-    decision = VectorShiftRetryPolicy().evaluate(error, try_number=1, max_tries=3)
-    assert decision.action is action
+    decision = policy.evaluate(error, try_number=1, max_tries=3)
+    assert decision.action == action
     assert decision.retry_delay == (None if delay is None else timedelta(seconds=delay))
 
 
-def test_the_policy_survives_serialization():
+@pytest.mark.airflow33
+def test_the_policy_survives_serialization(policy):
     """A DAG with the policy serializes; the scheduler knows that there is one, the worker which."""
     from airflow.sdk import DAG
-    from airflow.serialization.serialized_objects import DagSerialization
 
     with DAG(dag_id="d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
-        VectorShiftExportOperator(
-            task_id="export", destination="x", retry_policy=VectorShiftRetryPolicy()
-        )
-    stored = json.loads(json.dumps(DagSerialization.to_dict(dag)))
-    assert DagSerialization.from_dict(stored).get_task("export").has_retry_policy
-    policy = json.loads(json.dumps(VectorShiftRetryPolicy().serialize()))
-    assert isinstance(VectorShiftRetryPolicy.deserialize(policy), VectorShiftRetryPolicy)
+        VectorShiftExportOperator(task_id="export", destination="x", retry_policy=policy)
+    assert stored_and_read(dag).get_task("export").has_retry_policy
+    stored = json.loads(json.dumps(policy.serialize()))
+    assert isinstance(type(policy).deserialize(stored), type(policy))
 
 
 def test_an_earlier_airflow_is_told():

@@ -4,14 +4,14 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_provider_vectorshift._airflow import AirflowFailException
 from airflow_provider_vectorshift.operators import (
     VectorShiftThresholdBreached,
     VectorShiftThresholdCheckOperator,
 )
 from tests.airflow.measuring import Measurements
-from tests.airflow.running import last_day
+from tests.airflow.running import last_day, stored_and_read
 from vectorshift import Analytics
 from vectorshift.errors import RateLimitError
 from vectorshift_orchestration import Absolute, Baseline, Change, Rate
@@ -193,7 +193,11 @@ def test_passing_errors_are_for_retries(emulator):
         ({"rule": {"rule": "absolut", "error": 1}}, "rule=.*Did you mean absolute"),
         ({"rule": {"rule": "absolute", "metric": "erors.sum", "error": 1}}, "rule=.*errors"),
         ({"rule": {"rule": "absolute", "metric": "errors.sum"}}, "rule=.*needs a limit"),
+        ({"rule": 5}, "rule=.*not by 5"),
         ({"fail_on": "always"}, "fail_on=.*never"),
+        ({"every": "days"}, "every=.*Did you mean day"),
+        ({"timezone": "Europe/Berln"}, "timezone=.*Did you mean Europe/Berlin"),
+        ({"vectorshift_conn_id": ""}, "vectorshift_conn_id= is the id"),
         ({"message": "{{ reason"}, "message= is no Jinja template"),
         ({"query": QUERY.where(status="failure")}, "query=.*data column"),
     ],
@@ -212,7 +216,10 @@ def test_bad_arguments(arguments, words):
             {"rule": {"rule": "absolute", "metric": "errors.sum", "error": "{{ x }}"}},
             "rule=.*{{ x }}",
         ),
-        ({"rule": Change(metric="errors.sum", warn=1), "every": "days"}, "Did you mean day"),
+        (
+            {"rule": Change(metric="errors.sum", warn=1), "every": "{{ 'days' }}"},
+            "There is no interval",
+        ),
         (
             {"rule": Change(metric="errors.sum", warn=1), "start": NOON + timedelta(minutes=1)},
             "hours",
@@ -231,15 +238,13 @@ def test_bad_at_run_time(emulator, arguments, words):
 def test_serialized_round_trip():
     """A DAG with the check, plain and mapped over rules, serializes to JSON and back."""
     from airflow.sdk import DAG
-    from airflow.serialization.serialized_objects import DagSerialization
 
     with DAG(dag_id="d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
         VectorShiftThresholdCheckOperator(task_id="plain", rule=OVER_TEN)
         VectorShiftThresholdCheckOperator.partial(task_id="mapped", query=QUERY.to_dict()).expand(
             rule=[OVER_TEN.to_dict(), Rate(error=0.5).to_dict()]
         )
-    stored = json.loads(json.dumps(DagSerialization.serialize_dag(dag)))
-    again = DagSerialization.deserialize_dag(stored)
+    again = stored_and_read(dag)
     assert again.get_task("plain").rule == OVER_TEN.to_dict()
     mapped = again.get_task("mapped")
     assert [each["rule"] for each in mapped.expand_input.value["rule"]] == ["absolute", "rate"]

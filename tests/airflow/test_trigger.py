@@ -177,6 +177,7 @@ def test_serialize_names_every_argument():
     assert list(trigger.serialize()[1]) == list(parameters)
 
 
+@pytest.mark.airflow33
 def test_nothing_is_undone():
     """A killed task leaves its export alone: Airflow calls `on_kill` also when nobody killed it."""
     assert VectorShiftExportTrigger.on_kill is BaseTrigger.on_kill

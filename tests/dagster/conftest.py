@@ -41,12 +41,26 @@ def blank(_empty_emulator):
     _empty_emulator.reset()
 
 
+@pytest.fixture(scope="session")
+def _instance():
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def instance(_instance):
+    """An instance in memory that remembers over the runs of a test, and no longer."""
+    yield _instance
+    _instance.wipe()
+
+
 @dataclass
 class Runs:
     """Materializes over partitions and reads the database."""
 
     service: object
     path: Path
+    instance: dg.DagsterInstance
 
     def __call__(
         self, assets, first, last=None, *, key=None, base_url=None, ui_url=None, **options
@@ -67,7 +81,7 @@ class Runs:
                 ),
                 "storage": DuckDBStorage(path=str(self.path)),
             },
-            **options,
+            **{"instance": self.instance} | options,
         )
 
     def sql(self, statement):
@@ -80,15 +94,15 @@ class Runs:
 
 
 @pytest.fixture
-def runs(emulator, tmp_path):
+def runs(emulator, tmp_path, instance):
     """Runs against the account with events."""
-    return Runs(emulator, tmp_path / "health.duckdb")
+    return Runs(emulator, tmp_path / "health.duckdb", instance)
 
 
 @pytest.fixture
-def blank_runs(blank, tmp_path):
+def blank_runs(blank, tmp_path, instance):
     """Runs against the account without events."""
-    return Runs(blank, tmp_path / "health.duckdb")
+    return Runs(blank, tmp_path / "health.duckdb", instance)
 
 
 @pytest.fixture

@@ -171,9 +171,6 @@ def started(home, workspace, environment):
             until(answers)
             yield port
         finally:
-            os.killpg(process.pid, signal.SIGINT)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(30)
-            with suppress(ProcessLookupError):  # what is left of its group, such as a run's worker
+            with suppress(ProcessLookupError):  # its group is all that it started, run workers too
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -1,4 +1,4 @@
-"""What the live tests run: tables that are backfilled, tables with a schedule, and a key as nobody should give it."""
+"""What the live tests run: tables that are backfilled, scheduled and automated, and a key as nobody should give it."""
 
 import os
 
@@ -38,6 +38,22 @@ backfilled = build_health_assets(
 )
 
 
+automated = build_health_assets(
+    tables=[HealthTable("automated_runs", metrics=METRICS)],
+    query=PIPELINES,
+    partitions_def=DAYS,
+    automation_condition=dg.AutomationCondition.on_cron("* * * * *"),
+    pool="automated",
+    resource_key="nightly_account",
+    storage_key="automated_storage",
+)
+automation = dg.AutomationConditionSensorDefinition(
+    "automation",
+    target=dg.AssetSelection.assets(automated),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+
+
 @dg.asset
 def talkative(context: dg.AssetExecutionContext, control: VectorShiftResource) -> None:
     """What nobody should write: a key in a log."""
@@ -62,7 +78,8 @@ defs = dg.Definitions.merge(
         storage_key="nightly_storage",
     ),
     dg.Definitions(
-        assets=[backfilled, talkative],
+        assets=[backfilled, automated, talkative],
+        sensors=[automation],
         executor=dg.in_process_executor,
         resources={
             "vectorshift": VectorShiftResource(
@@ -73,6 +90,7 @@ defs = dg.Definitions.merge(
                 api_key=dg.EnvVar("NIGHTLY_KEY"), base_url=dg.EnvVar("NIGHTLY_URL")
             ),
             "nightly_storage": DuckDBStorage(path=os.environ["NIGHTLY_DATABASE"]),
+            "automated_storage": DuckDBStorage(path=os.environ["AUTOMATED_DATABASE"]),
             # The control of the search for keys: a literal is found where names are not.
             "control": VectorShiftResource(api_key=os.environ["LIVE_LITERAL"]),
         },

@@ -19,13 +19,6 @@ YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
 
 
 @pytest.fixture
-def instance():
-    """An instance in memory."""
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
-@pytest.fixture
 def files(tmp_path):
     """An instance with Dagster's default storage, in which every run has a file of its own."""
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:

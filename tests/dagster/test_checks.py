@@ -56,10 +56,10 @@ def report() -> None:
 
 
 @pytest.fixture
-def execute(blank):
+def execute(blank, instance):
     """Runs `health`, its checks and `report` over a range of days, or what else is given."""
 
-    def execute(*checks, first=None, last=None, assets=(health, report), instance=None, key=None):
+    def execute(*checks, first=None, last=None, assets=(health, report), key=None):
         options = {"base_url": blank.base_url, "api_key": key or blank.api_key}
         job = dg.Definitions(
             assets, asset_checks=checks, resources={"vectorshift": VectorShiftResource(**options)}
@@ -171,16 +171,15 @@ def test_only_a_blocking_error_holds_back_what_is_downstream(
     assert all(each.blocking == blocking for each in evaluated(result).values())
 
 
-def test_an_evaluation_is_about_the_materialization_of_its_partition(blank, execute):
+def test_an_evaluation_is_about_the_materialization_of_its_partition(execute, instance):
     """Dagster clears a check's status unless it knows which materialization was looked at."""
-    with dg.DagsterInstance.ephemeral() as instance:
-        check = build_error_count_check(health, error=10)
-        found = evaluated(execute(check, first=day(2), last=day(1), instance=instance))
-        for key in (day(2), day(1)):
-            asked = dg.AssetRecordsFilter(health.key, asset_partitions=[key])
-            (record,) = instance.fetch_materializations(asked, limit=1).records
-            target = found[key].target_materialization_data
-            assert (target.storage_id, target.run_id) == (record.storage_id, record.run_id)
+    check = build_error_count_check(health, error=10)
+    found = evaluated(execute(check, first=day(2), last=day(1)))
+    for key in (day(2), day(1)):
+        asked = dg.AssetRecordsFilter(health.key, asset_partitions=[key])
+        (record,) = instance.fetch_materializations(asked, limit=1).records
+        target = found[key].target_materialization_data
+        assert (target.storage_id, target.run_id) == (record.storage_id, record.run_id)
 
 
 def test_a_late_run_changes_the_verdict_of_the_next_evaluation(blank, execute):

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -46,6 +47,8 @@ attributes:
   schedule: {settle_minutes: 90, lookback: 2, running: true}
   backfill_policy: {type: multi_run, max_partitions_per_run: 10}
   error_messages: {name: messages, limit: 5}
+  retry_policy: {max_retries: 2, delay: 30, backoff: exponential}
+  kinds: [postgres]
   key_prefix: [ai]
   owners: [team:ai]
 """
@@ -146,6 +149,10 @@ def test_yaml_says_what_python_says(load):
     assert specs["ai/by_hour"].owners == ["team:ai"]
     assets = defs.resolve_assets_def(dg.AssetKey(["ai", "by_hour"]))
     assert assets.backfill_policy == dg.BackfillPolicy.multi_run(10)
+    assert assets.op.retry_policy == dg.RetryPolicy(
+        max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL
+    )
+    assert specs["ai/by_hour"].kinds == {"vectorshift", "postgres"}
     (check,) = assets.check_specs
     assert (check.name, check.blocking) == ("rate", True)
     schedule = defs.resolve_schedule_def("by_pipeline_by_hour_messages_schedule")
@@ -167,6 +174,31 @@ def test_a_condition_takes_the_place_of_the_schedule(load):
     assert not list(defs.schedules or [])
 
 
+def test_months_are_a_cadence_like_any_other(load):
+    """Partitions that have no word of their own are said by their cron, and the schedule follows them."""
+    months = (
+        '{type: time_window, start_date: "2026-01-01", fmt: "%Y-%m-%d", cron_schedule: "0 0 1 * *"}'
+    )
+    defs = load(HEALTH.replace('{type: daily, start_date: "2026-01-01"}', months))
+    assets = defs.resolve_assets_def(dg.AssetKey(["ai", "by_hour"]))
+    assert assets.partitions_def == dg.MonthlyPartitionsDefinition("2026-01-01")
+    (schedule,) = defs.schedules
+    assert schedule.cron_schedule == "30 1 1 * *"
+
+
+def test_an_io_manager_is_named_in_yaml(load):
+    """With an IO manager in the YAML, the assets ask for it and for no storage."""
+    text = HEALTH.replace(
+        "storage: {type: postgres, url: \"{{ env('CANARY_URL') }}\"}",
+        "io_manager_key: tables\n  as_type: polars",
+    )
+    tables = dg.Definitions(resources={"tables": dg.InMemoryIOManager()})
+    defs = dg.Definitions.merge(load(text), tables)
+    assets = defs.resolve_assets_def(dg.AssetKey(["ai", "by_hour"]))
+    assert {spec.metadata["dagster/io_manager_key"] for spec in assets.specs} == {"tables"}
+    assert "storage" not in assets.required_resource_keys
+
+
 @BOTH
 def test_what_is_scaffolded_loads(component):
     """The scaffolded YAML loads as it stands, with a schedule."""
@@ -186,6 +218,12 @@ def test_what_is_scaffolded_loads(component):
         ("ratee", "rate", "rate"),
         ("minute_settle", "settle_minutes", "minute_settle"),
         ("limits: 5", "limit: 5", "limits"),
+        ("type: postgress", "type: postgres", "postgres"),
+        (
+            "type: file, path: /data",
+            "type: postgres, url: \"{{ env('CANARY_URL') }}\"",
+            "not tables",
+        ),
         ("{where: [{status: failure}]}", "{object_type: pipeline}", "data column status"),
     ],
 )
@@ -232,16 +270,18 @@ def test_dg_knows_the_components(tmp_path):
         )
         return done.returncode, done.stdout + done.stderr
 
-    code, listed = dg_command("list", "components")
-    assert code == 0, listed
-    for name in ("VectorShiftHealthComponent", "VectorShiftExportComponent"):
-        assert name in listed
-        code, told = dg_command("scaffold", "defs", f"dagster_vectorshift.{name}", name.lower())
-        assert code == 0, told
-    for command in (("check", "yaml"), ("check", "defs"), ("list", "defs", "--json")):
-        code, told = dg_command(*command)
-        assert code == 0, told
-        assert KEY not in told
+    names = ("VectorShiftHealthComponent", "VectorShiftExportComponent")
+    made = [("scaffold", "defs", f"dagster_vectorshift.{name}", name.lower()) for name in names]
+    checked = (("check", "yaml"), ("check", "defs"), ("list", "defs", "--json"))
+    with ThreadPoolExecutor() as several:
+        for commands in ([("list", "components"), *made], checked):
+            for command, (code, told) in zip(
+                commands, several.map(lambda words: dg_command(*words), commands), strict=True
+            ):
+                assert code == 0, told
+                assert KEY not in told
+                if command == ("list", "components"):
+                    assert all(name in told for name in names)
     path = package / "defs" / "vectorshifthealthcomponent" / "defs.yaml"
     document = yaml.safe_load(path.read_text())
     document["attributes"]["schedul"] = document["attributes"].pop("schedule")

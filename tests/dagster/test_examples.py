@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -43,7 +44,10 @@ def loaded(name):
 def described(several):
     """What definitions say of their assets."""
     return {
-        spec.key: (spec.group_name, spec.code_version, spec.description, spec.kinds)
+        spec.key: (
+            *(spec.group_name, spec.code_version, spec.description, spec.kinds),
+            defs.resolve_assets_def(spec.key).op.retry_policy,
+        )
         for defs in several
         for spec in defs.resolve_all_asset_specs()
     }
@@ -106,7 +110,6 @@ def test_definitions_load_without_a_key(definitions):
         "pipeline_health",
         "model_health",
         "error_sources",
-        "vectorshift/analytics",
     }
 
 
@@ -138,6 +141,20 @@ def test_the_yaml_says_what_the_python_says(definitions, monkeypatch):
             assert described([defs]) == described(python)
             crons = [each.cron_schedule for some in python for each in some.schedules]
             assert [each.cron_schedule for each in defs.schedules] == crons == ["0 2 * * *"] * 2
+
+
+@pytest.mark.filterwarnings("ignore:.*backfill_policy.*:")
+def test_the_examples_can_be_loaded_side_by_side(definitions):
+    """No asset is made by two of them: Dagster takes assets of one key for one asset, in any code location."""
+    made = Counter(
+        spec.key
+        for defs in (definitions, loaded("exports"), loaded("alerts"))
+        for asset in defs.resolve_asset_graph().assets_defs
+        if asset.is_executable
+        for spec in asset.specs
+    )
+    assert made.keys() > {dg.AssetKey("pipeline_health"), dg.AssetKey("run_health")}
+    assert set(made.values()) == {1}
 
 
 @pytest.mark.parametrize("code", re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S))

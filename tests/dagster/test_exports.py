@@ -24,13 +24,6 @@ EVENTS = Analytics.query(object_type="pipeline")
 
 
 @pytest.fixture
-def instance():
-    """An instance that remembers over the runs of a test."""
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
-@pytest.fixture
 def export(emulator, tmp_path, instance):
     """Materialize one day of an export; another call is another run in the same instance."""
 

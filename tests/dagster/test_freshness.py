@@ -65,7 +65,7 @@ def test_unusable_delays_and_cadences_are_refused(partitions_def, delay, message
 
 
 @pytest.mark.parametrize(("back", "passed"), [(0, True), (1, False)])
-def test_only_the_partition_that_is_due_counts(back, passed):
+def test_only_the_partition_that_is_due_counts(instance, back, passed):
     """An older day that was materialized a moment ago does not make the asset fresh."""
     ended = datetime.now(UTC) - 3 * HOUR
     days = dg.DailyPartitionsDefinition("2025-01-01", hour_offset=ended.hour)
@@ -73,10 +73,9 @@ def test_only_the_partition_that_is_due_counts(back, passed):
     checks = build_health_freshness_checks([health], partitions_def=days, delay=HOUR)
     look = dg.define_asset_job("look", dg.AssetSelection.checks(*checks))
     job = dg.Definitions([health], asset_checks=checks, jobs=[look]).resolve_job_def("look")
-    with dg.DagsterInstance.ephemeral() as instance:
-        key = days.get_partition_keys()[-1 - back]
-        instance.report_runless_asset_event(dg.AssetMaterialization("health", partition=key))
-        (found,) = job.execute_in_process(instance=instance).get_asset_check_evaluations()
+    key = days.get_partition_keys()[-1 - back]
+    instance.report_runless_asset_event(dg.AssetMaterialization("health", partition=key))
+    (found,) = job.execute_in_process(instance=instance).get_asset_check_evaluations()
     assert found.passed == passed
     assert found.severity is dg.AssetCheckSeverity.WARN
 

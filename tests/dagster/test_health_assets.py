@@ -362,16 +362,15 @@ def test_a_backfill_is_one_run_unless_capped(build):
 def test_a_schema_check_of_dagster_sees_a_new_column(runs, build):
     """Dagster's check of changed columns reads what a materialization tells, and fails on a new one."""
     checks = dg.build_column_schema_change_checks(assets=[dg.AssetKey("pipeline_health")])
-    with dg.DagsterInstance.ephemeral() as instance:
 
-        def judged(*metrics):
-            health = build(HealthTable("pipeline_health", metrics=["runs.sum", *metrics]))
-            done = runs([health, *checks], LAST, instance=instance)
-            (found,) = done.get_asset_check_evaluations()
-            return found
+    def judged(*metrics):
+        health = build(HealthTable("pipeline_health", metrics=["runs.sum", *metrics]))
+        done = runs([health, *checks], LAST)
+        (found,) = done.get_asset_check_evaluations()
+        return found
 
-        judged()
-        assert judged().passed
-        changed = judged("tokens.sum")
+    judged()
+    assert judged().passed
+    changed = judged("tokens.sum")
     assert not changed.passed
     assert "tokens_sum" in changed.description

@@ -73,6 +73,9 @@ def defs():
 
 
 START = "mutation ($s: SensorSelector!) { startSensor(sensorSelector: $s) { __typename } }"
+STATE = """query ($s: SensorSelector!) { sensorOrError(sensorSelector: $s) {
+  ... on Sensor { sensorState { id } } } }"""
+STOP = "mutation ($id: String!) { stopSensor(id: $id) { __typename } }"
 CURSOR = """mutation ($s: SensorSelector!, $c: String) {
   setSensorCursor(sensorSelector: $s, cursor: $c) { __typename } }"""
 TICKS = """query ($s: SensorSelector!) { sensorOrError(sensorSelector: $s) { ... on Sensor {
@@ -154,7 +157,7 @@ def live(tmp_path_factory):
     with ExitStack() as stack:
         accounts = {
             name: stack.enter_context(serve(events=events, api_key=KEYS[name]))
-            for name, events in (("live", 2_000), ("nightly", 500), ("alerts", 0), ("yaml", 500))
+            for name, events in (("live", 2_000), ("nightly", 2_000), ("alerts", 0), ("yaml", 500))
         }
         inbox = stack.enter_context(serving(Inbox()))
         workspace = home / "workspace.yaml"
@@ -178,6 +181,7 @@ def live(tmp_path_factory):
             environment[f"{name.upper()}_KEY"] = KEYS[name]
             environment[f"{name.upper()}_URL"] = accounts[name].base_url
             environment[f"{name.upper()}_DATABASE"] = str(home / f"{name}.duckdb")
+        environment["AUTOMATED_DATABASE"] = str(home / "automated.duckdb")
         was_up_to(home, DAYS[-6])
         port = stack.enter_context(started(home, workspace, environment))
         yield Live(World(home, port, accounts, inbox))
@@ -189,7 +193,11 @@ class Live:
     def __init__(self, world):
         self.world = world
         self._done = {}
-        for parts in ((backfill, fail, be_killed), (catch_up,), (alert,), (run_the_component,)):
+        scripts = (
+            *((backfill, fail, be_killed), (catch_up,), (automate,)),
+            *((alert, count), (run_the_component,)),
+        )
+        for parts in scripts:
             self._done |= {part: Future() for part in parts}
             Thread(target=self._do, args=(parts,), daemon=True).start()
 
@@ -242,6 +250,20 @@ def catch_up(world):
         (row["day"][:10], row["pipeline_id"], row["runs"], row["errors"]) for row in truth
     ]
     assert landed
+
+
+def automate(world):
+    """Wait for the condition's first run."""
+    dev = world.dev()
+    (run, *_) = dev.finished(from_automation_condition="true")[::-1]
+    dev.ask(
+        STOP, id=dev.ask(STATE, s=sensor(LIVE, "automation"))["sensorOrError"]["sensorState"]["id"]
+    )
+    assert run.tags["dagster/partition"] == DAYS[-1]
+    assert set(partitions_of(dev.instance, "automated_runs")) == {DAYS[-1]}
+    (landed,) = world.sql("automated", "SELECT sum(runs_sum)::BIGINT FROM automated_runs")
+    truth = world.accounts["nightly"].truth(TRUTH.format(first=DAYS[-1], end=TODAY))
+    assert landed == (sum(row["runs"] for row in truth),)
 
 
 def backfill(world):
@@ -331,18 +353,14 @@ def alert(world):
         account.burst(50, at=morning, status="success")
     noon = datetime.fromisoformat(days[1]).replace(hour=12, tzinfo=UTC)
     account.burst(50, at=noon, error_message="quota exceeded")
-    sensor = {
-        "repositoryName": "__repository__",
-        "repositoryLocationName": ALERTS,
-        "sensorName": "check_alerts",
-    }
-    dev.ask(START, s=sensor)
-    again = dev.backfill(["pipeline_health", "daily_report"], days)
+    alerts = sensor(ALERTS, "check_alerts")
+    dev.ask(START, s=alerts)
+    again = dev.backfill(["run_health", "daily_report"], days)
     (run,) = until(lambda: dev.runs(backfill=again))
     assert dev.ended(run.run_id).is_failure
-    assert partitions_of(dev.instance, "pipeline_health") == dict.fromkeys(days, 1)
+    assert partitions_of(dev.instance, "run_health") == dict.fromkeys(days, 1)
     assert not partitions_of(dev.instance, "daily_report")
-    found = dev.ask(CHECKS, key={"path": ["pipeline_health"]}, name="error_rate")
+    found = dev.ask(CHECKS, key={"path": ["run_health"]}, name="error_rate")
     told = [each["evaluation"] for each in found["assetCheckExecutions"]]
     assert {each["partition"]: each["success"] for each in told} == {
         days[0]: True,
@@ -351,24 +369,51 @@ def alert(world):
     }
     assert {each["severity"] for each in told if not each["success"]} == {"ERROR"}
 
-    body = received(world.inbox)
+    body = received(world.inbox, "run_health")
     assert (body["check"], body["partition"], body["severity"]) == ("error_rate", days[1], "ERROR")
     assert (body["observed"], body["limit"], body["sample"]) == (0.5, 0.2, 100)
     assert body["top_errors"] == [{"message": "quota exceeded", "count": 50}]
 
-    seen = {each["tickId"] for each in ticks(dev, sensor)}
-    dev.ask(CURSOR, s=sensor, c="no cursor at all")
-    repeated = until(lambda: [each for each in ticks(dev, sensor) if each["tickId"] not in seen])
+    seen = {each["tickId"] for each in ticks(dev, alerts)}
+    dev.ask(CURSOR, s=alerts, c="no cursor at all")
+    repeated = until(lambda: [each for each in ticks(dev, alerts) if each["tickId"] not in seen])
     assert {each["status"] for each in repeated} == {"SKIPPED"}
     with pytest.raises(queue.Empty):
-        received(world.inbox, seconds=0)
+        received(world.inbox, "run_health", seconds=0)
 
 
-def received(inbox, seconds=120):
-    """The next alert about the example's table; other tables of the instance have alerts of their own."""
+def count(world):
+    """Let errors burst in the hour that is under way, and let the sensor see it."""
+    dev = world.dev()
+    began = datetime.now(UTC)
+    world.accounts["alerts"].burst(150, at=began, error_message="quota exceeded")
+    dev.ask(START, s=sensor(ALERTS, "pipeline_runs_error_count"))
+    body = received(world.inbox, "pipeline_runs")
+    assert (body["check"], body["severity"], body["run_id"]) == ("error_count", "ERROR", None)
+    assert (body["partition"], body["observed"]) == (f"{began:%Y-%m-%d-%H}:00", 150)
+    assert body["top_errors"] == [{"message": "quota exceeded", "count": 150}]
+    seen = dev.instance.fetch_observations(dg.AssetKey("pipeline_runs"), limit=100).records
+    assert f"{began:%Y-%m-%d-%H}:00" in {each.asset_observation.partition for each in seen}
+    assert not any(
+        dg.AssetKey("pipeline_runs") in (run.asset_selection or ())
+        for run in dev.instance.get_runs()
+    )
+
+
+def sensor(location, name):
+    """How GraphQL is told which sensor is meant."""
+    return {
+        "repositoryName": "__repository__",
+        "repositoryLocationName": location,
+        "sensorName": name,
+    }
+
+
+def received(inbox, asset, seconds=120):
+    """The next alert about an asset; others of the instance have alerts of their own."""
     while True:
         body, _ = inbox.received.get(timeout=seconds)
-        if body["asset"] == "pipeline_health":
+        if body["asset"] == asset:
             return body
 
 
@@ -395,6 +440,11 @@ def test_the_schedule_catches_up_after_a_downtime(live):
     live.result(catch_up)
 
 
+def test_an_automation_condition_runs_unattended(live):
+    """The daemon evaluates the condition by itself, and the newest day lands."""
+    live.result(automate)
+
+
 def test_thirty_days_of_four_tables_are_one_run_and_one_request(live):
     """A backfill lands the truth, with metadata for each partition and an evaluation of each check for each."""
     live.result(backfill)
@@ -413,6 +463,11 @@ def test_a_backfill_that_is_killed_again_and_again_lands_the_truth(live):
 def test_a_burst_stops_the_report_and_is_told_once(live):
     """A bad day's check fails with ERROR, nothing downstream is made, one post for it, whatever the cursor."""
     live.result(alert)
+
+
+def test_errors_are_counted_and_told_without_a_run(live):
+    """The daemon ticks the sensor: observations, a failed check and a post, and no run of Dagster's."""
+    live.result(count)
 
 
 def test_a_component_runs(live):

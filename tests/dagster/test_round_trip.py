@@ -133,9 +133,8 @@ def test_a_partition_shows_rows_trend_and_link(blank, blank_runs):
         partitions_def=dg.DailyPartitionsDefinition("2025-01-01"),
         query=Analytics.query(object_type="pipeline"),
     )
-    with dg.DagsterInstance.ephemeral() as instance:
-        blank_runs(health, LAST - timedelta(days=1), instance=instance)
-        done = blank_runs(health, LAST, instance=instance, ui_url="https://ui.test/acme")
+    blank_runs(health, LAST - timedelta(days=1))
+    done = blank_runs(health, LAST, ui_url="https://ui.test/acme")
     (event,) = done.get_asset_materialization_events()
     told = {name: value.value for name, value in event.materialization.metadata.items()}
     assert told["vectorshift/preview"].splitlines() == [

@@ -7,6 +7,7 @@ import pytest
 
 from dagster_vectorshift import (
     HealthTable,
+    build_export_definitions,
     build_health_assets,
     build_health_definitions,
     build_health_schedule,
@@ -172,3 +173,45 @@ def test_definitions_hold_what_runs_the_assets():
     assert not automated.schedules
     (assets,) = automated.assets
     assert set(assets.automation_conditions_by_key.values()) == {condition}
+
+
+# What Dagster itself calls while it evaluates conditions.
+@pytest.mark.filterwarnings("ignore:.*include_sources")
+@pytest.mark.parametrize(
+    "condition",
+    [
+        dg.AutomationCondition.on_cron("0 2 * * *"),
+        dg.AutomationCondition.eager(),
+        dg.AutomationCondition.on_missing(),
+    ],
+    ids=["on_cron", "eager", "on_missing"],
+)
+def test_an_automation_condition_asks_for_the_newest_day(instance, condition):
+    """Dagster's own conditions become true after midnight: nothing that never changes is waited for."""
+    days = dg.DailyPartitionsDefinition("2026-01-01")
+    defs = dg.Definitions.merge(
+        build_health_definitions(
+            tables=TABLES, partitions_def=days, automation_condition=condition
+        ),
+        build_export_definitions(
+            "events", partitions_def=days, two_phase=True, automation_condition=condition
+        ),
+        dg.Definitions(
+            resources={
+                key: dg.ResourceDefinition.none_resource() for key in ("vectorshift", "storage")
+            }
+        ),
+    )
+    cursor = None
+    for moment in (NIGHT - timedelta(days=1, hours=1), NIGHT + timedelta(minutes=1)):
+        told = dg.evaluate_automation_conditions(
+            defs, instance, evaluation_time=moment, cursor=cursor
+        )
+        cursor = told.cursor
+    newest = {
+        key: told.get_requested_partitions(dg.AssetKey(key))
+        for key in ("one", "two", "events_request", "events")
+    }
+    assert newest == {key: {"2026-11-22"} for key in ("one", "two", "events_request")} | {
+        "events": set()
+    }

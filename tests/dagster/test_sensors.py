@@ -34,13 +34,6 @@ def errors(emulator, back, count, **options):
 
 
 @pytest.fixture
-def instance():
-    """An instance in memory."""
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
-@pytest.fixture
 def tick(blank, instance):
     """One tick of a sensor that warns above 2 errors in an hour, and fails above 10."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +23,7 @@ from vectorshift_orchestration.errors import ExportStateError, StaleWriterError,
 from vectorshift_orchestration.exports import ExportRequest
 from vectorshift_orchestration.exports.job import resume
 from vectorshift_orchestration.exports.state import ExportState
+from vectorshift_orchestration.storage.duckdb_file import duckdb_file
 from vectorshift_orchestration.storage.sql import overwrite_window
 from vectorshift_orchestration.tables import EVENT_SCHEMA, EVENT_TIME
 from vectorshift_orchestration.windows import Window
@@ -389,3 +392,57 @@ def test_the_record_of_another_request_is_refused(emulator, client, request_of_d
     with pytest.raises(StorageError, match="nowhere to land"):
         run(client, request_of_day, tmp_path, Records(), destination=None)
     assert sum(emulator.counters()["requests"].values()) == 0
+
+
+def test_a_connection_is_open_only_while_it_is_needed(emulator, request_of_day, client, tmp_path):
+    """A function that opens the database is called to begin and to write, and not for the wait."""
+    path, is_open, seen = tmp_path / "w.duckdb", [], []
+
+    @contextmanager
+    def opened():
+        with duckdb_file(path) as database:
+            is_open.append(True)
+            yield database
+            is_open.pop()
+
+    records = Records()
+    landed = run(
+        client,
+        request_of_day,
+        tmp_path,
+        records,
+        table="events",
+        connection=opened,
+        progress=lambda what, _: seen.append((what, bool(is_open))),
+    )
+    assert {what: opened for what, opened in seen} == {
+        "looks": False,
+        "bytes": False,
+        "checked": False,
+        "loaded": True,
+        "copied": True,
+    }
+    assert not is_open
+    with duckdb_file(path) as database:
+        assert rows_in(database) == truth(emulator)
+    done = Records()
+    again = run(
+        client,
+        request_of_day,
+        tmp_path,
+        done,
+        records.state(records.states.index("published")),
+        table="events",
+        connection=opened,
+    )
+    assert (again.rows, done.states) == (landed.rows, ["committed"])
+
+
+def test_a_connection_of_sqlite_is_no_function_that_opens_one(
+    emulator, request_of_day, client, tmp_path
+):
+    """`sqlite3.Connection` can be called, and is a connection all the same."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        run(client, request_of_day, tmp_path, Records(), table="events", connection=connection)
+        ((count,),) = connection.execute("SELECT count(*) FROM events")
+    assert count == len(truth(emulator))

@@ -369,3 +369,23 @@ def test_what_is_asked_for_a_merge():
     asked = mergeable(spec)
     assert asked.metrics == ("latency.mean", "latency.sum", "runs.sum", "errors.sum")
     assert (asked.group_by, asked.interval) == (("time",), "day")
+
+
+@pytest.mark.parametrize(
+    ("metric", "rows", "problem"),
+    [
+        ("runs.sum", [{"runs_sum": 2**63 - 1}, {"runs_sum": 1}], AggregationShapeError),
+        ("latency.sum", [{"latency_sum": 1.7e308}] * 2, AggregationShapeError),
+        (
+            "latency.mean",
+            [{"latency_sum": 1e308, "latency_mean": 1e-10, "runs_sum": 1}],
+            MergeError,
+        ),
+        ("errors.mean", [{"errors_sum": 0, "errors_mean": 0.5, "runs_sum": 0}], MergeError),
+        ("latency.mean", [{"latency_sum": None, "latency_mean": 5.0, "runs_sum": 1}], MergeError),
+    ],
+)
+def test_figures_that_make_no_sense_together_are_refused(metric, rows, problem):
+    """More than 64 bits, or means without values: a typed error, whatever the service says."""
+    with pytest.raises(problem):
+        merge_rows(rows, AggregationSpec([metric]))

@@ -306,3 +306,43 @@ def test_an_unknown_format_and_an_empty_file_are_named(tmp_path):
         read_export(path, "parquet")
     with pytest.raises(ExportFileError, match="f is empty"):
         read_export(path, "csv")
+
+
+TIME = "2026-11-22T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    "cells",
+    ['"abc"def', '""def', 'abc"def"', ' "abc"', '"abc" ', '"a""b"c', '"a,"b', "x\ry"],
+)
+def test_csv_with_text_beside_its_quotes_is_refused(tmp_path, cells):
+    """What is no field of RFC 4180 is not read as the nearest one."""
+    path = tmp_path / "e.csv"
+    path.write_bytes(f"span_id,span_start_time,status\na,{TIME},{cells}\n".encode())
+    with pytest.raises(ExportFileError):
+        list(read_export(path, "CSV")[1])
+
+
+def test_csv_quotes_of_every_kind_are_read(tmp_path):
+    """Doubled quotes, fields of nothing but quotes, and delimiters inside of quotes."""
+    texts = ['a"b', '"', '""', "", ',"', '",', '\n"\n', '\r"', '","', "plain"]
+    path = tmp_path / "e.csv"
+    quoted = [text.replace('"', '""') for text in texts]
+    lines = "".join(f'a{n},{TIME},"{text}"\r\n' for n, text in enumerate(quoted))
+    path.write_bytes(f"span_id,span_start_time,status\r\n{lines}".encode())
+    _, batches = read_export(path, "CSV")
+    assert [row for batch in batches for row in batch["status"].to_pylist()] == [
+        text or None for text in texts
+    ]
+
+
+@pytest.mark.parametrize("format", ["CSV", "JSON"])
+def test_a_column_without_a_name_is_refused(tmp_path, format):
+    """It could not be a column of a table."""
+    path = tmp_path / "e"
+    if format == "CSV":
+        path.write_text(f"span_id,span_start_time,\na,{TIME},1\n")
+    else:
+        path.write_text(json.dumps([{"span_id": "a", "span_start_time": TIME, "": 1}]))
+    with pytest.raises(ExportFileError, match="without a name"):
+        read_export(path, format)

@@ -6,7 +6,7 @@ import pytest
 
 from vectorshift.analytics import AggregationField, AggregationOp, GroupBy, Interval, Percentile
 from vectorshift_orchestration.errors import SpecError
-from vectorshift_orchestration.specs import AggregationSpec, Metric, Ratio, parse_metric
+from vectorshift_orchestration.specs import AggregationSpec, Metric, QuerySpec, Ratio, parse_metric
 
 
 @pytest.mark.parametrize(
@@ -94,3 +94,14 @@ def test_a_metric_is_a_name(value):
     """What is no text names no metric, and the error is ours."""
     with pytest.raises(SpecError, match=r"such as runs\.sum, not"):
         parse_metric(value)
+
+
+def test_templates_may_leave_numbers_as_text_and_blanks_around_names():
+    """A page size out of a template is a text; two spellings of one metric are one metric."""
+    spec = QuerySpec.from_dict({"limit": "{{ n }}", "offset": "{{ n }}"}, lambda _: "20")
+    assert (spec.limit, spec.offset) == (20, 20)
+    assert AggregationSpec([" runs.sum "]) == AggregationSpec(["runs.sum"])
+    with pytest.raises(SpecError, match="twice"):
+        AggregationSpec(["runs.sum", " runs.sum"])
+    with pytest.raises(SpecError, match="limit"):
+        QuerySpec(limit="many")

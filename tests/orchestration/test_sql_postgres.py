@@ -264,3 +264,15 @@ def test_connections_of_other_sorts_are_named(postgres):
     with dbapi.connect(uri(postgres), autocommit=True) as adbc:
         write(adbc, [batch([NOON])])
         assert adbc.adbc_connection.get_option("adbc.connection.autocommit") == "true"
+
+
+def test_a_closed_connection_is_an_error_of_ours(connection, postgres):
+    """By either driver, and not the driver's own."""
+    from adbc_driver_postgresql import dbapi
+
+    closed = dbapi.connect(uri(postgres))
+    closed.close()
+    connection.close()
+    for each in (connection, closed):
+        with pytest.raises(StorageError):
+            begin_attempt(each, "events", DAY)

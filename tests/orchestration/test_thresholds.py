@@ -328,7 +328,7 @@ def test_a_rule_may_be_a_template():
         ({"rule": ["rate"], "error": 1}, "no rule"),
         ({"rule": "absolute", "metric": {"a": 1}, "error": 1}, "no metric"),
         ({"rule": "rate", "eror": 1}, "Did you mean error"),
-        ({"rule": "rate", "metric": "runs.sum", "error": 1}, "no part of A rule rate"),
+        ({"rule": "rate", "metric": "runs.sum", "error": 1}, "A rule rate has no key"),
         ({"rule": "absolute", "error": 1}, "needs metric"),
         ({"rule": "rate"}, "needs a limit"),
         ({"rule": "rate", "error": "many"}, "finite number"),
@@ -373,3 +373,24 @@ def test_no_data_raise(rule, figures):
     assert found.ok is (found.state != "breached") is (found.severity is None)
     assert (found.observed is None) == (found.state == "insufficient_data")
     json.dumps(found.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "history", [[1.7e308] * 6, [-1.7e308, 1.7e308, 0.0, 1.7e308, -1.7e308, 5e-324]]
+)
+def test_figures_at_the_end_of_doubles_have_a_verdict(history):
+    """Where their distance is no number any more, nothing can be judged; nothing is raised."""
+    rule = Baseline(metric="latency.p95", error=3, windows=6)
+    figures = [{"latency_p95": value, "runs_sum": 9} for value in [*history, -1.7e308]]
+    found = verdict(rule, Window.day(date(2026, 11, 22)), figures)
+    assert found.observed is None or not math.isnan(found.observed)
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"error": 10**400}, {"windows": 10**400}, {"tolerance": -1}, {"minimum_sample": "x"}]
+)
+def test_numbers_that_no_rule_can_have_are_refused(wrong):
+    """Beyond a double, or a distance below nothing: a typed error."""
+    with pytest.raises(SpecError):
+        Baseline(**{"metric": "runs.sum", "error": 3} | wrong)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pickle
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
+import pandas
 import pytest
+from dateutil.tz import gettz
 
 from vectorshift_orchestration.errors import WindowError
 from vectorshift_orchestration.windows import Window, merge, windows_between
@@ -304,3 +306,53 @@ def test_windows_before_of_a_unit_need_its_beginning():
     """Local days before a window that begins inside of one have no meaning."""
     with pytest.raises(WindowError, match="does not begin with a day"):
         Window.day(date(2026, 11, 22)).earlier(1, "day", NEW_YORK)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: Window.parse("2026-11-22T00:00:00.0000009Z", "2026-11-23T00:00:00Z"),
+        lambda: Window(pandas.Timestamp("2026-11-22T00:00:00.000000500Z"), START + 24 * HOUR),
+    ],
+    ids=["text", "pandas"],
+)
+def test_nanoseconds_are_refused_and_not_dropped(build):
+    """Python's datetime cannot hold them: neither text nor a Timestamp loses them in silence."""
+    with pytest.raises(WindowError, match="finer than the service's clock"):
+        build()
+
+
+@pytest.mark.parametrize(
+    ("every", "zone"),
+    [(None, "UTC"), (timedelta(days=9), "UTC"), ("year", "UTC"), ("year", NEW_YORK)],
+)
+def test_a_lookback_that_has_no_beginning_is_refused(every, zone):
+    """A million windows before this one are an error, and not an overflow."""
+    window = Window.parse("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z").align("year", zone)
+    with pytest.raises(WindowError, match="reach back beyond 1970"):
+        window.lookback(1_000_000, every, zone)
+
+
+@pytest.mark.parametrize("cut", ["split", "align"])
+def test_a_width_of_ages_is_refused(cut):
+    """The longest timedelta is no width."""
+    with pytest.raises(WindowError, match="230 years at most"):
+        getattr(Window.day(date(2026, 11, 22)), cut)(timedelta.max)
+
+
+@pytest.mark.parametrize("name", ["America/Sao_Paulo", "America/Havana", NEW_YORK])
+def test_zones_of_other_libraries_cut_days_as_zoneinfo_does(name):
+    """`dateutil` reads a midnight that the clocks skip another way; only from UTC do all agree."""
+    years = windows_between(date(2014, 1, 1), date(2019, 1, 1), "year", name)
+    for year in years:
+        assert year.split("day", gettz(name)) == year.split("day", name)
+        assert year.split("hour", gettz(name)) == year.split("hour", name)
+
+
+def test_a_zone_of_pytz_is_taken_by_its_name():
+    """Put into a datetime it would mean local mean time, seven minutes off in Berlin."""
+
+    class Berlin(tzinfo):
+        zone = "Europe/Berlin"
+
+    assert Window.day(date(2026, 7, 1), Berlin()) == Window.day(date(2026, 7, 1), "Europe/Berlin")

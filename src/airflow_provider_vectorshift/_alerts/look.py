@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_vectorshift._alerts.verdicts import log_without_messages, scoped
@@ -19,7 +20,21 @@ _log = logging.getLogger(__name__)
 _REFUSED_PAUSE = 300.0
 _LONGEST_PAUSE = 3600.0
 
+_JUDGING = (
+    "tables",
+    "extract",
+    "aggregates.measures",
+    "thresholds.verdicts",
+    "thresholds.top_errors",
+)
+
 _Found = TypeVar("_Found")
+
+
+async def load() -> None:
+    """Load what judging takes, Arrow among it, without holding up the triggerer's loop for so long."""
+    for name in _JUDGING:
+        await asyncio.to_thread(import_module, f"vectorshift_orchestration.{name}")
 
 
 class Look:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_vectorshift._arguments import as_json
 from vectorshift_orchestration.errors import SpecError
 
 if TYPE_CHECKING:
@@ -20,4 +21,7 @@ def rule_document(rule: "Rule | Mapping[str, Any] | None", threshold: Any) -> di
         )
     if rule is None:
         return {"rule": "absolute", "metric": "errors.sum", "error": threshold}
-    return dict(rule) if isinstance(rule, Mapping) else rule.to_dict()
+    document = as_json(rule)
+    if not isinstance(document, Mapping):
+        raise SpecError(f"rule= is a rule or its JSON form, not {rule!r}.")
+    return dict(document)

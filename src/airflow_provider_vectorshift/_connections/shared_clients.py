@@ -36,22 +36,22 @@ class _Loop:
         """The settings of a connection; whoever asks while a look-up is under way waits for that one."""
         task = self.look_ups.get(conn_id)
         if task is None:
-            task = self.look_ups[conn_id] = asyncio.create_task(_prepared(look_up))
+            task = self.look_ups[conn_id] = asyncio.create_task(self._prepared(look_up))
             task.add_done_callback(lambda task: self._looked_up(conn_id, task))
         # Shielded: when one that waits is cancelled, the others still want the answer.
         return await asyncio.shield(task)
+
+    async def _prepared(self, look_up: LookUp) -> Settings:
+        """The settings, once their client can start without holding up the event loop."""
+        settings = await look_up()
+        if settings not in self.clients:
+            await asyncio.to_thread(settings.prepare)
+        return settings
 
     def _looked_up(self, conn_id: str, task: "asyncio.Task[Settings]") -> None:
         del self.look_ups[conn_id]
         if not task.cancelled():
             task.exception()  # looked at, for the case that all who waited were cancelled
-
-
-async def _prepared(look_up: LookUp) -> Settings:
-    """The settings, once their client can start without holding up the event loop."""
-    settings = await look_up()
-    await asyncio.to_thread(settings.prepare)
-    return settings
 
 
 _loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()

@@ -12,9 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk import Asset
-
 from airflow_provider_vectorshift._airflow import AirflowFailException
+from airflow_provider_vectorshift._arguments import name_of
 from airflow_provider_vectorshift._exports.events import ExportEvent, read_export_event
 from airflow_provider_vectorshift._exports.pending import PendingExport, PendingNote
 from airflow_provider_vectorshift._exports.progress import ProgressLog
@@ -74,11 +73,8 @@ class ExportTry:
             self._raise_unless_found(told)
             return self._brought_home(request, known)
 
-    def finish(self, result: Mapping[str, Any]) -> None:
-        """Tell the assets, then forget the export: from here on, a clear exports again."""
-        for outlet in self._task.outlets:
-            if isinstance(outlet, Asset):
-                self._context["outlet_events"][outlet].extra.update(result)
+    def forget(self) -> None:
+        """The very last step: from here on, a clear exports again."""
         self._note.remove()
 
     def unreported(self) -> VectorShiftTriggererTimeout:
@@ -113,7 +109,7 @@ class ExportTry:
     @contextmanager
     def _reporting(self) -> Iterator[None]:
         """Errors as Airflow should see them; a spent export is forgotten, so that a retry asks anew."""
-        with failing_fast():
+        with failing_fast(name_of(self._task)):
             try:
                 yield
             except SPENT:
@@ -193,7 +189,8 @@ class ExportTry:
         return None
 
     def _defer(self, request: ExportRequest) -> None:
-        from airflow_provider_vectorshift.triggers.export import GRACE, VectorShiftExportTrigger
+        from airflow_provider_vectorshift.triggers._waiting import GRACE
+        from airflow_provider_vectorshift.triggers.export import VectorShiftExportTrigger
 
         deadline = min(self._known.deadline, time.time() + self._execution_left())
         if (left := deadline - time.time()) <= 0:

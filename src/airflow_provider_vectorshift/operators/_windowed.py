@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import Asset, BaseOperator
 
+from airflow_provider_vectorshift._arguments import as_json, check_connection, is_literal, name_of
 from airflow_provider_vectorshift._context import data_interval, window_of
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
+from vectorshift.errors import AnalyticsInvalidQuery
 from vectorshift_orchestration.errors import SpecError
-from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     from vectorshift import Client
     from vectorshift.analytics import Query
+    from vectorshift_orchestration import Window
+
+_SOONEST, _LATEST = "1970-01-01T00:00:00Z", "2199-12-31T00:00:00Z"
+"""What stands for an end of the window that is not known yet."""
 
 
 class WindowedOperator(BaseOperator):
@@ -51,40 +56,58 @@ class WindowedOperator(BaseOperator):
         self.end = end
         self.lookback = lookback
         self.vectorshift_conn_id = vectorshift_conn_id
-        if is_literal(query):
+        check_connection(self._name, vectorshift_conn_id)
+        if query is not None and is_literal(query):
             with self._checking("query="):
                 self._asked()
         if is_literal(lookback):
-            self._lookback()
-        if start is not None and end is not None and is_literal([start, end]):
-            with self._checking("start= and end="):
-                Window.parse(start, end)
+            _ = self.intervals_before
+        self._check_ends()
 
     def render_template_fields(
         self, context: "Context", jinja_env: "Environment | None" = None
     ) -> None:
         """Fill in the templates, once it is sure that there is an interval for them to name."""
         if self.start is None or self.end is None:
-            with failing_fast():
+            with failing_fast(self._name):
                 data_interval(context)
         super().render_template_fields(context, jinja_env)
 
-    def _window(self, context: Mapping[str, Any]) -> Window:
+    def _window(self, context: Mapping[str, Any]) -> "Window":
         """The window that this run is about. Raises `WindowError` when there is none."""
-        return window_of(context, self.start, self.end).lookback(self._lookback())
+        return window_of(context, self.start, self.end).lookback(self.intervals_before)
 
-    def _lookback(self) -> int:
+    def _check_ends(self) -> None:
+        """Raise `SpecError` for an end that is known where the DAG is read, and cannot be one."""
+        known = {
+            name: end
+            for name, end in (("start", self.start), ("end", self.end))
+            if end is not None and is_literal(end)
+        }
+        if known:
+            from vectorshift_orchestration import Window
+
+            with self._checking(" and ".join(f"{name}=" for name in known)):
+                Window.parse(known.get("start", _SOONEST), known.get("end", _LATEST))
+
+    @property
+    def intervals_before(self) -> int:
+        """`lookback` as a number. Raises `SpecError` for what is none."""
         text = str(self.lookback).strip()
         if isinstance(self.lookback, bool) or not (text.isascii() and text.isdigit()):
             raise SpecError(
-                f"{self._name}: lookback= is a whole number of windows, 0 or more, not "
+                f"{self._name}: lookback= is a whole number of intervals, 0 or more, not "
                 f"{self.lookback!r}."
             )
         return int(text)
 
+    @property
+    def _hook(self) -> VectorShiftHook:
+        return VectorShiftHook(self.vectorshift_conn_id)
+
     def _client(self) -> "Client":
         """The account's client, to be used as a context manager."""
-        return VectorShiftHook(self.vectorshift_conn_id).get_conn()
+        return self._hook.get_conn()
 
     def _asked(self, client: "Client | None" = None) -> "Query":
         """The query as the account's own.
@@ -94,11 +117,20 @@ class WindowedOperator(BaseOperator):
         from vectorshift.analytics import Query
         from vectorshift_orchestration.specs.measurable import require_measurable
 
-        query = Query.from_dict({} if self.query is None else self.query, client)
+        query = Query.from_dict(self._stated, client)
         if "group_by" in query.to_dict():
             raise SpecError("It is grouped already: leave its group_by and interval out.")
         require_measurable(query)
         return query
+
+    @property
+    def _stated(self) -> Mapping[str, Any]:
+        """The query's JSON form. Raises `SpecError` for what is none."""
+        if self.query is None:
+            return {}
+        if not isinstance(self.query, Mapping):
+            raise SpecError(f"It is a Query or what its to_dict() gives, not {self.query!r}.")
+        return self.query
 
     def _tell_assets(self, context: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         """Give the assets among the outlets the result as the extra of their events."""
@@ -109,31 +141,12 @@ class WindowedOperator(BaseOperator):
     @property
     def _name(self) -> str:
         """How this task is named in a refusal."""
-        return f"{type(self).__name__} {self.task_id!r}"
+        return name_of(self)
 
     @contextmanager
     def _checking(self, arguments: str) -> Iterator[None]:
         """Name the task and the arguments in whatever the core has against them."""
-        from vectorshift.errors import AnalyticsInvalidQuery
-
         try:
             yield
         except (ValueError, AnalyticsInvalidQuery) as problem:
             raise SpecError(f"{self._name}: {arguments} cannot be used. {problem}") from problem
-
-
-def as_json(value: Any) -> Any:
-    """A query or a rule as its JSON form, which templates and serialization can carry."""
-    to_dict = getattr(value, "to_dict", None)
-    return value if to_dict is None else to_dict()
-
-
-def is_literal(value: Any) -> bool:
-    """Whether a value is known where the DAG is read: no template in it, no other task's result."""
-    if isinstance(value, str):
-        return "{{" not in value and "{%" not in value
-    if isinstance(value, Mapping):
-        return all(map(is_literal, value.values()))
-    if isinstance(value, Sequence):
-        return all(map(is_literal, value))
-    return value is None or isinstance(value, int | float | datetime) or hasattr(value, "to_dict")

@@ -6,13 +6,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_vectorshift._landing import Landing, as_text
+from airflow_provider_vectorshift._arguments import is_literal
+from airflow_provider_vectorshift._landing import Landing
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
-from airflow_provider_vectorshift.operators._mapped import require_own_target
-from airflow_provider_vectorshift.operators._windowed import WindowedOperator, is_literal
+from airflow_provider_vectorshift.operators._writing import WritingOperator
 from vectorshift_orchestration.errors import RowOutsideWindow, SpecError
-from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_vectorshift._landing import OpenLanding
     from vectorshift.analytics import Query
+    from vectorshift_orchestration import Window
     from vectorshift_orchestration.specs import AggregationSpec
     from vectorshift_orchestration.storage.files import Published
     from vectorshift_orchestration.storage.ledger import Attempt
@@ -31,7 +31,7 @@ MOST_ROWS = 1_000
 _SUFFIX = ".parquet"
 
 
-class VectorShiftAggregateOperator(WindowedOperator):
+class VectorShiftAggregateOperator(WritingOperator):
     """Measures a window and lands the figures in a table, a Parquet file, or both.
 
     It is one request, however long the window: thirty days in buckets of a day are one as well. The
@@ -68,14 +68,10 @@ class VectorShiftAggregateOperator(WindowedOperator):
     """
 
     template_fields: Sequence[str] = (
-        *WindowedOperator.template_fields,
+        *WritingOperator.template_fields,
         "metrics",
         "group_by",
         "interval",
-        "destination",
-        "table",
-        "sql_conn_id",
-        "duckdb_path",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "query": "json",
@@ -106,33 +102,32 @@ class VectorShiftAggregateOperator(WindowedOperator):
             end=end,
             lookback=lookback,
             vectorshift_conn_id=vectorshift_conn_id,
+            destination=destination,
+            table=table,
+            sql_conn_id=sql_conn_id,
+            duckdb_path=duckdb_path,
             **kwargs,
         )
         self.metrics = metrics
         self.group_by = group_by
         self.interval = interval
-        with self._checking("destination="):
-            self.destination = as_text(destination)
-        self.table = table
-        self.sql_conn_id = sql_conn_id
-        self.duckdb_path = as_text(duckdb_path)
         self._check_target()
         if is_literal([metrics, group_by, interval]):
             self._spec()
 
     def execute(self, context: "Context") -> dict[str, Any] | list[dict[str, Any]]:
         """Ask, and land the answer."""
-        with failing_fast():
+        with failing_fast(self._name):
             spec, window = self._spec(), self._window(context)
             self._check_target()
-            require_own_target(context, self.task_id, self._targets)
+            self._require_own_target(context)
             with self._client() as client:
                 with self._checking("query="):
                     query = self._asked(client)
                 if not self._has_target:
                     return self._listed(query, window, spec)
                 landed = self._landed(query, window, spec)
-            self._tell_assets(context, landed)
+            self._tell(context, landed)
             return landed
 
     # --- what was asked for ---
@@ -147,23 +142,15 @@ class VectorShiftAggregateOperator(WindowedOperator):
             return AggregationSpec(self.metrics, group_by, self.interval)
 
     @property
-    def _landing(self) -> Landing:
-        return Landing(self.destination, self.table, self.sql_conn_id, self.duckdb_path)
-
-    @property
     def _has_target(self) -> bool:
-        return self._landing != Landing()
-
-    @property
-    def _targets(self) -> list[str]:
-        return [name for name in ("destination", "table") if getattr(self, name) is not None]
+        return self.landing != Landing()
 
     def _check_target(self) -> None:
         """Raise `SpecError` unless it is clear where to land; what is not known yet is let pass."""
         if not self._has_target:
             return
         try:
-            self._landing.check(self._name)
+            self.landing.check(self._name)
         except ValueError as problem:
             raise SpecError(str(problem)) from None
         file = self.destination
@@ -175,10 +162,10 @@ class VectorShiftAggregateOperator(WindowedOperator):
 
     # --- landing ---
 
-    def _landed(self, query: "Query", window: Window, spec: "AggregationSpec") -> dict[str, Any]:
+    def _landed(self, query: "Query", window: "Window", spec: "AggregationSpec") -> dict[str, Any]:
         from vectorshift_orchestration.storage.sql import begin_attempt
 
-        with self._landing.opened() as target:
+        with self.landing.opened() as target:
             attempt = begin_attempt(target.connection, self.table, window) if self.table else None
             rows = _figures(query, window, spec)
             written, published = _land(rows, window, target, self.table, attempt)
@@ -194,7 +181,7 @@ class VectorShiftAggregateOperator(WindowedOperator):
         }
 
     def _listed(
-        self, query: "Query", window: Window, spec: "AggregationSpec"
+        self, query: "Query", window: "Window", spec: "AggregationSpec"
     ) -> list[dict[str, Any]]:
         rows = _figures(query, window, spec)
         if rows.num_rows > MOST_ROWS:
@@ -207,7 +194,7 @@ class VectorShiftAggregateOperator(WindowedOperator):
         ]
 
 
-def _figures(query: "Query", window: Window, spec: "AggregationSpec") -> "pa.Table":
+def _figures(query: "Query", window: "Window", spec: "AggregationSpec") -> "pa.Table":
     """The answer to one request. Raises `RowOutsideWindow` for a bucket that nobody asked for."""
     from vectorshift_orchestration.extract import aggregate
     from vectorshift_orchestration.tables import BUCKET_TIME, first_outside
@@ -225,7 +212,7 @@ def _figures(query: "Query", window: Window, spec: "AggregationSpec") -> "pa.Tab
 
 def _land(
     rows: "pa.Table",
-    window: Window,
+    window: "Window",
     target: "OpenLanding",
     table: str | None,
     attempt: "Attempt | None",

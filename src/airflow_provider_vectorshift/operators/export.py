@@ -11,12 +11,10 @@ from airflow_provider_vectorshift._airflow import (
     conf,
 )
 from airflow_provider_vectorshift._exports import arguments as arguments
-from airflow_provider_vectorshift._landing import Landing, as_text
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
-from airflow_provider_vectorshift.links import VectorShiftExportLink, account_host, export_url
-from airflow_provider_vectorshift.operators._mapped import require_own_target
-from airflow_provider_vectorshift.operators._windowed import WindowedOperator
+from airflow_provider_vectorshift.links import VectorShiftExportLink, export_url
+from airflow_provider_vectorshift.operators._writing import WritingOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, ObjectStoragePath
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from vectorshift_orchestration.exports import ExportRequest, Landed
 
 
-class VectorShiftExportOperator(WindowedOperator):
+class VectorShiftExportOperator(WritingOperator):
     """Exports the events of one data interval, checks the file, and lands it.
 
     The file is downloaded to a temporary place, read to its end and counted against the service;
@@ -69,20 +67,13 @@ class VectorShiftExportOperator(WindowedOperator):
     """
 
     template_fields: Sequence[str] = (
-        *WindowedOperator.template_fields,
+        *WritingOperator.template_fields,
         "file_format",
-        "destination",
-        "table",
-        "sql_conn_id",
-        "duckdb_path",
     )
     operator_extra_links = (VectorShiftExportLink(),)
 
     export_url = ""
     """The address of the export in the API, once it was asked for; `VectorShiftExportLink` shows it."""
-
-    _lineage: "tuple[Landed, str] | None" = None
-    """What landed, and the account's host: asked for when OpenLineage looks, after the task."""
 
     def __init__(
         self,
@@ -111,15 +102,14 @@ class VectorShiftExportOperator(WindowedOperator):
             end=end,
             lookback=lookback,
             vectorshift_conn_id=vectorshift_conn_id,
+            destination=destination,
+            table=table,
+            sql_conn_id=sql_conn_id,
+            duckdb_path=duckdb_path,
             **kwargs,
         )
         self.file_format = file_format
         self.parquet = parquet
-        with arguments.named(self._name):
-            self.destination = as_text(destination)
-        self.table = table
-        self.sql_conn_id = sql_conn_id
-        self.duckdb_path = as_text(duckdb_path)
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.timeout = timeout
@@ -135,7 +125,7 @@ class VectorShiftExportOperator(WindowedOperator):
 
         request = self._request(context)
         this_try = ExportTry(self, context)
-        return self._told(this_try, this_try.begin(request))
+        return self._told(context, this_try, this_try.begin(request))
 
     def execute_complete(
         self,
@@ -155,7 +145,7 @@ class VectorShiftExportOperator(WindowedOperator):
 
         request = self._request(context) if asked is None else ExportRequest.from_dict(asked)
         this_try = ExportTry(self, context)
-        return self._told(this_try, this_try.go_on(request, event, pending))
+        return self._told(context, this_try, this_try.go_on(request, event, pending))
 
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: "Context"
@@ -172,22 +162,11 @@ class VectorShiftExportOperator(WindowedOperator):
         """Nothing is undone: an export cannot be cancelled, and a retry goes on with it."""
         self.log.info("The export goes on at the service, which has no way to cancel one.")
 
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        """The account's events, and the file and table that they landed in."""
-        if self._lineage is None:
-            return None
-        from airflow_provider_vectorshift._exports.lineage import export_lineage
-
-        landed, account = self._lineage
-        return export_lineage(
-            landed, account, sql_conn_id=self.sql_conn_id, duckdb_path=self.duckdb_path
-        )
-
     # --- what was asked for ---
 
     def _asked(self, client: "Client | None" = None) -> "Query":
         """The query as the account's own. Raises `SpecError` and `AnalyticsInvalidQuery`."""
-        return arguments.exportable(self.query, client)
+        return arguments.exportable(self._stated, client)
 
     def _request(self, context: Mapping[str, Any]) -> "ExportRequest":
         from vectorshift_orchestration.exports import ExportRequest
@@ -196,41 +175,31 @@ class VectorShiftExportOperator(WindowedOperator):
             arguments.check(self, self._name)
         except ValueError as problem:
             raise AirflowFailException(str(problem)) from None
-        with failing_fast():
-            targets = [name for name in ("destination", "table") if getattr(self, name) is not None]
-            require_own_target(context, self.task_id, targets)
+        with failing_fast(self._name):
+            self._require_own_target(context)
             with self._checking("query="):
                 query = self._asked().to_dict()
             return ExportRequest(query, self._window(context), self.file_format.upper())
 
     # --- what a try needs of its task ---
 
-    @property
-    def landing(self) -> Landing:
-        """Where the rows come to rest."""
-        return Landing(self.destination, self.table, self.sql_conn_id, self.duckdb_path)
-
     def show_export(self, context: Mapping[str, Any], export_id: str) -> None:
         """Make the link lead to an export, from now on and not only when the task has ended."""
         self.log.info("The export is %s", export_id)
-        self.export_url = export_url(self._base_url, export_id)
+        self.export_url = export_url(self._hook.base_url, export_id)
         if (instance := context.get("ti")) is not None:
             instance.xcom_push(key=VectorShiftExportLink.xcom_key, value=self.export_url)
 
-    @property
-    def _base_url(self) -> str:
-        from vectorshift import DEFAULT_BASE_URL
-
-        return VectorShiftHook.get_connection(self.vectorshift_conn_id).host or DEFAULT_BASE_URL
-
-    def _told(self, this_try: "ExportTry", landed: "Landed") -> dict[str, Any]:
+    def _told(
+        self, context: Mapping[str, Any], this_try: "ExportTry", landed: "Landed"
+    ) -> dict[str, Any]:
         """The result, the same on every path; the note of the export goes last."""
-        self._lineage = landed, account_host(self._base_url)
         result = landed.to_json()
         # How many rows were replaced is unknown where a COMMIT was found done, so it is not told.
         replaced = result.pop("deleted")
         self.log.info(
             "Landed %s rows of %s, in place of %s", landed.rows, landed.window.label, replaced
         )
-        this_try.finish(result)
+        self._tell(context, result)
+        this_try.forget()
         return result

@@ -6,9 +6,10 @@ from logging import INFO, WARNING
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from airflow_provider_vectorshift._airflow import AirflowFailException
+from airflow_provider_vectorshift._arguments import as_json, is_literal
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
-from airflow_provider_vectorshift.operators._windowed import WindowedOperator, as_json, is_literal
+from airflow_provider_vectorshift.operators._windowed import WindowedOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -102,6 +103,7 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
             )
         if is_literal(rule):
             self._rule()
+        self._check_calendar()
         if message is not None:
             self._check_message(message)
 
@@ -109,7 +111,7 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
         """Judge, tell, and fail if it is time to."""
         from airflow_provider_vectorshift._alerts.verdicts import judge
 
-        with failing_fast():
+        with failing_fast(self._name):
             rule, window = self._rule(), self._window(context)
             with self._checking("query="):
                 self._asked()
@@ -134,6 +136,19 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
         with self._checking("rule="):
             return rule_from_dict(self.rule)
 
+    def _check_calendar(self) -> None:
+        """Raise `SpecError` for a unit or zone that is known where the DAG is read, and does not exist."""
+        if self.every is None and self.timezone == "UTC":
+            return
+        from vectorshift_orchestration.windows import edges
+
+        if self.every is not None and is_literal(self.every):
+            with self._checking("every="):
+                edges.unit(self.every)
+        if is_literal(self.timezone):
+            with self._checking("timezone="):
+                edges.zone(self.timezone)
+
     def _check_message(self, message: str) -> None:
         from jinja2 import TemplateSyntaxError
 
@@ -141,7 +156,7 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
             self.get_template_env().parse(message)
         except TemplateSyntaxError as problem:
             raise ValueError(
-                f"{self._name}: message= is no Jinja template: {problem}."
+                f"{self._name}: message= is no Jinja template: {str(problem).rstrip('.')}."
             ) from problem
 
     def _rendered(self, message: str, verdict: Mapping[str, Any], context: "Context") -> str:

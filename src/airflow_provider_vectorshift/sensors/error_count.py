@@ -14,9 +14,10 @@ from airflow_provider_vectorshift._airflow import (
 )
 from airflow_provider_vectorshift._alerts.rules import rule_document
 from airflow_provider_vectorshift._alerts.windows import seconds, trailing_window
+from airflow_provider_vectorshift._arguments import is_literal
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
-from airflow_provider_vectorshift.operators._windowed import WindowedOperator, is_literal
+from airflow_provider_vectorshift.operators._windowed import WindowedOperator
 from vectorshift_orchestration.errors import SpecError
 
 if TYPE_CHECKING:
@@ -107,12 +108,13 @@ class VectorShiftErrorCountSensor(WindowedOperator, BaseSensorOperator):
 
     def execute(self, context: "Context") -> Any:
         """Wait here or in the triggerer, once it is sure that there is something to judge."""
-        with failing_fast():
+        with failing_fast(self._name):
             rule, window = self._rule(), self._judged(context)
             self._asked()
         if not self.deferrable:
             return super().execute(context)
-        from airflow_provider_vectorshift.triggers.breach import GRACE, VectorShiftBreachTrigger
+        from airflow_provider_vectorshift.triggers._waiting import GRACE
+        from airflow_provider_vectorshift.triggers.breach import VectorShiftBreachTrigger
 
         return self.defer(
             trigger=VectorShiftBreachTrigger(
@@ -133,7 +135,7 @@ class VectorShiftErrorCountSensor(WindowedOperator, BaseSensorOperator):
         """Judge once."""
         from airflow_provider_vectorshift._alerts.verdicts import judge
 
-        with failing_fast(), self._client() as client:
+        with failing_fast(self._name), self._client() as client:
             verdict = judge(client, self.query, self._rule(), self._judged(context))
         self.log.info("%s", verdict["reason"])
         return PokeReturnValue(is_done=not verdict["ok"], xcom_value=verdict)

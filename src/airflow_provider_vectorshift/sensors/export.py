@@ -14,6 +14,7 @@ from airflow_provider_vectorshift._airflow import (
     AirflowSkipException,
     conf,
 )
+from airflow_provider_vectorshift._arguments import check_connection, is_literal, name_of
 from airflow_provider_vectorshift._exports.events import (
     ExportEvent,
     event_of_error,
@@ -126,7 +127,8 @@ class VectorShiftExportSensor(BaseSensorOperator):
         return self._finished(context, read_export_event(event))
 
     def _defer(self, deadline: float) -> NoReturn:
-        from airflow_provider_vectorshift.triggers.export import GRACE, VectorShiftExportTrigger
+        from airflow_provider_vectorshift.triggers._waiting import GRACE
+        from airflow_provider_vectorshift.triggers.export import VectorShiftExportTrigger
 
         self.defer(
             trigger=VectorShiftExportTrigger(
@@ -154,14 +156,20 @@ class VectorShiftExportSensor(BaseSensorOperator):
                 )
         if not self.poke_interval > 0:
             raise ValueError(f"{self._name}: poke_interval= is a number of seconds above 0.")
+        if is_literal(self.export_id) and not isinstance(self.export_id, str):
+            raise ValueError(
+                f"{self._name}: export_id= is the text of an export's task_id, not {self.export_id!r}."
+            )
         if isinstance(self.export_id, str) and not self.export_id.strip():
             raise ValueError(f"{self._name}: export_id= is empty.")
+        check_connection(self._name, self.vectorshift_conn_id)
 
     def _start_from_trigger(self) -> None:
         check_triggerer_value(self._name, "export_id", self.export_id)
         from airflow.triggers.base import BaseTrigger, StartTriggerArgs
 
-        from airflow_provider_vectorshift.triggers.export import GRACE, VectorShiftExportTrigger
+        from airflow_provider_vectorshift.triggers._waiting import GRACE
+        from airflow_provider_vectorshift.triggers.export import VectorShiftExportTrigger
 
         if not hasattr(BaseTrigger, "render_template_fields"):
             return  # before Airflow 3.3
@@ -179,7 +187,7 @@ class VectorShiftExportSensor(BaseSensorOperator):
 
     @property
     def _name(self) -> str:
-        return f"{type(self).__name__} {self.task_id!r}"
+        return name_of(self)
 
     @property
     def _identifier(self) -> str:
@@ -227,12 +235,10 @@ class VectorShiftExportSensor(BaseSensorOperator):
 
     def _show(self, context: Mapping[str, Any]) -> None:
         """Make the link lead to the export."""
-        from vectorshift import DEFAULT_BASE_URL
-
         if self.export_url:
             return
-        host = VectorShiftHook.get_connection(self.vectorshift_conn_id).host
-        self.export_url = export_url(host or DEFAULT_BASE_URL, self._identifier)
+        base_url = VectorShiftHook(self.vectorshift_conn_id).base_url
+        self.export_url = export_url(base_url, self._identifier)
         if (instance := context.get("ti")) is not None:
             instance.xcom_push(key=VectorShiftExportLink.xcom_key, value=self.export_url)
 

@@ -1,31 +1,24 @@
 """Waiting in the triggerer until a rule is breached."""
 
 import asyncio
-import random
-import time
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime, timedelta
-from importlib import import_module
+from datetime import UTC, datetime
+from itertools import chain, repeat
 from typing import Any, Literal, TypedDict, cast, get_args
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_vectorshift._alerts.look import load
 from airflow_provider_vectorshift._alerts.verdicts import ajudge
 from airflow_provider_vectorshift._alerts.windows import trailing_window
 from airflow_provider_vectorshift.errors import PERMANENT, VectorShiftConnectionError
 from airflow_provider_vectorshift.hooks import VectorShiftHook
+from airflow_provider_vectorshift.triggers._waiting import looks
 from vectorshift.errors import VectorshiftError, redact
 from vectorshift_orchestration.windows import Window
 
-GRACE = timedelta(seconds=60)
-"""What the trigger has to report its own timeout, before the scheduler steps in for it."""
-
 _FIRST_INTERVAL = 2.0
 _SPREAD = 1.2
-"""Looks of many triggers that start together are spread by so much."""
-
-_LAST_LOOK = 2.0
-"""Seconds that a look may take beyond the deadline."""
 
 Status = Literal["breached", "timeout", "refused"]
 
@@ -120,21 +113,17 @@ class VectorShiftBreachTrigger(BaseTrigger):
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def _outcome(self) -> BreachEvent:
-        """Look at least once, however late it is: a triggerer may have been away."""
-        # Loading Arrow takes longer than the triggerer lets its loop be blocked.
-        await asyncio.to_thread(import_module, "vectorshift_orchestration.tables")
-        interval = min(_FIRST_INTERVAL, self.poll_interval)
-        while True:
-            left = max(self.deadline - time.time(), 0.0)
-            await asyncio.sleep(min(interval * random.uniform(1.0, _SPREAD), left))
-            interval = self.poll_interval
-            verdict, problem = await self._look()
+        await load()
+        problem = ""
+        first = min(_FIRST_INTERVAL, self.poll_interval)
+        intervals = chain([first], repeat(self.poll_interval))
+        async for patience in looks(self.deadline, intervals, spread=_SPREAD):
+            verdict, problem = await self._look(patience)
             if verdict is not None and not verdict["ok"]:
                 return _event("breached", verdict)
-            if time.time() >= self.deadline:
-                return _event("timeout", error=problem)
+        return _event("timeout", error=problem)
 
-    async def _look(self) -> tuple[dict[str, Any] | None, str]:
+    async def _look(self, patience: float) -> tuple[dict[str, Any] | None, str]:
         """The verdict, or why there is none."""
         from vectorshift_orchestration.thresholds.rules import rule_from_dict
 
@@ -143,7 +132,6 @@ class VectorShiftBreachTrigger(BaseTrigger):
             window = trailing_window(datetime.now(UTC), self.trailing or 0.0, self.settle)
         else:
             window = Window.from_dict(self.window)
-        patience = max(self.deadline - time.time(), 0.0) + _LAST_LOOK
         try:
             async with asyncio.timeout(patience), self._hook.ashared() as client:
                 verdict = await ajudge(client, self.query, rule, window)

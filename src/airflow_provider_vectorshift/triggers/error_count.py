@@ -10,12 +10,11 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from airflow_provider_vectorshift._alerts.look import Look
+from airflow_provider_vectorshift._alerts.look import Look, load
 from airflow_provider_vectorshift._alerts.rules import rule_document
 from airflow_provider_vectorshift._alerts.verdicts import needs_messages, verdict_as_json
 from airflow_provider_vectorshift._alerts.watermark import Watermark
@@ -119,8 +118,7 @@ class VectorShiftErrorCountTrigger(BaseEventTrigger):
     @classmethod
     async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator["Look"]:
         """One look after the other, for ever; each asks what the watchers want to know of it."""
-        # Loading Arrow takes longer than the triggerer lets its loop be blocked.
-        await asyncio.to_thread(import_module, "vectorshift_orchestration.tables")
+        await load()
         while True:
             look = Look(kwargs["vectorshift_conn_id"], kwargs["query"])
             yield look

@@ -5,11 +5,8 @@ trigger twice at once (RELIABILITY.md 0.4). For the same reason it has no `on_ki
 leaves its export behind, which the service cannot cancel and a retry goes on with.
 """
 
-import asyncio
-import random
 import time
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import (
@@ -28,18 +25,14 @@ from airflow_provider_vectorshift._exports.events import (
     result_of,
 )
 from airflow_provider_vectorshift.hooks import VectorShiftHook
+from airflow_provider_vectorshift.triggers._waiting import growing, looks
 
 if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance
 
     from vectorshift import Client
 
-GRACE = timedelta(seconds=60)
-"""What the trigger has to report its own timeout, before the scheduler steps in for it."""
-
-_GROWTH = 1.5
-_LAST_LOOK = 2.0
-"""Seconds that a look may take beyond the deadline."""
+_SPREAD = 1.5
 
 
 class VectorShiftExportTrigger(BaseTrigger):
@@ -163,23 +156,18 @@ class VectorShiftExportTrigger(BaseTrigger):
             raise
 
     async def _outcome(self, client: "Client", deadline: float) -> ExportEvent:
-        """Look at least once, however late it is: a triggerer may have been away."""
-        interval = self.poll_interval
-        while True:
-            left = max(deadline - time.time(), 0.0)
-            await asyncio.sleep(min(interval * random.uniform(1.0, 1.5), left))
-            interval = min(interval * _GROWTH, max(self.longest_interval, self.poll_interval))
-            told, problem = await self._look(client, deadline)
+        problem = ""
+        intervals = growing(self.poll_interval, self.longest_interval)
+        async for patience in looks(deadline, intervals, spread=_SPREAD):
+            told, problem = await self._look(client, patience)
             if told:
                 return told
-            if time.time() >= deadline:
-                return export_event("timeout", self.export_id, problem)
+        return export_event("timeout", self.export_id, problem)
 
-    async def _look(self, client: "Client", deadline: float) -> tuple[ExportEvent | None, str]:
+    async def _look(self, client: "Client", patience: float) -> tuple[ExportEvent | None, str]:
         """What there is to tell, or else why the wait goes on ("" when nothing is wrong)."""
         from vectorshift.errors import VectorshiftError, redact
 
-        patience = max(deadline - time.time(), 0.0) + _LAST_LOOK
         try:
             task = await client.aexport_task(self.export_id, timeout=patience)
         except VectorshiftError as error:

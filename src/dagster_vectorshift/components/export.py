@@ -12,6 +12,7 @@ from dagster_vectorshift.components.parts import (
     Events,
     Partitions,
     Planned,
+    RetryPolicy,
     Storage,
     bound,
 )
@@ -37,6 +38,7 @@ class VectorShiftExportComponent(dg.Component, dg.Model, dg.Resolvable):
     schedule: Planned = None
     automation_condition: dg.Injected[dg.AutomationCondition[Any]] | None = None
     backfill_policy: BackfillPolicy = None
+    retry_policy: RetryPolicy = None
     timeout: float = 3600.0
     poll_interval: float = 5.0
     work_dir: str | None = None
@@ -44,6 +46,7 @@ class VectorShiftExportComponent(dg.Component, dg.Model, dg.Resolvable):
     group_name: str | None = None
     owners: Sequence[str] = ()
     tags: Mapping[str, str] = {}
+    kinds: Sequence[str] = ()
     description: str | None = None
     pool: str | None = "vectorshift"
 
@@ -70,8 +73,10 @@ class VectorShiftExportComponent(dg.Component, dg.Model, dg.Resolvable):
             group_name=self.group_name,
             owners=self.owners,
             tags=self.tags,
+            kinds=set(self.kinds),
             description=self.description,
             backfill_policy=self.backfill_policy,
+            retry_policy=self.retry_policy,
             pool=self.pool,
             translator=self.get_translator(),
             resource_key=account_key,

@@ -1,7 +1,7 @@
 """Tables of pipeline health as a component."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import dagster as dg
 from dagster.components.resolved.base import resolve_fields
@@ -14,7 +14,8 @@ from dagster_vectorshift.components.parts import (
     MeasuredEvents,
     Partitions,
     Planned,
-    Storage,
+    RetryPolicy,
+    TableStorage,
     bound,
 )
 from dagster_vectorshift.components.scaffolders import HealthScaffolder
@@ -85,7 +86,7 @@ class VectorShiftHealthComponent(dg.Component, dg.Model, dg.Resolvable):
         ),
     ] = None
     account: Account = None
-    storage: Storage = None
+    storage: TableStorage = None
     checks: Sequence[
         Annotated[HealthCheck, dg.Resolver(_check, model_field_type=CheckModel.model())]
     ] = ()
@@ -94,12 +95,16 @@ class VectorShiftHealthComponent(dg.Component, dg.Model, dg.Resolvable):
     automation_condition: dg.Injected[dg.AutomationCondition[Any]] | None = None
     name: str | None = None
     backfill_policy: BackfillPolicy = None
+    retry_policy: RetryPolicy = None
     key_prefix: str | Sequence[str] = ()
     group_name: str | None = None
     owners: Sequence[str] = ()
     tags: Mapping[str, str] = {}
+    kinds: Sequence[str] = ()
     pool: str | None = "vectorshift"
     share_requests: bool = True
+    io_manager_key: str | None = None
+    as_type: Literal["arrow", "pandas", "polars"] = "arrow"
 
     def get_translator(self) -> DagsterVectorShiftTranslator:
         """How the assets are named and described; for you to override."""
@@ -124,9 +129,13 @@ class VectorShiftHealthComponent(dg.Component, dg.Model, dg.Resolvable):
             group_name=self.group_name,
             owners=self.owners,
             tags=self.tags,
+            kinds=set(self.kinds),
             backfill_policy=self.backfill_policy,
+            retry_policy=self.retry_policy,
             pool=self.pool,
             share_requests=self.share_requests,
+            io_manager_key=self.io_manager_key,
+            as_type=self.as_type,
             translator=self.get_translator(),
             resource_key=account_key,
             storage_key=storage_key,

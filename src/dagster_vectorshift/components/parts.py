@@ -28,6 +28,7 @@ from dagster_vectorshift.storage import (
     PostgresStorage,
 )
 from vectorshift_orchestration.specs import QuerySpec
+from vectorshift_orchestration.specs.documents import nearest
 
 Schedule: TypeAlias = dict[str, Any]
 
@@ -82,6 +83,14 @@ class QueryModel(dg.Model, dg.Resolvable):
     where: Sequence[Mapping[str, Any]] = ()
 
 
+class RetryPolicyModel(dg.Model, dg.Resolvable):
+    """How often and after how many seconds a step is tried again after an error that passes."""
+
+    max_retries: int = 1
+    delay: float | None = None
+    backoff: Literal["linear", "exponential"] | None = None
+
+
 class ScheduleModel(dg.Model, dg.Resolvable):
     """When partitions are materialized; see `build_health_schedule`."""
 
@@ -120,10 +129,21 @@ def _account(context: dg.ResolutionContext, model: Any) -> VectorShiftResource |
 def _storage(context: dg.ResolutionContext, model: Any) -> Any:
     if model is None:
         return None
+    if model.type not in _STORAGES:
+        raise ValueError(f"There is no storage {model.type!r}. {nearest(model.type, _STORAGES)}")
     described, made = _STORAGES[model.type]
     fields = dict(resolve_fields(model, described, context))
     fields.pop("type", None)
     return made(**fields)
+
+
+def _table_storage(context: dg.ResolutionContext, model: Any) -> Any:
+    made = _storage(context, model)
+    if isinstance(made, FileStorage):
+        raise ValueError(
+            "Storage 'file' keeps exports, not tables. Take duckdb, postgres or parquet."
+        )
+    return made
 
 
 def _query(context: dg.ResolutionContext, model: Any) -> Any:
@@ -136,6 +156,14 @@ def _measured_query(context: dg.ResolutionContext, model: Any) -> Any:
     query = _query(context, model)
     require_measurable(query)
     return query
+
+
+def _retry_policy(context: dg.ResolutionContext, model: Any) -> dg.RetryPolicy | None:
+    if model is None:
+        return None
+    fields = dict(resolve_fields(model, RetryPolicyModel, context))
+    backoff = fields.pop("backoff", None)
+    return dg.RetryPolicy(**fields, backoff=dg.Backoff[backoff.upper()] if backoff else None)
 
 
 def _schedule(context: dg.ResolutionContext, model: Any) -> Schedule | None:
@@ -168,6 +196,14 @@ Storage: TypeAlias = Annotated[
         description='duckdb, postgres, parquet or file; without it, the resource "storage".',
     ),
 ]
+TableStorage: TypeAlias = Annotated[
+    Any,
+    dg.Resolver(
+        _table_storage,
+        model_field_type=DuckDBModel.model() | PostgresModel.model() | ParquetModel.model() | None,
+        description='duckdb, postgres or parquet; without it, the resource "storage".',
+    ),
+]
 Partitions: TypeAlias = Annotated[
     dg.TimeWindowPartitionsDefinition,
     dg.Resolver(
@@ -185,6 +221,14 @@ BackfillPolicy: TypeAlias = Annotated[
         resolve_backfill_policy,
         model_field_type=SingleRunBackfillPolicyModel | MultiRunBackfillPolicyModel | None,
         description="type single_run, or multi_run with max_partitions_per_run.",
+    ),
+]
+RetryPolicy: TypeAlias = Annotated[
+    dg.RetryPolicy | None,
+    dg.Resolver(
+        _retry_policy,
+        model_field_type=RetryPolicyModel.model() | None,
+        description="max_retries, delay (seconds), backoff (linear or exponential).",
     ),
 ]
 Events: TypeAlias = Annotated[

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import dagster as dg
 from pydantic import Field
 
-from dagster_vectorshift.storage.protocol import landing_rows, overwrite_rows
+from dagster_vectorshift.storage.protocol import PathText, landing_rows, overwrite_rows
+from vectorshift.errors import ConfigurationError
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class DuckDBStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yield
 
     kind: ClassVar[str] = "duckdb"
 
-    path: str = Field(
+    path: PathText = Field(
         description="The database file; ~ is the home directory, missing folders are made. Give an "
         "absolute path: a relative one is resolved where the run executes."
     )
@@ -48,7 +49,7 @@ class DuckDBStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yield
         are written in order; when one fails, those before it stay written and those from it on are
         as they were. Times of rows are in column `bucket_start`.
 
-        Raises `StorageError` when the file stays locked or the database refuses, `SchemaMismatch`
+        Raises `ConfigurationError` for a path that is no local file, `StorageError` when the file stays locked or the database refuses, `SchemaMismatch`
         when the table's columns do not fit, `RowOutsideWindow` for a stray row.
         """
         return overwrite_rows(self, table, parts)
@@ -72,4 +73,9 @@ class DuckDBStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yield
 
     @property
     def _file(self) -> Path:
+        if "://" in self.path or self.path.startswith(":"):
+            raise ConfigurationError(
+                f"DuckDBStorage keeps a file of this machine, so its path cannot be {self.path}. Give "
+                "the path of a file, or take ParquetStorage for an object store."
+            )
         return Path(self.path).expanduser().absolute()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import dagster as dg
 from pydantic import Field
 
+from dagster_vectorshift.storage.protocol import PathText
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class ParquetStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yiel
 
     kind: ClassVar[str] = "parquet"
 
-    path: str = Field(description=_ROOT)
+    path: PathText = Field(description=_ROOT)
 
     def locate(self, table: str, window: Window | None = None) -> str:
         """The URI of a table's folder, or of the file that holds a window."""
@@ -66,7 +67,7 @@ class FileStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yields 
 
     kind: ClassVar[str] = "file"
 
-    path: str = Field(description=_ROOT)
+    path: PathText = Field(description=_ROOT)
 
     def locate(self, table: str, window: Window | None = None) -> str:
         """The URI of the folder that holds a table's files."""

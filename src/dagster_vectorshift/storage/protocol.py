@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from os import PathLike
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
+
+from pydantic import BeforeValidator
 
 from vectorshift_orchestration.windows import Window
 
@@ -10,6 +13,21 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vectorshift_orchestration.storage.sql import Written
+
+
+def _written_out(path: Any) -> Any:
+    """A `Path` or a `UPath` as text, which is what Dagster keeps of a resource."""
+    if getattr(path, "storage_options", None):
+        raise ValueError(
+            "a UPath with storage options cannot be kept in a resource, because they may hold "
+            "credentials. Set them in the environment or in ~/.config/fsspec."
+        )
+    is_path = isinstance(path, PathLike) or hasattr(path, "storage_options")
+    return str(path) if is_path else path
+
+
+PathText = Annotated[str, BeforeValidator(_written_out)]
+"""A path or a URI, which may be given as a `Path` or a `UPath`."""
 
 
 class ExportStorage(Protocol):

@@ -21,7 +21,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from vectorshift_orchestration import amounts
-from vectorshift_orchestration.errors import MergeError
+from vectorshift_orchestration.errors import AggregationShapeError, MergeError
 from vectorshift_orchestration.specs import AggregationSpec, Metric, Ratio, parse_metric
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def merge_tables(tables: Iterable[pa.Table], spec: AggregationSpec) -> pa.Table:
     """One table of `spec` from one table of `mergeable(spec)` for each part.
 
     Rows with the same bucket and dimensions become one row; they come in order, nulls first.
-    Raises `MergeError` for a mean whose number of values cannot be told.
+    Raises `MergeError` for a mean whose number of values cannot be told, `AggregationShapeError` for
+    a sum that its column cannot hold.
     """
     import pyarrow as pa
 
@@ -100,15 +101,15 @@ def _mean(metric: Metric, rows: Sequence[Row]) -> Figure | None:
     held = [row for row in rows if row[metric.column] is not None]
     if not held:
         return None
-    totals: list[Any] = [row[parse_metric(_sum_of(metric)).column] for row in held]
+    totals: list[Any] = [row[parse_metric(_sum_of(metric)).column] or 0 for row in held]
     whole = _total(metric, totals)
     if not any(row[metric.column] for row in held):
         return whole * 0  # of however many values
     if metric.operation.field in _ONE_PER_RUN:
-        runs: list[int] = [row["runs_sum"] for row in held]
-        return _divided(metric, whole, sum(runs))
-    means: list[Any] = [row[metric.column] for row in held]
-    numbers = [_number_of_values(metric, *each) for each in zip(totals, means, strict=True)]
+        numbers: list[int] = [row["runs_sum"] for row in held]
+    else:
+        means: list[Any] = [row[metric.column] for row in held]
+        numbers = [_number_of_values(metric, *each) for each in zip(totals, means, strict=True)]
     if not all(numbers):
         raise MergeError(
             f"{metric.operation.shorthand} of several parts cannot be put together here: a part's "
@@ -121,9 +122,9 @@ def _mean(metric: Metric, rows: Sequence[Row]) -> Figure | None:
 
 def _number_of_values(metric: Metric, total: Any, mean: Any) -> int:
     """Of how many values the mean is made; 0 where its last digit leaves it open."""
-    if not mean:
+    number = float(total / mean) if mean else math.inf
+    if not math.isfinite(number):
         return 0
-    number = float(total / mean)
     rounding = float(amounts.UNIT) / 2 if metric.is_amount else 0.0
     slack = _NEAR_WHOLE + rounding * (number + 1) / abs(float(mean))
     whole = max(0, round(number))
@@ -133,10 +134,13 @@ def _number_of_values(metric: Metric, total: Any, mean: Any) -> int:
 def _total(metric: Metric, values: Sequence[Any]) -> Figure:
     if metric.is_amount:
         return amounts.total(values, f"The sum of {metric.column}")
-    if all(isinstance(value, int) for value in values):
-        counted: int = sum(values)
-        return counted
-    return math.fsum(values)
+    try:
+        whole = sum(values) if all(isinstance(each, int) for each in values) else math.fsum(values)
+    except OverflowError:
+        whole = math.inf
+    if abs(whole) < (2**63 if metric.is_whole else math.inf):
+        return whole
+    raise AggregationShapeError(f"The sum of {metric.column} is more than 64 bits hold.")
 
 
 def _divided(metric: Metric, whole: Any, parts: int) -> Figure:

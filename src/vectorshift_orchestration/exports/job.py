@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -78,6 +79,9 @@ def resume(
     """Bring an export to its end, from its record or, with None, from the beginning.
 
     `directory` is a working folder for the file; the same one in another process saves a download.
+    `connection` is open, or a function that gives a context manager of one, such as
+    `lambda: duckdb_file(path)`: then it is open while the ledger is asked and while the window is
+    written, and not while the service is waited for, the file is downloaded and checked.
     What is wanted (`request`, `destination`, `table`, `parquet`) has to be the same each time.
     `task` is the answer that the caller has just had for the task of `state`, so that a service
     that answers no polls is not asked again; it may hold a signed URL, which is not kept.
@@ -99,31 +103,42 @@ def resume(
     job = _Job(client, request, save, directory, state or ExportState(request.key))
     job.progress, job.horizon, job.poll_interval, job.task = progress, horizon, poll_interval, task
     job.deadline = time.monotonic() + timeout
-    if job.state.state == "committed" or job.is_committed(table, connection):
+    if job.state.state == "committed":
         return job.landed(table)
-    if table is not None and job.state.attempt is None:
-        from vectorshift_orchestration.storage.sql import begin_attempt
+    with _opened(connection) as database:
+        if job.is_committed(table, database):
+            return job.landed(table)
+        if table is not None and job.state.attempt is None:
+            from vectorshift_orchestration.storage.sql import begin_attempt
 
-        job.state = replace(
-            job.state, attempt=str(begin_attempt(connection, table, request.window))
-        )
+            attempt = begin_attempt(database, table, request.window)
+            job.state = replace(job.state, attempt=str(attempt))
     staged = job.found() or job.staged()
-    done = land(
-        staged,
-        request,
-        destination=destination,
-        table=table,
-        connection=connection,
-        parquet=parquet,
-        attempt=job.state.attempt,
-        reconnect=reconnect,
-        on_published=job.note_published,
-        progress=job.counting("loaded"),
-        copied=job.counting("copied"),
-    )
+    with _opened(connection) as database:
+        done = land(
+            staged,
+            request,
+            destination=destination,
+            table=table,
+            connection=database,
+            parquet=parquet,
+            attempt=job.state.attempt,
+            reconnect=reconnect,
+            on_published=job.note_published,
+            progress=job.counting("loaded"),
+            copied=job.counting("copied"),
+        )
     job.note("committed", uri=done.uri, deleted=done.deleted)
     staged.path.unlink(missing_ok=True)
     return replace(done, recreated=job.state.recreated)
+
+
+def _opened(connection: Any) -> AbstractContextManager[Any]:
+    """The connection; one that is yet to be opened is closed again behind the block."""
+    if callable(connection) and not hasattr(connection, "cursor"):  # sqlite3's own can be called
+        opened: AbstractContextManager[Any] = connection()
+        return opened
+    return nullcontext(connection)
 
 
 class _Job:

@@ -1,9 +1,9 @@
 """RFC 4180 CSV in UTF-8, with or without a byte order mark, `\\n` or `\\r\\n`.
 
 The file is read in blocks that end where a row ends, and Arrow parses each block by itself and
-insists on a constant width. So a batch is as large as a block, a block grows only for a row that
-is larger, and what Arrow would let pass (an open quote, a missing final newline: the file was cut)
-shows at the last block.
+insists on a constant width. So a batch is as large as a block, and a block grows only for a row that
+is larger. What Arrow would let pass is looked for here: an open quote and a missing final newline
+(the file was cut), text beside a quoted field, and a carriage return that is no end of a line.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from vectorshift_orchestration.errors import ExportFileError
@@ -24,6 +25,8 @@ _BLOCK_BYTES = 2 << 20
 _ROW_BYTES = 64 << 20
 _MARK = b"\xef\xbb\xbf"
 _WHOLE_ROW = re.compile(rb'(?:[^"\n]++|"[^"]*+")*+\n')  # doubled quotes close and open again
+_WELL_FORMED = re.compile(rb'(?:(?:[^",\r\n]*+|"(?:[^"]++|"")*+")(?:,|\r?\n))*+')
+_QUOTE, _DELIMITERS = ord('"'), pa.array(b",\r\n", pa.uint8())
 _ROW = re.compile(r"Row #(\d+): (?:Expected (\d+) columns, got (\d+))?")
 
 
@@ -53,6 +56,12 @@ def _batches(path: Path, names: list[str], start: int) -> Iterator[list[pa.Array
     with path.open("rb") as file:
         file.seek(start)
         for block in _blocks(path, file):
+            if not _is_well_formed(block):
+                raise ExportFileError(
+                    f"{path.name} is not a CSV file after row {done}: it has text beside a quoted "
+                    "field, or a lone carriage return. Export again.",
+                    path=path,
+                )
             try:
                 table = _parsed(names, block)
             except pa.ArrowInvalid as problem:
@@ -109,6 +118,31 @@ def _rows_end(data: bytes) -> int:
     while row := _WHOLE_ROW.match(data, end):
         end = row.end()
     return end
+
+
+def _is_well_formed(block: bytes) -> bool:
+    """Whether quotes stand only where a field begins and ends, or doubled inside of one.
+
+    Looked at all at once, run of quotes by run, because a regular expression is much slower: it is
+    left for blocks with a lone carriage return.
+    """
+    if block.count(b"\r") != block.count(b"\r\n"):
+        return _WELL_FORMED.fullmatch(block) is not None
+    if b'"' not in block:
+        return True
+    data = b"\n" + block  # so that there is something before each quote; a newline follows all
+    characters = pa.Array.from_buffers(pa.uint8(), len(data), [None, pa.py_buffer(data)])
+    quotes = pc.indices_nonzero(pc.equal(characters, _QUOTE)).cast(pa.int64())
+    apart = pc.greater(pc.subtract(quotes.slice(1), quotes.slice(0, len(quotes) - 1)), 1)
+    ends = pc.add(pc.indices_nonzero(apart).cast(pa.int64()), 1)  # of runs; but for the last
+    first = pa.concat_arrays([pa.array([0]), ends])
+    after = pa.concat_arrays([ends, pa.array([len(quotes)])])
+    before = characters.take(pc.subtract(quotes.take(first), 1))
+    behind = characters.take(pc.add(quotes.take(pc.subtract(after, 1)), 1))
+    inside, inside_then = (pc.equal(pc.bit_wise_and(count, 1), 1) for count in (first, after))
+    begins_well = pc.or_(inside, pc.is_in(before, value_set=_DELIMITERS))
+    ends_well = pc.or_(inside_then, pc.is_in(behind, value_set=_DELIMITERS))
+    return bool(pc.all(pc.and_(begins_well, ends_well)).as_py())
 
 
 def _cut_line(path: Path) -> ExportFileError:

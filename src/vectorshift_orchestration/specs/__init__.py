@@ -57,6 +57,9 @@ class QuerySpec:
         for name, value in (("kinds", self.kinds), ("where", self.where)):
             if not isinstance(value, list | tuple):
                 raise SpecError(f"{name} of a query is a list, not {value!r}.")
+        for name in ("limit", "offset"):
+            if isinstance(text := getattr(self, name), str) and text.strip().isdecimal():
+                object.__setattr__(self, name, int(text))  # as a template leaves it
         terms = [term for condition in self.where for term in conditions.read(condition)]
         stated = {name: getattr(self, name) for name in _QUERY_KEYS} | {"where": terms}
         stated["kinds"] = list(self.kinds) or None
@@ -268,7 +271,7 @@ def _listed(values: Sequence[str], name: str) -> tuple[str, ...]:
     if not isinstance(values, list | tuple):
         advice = f"; write [{values!r}]" if isinstance(values, str) else f", not {values!r}"
         raise SpecError(f"{name} is a list of names{advice}.")
-    lowered = tuple(str(value).lower() for value in values)
+    lowered = tuple(str(value).strip().lower() for value in values)
     if len(set(lowered)) != len(lowered):
         raise SpecError(f"{name} names something twice: {', '.join(lowered)}.")
     return lowered

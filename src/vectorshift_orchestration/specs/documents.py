@@ -51,7 +51,7 @@ def opened(
     known = list(known)
     for key in parts:
         if key not in known:
-            raise SpecError(f"{key!r} is no part of {noun}. {nearest(key, known)}")
+            raise SpecError(f"{noun} has no key {key!r}. {nearest(key, known)}")
     return parts
 
 

@@ -28,7 +28,10 @@ class AdbcPostgres(Postgres):
     errors = (adbc_driver_manager.Error,)
 
     def __init__(self, connection: Any) -> None:
-        vendor = connection.adbc_get_info().get("vendor_name")
+        try:
+            vendor = connection.adbc_get_info().get("vendor_name")
+        except adbc_driver_manager.Error as problem:
+            raise StorageError(f"The ADBC connection cannot be used: {problem}.") from problem
         if vendor != "PostgreSQL":
             raise StorageError(
                 f"Through ADBC only PostgreSQL is written, not {vendor}. Use its own driver."

@@ -69,7 +69,7 @@ def resolved(destination: Destination) -> Path | RemotePath:
 
     Raises `PublishError` for a scheme that nobody serves, a web address, and another host's file.
     """
-    if not isinstance(destination, str | Path):
+    if not isinstance(destination, str):
         fs, path = getattr(destination, "fs", None), getattr(destination, "path", None)
         if fs is not None and isinstance(path, str):
             return _of(fs, path)

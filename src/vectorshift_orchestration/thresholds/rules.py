@@ -179,6 +179,8 @@ class Baseline(Rule):
         for count in ("windows", "minimum_windows"):
             object.__setattr__(self, count, _count(getattr(self, count), count, least=1))
         object.__setattr__(self, "tolerance", _number(self.tolerance, "tolerance"))
+        if self.tolerance < 0:
+            raise SpecError(f"tolerance is a distance, 0 or more, not {self.tolerance:g}.")
         if self.minimum_windows > self.windows:
             raise SpecError(
                 f"A baseline of {self.windows} windows never has {self.minimum_windows} of them. "
@@ -217,7 +219,7 @@ def rule_from_dict(document: Any, render: Render | None = None) -> Rule:
 def _number(value: Any, name: str) -> float:
     try:
         number = float("nan" if isinstance(value, bool) else value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise SpecError(f"{name} is a finite number, not {value!r}.")

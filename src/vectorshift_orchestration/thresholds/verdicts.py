@@ -75,6 +75,8 @@ def verdict(rule: Rule, window: Window, figures: Sequence[Figures]) -> Verdict:
         observed, words = None, f"{sample:,} are too few, the rule needs {rule.minimum_sample:,}"
     else:
         observed, words = _observed(rule, before, current)
+    if observed is not None and math.isnan(observed):
+        observed, words = None, f"{words}, figures beyond what doubles can compare"
     first_limit = rule.error if rule.warn is None else rule.warn
     if observed is None:
         reason = f"Too little to judge {window.label}: {words}."
@@ -135,7 +137,10 @@ def _deviations(rule: Baseline, before: Sequence[Figures], current: Figures) -> 
             f"{len(history)} windows before it are too few, the rule needs {rule.minimum_windows}",
         )
     middle = median(history)
-    number = _robust_deviations(value, middle, history, rule.tolerance)
+    try:
+        number = _robust_deviations(value, middle, history, rule.tolerance)
+    except OverflowError:
+        number = math.nan
     words = f"{rule.metric} is {value:g}, {number:+.3g} deviations from {middle:g}"
     return number, f"{words}, the median of {len(history)} windows before it"
 

@@ -15,6 +15,7 @@ cut into windows by `windows_between` and `Window.split`, in any time zone (see 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -32,6 +33,8 @@ _OFF_GRID = timedelta(microseconds=500)
 _DAY = timedelta(days=1)
 _A_MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 _SOONEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+_BELOW_MICROSECONDS = re.compile(r"[.,]\d{6}\d*[1-9]")  # which `fromisoformat` would drop
 
 _KEYS = dict.fromkeys(edges.UNITS, "%Y-%m-%d") | {"hour": "%Y-%m-%d-%H:%M"}
 
@@ -205,6 +208,8 @@ class Window:
         cuts = [self.start]
         if every is None or isinstance(every, timedelta):
             step = self.width if every is None else _width(every)
+            if windows > (self.start - _SOONEST) // step:
+                raise self._too_far_back(windows)
             cuts += [self.start - step * part for part in range(1, windows + 1)]
         else:
             unit, zone = edges.unit(every), edges.zone(tz)
@@ -212,7 +217,15 @@ class Window:
                 raise WindowError(f"Window {self.label} does not begin with a {unit} of {zone}.")
             for _ in range(windows):
                 cuts.append(edges.at_or_before(cuts[-1] - TICK, unit, zone))
+                if cuts[-1] < _SOONEST:
+                    raise self._too_far_back(windows)
         return [Window(start, end) for start, end in pairwise(reversed(cuts))]
+
+    def _too_far_back(self, windows: int) -> WindowError:
+        return WindowError(
+            f"{windows:,} windows before {self.label} reach back beyond {_SOONEST:%Y}, where windows "
+            "begin. Look back less far."
+        )
 
     def lookback(
         self, windows: int, every: Every | None = None, tz: str | tzinfo = "UTC"
@@ -289,15 +302,18 @@ def _key_start(key: str, unit: str, zone: tzinfo) -> datetime:
         return edges.day_start(date.fromisoformat(key), zone)
     if len(key) > len("2026-11-01-01:00"):
         return datetime.strptime(key, _KEYS[unit] + "%z").astimezone(UTC)
-    return datetime.strptime(key, _KEYS[unit]).replace(tzinfo=zone).astimezone(UTC)
+    return edges.shown(datetime.strptime(key, _KEYS[unit]), zone)  # noqa: DTZ007  # a clock
 
 
 def _width(step: timedelta) -> timedelta:
     """The same width as a plain timedelta (orchestrators pass subclasses of their own)."""
-    step = timedelta(seconds=step.total_seconds())
-    if step <= timedelta(0) or step % TICK:
-        raise WindowError(f"A window is split by a positive time in whole ms, not by {step!r}.")
-    return step
+    longest = _LATEST - _SOONEST
+    plain = timedelta(seconds=min(step.total_seconds(), longest.total_seconds() + 1))
+    if not TICK <= plain <= longest or plain % TICK:
+        raise WindowError(
+            f"A window is split by a positive time in whole ms, of 230 years at most, not by {step!r}."
+        )
+    return plain
 
 
 def _local_midnight(value: datetime | date | str, zone: tzinfo) -> datetime | str:
@@ -310,12 +326,15 @@ def _datetime(value: datetime | str, name: str) -> datetime:
     if isinstance(value, datetime):
         return value
     try:
-        return datetime.fromisoformat(value)
+        instant = datetime.fromisoformat(value)
     except (TypeError, ValueError):
         raise WindowError(
             f"The window's {name} is {value!r}; give an aware datetime or ISO 8601 text such as "
             "2026-11-22T00:00:00Z."
         ) from None
+    if _BELOW_MICROSECONDS.search(value):
+        raise _too_fine(value, name)
+    return instant
 
 
 def _instant(value: datetime, name: str) -> datetime:
@@ -336,15 +355,19 @@ def _instant(value: datetime, name: str) -> datetime:
             f"The window's {name} {value.isoformat()} stands for no bound at all. A window has two: "
             "give an instant from 1970 to 2200."
         )
-    if value.microsecond % 1000:
-        raise WindowError(
-            f"The window's {name} {value.isoformat()} is finer than the service's clock. "
-            "Round it to a whole millisecond."
-        )
+    if value.microsecond % 1000 or getattr(value, "nanosecond", 0):  # of a pandas Timestamp
+        raise _too_fine(value.isoformat(), name)
     return datetime.combine(
         date(utc.year, utc.month, utc.day),
         time(utc.hour, utc.minute, utc.second, utc.microsecond),
         UTC,
+    )
+
+
+def _too_fine(text: str, name: str) -> WindowError:
+    return WindowError(
+        f"The window's {name} {text} is finer than the service's clock. Round it to a whole "
+        "millisecond."
     )
 
 

@@ -37,9 +37,15 @@ def unit(name: str) -> str:
 
 
 def zone(tz: str | tzinfo) -> tzinfo:
-    """The time zone of an IANA name. Raises `WindowError` with the nearest name for another."""
+    """The time zone of an IANA name. Raises `WindowError` with the nearest name for another.
+
+    A zone of `pytz` is taken by its name: it does not tell a repeated hour from the first one.
+    """
     if isinstance(tz, tzinfo):
-        return tz
+        name = getattr(tz, "zone", None)
+        if not isinstance(name, str):
+            return tz
+        tz = name
     if tz == "UTC":
         return UTC
     try:
@@ -65,8 +71,20 @@ def after(instant: datetime, unit: str, tz: tzinfo) -> datetime:
 
 
 def day_start(day: date, tz: tzinfo) -> datetime:
-    """Local midnight; where the clocks repeat it the first one, where they skip it their change."""
-    return datetime.combine(day, time(), tz).astimezone(UTC)
+    """Local midnight, as `shown`."""
+    return shown(datetime.combine(day, time()), tz)
+
+
+def shown(clock: datetime, tz: tzinfo) -> datetime:
+    """The instant at which the clocks of a zone show the naive time `clock`.
+
+    Where they repeat it the first one, where they skip it their change. Only the way from UTC is
+    asked of the zone: the way back is right in `zoneinfo` alone, and not in `pytz` and `dateutil`.
+    """
+    there = clock.replace(tzinfo=UTC)
+    offsets = [(there + days).astimezone(tz).utcoffset() for days in (-_DAY, _DAY)]
+    instants = [there - offset for offset in offsets if offset is not None]
+    return min(at for at in instants if at.astimezone(tz).replace(tzinfo=None) >= clock)
 
 
 def _first_day(instant: datetime, unit: str, tz: tzinfo) -> date:

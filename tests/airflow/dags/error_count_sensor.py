@@ -8,7 +8,7 @@ import os
 
 import pendulum
 from airflow.sdk import DAG, task
-from airflow.sdk.definitions.timetables.interval import CronDataIntervalTimetable
+from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_vectorshift.sensors import VectorShiftErrorCountSensor
 

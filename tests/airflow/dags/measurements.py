@@ -9,7 +9,7 @@ import os
 
 import pendulum
 from airflow.sdk import DAG, BaseNotifier, task_group
-from airflow.sdk.definitions.timetables.interval import CronDataIntervalTimetable
+from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_vectorshift import operators
 

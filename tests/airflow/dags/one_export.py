@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pendulum
 from airflow.sdk import DAG, Asset
-from airflow.sdk.definitions.timetables.interval import CronDataIntervalTimetable
+from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_vectorshift.operators import VectorShiftExportOperator
 

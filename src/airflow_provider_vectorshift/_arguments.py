@@ -1,0 +1,42 @@
+"""What an argument is where the DAG is read: known already, or only when the task runs."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+
+
+def name_of(task: "BaseOperator") -> str:
+    """How a task is named in a refusal: its class and its id."""
+    return f"{type(task).__name__} {task.task_id!r}"
+
+
+def is_late(value: Any) -> bool:
+    """Whether a value is another task's result, a mapped one, or made by a function when it is rendered."""
+    return callable(value) or hasattr(value, "iter_references")
+
+
+def is_literal(value: Any) -> bool:
+    """Whether a value is known where the DAG is read: no template in it, and nothing late."""
+    if isinstance(value, str):
+        return "{{" not in value and "{%" not in value
+    if isinstance(value, Mapping):
+        return all(map(is_literal, value.values()))
+    if isinstance(value, Sequence):
+        return all(map(is_literal, value))
+    return not is_late(value)
+
+
+def check_connection(name: str, conn_id: Any) -> None:
+    """Raise ValueError, a sentence that begins with `name`, for what can be no connection's id."""
+    if not is_late(conn_id) and not (isinstance(conn_id, str) and conn_id.strip()):
+        raise ValueError(
+            f"{name}: vectorshift_conn_id= is the id of an Airflow connection, not {conn_id!r}."
+        )
+
+
+def as_json(value: Any) -> Any:
+    """A query or a rule as its JSON form, which templates and serialization can carry."""
+    to_dict = getattr(value, "to_dict", None)
+    return value if to_dict is None else to_dict()

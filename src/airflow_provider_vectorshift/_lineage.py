@@ -1,0 +1,88 @@
+"""Where rows came from and went, in OpenLineage's words; imported when its provider asks."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.openlineage.extractors import OperatorLineage
+from openlineage.client.event_v2 import InputDataset, OutputDataset
+from openlineage.client.facet_v2 import (
+    external_query_run,
+    input_statistics_input_dataset,
+    output_statistics_output_dataset,
+)
+
+from airflow_provider_vectorshift._landing import Landing
+from airflow_provider_vectorshift.links import account_host
+
+EVENTS = "analytics/events"
+
+
+def lineage_of(
+    result: Mapping[str, Any], base_url: str, landing: Landing
+) -> OperatorLineage[Any, Any]:
+    """The account's events as input; the file and the table that rows landed in as outputs.
+
+    `result` is the task's: with `rows` and `bytes`, and with `task_id` for an export, whose rows are
+    the events themselves. A table is named as its database's own operators name it, where the
+    connection's hook tells how.
+    """
+    account, export_id = account_host(base_url), result.get("task_id")
+    read: dict[str, Any] = {}
+    run: dict[str, Any] = {}
+    if export_id is not None:
+        read["inputStatistics"] = input_statistics_input_dataset.InputStatisticsInputDatasetFacet(
+            rowCount=result["rows"]
+        )
+        run["externalQuery"] = external_query_run.ExternalQueryRunFacet(
+            externalQueryId=export_id, source=account
+        )
+    written = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
+        rowCount=result["rows"], size=result["bytes"]
+    )
+    return OperatorLineage(
+        inputs=[InputDataset(account, EVENTS, inputFacets=read)],
+        outputs=[
+            OutputDataset(namespace, name, outputFacets={"outputStatistics": written})
+            for namespace, name in _places(result["uri"], landing)
+        ],
+        run_facets=run,
+    )
+
+
+def _places(uri: str | None, landing: Landing) -> Iterator[tuple[str, str]]:
+    """Namespace and name of what was written."""
+    if uri is not None:
+        yield _file(uri)
+    if landing.table is not None and landing.duckdb_path is not None:
+        yield _duckdb_table(landing.duckdb_path, landing.table)
+    if landing.table is not None and landing.sql_conn_id is not None:
+        yield _sql_table(landing.sql_conn_id, landing.table)
+
+
+def _file(uri: str) -> tuple[str, str]:
+    """Nothing in our URIs is encoded, so nothing is decoded."""
+    scheme, _, rest = uri.partition("://")
+    if scheme == "file":
+        return "file", rest
+    bucket, _, key = rest.partition("/")
+    return f"{scheme}://{bucket}", key
+
+
+def _duckdb_table(path: str, table: str) -> tuple[str, str]:
+    file = Path(path).expanduser().absolute()
+    return f"duckdb://{file.as_posix()}", table if "." in table else f"main.{table}"
+
+
+def _sql_table(conn_id: str, table: str) -> tuple[str, str]:
+    from airflow.sdk import BaseHook
+
+    connection = BaseHook.get_connection(conn_id)
+    hook = connection.get_hook()  # type: ignore[no-untyped-call]
+    database = hook.get_openlineage_database_info(connection)
+    if database is None:
+        return f"{connection.conn_type}://{conn_id}", table
+    if "." not in table and (schema := hook.get_openlineage_default_schema()):
+        table = f"{schema}.{table}"
+    name = f"{database.database}.{table}" if database.database else table
+    return f"{database.scheme}://{database.authority}", name

@@ -1,0 +1,73 @@
+"""What operators have in common that land what they found: a file, a table, or both."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_vectorshift._landing import Landing, as_text
+from airflow_provider_vectorshift.operators._mapped import require_own_target
+from airflow_provider_vectorshift.operators._windowed import WindowedOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+
+class WritingOperator(WindowedOperator):
+    """A `WindowedOperator` that lands rows.
+
+    Args:
+        destination: path or URI of the file, or an `ObjectStoragePath`.
+        table: `name` or `schema.name`.
+        sql_conn_id: connection to the table's database.
+        duckdb_path: DuckDB file that holds the table instead.
+    """
+
+    template_fields: Sequence[str] = (
+        *WindowedOperator.template_fields,
+        "destination",
+        "table",
+        "sql_conn_id",
+        "duckdb_path",
+    )
+
+    _lineage: tuple[Mapping[str, Any], str] | None = None
+    """The result and the service's address, for when OpenLineage looks, after the task."""
+
+    def __init__(
+        self,
+        *,
+        destination: "str | os.PathLike[str] | ObjectStoragePath | None" = None,
+        table: str | None = None,
+        sql_conn_id: str | None = None,
+        duckdb_path: str | os.PathLike[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        with self._checking("destination="):
+            self.destination = as_text(destination)
+        self.table = table
+        self.sql_conn_id = sql_conn_id
+        self.duckdb_path = as_text(duckdb_path)
+
+    @property
+    def landing(self) -> Landing:
+        """Where the rows come to rest."""
+        return Landing(self.destination, self.table, self.sql_conn_id, self.duckdb_path)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """The account's events, and the file and table that they landed in."""
+        if self._lineage is None:
+            return None
+        from airflow_provider_vectorshift._lineage import lineage_of
+
+        return lineage_of(*self._lineage, self.landing)
+
+    def _require_own_target(self, context: Mapping[str, Any]) -> None:
+        """Raise `SpecError` when another mapped task would write to the same place."""
+        targets = [name for name in ("destination", "table") if getattr(self, name) is not None]
+        require_own_target(context, self, targets)
+
+    def _tell(self, context: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+        """Give the result to assets and lineage."""
+        self._lineage = result, self._hook.base_url
+        self._tell_assets(context, result)

@@ -1,0 +1,104 @@
+"""What Airflow's users do with any operator: copy, subclass, map, set defaults, hand over results."""
+
+import copy
+import pickle
+from datetime import timedelta
+
+import pytest
+from airflow.sdk import DAG
+
+from airflow_provider_vectorshift.operators import (
+    VectorShiftAggregateOperator,
+    VectorShiftExportOperator,
+    VectorShiftThresholdCheckOperator,
+)
+from airflow_provider_vectorshift.sensors import (
+    VectorShiftErrorCountSensor,
+    VectorShiftExportSensor,
+)
+from tests.airflow.running import last_day, run_dag
+from vectorshift import Analytics
+from vectorshift_orchestration import Absolute
+
+QUERY = Analytics.query(object_type="pipeline")
+TASKS = {
+    VectorShiftExportOperator: {"query": QUERY, "destination": "x.csv"},
+    VectorShiftAggregateOperator: {"query": QUERY, "metrics": ["runs.sum"], "interval": "hour"},
+    VectorShiftThresholdCheckOperator: {"rule": Absolute(metric="errors.sum", error=1)},
+    VectorShiftErrorCountSensor: {"query": QUERY, "threshold": 3},
+    VectorShiftExportSensor: {"export_id": "ex_1"},
+}
+
+
+def fields(task):
+    """What a task is, as its template fields say."""
+    return {name: getattr(task, name) for name in task.template_fields}
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_tasks_are_copied(kind):
+    """A task can be copied and pickled, by itself and as Airflow prepares it for a run."""
+    task = kind(task_id="task", **TASKS[kind])
+    for again in (
+        copy.deepcopy(task),
+        pickle.loads(pickle.dumps(task)),
+        task.prepare_for_execution(),
+    ):
+        assert (type(again), fields(again)) == (kind, fields(task))
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_default_args(kind):
+    """A DAG's default arguments reach ours and Airflow's own, also of mapped tasks."""
+    defaults = {"vectorshift_conn_id": "vs_eu", "retries": 3, "trigger_rule": "all_done"}
+    defaults |= {"execution_timeout": timedelta(minutes=5), "doc_md": "Text"}
+    with DAG("defaults", schedule=None, default_args=defaults):
+        task = kind(task_id="task", **TASKS[kind])
+        mapped = kind.partial(task_id="mapped", **TASKS[kind]).expand(doc=["a", "b"])
+        task >> mapped
+    assert {name: getattr(task, name) for name in defaults} == defaults
+    assert (mapped.retries, mapped.trigger_rule) == (3, "all_done")
+    assert mapped.upstream_task_ids == {"task"}
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_subclasses(kind):
+    """A subclass adds an argument and a template field, and is named by its own name."""
+
+    class Ours(kind):
+        template_fields = (*kind.template_fields, "team")
+
+        def __init__(self, *, team, **kwargs):
+            super().__init__(**kwargs)
+            self.team = team
+
+    assert fields(Ours(task_id="task", team="data", **TASKS[kind]))["team"] == "data"
+    (argument, *_) = TASKS[kind]
+    wrong = "" if argument == "export_id" else {"no": "such"}
+    with pytest.raises(ValueError, match=f"Ours 'task': {argument}="):
+        Ours(task_id="task", team="data", **TASKS[kind] | {argument: wrong})
+
+
+@pytest.mark.airflow
+def test_a_run_without_a_logical_date(emulator, metadata_database, monkeypatch, tmp_path):
+    """Results of other tasks, native templates, mapping and aliases work in a run by hand with explicit ends."""
+    monkeypatch.setenv("IDIOMS_FOLDER", str(tmp_path))
+    emulator.burst(3, at=last_day().start)
+    run = run_dag("idioms", None)
+    found = {
+        (task.task_id, task.map_index): task.xcom_pull(
+            task_ids=task.task_id, map_indexes=task.map_index
+        )
+        for task in run.get_task_instances()
+    }
+    assert str(run.state) == "success"
+    window = found["check", -1]["window"]
+    exported = found["export", -1]
+    assert exported["window"]["end"] == window["end"]
+    assert exported["window"]["start"] < window["start"]  # lookback
+    assert sum(row["errors_sum"] for row in found["figures", -1]) == 3
+    assert (found["check", -1]["state"], found["pulled", -1]["state"]) == ("ok", "breached")
+    assert found["sensor", -1]["observed"] == found["pulled", -1]["observed"] == 3
+    everything, pipelines = found["mapped", 0], found["mapped", 1]
+    assert everything["rows"] > pipelines["rows"] > 0
+    assert pipelines["uri"] == f"file://{tmp_path}/pipelines.csv"
