@@ -92,11 +92,13 @@ def _dags(folder):
 
 
 def stored_and_read(dag):
-    """The DAG as Airflow stores it, in JSON, and the scheduler reads it."""
+    """The DAG as Airflow stores it, in JSON, and the API server reads it."""
     try:
         from airflow.serialization.serialized_objects import DagSerialization
     except ImportError:  # Airflow 3.1
         from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
+    # As the API server reads, with links; a run in this process may have read without before.
+    DagSerialization._load_operator_extra_links = True
     stored = json.loads(json.dumps(DagSerialization.to_dict(dag)))
     return DagSerialization.from_dict(stored)
 

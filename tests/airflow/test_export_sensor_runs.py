@@ -113,6 +113,7 @@ def test_timeout(emulator, run):
     ]
 
 
+@pytest.mark.airflow33
 def test_result_stored_by_the_triggerer(emulator, run, metadata_database, monkeypatch):
     """What the triggerer stores is what a worker stores, to the letter."""
     from airflow.sdk.api.datamodels._generated import TaskInstance

@@ -80,7 +80,7 @@ def test_other_errors_are_retried_as_the_task_says(emulator, run):
 def test_decisions(policy, error, action, delay):
     """What each kind of error leads to."""
     decision = policy.evaluate(error, try_number=1, max_tries=3)
-    assert decision.action == action
+    assert decision.action.value == action
     assert decision.retry_delay == (None if delay is None else timedelta(seconds=delay))
 
 
