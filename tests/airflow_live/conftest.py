@@ -47,14 +47,6 @@ SENSORS = 10
 API_KEY = f"sk_canary_{secrets.token_hex(12)}"
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
-def pytest_collection_modifyitems(items):
-    """All tests of this folder share one Airflow, so one process runs them."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("live"))
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """Show the ends of the components' logs with a failure."""

@@ -6,7 +6,12 @@ import pytest
 
 from tests.airflow_live.accounts import measured
 
-pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.airflow,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("live"),  # they share one Airflow
+    pytest.mark.timeout(600),
+]
 
 
 def test_error_burst(stack, accounts, figures):

@@ -9,7 +9,12 @@ from tests.airflow_live.accounts import submit
 from tests.airflow_live.conftest import PIPELINES
 from tests.airflow_live.landing import ids_in
 
-pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.airflow,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("live"),  # they share one Airflow
+    pytest.mark.timeout(600),
+]
 
 
 def seconds_of(run):

@@ -7,7 +7,12 @@ import pytest
 from tests.airflow.running import truth
 from tests.airflow_live.accounts import release
 
-pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.airflow,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("live"),  # they share one Airflow
+    pytest.mark.timeout(600),
+]
 
 
 @pytest.fixture

@@ -11,7 +11,12 @@ from tests.airflow_live.conftest import EXPORTS, SENSORS
 from tests.airflow_live.landing import ids_in
 from tests.airflow_live.witness import Witness
 
-pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.airflow,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("live"),  # they share one Airflow
+    pytest.mark.timeout(900),
+]
 WAITS = 200
 OURS = "%.VectorShiftExportTrigger"
 

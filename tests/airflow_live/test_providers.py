@@ -8,7 +8,12 @@ import pytest
 from airflow_provider_vectorshift.provider_info import get_provider_info
 from tests.airflow_live.stack import AIRFLOW
 
-pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.airflow,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("live"),  # they share one Airflow
+    pytest.mark.timeout(300),
+]
 NAME = "vectorshift-orchestration"
 COMMANDS = {
     "list": ("list",),

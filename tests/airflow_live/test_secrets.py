@@ -10,7 +10,12 @@ from tests.airflow_live.conftest import API_KEY
 from tests.airflow_live.sweep import SIGNATURE, forms_of, found_in, sinks
 from vectorshift import Client
 
-pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.airflow,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("live"),  # they share one Airflow
+    pytest.mark.timeout(600),
+]
 CONTROLLED = {
     "task logs",
     *(f"log of the {name}" for name in ("api-server", "scheduler", "triggerer")),
