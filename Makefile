@@ -16,7 +16,7 @@ up: .venv/.complete ## Emulator, Airflow and Dagster together, examples loaded; 
 	@$(BIN)/python dags_examples/up.py
 
 test: .venv/.complete ## All tests; PART="tests/sdk tests/emulator" runs some, without the slow ones
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(if $(PART),-m "not slow" $(PART))
+	@$(BIN)/python -m pytest -n 2 $(if $(PART),-m "not slow" $(PART))
 
 check: .venv/.complete ## Format, lint, types, import contracts
 	@$(BIN)/ruff format --check .

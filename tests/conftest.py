@@ -4,6 +4,21 @@ import gc
 
 import pytest
 
+LIVE = ("tests/airflow_live/", "tests/dagster/test_live.py")
+"""Real servers with all their processes: one after the other, or they take the machine from each other."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Spread the tests over the processes one by one, and the live ones together on one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return "live" if nodeid.startswith(LIVE) else nodeid
+
+    return Scheduling(config, log)
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config):

@@ -9,7 +9,6 @@ from tests.airflow_live.accounts import measured
 pytestmark = [
     pytest.mark.airflow,
     pytest.mark.slow,
-    pytest.mark.xdist_group("live"),  # they share one Airflow
     pytest.mark.timeout(600),
 ]
 

@@ -12,7 +12,6 @@ from tests.airflow_live.landing import ids_in
 pytestmark = [
     pytest.mark.airflow,
     pytest.mark.slow,
-    pytest.mark.xdist_group("live"),  # they share one Airflow
     pytest.mark.timeout(600),
 ]
 

@@ -10,7 +10,6 @@ from tests.airflow_live.accounts import release
 pytestmark = [
     pytest.mark.airflow,
     pytest.mark.slow,
-    pytest.mark.xdist_group("live"),  # they share one Airflow
     pytest.mark.timeout(600),
 ]
 

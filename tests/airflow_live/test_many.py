@@ -14,7 +14,6 @@ from tests.airflow_live.witness import Witness
 pytestmark = [
     pytest.mark.airflow,
     pytest.mark.slow,
-    pytest.mark.xdist_group("live"),  # they share one Airflow
     pytest.mark.timeout(900),
 ]
 WAITS = 200

@@ -11,7 +11,6 @@ from tests.airflow_live.stack import AIRFLOW
 pytestmark = [
     pytest.mark.airflow,
     pytest.mark.slow,
-    pytest.mark.xdist_group("live"),  # they share one Airflow
     pytest.mark.timeout(300),
 ]
 NAME = "vectorshift-orchestration"

@@ -13,7 +13,6 @@ from vectorshift import Client
 pytestmark = [
     pytest.mark.airflow,
     pytest.mark.slow,
-    pytest.mark.xdist_group("live"),  # they share one Airflow
     pytest.mark.timeout(600),
 ]
 CONTROLLED = {

@@ -31,7 +31,6 @@ from vectorshift_emulator import serve
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("live"),
     pytest.mark.timeout(900),
     # Dagster's only public way to its evaluations goes with Dagster 2.
     pytest.mark.filterwarnings("ignore:.*get_event_records:DeprecationWarning"),
