@@ -1,8 +1,12 @@
-"""What `dag.test()` of Airflow 3.1 leaves out, done as its DAG processor and its workers do it."""
+"""What `dag.test()` of Airflow 3.1 and 3.2 leaves out, done as its DAG processor and its workers do it."""
 
 from airflow.dag_processing.bundles.manager import DagBundlesManager
-from airflow.models.dagbag import DagBag, sync_bag_to_db
 from airflow.sdk.execution_time import task_runner
+
+try:
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+except ImportError:  # Airflow 3.1
+    from airflow.models.dagbag import DagBag, sync_bag_to_db
 
 _finalize = task_runner.finalize
 

@@ -5,6 +5,7 @@ import os
 import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 
 import duckdb
 
@@ -82,12 +83,12 @@ def run_dag(dag_id, logical_date, folder=None, conf=None):
 
 
 def _dags(folder):
-    try:
-        from airflow.dag_processing.dagbag import DagBag
-    except ImportError:  # Airflow 3.1
+    if find_spec("airflow.sdk.definitions.retry_policy") is None:  # before Airflow 3.3
         from tests.airflow.earlier import read_dags
 
         return read_dags(folder)
+    from airflow.dag_processing.dagbag import DagBag
+
     return DagBag(folder).dags
 
 

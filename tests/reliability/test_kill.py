@@ -74,7 +74,7 @@ def observations(path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3000 * max(1, TIMES))  # some 90 s on two free cores; others may use them too
+@pytest.mark.timeout(3000 * max(1, TIMES))  # four minutes on two busy cores
 @pytest.mark.parametrize("kind", ["postgres", "duckdb"])
 def test_killed_at_every_point(kind, service, forks, tmp_path, request, capsys):
     """The window is all old or all new at every look, and true after each job that ends."""
