@@ -11,7 +11,6 @@ from dagster_vectorshift._partitions import span
 from dagster_vectorshift.evaluations import evaluation, scoped
 from dagster_vectorshift.metadata import partition_metadata, table_metadata, told_figures
 from dagster_vectorshift.tables import BUCKET_TIME, ErrorTable, HealthCheck, HealthTable, Table
-from vectorshift_orchestration.errors import RowOutsideWindow
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -117,6 +116,7 @@ def measure(
     `shared_requests.aggregate_many` and `error_messages`.
     """
     from vectorshift_orchestration.aggregates.shared_requests import Answers, aggregate_many
+    from vectorshift_orchestration.tables import require_buckets_inside
     from vectorshift_orchestration.thresholds.error_messages import error_messages
 
     partitions = list(windows.values())
@@ -141,7 +141,7 @@ def measure(
     share = health_set.share_requests
     answers = aggregate_many(query, asked, specs, share=share) if specs else Answers([], 0)
     for answer in answers.tables:
-        _require_inside(answer, asked)
+        require_buckets_inside(answer, asked)
     if answers.apart:
         context.log.warning(
             "%s, so tables were asked for one by one: %d requests.", answers.apart, answers.requests
@@ -215,18 +215,6 @@ def _cut(rows: "pa.Table", windows: Sequence[Window]) -> "dict[Window, pa.Table]
         for window in windows
     }
     return {window: rows.slice(first, end - first) for window, (first, end) in edges.items()}
-
-
-def _require_inside(rows: "pa.Table", window: Window) -> None:
-    from vectorshift_orchestration.tables import first_outside
-
-    stray = first_outside(rows[BUCKET_TIME].combine_chunks(), window)
-    if stray >= 0:
-        raise RowOutsideWindow(
-            f"The service answered with a bucket that starts at {rows[BUCKET_TIME][stray]}, "
-            f"outside of {window.label}. Nothing was written.",
-            row=stray + 1,
-        )
 
 
 def _history(

@@ -18,7 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vectorshift_orchestration.amounts import DIGITS, PLACES, amount
-from vectorshift_orchestration.errors import AggregationShapeError, EventShapeError
+from vectorshift_orchestration.errors import (
+    AggregationShapeError,
+    EventShapeError,
+    RowOutsideWindow,
+)
 from vectorshift_orchestration.specs import AggregationSpec, Metric, Ratio
 from vectorshift_orchestration.windows import Window
 
@@ -186,6 +190,17 @@ def first_outside(times: pa.Array, window: Window) -> int:
     inside = pc.and_(pc.greater_equal(instants, start), pc.less(instants, end))
     index: int = pc.index(pc.fill_null(inside, False), False).as_py()
     return index
+
+
+def require_buckets_inside(rows: pa.Table, window: Window) -> None:
+    """Raise `RowOutsideWindow` when an aggregation has a bucket that starts outside of the window."""
+    stray = first_outside(rows[BUCKET_TIME].combine_chunks(), window)
+    if stray >= 0:
+        raise RowOutsideWindow(
+            f"The service answered with a bucket that starts at {rows[BUCKET_TIME][stray]}, outside "
+            f"of {window.label}. Nothing was written.",
+            row=stray + 1,
+        )
 
 
 def _event_column(field: pa.Field, rows: Sequence[dict[str, Any]]) -> pa.Array:

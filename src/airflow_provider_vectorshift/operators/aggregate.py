@@ -11,7 +11,7 @@ from airflow_provider_vectorshift._landing import Landing
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.operators._writing import WritingOperator
-from vectorshift_orchestration.errors import RowOutsideWindow, SpecError
+from vectorshift_orchestration.errors import SpecError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -197,16 +197,10 @@ class VectorShiftAggregateOperator(WritingOperator):
 def _figures(query: "Query", window: "Window", spec: "AggregationSpec") -> "pa.Table":
     """The answer to one request. Raises `RowOutsideWindow` for a bucket that nobody asked for."""
     from vectorshift_orchestration.extract import aggregate
-    from vectorshift_orchestration.tables import BUCKET_TIME, first_outside
+    from vectorshift_orchestration.tables import require_buckets_inside
 
     rows = aggregate(query, window, spec)
-    stray = first_outside(rows[BUCKET_TIME].combine_chunks(), window)
-    if stray >= 0:
-        raise RowOutsideWindow(
-            f"The service answered with a bucket that starts at {rows[BUCKET_TIME][stray]}, outside "
-            f"of {window.label}. Nothing was written.",
-            row=stray + 1,
-        )
+    require_buckets_inside(rows, window)
     return rows
 
 
