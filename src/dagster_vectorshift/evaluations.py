@@ -44,7 +44,7 @@ def judge(
     figures cannot be told apart in one answer (finer than an hour, or percentiles of days that are
     not UTC days) are asked for one by one. Raises the errors of `thresholds.evaluate`.
     """
-    from vectorshift_orchestration.extract import aggregate
+    from vectorshift_orchestration.extract import figures
 
     before = {window: _before(window, rule, partitions_def) for window in windows}
     every = sorted({*before, *(each for history in before.values() for each in history)})
@@ -54,10 +54,10 @@ def judge(
         if len(before) == 1:
             raise
         return {window: evaluate(rule, query, window) for window in before}
-    found = asked.read(aggregate(query, asked.window, asked.spec))
-    figures = dict(zip(every, found, strict=True))
+    found = asked.read(figures(query, asked.window, asked.spec))
+    measured = dict(zip(every, found, strict=True))
     return {
-        window: verdict(rule, window, [figures[each] for each in (*history, window)])
+        window: verdict(rule, window, [measured[each] for each in (*history, window)])
         for window, history in before.items()
     }
 

@@ -234,7 +234,7 @@ class Judgement:
         """The verdict on each window, from the answer to `question`."""
         from vectorshift_orchestration.thresholds.verdicts import verdict
 
-        figures = dict(zip(self.every, self.question.read(rows), strict=False))
+        figures = dict(zip(self.every, self.question.read(rows.to_pylist()), strict=False))
         return [
             verdict(self.rule, window, [figures[each] for each in (*history, window)])
             for window, history in self.before.items()

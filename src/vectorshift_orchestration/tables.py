@@ -8,26 +8,20 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vectorshift_orchestration.amounts import DIGITS, PLACES, amount
-from vectorshift_orchestration.errors import (
-    AggregationShapeError,
-    EventShapeError,
-    RowOutsideWindow,
-)
+from vectorshift_orchestration.aggregates.answers import BUCKET_TIME as BUCKET_TIME, answer_columns
+from vectorshift_orchestration.amounts import DIGITS, PLACES
+from vectorshift_orchestration.errors import EventShapeError, RowOutsideWindow
 from vectorshift_orchestration.specs import AggregationSpec, Metric, Ratio
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
-    from vectorshift.analytics import AggregationBucket, AggregationResult, Event
+    from vectorshift.analytics import AggregationResult, Event
 
 INSTANT = pa.timestamp("us", tz="UTC")
 AMOUNT = pa.decimal128(DIGITS, PLACES)
@@ -73,9 +67,6 @@ the text alone (CONTRACT.md A5, B3). It is the text here, wherever the event com
 EVENT_ID = "span_id"
 EVENT_TIME = "span_start_time"
 CALLER = "caller"
-BUCKET_TIME = "bucket_start"
-"""The time column of every aggregation table; with `EVENT_TIME`, what a window is checked on."""
-
 _OTHER_NAMES = {
     "start_time": "span_start_time",
     "event_start_time": "span_start_time",
@@ -86,7 +77,6 @@ _OTHER_NAMES = {
     "parent_event_id": "parent_span_id",
     "event_attributes": "span_attributes",
 }
-_LEAST, _MOST = -(2**63), 2**63 - 1
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -152,34 +142,9 @@ def aggregation_table(
 ) -> pa.Table:
     """The result of `Query.raw_aggregate` as a table with the columns of `aggregation_schema`.
 
-    `result` answers `spec` over `window`. One row for each combination of dimension values, in
-    order. `bucket_start` is the bucket's own start when `spec` slices by time, else the window's
-    start, so that every table can be written with `overwrite_window`. A label without an offset
-    is read as UTC; the empty label is the wire's missing value and becomes null. Where a metric
-    has no bucket that another has, sums and counts are 0 and the rest is null.
-
-    Raises `AggregationShapeError` when a level is missing, a time label is no time, a figure is not
-    finite, a count is no whole number or more than 64 bits hold, or an amount has more than 26 digits
-    before the point.
+    Its rows, and what it raises, are those of `aggregates.answers.answer_columns`.
     """
-    found = {metric: _leaves(result, metric, spec) for metric in spec.measured}
-    keys = sorted({key for values in found.values() for key in values})
-    if not spec.group_by:
-        keys = [()]
-    starts = [window.start] * len(keys)
-    columns: dict[str, Any] = {}
-    for depth, name in enumerate(spec.group_by):
-        labels = [key[depth] for key in keys]
-        if name == "time":
-            starts = [_bucket_start(label) for label in labels]
-        else:
-            columns[name] = [label or None for label in labels]
-    measured = {metric: [_value(found[metric], key, metric) for key in keys] for metric in found}
-    for column in spec.columns:
-        columns[column.column] = (
-            _ratios(column, measured) if isinstance(column, Ratio) else measured[column]
-        )
-    return pa.table({BUCKET_TIME: starts, **columns}, schema=aggregation_schema(spec))
+    return pa.table(answer_columns(result, spec, window), schema=aggregation_schema(spec))
 
 
 def first_outside(times: pa.Array, window: Window) -> int:
@@ -229,78 +194,3 @@ def _arrow_type(column: Metric | Ratio) -> pa.DataType:
     if column.is_amount:
         return AMOUNT
     return pa.int64() if column.is_whole else pa.float64()
-
-
-def _leaves(
-    result: AggregationResult | Mapping[str, Any], metric: Metric, spec: AggregationSpec
-) -> dict[tuple[str, ...], float | None]:
-    """The values of one metric by their labels, one label for each dimension.
-
-    A metric over nothing has no bucket, and a mean of nothing has no value (CONTRACT.md G5).
-    """
-    leaves: dict[tuple[str, ...], float | None] = {}
-    for bucket in result["buckets"]:
-        if bucket["label"] == metric.operation.label:
-            _descend(bucket, (), len(spec.group_by), leaves, metric)
-    return leaves
-
-
-def _descend(
-    bucket: AggregationBucket,
-    key: tuple[str, ...],
-    levels: int,
-    leaves: dict[tuple[str, ...], float | None],
-    metric: Metric,
-) -> None:
-    if len(key) == levels:
-        leaves[key] = bucket.get("value")
-        return
-    if "nested" not in bucket:
-        raise AggregationShapeError(
-            f"{metric.column} has no slices at {_place(key)}, where {levels} levels were asked for."
-        )
-    for inner in bucket["nested"]:
-        _descend(inner, (*key, inner["label"]), levels, leaves, metric)
-
-
-def _place(key: tuple[str, ...]) -> str:
-    return " / ".join(key) or "the top"
-
-
-def _bucket_start(label: str) -> datetime:
-    try:
-        start = datetime.fromisoformat(label)
-    except ValueError:
-        raise AggregationShapeError(
-            f"The time bucket {label!r} is not an ISO 8601 time; is time where it was asked?"
-        ) from None
-    return start.replace(tzinfo=UTC) if start.tzinfo is None else start.astimezone(UTC)
-
-
-def _value(
-    values: Mapping[tuple[str, ...], float | None], key: tuple[str, ...], metric: Metric
-) -> float | int | Decimal | None:
-    value: Any = values.get(key)
-    if value is None:
-        return metric.of_nothing
-    what = f"{metric.column} at {_place(key)}"
-    if metric.is_amount:
-        return amount(value, what)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (is_number and abs(value) <= sys.float_info.max):
-        raise AggregationShapeError(f"{what} is {value!r}, which is no finite number.")
-    if not metric.is_whole:
-        return float(value)
-    if value != int(value):
-        raise AggregationShapeError(f"{what} is {value!r}, but it counts things.")
-    if not _LEAST <= value <= _MOST:
-        raise AggregationShapeError(f"{what} is {value!r}, more than 64 bits hold.")
-    return int(value)
-
-
-def _ratios(ratio: Ratio, measured: Mapping[Metric, Sequence[Any]]) -> list[float | None]:
-    pairs = zip(measured[ratio.numerator], measured[ratio.denominator], strict=True)
-    return [
-        None if not below or above is None else float(above) / float(below)
-        for above, below in pairs
-    ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -394,3 +396,26 @@ def test_numbers_that_no_rule_can_have_are_refused(wrong):
     """Beyond a double, or a distance below nothing: a typed error."""
     with pytest.raises(SpecError):
         Baseline(**{"metric": "runs.sum", "error": 3} | wrong)
+
+
+def test_judging_loads_no_arrow(blank):
+    """A verdict is a few figures: a triggerer that watches for errors needs no data library."""
+    blank.insert(runs(HOUR, 3, failures=1))
+    script = (
+        "import sys\n"
+        "from vectorshift import Client\n"
+        "from vectorshift_orchestration import Absolute, Window, evaluate, top_errors\n"
+        "window = Window.parse(*sys.argv[3:])\n"
+        "with Client(*sys.argv[1:3]) as client:\n"
+        "    rule = Absolute(metric='error_rate', error=0)\n"
+        "    print(evaluate(rule, client.query(), window).severity)\n"
+        "    print(top_errors(client.query(), window).failed)\n"
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    account = (blank.api_key, blank.base_url, *HOUR.to_dict().values())
+    done = subprocess.run(
+        [sys.executable, "-c", script, *account], capture_output=True, text=True, check=True
+    )
+    *told, loaded = done.stdout.splitlines()
+    assert told == ["ERROR", "1"]
+    assert not {"pyarrow", "duckdb"} & set(loaded.split())

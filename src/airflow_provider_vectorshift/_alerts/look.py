@@ -21,9 +21,9 @@ _REFUSED_PAUSE = 300.0
 _LONGEST_PAUSE = 3600.0
 
 _JUDGING = (
-    "tables",
     "extract",
     "aggregates.measures",
+    "aggregates.answers",
     "thresholds.verdicts",
     "thresholds.top_errors",
 )
@@ -32,7 +32,7 @@ _Found = TypeVar("_Found")
 
 
 async def load() -> None:
-    """Load what judging takes, Arrow among it, without holding up the triggerer's loop for so long."""
+    """Load what judging takes, without holding up the triggerer's loop for so long. Arrow is not among it."""
     for name in _JUDGING:
         await asyncio.to_thread(import_module, f"vectorshift_orchestration.{name}")
 
@@ -59,12 +59,12 @@ class Look:
     async def figures(self, rule: "Rule", window: "Window") -> "list[Figures] | None":
         """What the rule needs of the window and those before it; None where it cannot be had now."""
         from vectorshift_orchestration.aggregates.measures import question
-        from vectorshift_orchestration.extract import aaggregate
+        from vectorshift_orchestration.extract import afigures
 
         asked = question(rule.measured, [*window.earlier(rule.history), window])
 
         async def ask(query: "Query") -> "list[Figures]":
-            return asked.read(await aaggregate(query, asked.window, asked.spec))
+            return asked.read(await afigures(query, asked.window, asked.spec))
 
         return await self._once((rule.measured.metrics, rule.history, window), ask, self._failed)
 

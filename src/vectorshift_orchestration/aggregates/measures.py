@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from vectorshift_orchestration.aggregates.answers import BUCKET_TIME
 from vectorshift_orchestration.aggregates.merging import merge_rows, mergeable
 from vectorshift_orchestration.errors import MergeError, WindowError
 from vectorshift_orchestration.specs import AggregationSpec, parse_metric
 from vectorshift_orchestration.windows import Window, edges
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Figures = Mapping[str, Any]
 """The columns of an aggregation and their values; sums of nothing are 0, the rest is None."""
@@ -24,11 +22,11 @@ Figures = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to ask, as arguments of `extract.aggregate`, and how to read its answer."""
+    """What to ask, as arguments of `extract.figures`, and how to read its answer."""
 
     window: Window
     spec: AggregationSpec
-    read: Callable[[pa.Table], list[Figures]]
+    read: Callable[[Sequence[Figures]], list[Figures]]
 
 
 def question(spec: AggregationSpec, windows: Sequence[Window]) -> Question:
@@ -39,15 +37,14 @@ def question(spec: AggregationSpec, windows: Sequence[Window]) -> Question:
     a percentile, cannot be put together from several.
     """
     if len(windows) == 1 and not _mean_over_years(spec, windows[0]):
-        return Question(windows[0], spec, lambda table: table.to_pylist())
+        return Question(windows[0], spec, list)
     interval = _coarsest(windows)
     zone = edges.zone("UTC")
     single = all(edges.after(each.start, interval, zone) == each.end for each in windows)
     asked = spec if single else mergeable(spec)
 
-    def read(table: pa.Table) -> list[Figures]:
-        rows: list[Figures] = table.to_pylist()
-        inside = [[row for row in rows if each.contains(row["bucket_start"])] for each in windows]
+    def read(rows: Sequence[Figures]) -> list[Figures]:
+        inside = [[row for row in rows if each.contains(row[BUCKET_TIME])] for each in windows]
         return [each[0] if single and each else _merged(each, spec) for each in inside]
 
     span = Window(windows[0].start, windows[-1].end)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vectorshift.analytics import AggregationResult, Query
+    from vectorshift_orchestration.aggregates.measures import Figures
 
 PAGE_SIZE = 500
 CHUNK_ROWS = 20_000
@@ -149,6 +150,25 @@ async def aaggregate(
         return _table(await _aask(each, window, fan.asked), fan.asked, window)
 
     return fan.joined(await in_tasks(measured, fan.queries, concurrency, progress))
+
+
+def figures(query: Query, window: Window, spec: AggregationSpec) -> list[Figures]:
+    """The rows of `aggregate`, as dicts and without Arrow: for a few figures that are judged at once.
+
+    Raises what `aggregate` raises without `object_ids`.
+    """
+    from vectorshift_orchestration.aggregates.answers import answer_rows
+
+    rows: list[Figures] = [*answer_rows(ask(query, window, spec), spec, window)]
+    return rows
+
+
+async def afigures(query: Query, window: Window, spec: AggregationSpec) -> list[Figures]:
+    """`figures`, awaiting."""
+    from vectorshift_orchestration.aggregates.answers import answer_rows
+
+    rows: list[Figures] = [*answer_rows(await _aask(query, window, spec), spec, window)]
+    return rows
 
 
 def _refuse_offset(query: Query) -> None:

@@ -60,10 +60,10 @@ def evaluate(
     `SpecError`, `WindowError` or `MergeError` for a rule that cannot be asked of this window, and
     the SDK's errors; nothing for what the data are.
     """
-    from vectorshift_orchestration.extract import aggregate
+    from vectorshift_orchestration.extract import figures
 
     asked = _question(rule, window, every, tz)
-    return verdict(rule, window, asked.read(aggregate(query, asked.window, asked.spec)))
+    return verdict(rule, window, asked.read(figures(query, asked.window, asked.spec)))
 
 
 async def aevaluate(
@@ -75,10 +75,10 @@ async def aevaluate(
     tz: str | tzinfo = "UTC",
 ) -> Verdict:
     """`evaluate`, awaiting."""
-    from vectorshift_orchestration.extract import aaggregate
+    from vectorshift_orchestration.extract import afigures
 
     asked = _question(rule, window, every, tz)
-    return verdict(rule, window, asked.read(await aaggregate(query, asked.window, asked.spec)))
+    return verdict(rule, window, asked.read(await afigures(query, asked.window, asked.spec)))
 
 
 def _question(rule: Rule, window: Window, every: Every | None, tz: str | tzinfo) -> Question:

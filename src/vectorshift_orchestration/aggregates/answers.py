@@ -1,0 +1,139 @@
+"""The service's answer to an aggregation, read into plain columns: no Arrow, so that a triggerer can judge by it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from vectorshift_orchestration.amounts import amount
+from vectorshift_orchestration.errors import AggregationShapeError
+from vectorshift_orchestration.specs import AggregationSpec, Metric, Ratio
+from vectorshift_orchestration.windows import Window
+
+if TYPE_CHECKING:
+    from vectorshift.analytics import AggregationBucket, AggregationResult
+
+BUCKET_TIME = "bucket_start"
+"""The time column of every aggregation, which a window is checked on."""
+
+_LEAST, _MOST = -(2**63), 2**63 - 1
+
+
+def answer_columns(
+    result: AggregationResult | Mapping[str, Any], spec: AggregationSpec, window: Window
+) -> dict[str, list[Any]]:
+    """The result of `Query.raw_aggregate` as columns, by name: `bucket_start`, the dimensions, the metrics.
+
+    `result` answers `spec` over `window`. One row for each combination of dimension values, in
+    order. `bucket_start` is the bucket's own start when `spec` slices by time, else the window's
+    start, so that every table can be written with `overwrite_window`. A label without an offset
+    is read as UTC; the empty label is the wire's missing value and becomes None. Where a metric
+    has no bucket that another has, sums and counts are 0 and the rest is None.
+
+    Raises `AggregationShapeError` when a level is missing, a time label is no time, a figure is not
+    finite, a count is no whole number or more than 64 bits hold, or an amount has more than 26 digits
+    before the point.
+    """
+    found = {metric: _leaves(result, metric, spec) for metric in spec.measured}
+    keys = sorted({key for values in found.values() for key in values})
+    if not spec.group_by:
+        keys = [()]
+    columns: dict[str, list[Any]] = {BUCKET_TIME: [window.start] * len(keys)}
+    for depth, name in enumerate(spec.group_by):
+        labels = [key[depth] for key in keys]
+        if name == "time":
+            columns[BUCKET_TIME] = [_bucket_start(label) for label in labels]
+        else:
+            columns[name] = [label or None for label in labels]
+    measured = {metric: [_value(found[metric], key, metric) for key in keys] for metric in found}
+    for column in spec.columns:
+        columns[column.column] = (
+            _ratios(column, measured) if isinstance(column, Ratio) else measured[column]
+        )
+    return columns
+
+
+def answer_rows(
+    result: AggregationResult | Mapping[str, Any], spec: AggregationSpec, window: Window
+) -> list[dict[str, Any]]:
+    """`answer_columns`, row by row."""
+    columns = answer_columns(result, spec, window)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _leaves(
+    result: AggregationResult | Mapping[str, Any], metric: Metric, spec: AggregationSpec
+) -> dict[tuple[str, ...], float | None]:
+    """The values of one metric by their labels, one label for each dimension.
+
+    A metric over nothing has no bucket, and a mean of nothing has no value (CONTRACT.md G5).
+    """
+    leaves: dict[tuple[str, ...], float | None] = {}
+    for bucket in result["buckets"]:
+        if bucket["label"] == metric.operation.label:
+            _descend(bucket, (), len(spec.group_by), leaves, metric)
+    return leaves
+
+
+def _descend(
+    bucket: AggregationBucket,
+    key: tuple[str, ...],
+    levels: int,
+    leaves: dict[tuple[str, ...], float | None],
+    metric: Metric,
+) -> None:
+    if len(key) == levels:
+        leaves[key] = bucket.get("value")
+        return
+    if "nested" not in bucket:
+        raise AggregationShapeError(
+            f"{metric.column} has no slices at {_place(key)}, where {levels} levels were asked for."
+        )
+    for inner in bucket["nested"]:
+        _descend(inner, (*key, inner["label"]), levels, leaves, metric)
+
+
+def _place(key: tuple[str, ...]) -> str:
+    return " / ".join(key) or "the top"
+
+
+def _bucket_start(label: str) -> datetime:
+    try:
+        start = datetime.fromisoformat(label)
+    except ValueError:
+        raise AggregationShapeError(
+            f"The time bucket {label!r} is not an ISO 8601 time; is time where it was asked?"
+        ) from None
+    return start.replace(tzinfo=UTC) if start.tzinfo is None else start.astimezone(UTC)
+
+
+def _value(
+    values: Mapping[tuple[str, ...], float | None], key: tuple[str, ...], metric: Metric
+) -> float | int | Decimal | None:
+    value: Any = values.get(key)
+    if value is None:
+        return metric.of_nothing
+    what = f"{metric.column} at {_place(key)}"
+    if metric.is_amount:
+        return amount(value, what)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (is_number and abs(value) <= sys.float_info.max):
+        raise AggregationShapeError(f"{what} is {value!r}, which is no finite number.")
+    if not metric.is_whole:
+        return float(value)
+    if value != int(value):
+        raise AggregationShapeError(f"{what} is {value!r}, but it counts things.")
+    if not _LEAST <= value <= _MOST:
+        raise AggregationShapeError(f"{what} is {value!r}, more than 64 bits hold.")
+    return int(value)
+
+
+def _ratios(ratio: Ratio, measured: Mapping[Metric, Sequence[Any]]) -> list[float | None]:
+    pairs = zip(measured[ratio.numerator], measured[ratio.denominator], strict=True)
+    return [
+        None if not below or above is None else float(above) / float(below)
+        for above, below in pairs
+    ]
