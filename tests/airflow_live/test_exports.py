@@ -77,9 +77,9 @@ def test_mapped(stack, accounts, begun, day, figures):
 def test_sensor(stack, accounts, figures):
     """The sensor starts, waits and ends in the triggerer: no worker ever had it, and its result is whole."""
     export_id = submit(accounts["sensor"])
-    run_id = stack.rest.trigger("sensor", conf={"exports": [export_id]})
+    run_id = stack.rest.trigger("sensor", conf={"export": export_id})
     assert stack.ended("sensor", run_id) == "success"
-    task = stack.rest.task("sensor", run_id, "wait_0")
+    task = stack.rest.task("sensor", run_id, "wait")
     assert (task["state"], task["pid"], task["hostname"]) == ("success", None, "")
     told = {"export_id": export_id, "status": "ready"}
     assert stack.rest.xcom("sensor", run_id, "read") == {"got": told, "type": "dict"}

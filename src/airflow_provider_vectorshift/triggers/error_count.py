@@ -207,11 +207,11 @@ def _rule(rule: "Rule | Mapping[str, Any] | None", threshold: float | None) -> "
 
 def _query(query: "Query | Mapping[str, Any] | None") -> dict[str, Any] | None:
     """The query's JSON form, once it is sure that windows of it can be measured."""
+    if query is None:
+        return None
     from vectorshift.analytics import Query
     from vectorshift_orchestration.specs.measurable import require_measurable
 
-    if query is None:
-        return None
     asked = query if isinstance(query, Query) else Query.from_dict(query)
     require_measurable(asked)
     return asked.to_dict()

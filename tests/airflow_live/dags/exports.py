@@ -13,7 +13,6 @@ from vectorshift import Analytics
 
 OUT = Path(os.environ["LIVE_OUT"])
 PIPELINES = os.environ["LIVE_PIPELINES"].split(",")
-EXPORTS = int(os.environ["LIVE_EXPORTS"])
 
 
 def dag(dag_id, schedule=None):
@@ -68,8 +67,3 @@ with dag("mapped"):
             for pipeline in PIPELINES
         ]
     )
-
-with dag("many"):
-    VectorShiftExportOperator.partial(
-        task_id="export", vectorshift_conn_id="vs_many", deferrable=True
-    ).expand(destination=[str(OUT / "many" / f"{number}.csv") for number in range(EXPORTS)])
