@@ -301,7 +301,7 @@ UNFIXES = (
     ),
     Unfix(
         "test_netrc_never_replaces_the_key",
-        "_transport.py",
+        "_transport/__init__.py",
         '"follow_redirects": False,',
         '"auth": httpx.NetRCAuth(),',
     ),
@@ -325,7 +325,7 @@ UNFIXES = (
     ),
     Unfix(
         "test_a_body_cut_short_raises_our_error",
-        "_transport.py",
+        "_transport/__init__.py",
         "except (httpx.HTTPError, httpx.InvalidURL, OSError, _Late) as error:",
         "except (OSError, _Late) as error:",
     ),
@@ -349,7 +349,7 @@ UNFIXES = (
     ),
     Unfix(
         "test_no_answer_at_all_is_told_with_its_request",
-        "_transport.py",
+        "_transport/__init__.py",
         "sent=not isinstance(error, _NOT_SENT)",
         "sent=True",
     ),

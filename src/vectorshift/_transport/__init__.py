@@ -1,4 +1,4 @@
-"""The only module that speaks HTTP: it sends a `Call` and streams a `Fetch`, blocking or awaiting (asyncio).
+"""The only package that speaks HTTP: it sends a `Call` and streams a `Fetch`, blocking or awaiting (asyncio).
 
 It decides nothing: a failure becomes a `Reply` with status 0. Source: RELIABILITY.md 2 D, H; CONTRACT.md A1.
 """
@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from vectorshift._transport.leases import KEPT, Lease
 from vectorshift.analytics._calls import Call, Fetch, Fetched, Reply
 from vectorshift.errors import redact
 
@@ -79,7 +80,7 @@ class Transport:
         self._limits = limits
         self._lock = threading.Lock()
         self._blocking: tuple[int, httpx.Client] | None = None
-        self._leases: dict[asyncio.AbstractEventLoop, _Lease] = {}
+        self._leases: dict[asyncio.AbstractEventLoop, Lease] = {}
 
     def prepare(self) -> None:
         """Load what the first call would load."""
@@ -97,7 +98,7 @@ class Transport:
     def _options(self) -> dict[str, Any]:
         return {
             "verify": self._limits.trust or _usual_trust(),
-            "limits": httpx.Limits(max_connections=self._limits.connections, keepalive_expiry=30.0),
+            "limits": httpx.Limits(max_connections=self._limits.connections, keepalive_expiry=KEPT),
             "follow_redirects": False,
         }
 
@@ -170,9 +171,8 @@ class Transport:
             async with asyncio.timeout(budget):
                 if call.repeatable:
                     lease = await self._lease()
-                    # httpx's pool is slow when many requests queue inside it, so they queue here.
-                    async with lease.places:
-                        return await self._aexchange(lease.pool, call, address, deadline)
+                    async with lease.client() as client:
+                        return await self._aexchange(client, call, address, deadline)
                 async with httpx.AsyncClient(**self._options()) as fresh:
                     return await self._aexchange(fresh, call, address, deadline)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, _Late) as error:
@@ -210,26 +210,23 @@ class Transport:
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, _Late) as error:
             return got.ended(_reason(error))
 
-    async def _lease(self) -> "_Lease":
+    async def _lease(self) -> "Lease":
         loop = asyncio.get_running_loop()
         lease = self._leases.get(loop)
         if lease is None:
-            pool = httpx.AsyncClient(**self._options())
-            life = self._live(loop, pool)
-            lease = self._leases[loop] = _Lease(
-                pool, asyncio.Semaphore(self._limits.connections), life
-            )
-            await anext(life)
+            lease = self._leases[loop] = Lease(self._options(), self._limits.connections)
+            lease.life = self._live(loop, lease)
+            await anext(lease.life)
         return lease
 
     async def _live(
-        self, loop: asyncio.AbstractEventLoop, pool: httpx.AsyncClient
+        self, loop: asyncio.AbstractEventLoop, lease: "Lease"
     ) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
             self._leases.pop(loop, None)
-            await pool.aclose()
+            await lease.aclose()
 
     # --- end -----------------------------------------------------------------
 
@@ -246,15 +243,6 @@ class Transport:
         if lease is not None:
             await lease.life.aclose()
         self.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Lease:
-    """An awaiting pool that ends with its event loop, because a loop closes its async generators as it shuts down."""
-
-    pool: httpx.AsyncClient
-    places: asyncio.Semaphore
-    life: AsyncGenerator[None, None]
 
 
 def _request(call: Call, address: Address) -> dict[str, Any]:
