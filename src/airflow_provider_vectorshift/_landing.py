@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vectorshift._airflow import AirflowFailException, AirflowNotFoundException
-from airflow_provider_vectorshift._arguments import is_late
+from airflow_provider_vectorshift._arguments import is_late, is_literal
 from airflow_provider_vectorshift.errors import VectorShiftConnectionError
 
 if TYPE_CHECKING:
@@ -74,6 +74,26 @@ class Landing:
                 f"{name}: table= needs its database, either sql_conn_id= (an Airflow connection) or "
                 f"duckdb_path= (a DuckDB file){', not both' if given else ''}."
             )
+        self._check_names(name)
+
+    def _check_names(self, name: str) -> None:
+        from vectorshift_orchestration.errors import OrchestrationError
+        from vectorshift_orchestration.storage.destinations import require_file
+        from vectorshift_orchestration.storage.duckdb_file import database_file
+        from vectorshift_orchestration.storage.identifiers import TableName
+
+        checks: dict[str, Callable[[str], Any]] = {
+            "destination": require_file,
+            "table": TableName.parse,
+            "duckdb_path": database_file,
+        }
+        for argument, check in checks.items():
+            value = getattr(self, argument)
+            if value is not None and is_literal(value):
+                try:
+                    check(value)
+                except OrchestrationError as problem:
+                    raise ValueError(f"{name}: {argument}= cannot be used. {problem}") from None
 
     @contextmanager
     def opened(self) -> Iterator[OpenLanding]:
@@ -133,8 +153,6 @@ def _object_storage(destination: str) -> "Destination":
     scheme, separator, rest = destination.partition("://")
     if not separator or scheme == "file":
         return destination
-    if destination.endswith("/"):
-        raise AirflowFailException(f"{destination} is a folder or a bucket. Name the file in it.")
     from airflow.sdk import ObjectStoragePath
 
     conn_id = rest.partition("/")[0].rpartition("@")[0]

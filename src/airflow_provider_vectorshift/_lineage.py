@@ -1,7 +1,6 @@
 """Where rows came from and went, in OpenLineage's words; imported when its provider asks."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from airflow.providers.openlineage.extractors import OperatorLineage
@@ -70,8 +69,9 @@ def _file(uri: str) -> tuple[str, str]:
 
 
 def _duckdb_table(path: str, table: str) -> tuple[str, str]:
-    file = Path(path).expanduser().absolute()
-    return f"duckdb://{file.as_posix()}", table if "." in table else f"main.{table}"
+    from vectorshift_orchestration.storage.duckdb_file import database_file
+
+    return f"duckdb://{database_file(path).as_posix()}", table if "." in table else f"main.{table}"
 
 
 def _sql_table(conn_id: str, table: str) -> tuple[str, str]:

@@ -23,7 +23,7 @@ def lake():
     """An S3 server; Airflow's ObjectStoragePath reaches it as connection `lake`."""
     with s3_server() as server:
         root = server.path("lake")
-        root.fs.mkdir("lake")
+        root.fs.makedirs("lake", exist_ok=True)  # servers of one process share their buckets
         attach(
             "s3", conn_id="lake", fs=root.fs
         )  # what the Amazon provider does for its connections
@@ -103,9 +103,14 @@ def test_parquet(emulator, tmp_path):
     ],
 )
 def test_destinations_that_are_no_file(emulator, lake, destination, words):
-    """What cannot be one file is refused at once, before anything is asked."""
+    """What a template turns into no one file is refused at once, before anything is asked."""
+    day = last_day()
+    task = VectorShiftExportOperator(
+        task_id="export", start=day.start, end=day.end, destination="{{ params.destination }}"
+    )
+    task.destination = destination
     with pytest.raises(AirflowFailException, match=words):
-        export(destination)
+        task.execute({})
     assert emulator.counters()["requests"] == {}
 
 

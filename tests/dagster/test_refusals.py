@@ -133,7 +133,7 @@ def test_a_path_may_be_an_object(given, kept):
     ("storage", "told"),
     [
         (FileStorage(path="/data"), "a FileStorage, which keeps no tables"),
-        (DuckDBStorage(path="s3://bucket/health.duckdb"), "take ParquetStorage"),
+        (DuckDBStorage(path="s3://bucket/health.duckdb"), "Take ParquetStorage"),
         (DuckDBStorage(path=":memory:"), "Give the path of a file"),
     ],
 )

@@ -60,3 +60,12 @@ def test_no_database(tmp_path):
     with pytest.raises(StorageError, match="cannot be opened"), duckdb_file(str(path)):
         pass
     assert path.read_text() == "not a database"
+
+
+@pytest.mark.parametrize("path", [":memory:", "md:health", "s3://bucket/health.duckdb", " ", ""])
+def test_no_file_of_this_machine(path, tmp_path, monkeypatch):
+    """What DuckDB would keep elsewhere, or nowhere, is refused, and no file of that name is made."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StorageError, match="Give the path of a file"), duckdb_file(path):
+        pass
+    assert list(tmp_path.iterdir()) == []

@@ -50,6 +50,14 @@ def test_a_uri_names_the_same_file_as_a_path(tmp_path, source, name):
     assert publish(source, f"file://localhost{tmp_path}/other.csv").uri.endswith("/other.csv")
 
 
+def test_the_home_directory_may_be_written_short(tmp_path, source, monkeypatch):
+    """`~` is the home directory, as in a path to DuckDB, and not a folder of that name."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert publish(source, "~/out/events.csv").uri == f"file://{tmp_path}/out/events.csv"
+    assert not (tmp_path / "~").exists()
+
+
 def test_an_existing_file_is_replaced_or_kept(tmp_path, source):
     """Overwriting is the default; with overwrite=False the old file stays, with an error."""
     target = tmp_path / "out.csv"

@@ -21,7 +21,9 @@ LARGE = os.urandom(11 << 20)
 @pytest.fixture(scope="module")
 def server():
     with s3_server() as started:
-        started.path("lake").fs.mkdir("lake")
+        started.path("lake").fs.makedirs(
+            "lake", exist_ok=True
+        )  # servers of one process share their buckets
         yield started
 
 

@@ -73,9 +73,12 @@ class DuckDBStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yield
 
     @property
     def _file(self) -> Path:
-        if "://" in self.path or self.path.startswith(":"):
+        from vectorshift_orchestration.errors import StorageError
+        from vectorshift_orchestration.storage.duckdb_file import database_file
+
+        try:
+            return database_file(self.path)
+        except StorageError as problem:
             raise ConfigurationError(
-                f"DuckDBStorage keeps a file of this machine, so its path cannot be {self.path}. Give "
-                "the path of a file, or take ParquetStorage for an object store."
-            )
-        return Path(self.path).expanduser().absolute()
+                f"{problem} Take ParquetStorage for an object store."
+            ) from None

@@ -47,7 +47,7 @@ class ParquetStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yiel
 
         written = {}
         for window, rows in parts.items():
-            target = partition_path(_expanded(self.path), table, window, "parquet")
+            target = partition_path(self.path, table, window, "parquet")
             write_parquet(rows.schema, rows.to_batches(), target)
             written[window] = Written(rows.num_rows, 0, ())
         return written
@@ -58,7 +58,7 @@ class ParquetStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yiel
         """Where exported events land: one Parquet file."""
         from vectorshift_orchestration.storage.destinations import partition_path
 
-        target = partition_path(_expanded(self.path), table, window, "parquet")
+        target = partition_path(self.path, table, window, "parquet")
         return nullcontext({"destination": target, "parquet": True})
 
 
@@ -79,14 +79,8 @@ class FileStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yields 
         """Where an export lands: as the file it is."""
         from vectorshift_orchestration.storage.destinations import partition_path
 
-        target = partition_path(_expanded(self.path), table, window, format)
+        target = partition_path(self.path, table, window, format)
         return nullcontext({"destination": target})
-
-
-def _expanded(path: str) -> str:
-    from os.path import expanduser
-
-    return expanduser(path) if path.startswith("~") else path
 
 
 def _uri(path: str, table: str, window: Window | None, extension: str) -> str:
@@ -94,10 +88,9 @@ def _uri(path: str, table: str, window: Window | None, extension: str) -> str:
 
     from vectorshift_orchestration.storage.destinations import file_uri, partition_path, resolved
 
-    root = _expanded(path)
     target = resolved(
-        f"{root.removesuffix('/')}/{table}"
+        f"{path.removesuffix('/')}/{table}"
         if window is None
-        else partition_path(root, table, window, extension)
+        else partition_path(path, table, window, extension)
     )
     return file_uri(target) if isinstance(target, Path) else target.uri

@@ -65,7 +65,7 @@ def file_uri(path: Path) -> str:
 
 
 def resolved(destination: Destination) -> Path | RemotePath:
-    """The absolute local path that a destination means, or the remote one.
+    """The absolute local path that a destination means (`~` is the home directory), or the remote one.
 
     Raises `PublishError` for a scheme that nobody serves, a web address, and another host's file.
     """
@@ -79,27 +79,46 @@ def resolved(destination: Destination) -> Path | RemotePath:
                 f"{type(destination).__name__}."
             )
     text = os.fspath(destination)
-    if not text or "\0" in text:
-        raise PublishError("The destination is empty or holds a NUL character. Name a file.")
+    _require_storage(text)
     if "://" not in text:
-        return Path(text).absolute()
+        return Path(text).expanduser().absolute()
     scheme, _, rest = text.partition("://")
     if scheme != "file":
         return _opened(text, scheme)
-    if not rest.removeprefix("localhost").startswith("/"):
-        raise PublishError(f"{text} names another host. Write file:///path with three slashes.")
     return Path(rest.removeprefix("localhost")).absolute()
+
+
+def _require_storage(text: str) -> None:
+    if not text or "\0" in text:
+        raise PublishError("The destination is empty or holds a NUL character. Name a file.")
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme in _WEB:
+        raise PublishError(f"{scheme}:// is no storage. Give a path or an object store's URI.")
+    if separator and scheme == "file" and not rest.removeprefix("localhost").startswith("/"):
+        raise PublishError(f"{text} names another host. Write file:///path with three slashes.")
+
+
+def require_file(text: str) -> None:
+    """What can be told of a file's path or URI without opening anything.
+
+    Raises `PublishError` for an empty text, what is no storage, and what can only be a folder or a bucket.
+    """
+    _require_storage(text)
+    scheme, separator, rest = text.partition("://")
+    is_bucket = bool(separator) and scheme in _ONE_PUT and "/" not in rest.strip("/")
+    if text.endswith("/") or is_bucket:
+        raise PublishError(f"{text} is a folder or a bucket. Name the file in it.")
 
 
 def file_target(destination: Destination) -> Path | RemotePath:
     """The same for a file. Raises `PublishError` also for what can only be a folder or a bucket."""
+    if isinstance(destination, str):
+        require_file(destination)
     target = resolved(destination)
-    is_open = isinstance(destination, str) and destination.endswith("/")
     if isinstance(target, RemotePath):
         key = target.path.strip("/")
-        is_open = is_open or not key or (target.one_put and "/" not in key)
-    if is_open:
-        raise PublishError(f"{destination} is a folder or a bucket. Name the file in it.")
+        if not key or (target.one_put and "/" not in key):
+            raise PublishError(f"{destination} is a folder or a bucket. Name the file in it.")
     return target
 
 
@@ -141,8 +160,6 @@ def _protocols(fs: Any) -> Iterable[str]:
 
 
 def _opened(text: str, scheme: str) -> Path | RemotePath:
-    if scheme in _WEB:
-        raise PublishError(f"{scheme}:// is no storage. Give a path or an object store's URI.")
     try:
         import fsspec
     except ImportError:

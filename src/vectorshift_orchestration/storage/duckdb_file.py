@@ -1,5 +1,7 @@
 """Opening a DuckDB file, which one process can write at a time."""
 
+import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,23 @@ if TYPE_CHECKING:
 
 _LOCKED = "Could not set lock on file"
 _POLL = 0.1
+_ADDRESS = re.compile(r"[\w+.-]*:")
+"""What DuckDB, or somebody, takes for more than a file: `:memory:`, `md:health`, `s3://...`."""
+
+
+def database_file(path: "str | PathLike[str]") -> Path:
+    """The absolute path of a DuckDB file; `~` is the home directory.
+
+    Raises `StorageError` for what is no file of this machine, such as `:memory:`, whose tables would be gone
+    with the process.
+    """
+    text = os.fspath(path)
+    if not text.strip() or "\0" in text or _ADDRESS.match(text):
+        raise StorageError(
+            f"A DuckDB table is kept in a file of this machine, and {text!r} is none. Give the path of "
+            "a file."
+        )
+    return Path(text).expanduser().absolute()
 
 
 @contextmanager
@@ -23,9 +42,9 @@ def duckdb_file(
     """A connection to the DuckDB file at `path`, which is made with its folders when it is not there.
 
     DuckDB lets one process write a file at a time: while another has it, this waits, at most
-    `lock_timeout` seconds. Raises `StorageError` when the file cannot be opened.
+    `lock_timeout` seconds. Raises `StorageError` when the file cannot be opened, and as `database_file`.
     """
-    file = Path(path).expanduser().absolute()
+    file = database_file(path)
     deadline = time.monotonic() + lock_timeout
     while (connection := _opened(file, may_wait=time.monotonic() < deadline)) is None:
         time.sleep(_POLL)
