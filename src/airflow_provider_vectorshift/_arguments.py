@@ -36,6 +36,13 @@ def check_connection(name: str, conn_id: Any) -> None:
         )
 
 
+def check_flags(task: "BaseOperator", *arguments: str) -> None:
+    """Raise ValueError, a sentence that names the task, for a flag that is not True or False."""
+    for argument in arguments:
+        if not isinstance(value := getattr(task, argument), bool):
+            raise ValueError(f"{name_of(task)}: {argument}= is True or False, not {value!r}.")
+
+
 def as_json(value: Any) -> Any:
     """A query or a rule as its JSON form, which templates and serialization can carry."""
     to_dict = getattr(value, "to_dict", None)

@@ -224,7 +224,7 @@ def test_what_cannot_be_judged_fails(emulator, deferrable, soft_fail):
     [
         ({"threshold": None}, "give either rule= or threshold="),
         ({"rule": Rate(error=0.1)}, "give either rule= or threshold="),
-        ({"threshold": "many"}, "error is a finite number"),
+        ({"threshold": "many"}, "threshold= cannot .* error is a finite number"),
         ({"rule": {"rule": "rat"}, "threshold": None}, "Did you mean rate"),
         ({"rule": 5, "threshold": None}, "rule= is a rule or its JSON form, not 5"),
         ({"trailing": 0}, "trailing= is a timedelta or a number of seconds above 0"),
@@ -234,7 +234,9 @@ def test_what_cannot_be_judged_fails(emulator, deferrable, soft_fail):
             {"trailing": 3600, "rule": Baseline(metric="errors.sum", error=3), "threshold": None},
             "leave out trailing=",
         ),
+        ({"trailing": 60, "lookback": 1}, "trailing=, or .* lookback="),
         ({"deferrable": True, "poke_interval": 0}, "poke_interval="),
+        ({"deferrable": "yes"}, "deferrable= is True or False"),
         ({"query": {"versio": 1}}, "query="),
     ],
 )

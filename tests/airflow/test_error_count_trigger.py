@@ -409,17 +409,19 @@ def test_a_dag_with_a_watcher_serializes():
     [
         ({"threshold": None}, "give either rule= or threshold="),
         ({"rule": Rate(error=0.1)}, "give either rule= or threshold="),
-        ({"threshold": "many"}, "error is a finite number"),
-        ({"rule": {"rule": "rat"}, "threshold": None}, "Did you mean rate"),
+        ({"threshold": "many"}, "threshold= cannot .* error is a finite number"),
+        ({"rule": {"rule": "rat"}, "threshold": None}, "rule= cannot .* Did you mean rate"),
         ({"window": 0}, "window= is a timedelta or a number of seconds above 0"),
         ({"settle": -1}, "settle= is a timedelta or a number of seconds of 0 or more"),
         ({"interval": "soon"}, "interval="),
         ({"catch_up": 1.5}, "catch_up= is a whole number"),
         (
             {"window": 600, "rule": Change(metric="errors.sum", error=1), "threshold": None},
-            "whole hours",
+            "window= cannot .* whole hours",
         ),
-        ({"query": {"versio": 1}}, "versio"),
+        ({"query": {"versio": 1}}, "query= cannot .* versio"),
+        ({"query": "pl_1"}, "query= cannot .* is an object"),
+        ({"vectorshift_conn_id": " "}, "vectorshift_conn_id= is the id"),
     ],
 )
 def test_bad_arguments(changes, words):

@@ -90,6 +90,7 @@ def test_importing_adds_little():
         ({"export_id": 3}, "export_id= is the text of an export's task_id, not 3"),
         ({"vectorshift_conn_id": ""}, "vectorshift_conn_id= is the id"),
         ({"poke_interval": 0}, "poke_interval="),
+        ({"deferrable": None}, "deferrable= is True or False, not None"),
         ({"complete_in_triggerer": True}, "complete_in_triggerer=True needs deferrable=True"),
         ({"start_from_trigger": True}, "start_from_trigger=True needs deferrable=True"),
         (IN_TRIGGERER | {"outlets": ["x"]}, "would ignore outlets="),

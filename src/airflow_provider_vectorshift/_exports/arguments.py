@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_vectorshift._arguments import is_literal
+from airflow_provider_vectorshift._arguments import check_flags, is_literal
 
 if TYPE_CHECKING:
     from airflow_provider_vectorshift.operators.export import VectorShiftExportOperator
@@ -23,8 +23,8 @@ def check(task: "VectorShiftExportOperator", name: str) -> None:
     What holds a template, or comes from another task, is let pass: it is checked when it is known.
     """
     task.landing.check(name)
+    check_flags(task, "deferrable", "durable", "parquet")
     with named(name):
-        _check_flags(task)
         _check_numbers(task)
         _check_format(task.file_format)
         _check_file(task)
@@ -48,12 +48,6 @@ def exportable(stated: Mapping[str, Any], client: "Client | None") -> "Query":
     if "group_by" in stated:
         raise SpecError("A grouped query has figures, not events; leave group_by out.")
     return Query.from_dict(stated, client)
-
-
-def _check_flags(task: "VectorShiftExportOperator") -> None:
-    for argument in ("deferrable", "durable", "parquet"):
-        if not isinstance(value := getattr(task, argument), bool):
-            raise ValueError(f"{argument}= is True or False, not {value!r}.")
 
 
 def _check_numbers(task: "VectorShiftExportOperator") -> None:

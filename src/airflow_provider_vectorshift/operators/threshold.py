@@ -149,9 +149,11 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
             with self._checking("timezone="):
                 edges.zone(self.timezone)
 
-    def _check_message(self, message: str) -> None:
+    def _check_message(self, message: Any) -> None:
         from jinja2 import TemplateSyntaxError
 
+        if not isinstance(message, str):
+            raise ValueError(f"{self._name}: message= is a Jinja template, not {message!r}.")
         try:
             self.get_template_env().parse(message)
         except TemplateSyntaxError as problem:

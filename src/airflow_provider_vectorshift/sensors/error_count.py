@@ -14,7 +14,7 @@ from airflow_provider_vectorshift._airflow import (
 )
 from airflow_provider_vectorshift._alerts.rules import rule_document
 from airflow_provider_vectorshift._alerts.windows import seconds, trailing_window
-from airflow_provider_vectorshift._arguments import is_literal
+from airflow_provider_vectorshift._arguments import check_flags, is_literal
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.operators._windowed import WindowedOperator
@@ -84,6 +84,8 @@ class VectorShiftErrorCountSensor(WindowedOperator, BaseSensorOperator):
             query=query, start=start, end=end, vectorshift_conn_id=vectorshift_conn_id, **kwargs
         )
         self.deferrable = deferrable
+        self._limit = "threshold=" if rule is None else "rule="
+        check_flags(self, "deferrable")
         try:
             self.rule = rule_document(rule, threshold)
             self.trailing = None if trailing is None else seconds("trailing", trailing)
@@ -92,8 +94,10 @@ class VectorShiftErrorCountSensor(WindowedOperator, BaseSensorOperator):
                 seconds("poke_interval", self.poke_interval)
         except ValueError as problem:
             raise ValueError(f"{self._name}: {problem}") from problem
-        if self.trailing is not None and (start is not None or end is not None):
-            raise ValueError(f"{self._name}: give either trailing=, or start= and end=.")
+        if self.trailing is not None and (
+            start is not None or end is not None or self.lookback not in (0, "0")
+        ):
+            raise ValueError(f"{self._name}: give either trailing=, or start=, end= and lookback=.")
         if is_literal(self.rule):
             self._rule()
 
@@ -157,7 +161,7 @@ class VectorShiftErrorCountSensor(WindowedOperator, BaseSensorOperator):
     def _rule(self) -> "Rule":
         from vectorshift_orchestration.thresholds.rules import rule_from_dict
 
-        with self._checking("rule="):
+        with self._checking(self._limit):
             rule = rule_from_dict(self.rule)
             if rule.history and self.trailing is not None:
                 raise SpecError(

@@ -14,7 +14,12 @@ from airflow_provider_vectorshift._airflow import (
     AirflowSkipException,
     conf,
 )
-from airflow_provider_vectorshift._arguments import check_connection, is_literal, name_of
+from airflow_provider_vectorshift._arguments import (
+    check_connection,
+    check_flags,
+    is_literal,
+    name_of,
+)
 from airflow_provider_vectorshift._exports.events import (
     ExportEvent,
     event_of_error,
@@ -141,6 +146,7 @@ class VectorShiftExportSensor(BaseSensorOperator):
     # --- arguments ---
 
     def _check_arguments(self, start_from_trigger: bool) -> None:
+        check_flags(self, "deferrable", "complete_in_triggerer")
         in_triggerer = {
             "complete_in_triggerer": self.complete_in_triggerer,
             "start_from_trigger": start_from_trigger,

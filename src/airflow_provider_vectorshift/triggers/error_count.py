@@ -8,7 +8,8 @@ second.
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from airflow_provider_vectorshift._alerts.rules import rule_document
 from airflow_provider_vectorshift._alerts.verdicts import needs_messages, verdict_as_json
 from airflow_provider_vectorshift._alerts.watermark import Watermark
 from airflow_provider_vectorshift._alerts.windows import due_windows, newest_window, seconds
+from airflow_provider_vectorshift._arguments import check_connection
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from vectorshift.errors import VectorshiftError
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from vectorshift_orchestration import Rule, Verdict, Window
     from vectorshift_orchestration.aggregates.measures import Figures
 
+_NAME = "VectorShiftErrorCountTrigger"
 _STORED = 2.0
 """Seconds after which Airflow has stored an event: its triggerer hands them over once a second."""
 
@@ -76,17 +79,22 @@ class VectorShiftErrorCountTrigger(BaseEventTrigger):
         settle: timedelta | float = timedelta(minutes=1),
         catch_up: int = 24,
     ) -> None:
+        from vectorshift_orchestration.thresholds.rules import rule_from_dict
+
         super().__init__()  # type: ignore[no-untyped-call]
-        try:
-            self._rule = _rule(rule, threshold)
-            self.query = _query(query)
+        with _checking():
+            document = rule_document(rule, threshold)
             self.window = seconds("window", window)
             self.settle = seconds("settle", settle, above_0=False)
             self.interval = seconds("interval", interval)
-            self._check_window()
             _check_count("catch_up", catch_up)
-        except (VectorshiftError, ValueError) as problem:
-            raise TypeError(f"{type(self).__name__}: {problem}") from problem
+            check_connection(_NAME, vectorshift_conn_id)
+        with _checking("threshold=" if rule is None else "rule="):
+            self._rule = rule_from_dict(document)
+        with _checking("query="):
+            self.query = _query(query)
+        with _checking("window="):
+            self._check_window()
         self.rule = self._rule.to_dict()
         self.vectorshift_conn_id = vectorshift_conn_id
         self.catch_up = catch_up
@@ -199,10 +207,14 @@ class VectorShiftErrorCountTrigger(BaseEventTrigger):
         question(self._rule.measured, [*window.earlier(self._rule.history), window])
 
 
-def _rule(rule: "Rule | Mapping[str, Any] | None", threshold: float | None) -> "Rule":
-    from vectorshift_orchestration.thresholds.rules import rule_from_dict
-
-    return rule_from_dict(rule_document(rule, threshold))
+@contextmanager
+def _checking(argument: str = "") -> Iterator[None]:
+    """Turn an error into the TypeError that a triggerer survives, with the argument's name if it has none yet."""
+    try:
+        yield
+    except (VectorshiftError, ValueError) as problem:
+        told = f"{argument} cannot be used. {problem}" if argument else str(problem)
+        raise TypeError(f"{_NAME}: {told.removeprefix(f'{_NAME}: ')}") from problem
 
 
 def _query(query: "Query | Mapping[str, Any] | None") -> dict[str, Any] | None:
