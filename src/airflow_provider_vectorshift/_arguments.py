@@ -1,6 +1,8 @@
 """What an argument is where the DAG is read: known already, or only when the task runs."""
 
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,6 +46,13 @@ def check_flags(task: "BaseOperator", *arguments: str) -> None:
 
 
 def as_json(value: Any) -> Any:
-    """A query or a rule as its JSON form, which templates and serialization can carry."""
+    """A query, a rule or a list as JSON values, which templates and serialization can carry.
+
+    It may be given as a text of JSON, as `{{ params.query | tojson }}` comes out. A text that is no
+    JSON, or not yet, is returned as it is.
+    """
+    if isinstance(value, str) and value.strip()[:1] in ("{", "["):
+        with suppress(ValueError, RecursionError):
+            return json.loads(value)
     to_dict = getattr(value, "to_dict", None)
     return value if to_dict is None else to_dict()

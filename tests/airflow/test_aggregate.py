@@ -9,6 +9,7 @@ from threading import Thread
 import duckdb
 import pyarrow.parquet as pq
 import pytest
+from airflow.sdk import DAG
 
 from airflow_provider_vectorshift._airflow import AirflowFailException
 from airflow_provider_vectorshift.operators import VectorShiftAggregateOperator, aggregate
@@ -207,6 +208,24 @@ def test_bad_arguments(arguments, words):
     with pytest.raises(ValueError, match=words) as caught:
         VectorShiftAggregateOperator(task_id="health", **{"metrics": METRICS, **arguments})
     assert "VectorShiftAggregateOperator 'health'" in str(caught.value)
+
+
+def test_json_may_come_as_text(emulator):
+    """A query and lists that a template makes of parameters are read as JSON, where it is filled in."""
+    stated = {
+        "query": {"object_type": "pipeline"},
+        "metrics": ["errors.sum"],
+        "group_by": ["model_id"],
+    }
+    with DAG("d", schedule=None):
+        task = VectorShiftAggregateOperator(
+            task_id="health",
+            **{name: f"{{{{ params.{name} | tojson }}}}" for name in stated},
+            **UNTIL,
+        )
+    task.render_template_fields({"params": stated})
+    assert {name: getattr(task, name) for name in stated} == stated
+    assert [*task.execute({})[0]] == ["bucket_start", "model_id", "errors_sum"]
 
 
 def test_templates_are_checked_once_filled_in(emulator):

@@ -257,8 +257,12 @@ def test_a_template_waits_for_its_values():
             threshold=None,
             trailing=60,
         )
+    with DAG("text", schedule=None):
+        whole = sensor(rule="{{ params.rule | tojson }}", threshold=None, trailing=60)
     task.render_template_fields({"params": {"limit": 7}})
     assert task._rule().error == 7
+    whole.render_template_fields({"params": {"rule": {"rule": "rate", "error": 0.5}}})
+    assert whole._rule() == Rate(error=0.5)
 
 
 # --- the trigger ---

@@ -69,6 +69,7 @@ def test_environment_does_not_leak_in(monkeypatch, connect):
 
 KEY = {"password": "sk_key"}
 UNUSABLE = {
+    "another type": ({**KEY, "conn_type": "http"}, "its type is 'http'"),
     "no key": ({"host": "https://x/v1"}, "no API key"),
     "no scheme": ({"host": "x/v1", **KEY}, "base URL must look like https://host/v1"),
     "a secret in the host": ({"host": "https://u:two words@x/v1", **KEY}, "base URL must look"),

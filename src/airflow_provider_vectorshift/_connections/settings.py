@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from vectorshift import Client
 
+_TYPE = "vectorshift"
 _UNUSED = ("login", "schema", "port")
 _MOST_RETRIES = 100
 
@@ -64,6 +65,10 @@ class Settings:
 def settings_of(connection: "Connection") -> Settings:
     """Read a connection. Raises `VectorShiftConnectionError`, which names the connection and the field."""
     conn_id = connection.conn_id
+    if connection.conn_type not in (_TYPE, "", None):
+        raise _unusable(
+            conn_id, f"its type is {connection.conn_type!r}; name a connection of type {_TYPE}."
+        )
     for unused in _UNUSED:
         if getattr(connection, unused, None):
             raise _unusable(

@@ -39,6 +39,8 @@ class WindowedOperator(BaseOperator):
     template_fields: Sequence[str] = ("query", "start", "end", "lookback", "vectorshift_conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {"query": "json"}
     ui_color = "#e6e4ff"
+    json_fields: ClassVar[Sequence[str]] = ("query",)
+    """The template fields that are JSON, also where their template comes out as a text."""
 
     def __init__(
         self,
@@ -57,7 +59,7 @@ class WindowedOperator(BaseOperator):
         self.lookback = lookback
         self.vectorshift_conn_id = vectorshift_conn_id
         check_connection(self._name, vectorshift_conn_id)
-        if query is not None and is_literal(query):
+        if query is not None and is_literal(self.query):
             with self._checking("query="):
                 self._asked()
         if is_literal(lookback):
@@ -68,10 +70,16 @@ class WindowedOperator(BaseOperator):
         self, context: "Context", jinja_env: "Environment | None" = None
     ) -> None:
         """Fill in the templates, once it is sure that there is an interval for them to name."""
-        if self.start is None or self.end is None:
+        if self._takes_data_interval:
             with failing_fast(self._name):
                 data_interval(context)
         super().render_template_fields(context, jinja_env)
+        for name in self.json_fields:
+            setattr(self, name, as_json(getattr(self, name)))
+
+    @property
+    def _takes_data_interval(self) -> bool:
+        return self.start is None or self.end is None
 
     def _window(self, context: Mapping[str, Any]) -> "Window":
         """The window that this run is about. Raises `WindowError` when there is none."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_vectorshift._arguments import is_literal
+from airflow_provider_vectorshift._arguments import as_json, is_literal
 from airflow_provider_vectorshift._landing import Landing
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
@@ -78,6 +78,7 @@ class VectorShiftAggregateOperator(WritingOperator):
         "metrics": "json",
         "group_by": "json",
     }
+    json_fields: ClassVar[Sequence[str]] = ("query", "metrics", "group_by")
 
     def __init__(
         self,
@@ -108,11 +109,11 @@ class VectorShiftAggregateOperator(WritingOperator):
             duckdb_path=duckdb_path,
             **kwargs,
         )
-        self.metrics = metrics
-        self.group_by = group_by
+        self.metrics = as_json(metrics)
+        self.group_by = as_json(group_by)
         self.interval = interval
         self._check_target()
-        if is_literal([metrics, group_by, interval]):
+        if is_literal([self.metrics, self.group_by, interval]):
             self._spec()
 
     def execute(self, context: "Context") -> dict[str, Any] | list[dict[str, Any]]:

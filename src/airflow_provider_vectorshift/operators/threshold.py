@@ -68,6 +68,7 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
         "timezone",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"query": "json", "rule": "json"}
+    json_fields: ClassVar[Sequence[str]] = ("query", "rule")
 
     def __init__(
         self,
@@ -101,7 +102,7 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
             raise ValueError(
                 f"{self._name}: fail_on= is one of {', '.join(_FAILING)}, not {fail_on!r}."
             )
-        if is_literal(rule):
+        if is_literal(self.rule):
             self._rule()
         self._check_calendar()
         if message is not None:

@@ -22,7 +22,6 @@ from vectorshift_orchestration.errors import SpecError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from jinja2 import Environment
 
     from vectorshift.analytics import Query
     from vectorshift_orchestration import Rule, Window
@@ -65,6 +64,7 @@ class VectorShiftErrorCountSensor(WindowedOperator, BaseSensorOperator):
 
     template_fields: Sequence[str] = (*WindowedOperator.template_fields, "rule")
     template_fields_renderers: ClassVar[dict[str, str]] = {"query": "json", "rule": "json"}
+    json_fields: ClassVar[Sequence[str]] = ("query", "rule")
 
     def __init__(
         self,
@@ -100,15 +100,6 @@ class VectorShiftErrorCountSensor(WindowedOperator, BaseSensorOperator):
             raise ValueError(f"{self._name}: give either trailing=, or start=, end= and lookback=.")
         if is_literal(self.rule):
             self._rule()
-
-    def render_template_fields(
-        self, context: "Context", jinja_env: "Environment | None" = None
-    ) -> None:
-        """Fill in the templates; without `trailing`, once it is sure that there is an interval."""
-        if self.trailing is None:
-            super().render_template_fields(context, jinja_env)
-        else:
-            BaseSensorOperator.render_template_fields(self, context, jinja_env)
 
     def execute(self, context: "Context") -> Any:
         """Wait here or in the triggerer, once it is sure that there is something to judge."""
@@ -169,6 +160,10 @@ class VectorShiftErrorCountSensor(WindowedOperator, BaseSensorOperator):
                     "leave out trailing=."
                 )
         return rule
+
+    @property
+    def _takes_data_interval(self) -> bool:
+        return self.trailing is None and super()._takes_data_interval
 
     def _judged(self, context: Mapping[str, Any]) -> "Window":
         if self.trailing is None:
