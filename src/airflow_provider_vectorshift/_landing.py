@@ -6,9 +6,10 @@ connection whose hook is a `DbApiHook`.
 """
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vectorshift._airflow import AirflowFailException, AirflowNotFoundException
@@ -23,17 +24,17 @@ if TYPE_CHECKING:
 _DATABASES = ("sql_conn_id", "duckdb_path")
 
 
-@dataclass(eq=False)
-class OpenLanding:
+@dataclass(frozen=True, eq=False)
+class Target:
     """A landing that can be written to.
 
-    `destination` is what `vectorshift_orchestration.storage` takes for one, `connection` an open
-    connection to the table's database, `reconnect` opens another one to the same. Each is None
-    where it does not apply.
+    `destination` is what `vectorshift_orchestration.storage` takes for one. `connect` opens the
+    table's database for as long as a block needs it, `reconnect` gives another connection to the
+    same. Each is None where it does not apply.
     """
 
     destination: "Destination | None" = None
-    connection: Any = None
+    connect: Callable[[], AbstractContextManager[Any]] | None = None
     reconnect: Callable[[], Any] | None = None
 
 
@@ -95,26 +96,23 @@ class Landing:
                 except OrchestrationError as problem:
                     raise ValueError(f"{name}: {argument}= cannot be used. {problem}") from None
 
-    @contextmanager
-    def opened(self) -> Iterator[OpenLanding]:
-        """Open the file system and the database, and close the database afterwards.
+    def target(self) -> Target:
+        """Look up the connections and open the file system; the database is opened when it is needed.
 
-        Raises `AirflowFailException` for a destination that cannot be one file,
-        `VectorShiftConnectionError` for a connection that is missing or no database's, `StorageError`
-        for a DuckDB file that stays locked, and the driver's error when the database is not there.
+        Raises `AirflowFailException` for a destination that cannot be one file, and
+        `VectorShiftConnectionError` for a connection that is missing or no database's. Opening the
+        database raises `StorageError` for a DuckDB file that stays locked, and the driver's error
+        when the database is not there.
         """
         destination = None if self.destination is None else _file(self.destination)
         if self.sql_conn_id is not None:
             hook = _sql_hook(self.sql_conn_id)
-            with closing(_connected(hook)) as connection:
-                yield OpenLanding(destination, connection, lambda: _connected(hook))
-        elif self.duckdb_path is not None:
+            return Target(destination, lambda: closing(_connected(hook)), lambda: _connected(hook))
+        if self.duckdb_path is not None:
             from vectorshift_orchestration.storage.duckdb_file import duckdb_file
 
-            with duckdb_file(self.duckdb_path) as connection:
-                yield OpenLanding(destination, connection)
-        else:
-            yield OpenLanding(destination)
+            return Target(destination, partial(duckdb_file, self.duckdb_path))
+        return Target(destination)
 
 
 def as_text(path: Any) -> Any:

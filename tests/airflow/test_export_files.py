@@ -126,11 +126,8 @@ def test_destination_of_a_missing_connection(monkeypatch):
         return MemoryFileSystem()
 
     monkeypatch.setattr(filesystems, "_register_filesystems", lambda: {"memory": opened})
-    with (
-        pytest.raises(VectorShiftConnectionError, match="names connection 'nowhere'"),
-        Landing("memory://nowhere@bucket/x.csv").opened(),
-    ):
-        pass
+    with pytest.raises(VectorShiftConnectionError, match="names connection 'nowhere'"):
+        Landing("memory://nowhere@bucket/x.csv").target()
 
 
 QUERIES = [Analytics.query().where(status=status).to_dict() for status in ("success", "failure")]

@@ -2,7 +2,12 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
+import time
+from threading import Thread
 
+import duckdb
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
@@ -158,11 +163,33 @@ def test_table_that_cannot_take_the_rows(emulator, postgres):
 
 def test_reconnect_opens_another_connection(postgres):
     """`reconnect` gives a connection of its own to the same database, not in autocommit."""
-    with Landing(table="events", sql_conn_id="pg").opened() as place:
-        again = place.reconnect()
-        assert again is not place.connection
-        assert (again.autocommit, place.connection.autocommit) == (False, False)
+    target = Landing(table="events", sql_conn_id="pg").target()
+    with target.connect() as connection:
+        again = target.reconnect()
+        assert again is not connection
+        assert (again.autocommit, connection.autocommit) == (False, False)
         again.close()
+
+
+def test_a_duckdb_file_is_free_while_the_file_comes(emulator, tmp_path):
+    """Another process may write to it while an export is downloaded; then the rows land."""
+    database = tmp_path / "events.duckdb"
+    emulator.fault("download", "delay", seconds=2)
+    write = "import duckdb, sys; duckdb.connect(sys.argv[1]).execute('CREATE TABLE theirs (x int)')"
+    landed = {}
+    task = Thread(
+        target=lambda: landed.update(export(last_day(), table="events", duckdb_path=str(database)))
+    )
+    task.start()
+    while "download" not in emulator.counters()["requests"]:
+        time.sleep(0.02)
+    subprocess.run([sys.executable, "-c", write, str(database)], check=True)
+    assert landed == {}
+    task.join()
+    with duckdb.connect(str(database), read_only=True) as connection:
+        found = connection.execute("SELECT count(*) FROM events").fetchall()
+        assert found == [(landed["rows"],)]
+        assert connection.execute("SELECT count(*) FROM theirs").fetchall() == [(0,)]
 
 
 @pytest.mark.airflow

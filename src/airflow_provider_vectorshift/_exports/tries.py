@@ -1,6 +1,7 @@
 """One try of an export task on the worker: the core's job, with Airflow's note as its record.
 
-The database is open while something is asked, checked or landed, and not while the service works.
+The database is open while its ledger is asked and while rows are landed, and not while the service
+works, nor while the file is downloaded and checked.
 """
 
 import time
@@ -140,7 +141,8 @@ class ExportTry:
         """Raises `_StillPending` when the service is not ready soon; `answer` is what it said last."""
         landing = self._task.landing
         left = self._known.deadline - time.time()
-        with landing.opened() as place, TemporaryDirectory(prefix="vectorshift-") as folder:
+        target = landing.target()
+        with TemporaryDirectory(prefix="vectorshift-") as folder:
             return resume(
                 client,
                 self._known.state,
@@ -148,11 +150,11 @@ class ExportTry:
                 Path(folder),
                 save=self._save,
                 task=answer,
-                destination=place.destination,
+                destination=target.destination,
                 table=landing.table,
-                connection=place.connection,
+                connection=target.connect,
                 parquet=self._task.parquet,
-                reconnect=place.reconnect,
+                reconnect=target.reconnect,
                 timeout=max(left, _LAST_LOOK),
                 poll_interval=min(self._task.poll_interval, _SHORT_WAIT),
                 horizon=self._task.late_arrival,

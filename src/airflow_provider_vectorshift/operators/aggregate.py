@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from airflow.sdk import Context
 
-    from airflow_provider_vectorshift._landing import OpenLanding
+    from airflow_provider_vectorshift._landing import Target
     from vectorshift.analytics import Query
     from vectorshift_orchestration import Window
     from vectorshift_orchestration.specs import AggregationSpec
@@ -166,10 +166,12 @@ class VectorShiftAggregateOperator(WritingOperator):
     def _landed(self, query: "Query", window: "Window", spec: "AggregationSpec") -> dict[str, Any]:
         from vectorshift_orchestration.storage.sql import begin_attempt
 
-        with self.landing.opened() as target:
-            attempt = begin_attempt(target.connection, self.table, window) if self.table else None
-            rows = _figures(query, window, spec)
-            written, published = _land(rows, window, target, self.table, attempt)
+        target, attempt = self.landing.target(), None
+        if self.table is not None and target.connect is not None:
+            with target.connect() as connection:
+                attempt = begin_attempt(connection, self.table, window)
+        rows = _figures(query, window, spec)
+        written, published = _land(rows, window, target, self.table, attempt)
         self.log.info("Landed %s rows of %s", rows.num_rows, window.label)
         return {
             "window": window.to_dict(),
@@ -208,7 +210,7 @@ def _figures(query: "Query", window: "Window", spec: "AggregationSpec") -> "pa.T
 def _land(
     rows: "pa.Table",
     window: "Window",
-    target: "OpenLanding",
+    target: "Target",
     table: str | None,
     attempt: "Attempt | None",
 ) -> "tuple[Written | None, Published | None]":
@@ -224,19 +226,20 @@ def _land(
             published.append(write_parquet(rows.schema, rows.to_batches(), target.destination))
 
     written = None
-    if table is None:
+    if table is None or target.connect is None:
         publish()
     else:
-        written = overwrite_window(
-            target.connection,
-            table,
-            window,
-            rows,
-            time_column=BUCKET_TIME,
-            attempt=attempt,
-            reconnect=target.reconnect,
-            before_commit=publish,
-        )
+        with target.connect() as connection:
+            written = overwrite_window(
+                connection,
+                table,
+                window,
+                rows,
+                time_column=BUCKET_TIME,
+                attempt=attempt,
+                reconnect=target.reconnect,
+                before_commit=publish,
+            )
     return written, published[0] if published else None
 
 
