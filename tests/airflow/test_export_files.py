@@ -23,7 +23,7 @@ def lake():
     """An S3 server; Airflow's ObjectStoragePath reaches it as connection `lake`."""
     with s3_server() as server:
         root = server.path("lake")
-        root.fs.makedirs("lake", exist_ok=True)  # servers of one process share their buckets
+        root.fs.mkdir("lake")
         attach(
             "s3", conn_id="lake", fs=root.fs
         )  # what the Amazon provider does for its connections

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.s3.models import s3_backends
 from upath import UPath
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -76,7 +77,8 @@ class S3Server:
 
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
-    """Serve until the block ends."""
+    """Serve until the block ends, at first without buckets: the servers of a process, one after the other, share a store."""
+    s3_backends.reset()
     app = S3Server()
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
     app.port = server.server_port

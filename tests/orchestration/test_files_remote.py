@@ -21,9 +21,7 @@ LARGE = os.urandom(11 << 20)
 @pytest.fixture(scope="module")
 def server():
     with s3_server() as started:
-        started.path("lake").fs.makedirs(
-            "lake", exist_ok=True
-        )  # servers of one process share their buckets
+        started.path("lake").fs.mkdir("lake")
         yield started
 
 
