@@ -20,9 +20,9 @@ from vectorshift_orchestration import Absolute, Baseline, Change, Rate, evaluate
 DAY = timedelta(days=1)
 WATCHED = Analytics.query(object_ids=["watched"])
 STATED = {
-    "rule": Rate(warn=0.1, error=0.5).to_dict(),
+    "rule": json.dumps(Rate(warn=0.1, error=0.5).to_dict(), sort_keys=True),
     "window": 3600.0,
-    "query": WATCHED.to_dict(),
+    "query": json.dumps(WATCHED.to_dict(), sort_keys=True),
     "vectorshift_conn_id": "vs",
     "interval": 30.0,
     "settle": 120.0,
@@ -384,9 +384,9 @@ def test_short_forms_are_stored_in_full():
         threshold=5, window=timedelta(hours=1), settle=timedelta(minutes=2), query=WATCHED
     )
     _, stored = short.serialize()
-    assert stored["rule"] == Absolute(metric="errors.sum", error=5).to_dict()
+    assert json.loads(stored["rule"]) == Absolute(metric="errors.sum", error=5).to_dict()
     assert (stored["window"], stored["settle"]) == (3600.0, 120.0)
-    assert stored["query"] == WATCHED.to_dict()
+    assert json.loads(stored["query"]) == WATCHED.to_dict()
     assert VectorShiftErrorCountTrigger(**stored).serialize() == short.serialize()
 
 

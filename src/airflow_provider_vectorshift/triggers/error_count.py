@@ -20,7 +20,7 @@ from airflow_provider_vectorshift._alerts.rules import rule_document
 from airflow_provider_vectorshift._alerts.verdicts import needs_messages, verdict_as_json
 from airflow_provider_vectorshift._alerts.watermark import Watermark
 from airflow_provider_vectorshift._alerts.windows import due_windows, newest_window, seconds
-from airflow_provider_vectorshift._arguments import check_connection
+from airflow_provider_vectorshift._arguments import as_json, check_connection
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from vectorshift.errors import VectorshiftError
 
@@ -53,10 +53,12 @@ class VectorShiftErrorCountTrigger(BaseEventTrigger):
     `Retry-After` is honoured.
 
     Args:
-        rule: a rule of `vectorshift_orchestration.thresholds`, or what its `to_dict` gives.
+        rule: a rule of `vectorshift_orchestration.thresholds`, or what its `to_dict` gives, also as a
+            text of JSON.
         threshold: instead of a rule, the number of failed runs that is still all right.
         window: the width of a window, a timedelta or seconds. Rules that look back need whole hours.
-        query: which events, without a time: a `Query`, what its `to_dict` gives, or None for all.
+        query: which events, without a time: a `Query`, what its `to_dict` gives, also as a text of
+            JSON, or None for all.
         vectorshift_conn_id: connection of type `vectorshift`.
         interval: seconds between two looks. A look asks the service only when a window has ended.
         settle: how long after its end a window's events may still come in, a timedelta or seconds.
@@ -70,10 +72,10 @@ class VectorShiftErrorCountTrigger(BaseEventTrigger):
     def __init__(
         self,
         *,
-        rule: "Rule | Mapping[str, Any] | None" = None,
+        rule: "Rule | Mapping[str, Any] | str | None" = None,
         threshold: float | None = None,
         window: timedelta | float = timedelta(minutes=10),
-        query: "Query | Mapping[str, Any] | None" = None,
+        query: "Query | Mapping[str, Any] | str | None" = None,
         vectorshift_conn_id: str = VectorShiftHook.default_conn_name,
         interval: float = 60.0,
         settle: timedelta | float = timedelta(minutes=1),
@@ -100,13 +102,17 @@ class VectorShiftErrorCountTrigger(BaseEventTrigger):
         self.catch_up = catch_up
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class and its arguments, as Airflow stores them."""
+        """The class and its arguments, as Airflow stores them.
+
+        What is no plain value is a text of JSON: Airflow 3.2 hands a watcher's trigger an object with
+        the marks of its own serialization in it.
+        """
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
-                "rule": self.rule,
+                "rule": json.dumps(self.rule, sort_keys=True),
                 "window": self.window,
-                "query": self.query,
+                "query": None if self.query is None else json.dumps(self.query, sort_keys=True),
                 "vectorshift_conn_id": self.vectorshift_conn_id,
                 "interval": self.interval,
                 "settle": self.settle,
@@ -128,7 +134,7 @@ class VectorShiftErrorCountTrigger(BaseEventTrigger):
         """One look after the other, for ever; each asks what the watchers want to know of it."""
         await load()
         while True:
-            look = Look(kwargs["vectorshift_conn_id"], kwargs["query"])
+            look = Look(kwargs["vectorshift_conn_id"], as_json(kwargs["query"]))
             yield look
             await asyncio.sleep(kwargs["interval"])
             await asyncio.sleep(look.pause)
@@ -217,14 +223,14 @@ def _checking(argument: str = "") -> Iterator[None]:
         raise TypeError(f"{_NAME}: {told.removeprefix(f'{_NAME}: ')}") from problem
 
 
-def _query(query: "Query | Mapping[str, Any] | None") -> dict[str, Any] | None:
+def _query(query: "Query | Mapping[str, Any] | str | None") -> dict[str, Any] | None:
     """The query's JSON form, once it is sure that windows of it can be measured."""
     if query is None:
         return None
     from vectorshift.analytics import Query
     from vectorshift_orchestration.specs.measurable import require_measurable
 
-    asked = query if isinstance(query, Query) else Query.from_dict(query)
+    asked = query if isinstance(query, Query) else Query.from_dict(as_json(query))
     require_measurable(asked)
     return asked.to_dict()
 
