@@ -1,7 +1,6 @@
 """The trace loader: one real request is one run, its tokens are the file's."""
 
 import csv
-import time
 from datetime import datetime
 
 import pytest
@@ -126,14 +125,12 @@ def test_a_trace_loads_once(store, tmp_path):
 
 
 def test_the_real_traces_are_loaded_whole(store, real_traces):
-    """Runs and tokens by service equal those summed from the files; it takes under 2 s of CPU."""
+    """Runs and tokens by service equal those summed from the files."""
     if real_traces is None:
         return
-    began = time.process_time()
     loaded = sum(
         traces.load(store.cursor(), real_traces / name) for name in ("conv.csv", "code.csv")
     )
-    assert time.process_time() - began < 2
     assert loaded == store.count() == 28_185
     for name, entity in (("conv.csv", "chatbot"), ("code.csv", "pipeline")):
         with (real_traces / name).open(newline="") as file:
