@@ -25,12 +25,15 @@ VectorshiftError
     ├── AnalyticsExportTimeout          (TimeoutError) an export was not ready in time
     └── AnalyticsDownloadFailed         an export's file did not arrive whole
 
+What trying again can do about one is its class's `retry_advice`.
+
 Source: reference page "Errors"; CONTRACT.md A6, B5, C.
 """
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from enum import StrEnum
+from typing import Any, ClassVar
 
 _QUERY_STRING = re.compile(r"(https?://[^\s\"'<>?]+)\?[^\s\"'<>]*")
 _KEY = re.compile(r"\bsk_[A-Za-z0-9_\-]{4,}")
@@ -52,8 +55,24 @@ def _rebuild(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, A
     return error
 
 
+class RetryAdvice(StrEnum):
+    """What trying again can do about an error. The SDK's own retries have been made by then."""
+
+    PERMANENT = "permanent"
+    """The same call fails in the same way until somebody changes the code, the settings or the data."""
+
+    ASK_ANEW = "ask_anew"
+    """What was asked for is of no more use; a try that asks for a new one may succeed."""
+
+    MAY_PASS = "may_pass"
+    """The same call, or going on from where it stopped, may succeed later."""
+
+
 class VectorshiftError(Exception):
     """Anything that this SDK raises."""
+
+    retry_advice: ClassVar[RetryAdvice] = RetryAdvice.MAY_PASS
+    """What trying again can do about it."""
 
     # The default protocol calls __init__ with `args`, which our keyword arguments do not fit.
     def __reduce__(self) -> tuple[Any, ...]:
@@ -62,6 +81,8 @@ class VectorshiftError(Exception):
 
 class ConfigurationError(VectorshiftError):
     """The process is set up wrongly; the message says what to change. Nothing was sent."""
+
+    retry_advice = RetryAdvice.PERMANENT
 
 
 class VectorshiftApiError(VectorshiftError):
@@ -106,11 +127,15 @@ class VectorshiftApiError(VectorshiftError):
 class BadRequestError(VectorshiftApiError):
     """400: the service could not read the request."""
 
+    retry_advice = RetryAdvice.PERMANENT
+
     hint = "The service refused the request as malformed: check filters, fields and values."
 
 
 class AuthenticationError(VectorshiftApiError):
     """401: the key is missing, malformed or unknown."""
+
+    retry_advice = RetryAdvice.PERMANENT
 
     hint = "Check the API key of this client (VECTORSHIFT_API_KEY or vectorshift.api_key) and its organisation."
 
@@ -124,17 +149,23 @@ class MissingApiKeyError(AuthenticationError):
 class PermissionDeniedError(VectorshiftApiError):
     """403: the key may not do this."""
 
+    retry_advice = RetryAdvice.PERMANENT
+
     hint = "The key is known but not allowed to do this: ask for the right, or use another key."
 
 
 class NotFoundError(VectorshiftApiError):
     """404: no such thing, or it belongs to another organisation."""
 
+    retry_advice = RetryAdvice.PERMANENT
+
     hint = "Check the id; the service also answers 404 for objects of other organisations."
 
 
 class UnprocessableEntityError(VectorshiftApiError):
     """422: well-formed but not acceptable."""
+
+    retry_advice = RetryAdvice.PERMANENT
 
     hint = "The service understood the request and refused its values."
 
@@ -226,6 +257,8 @@ class AnalyticsError(VectorshiftError):
 class AnalyticsInvalidQuery(AnalyticsError):
     """The query was refused before anything was sent; the message says what to change."""
 
+    retry_advice = RetryAdvice.PERMANENT
+
 
 class AnalyticsTypeError(AnalyticsInvalidQuery, TypeError):
     """An argument of the wrong kind; also a TypeError."""
@@ -233,6 +266,8 @@ class AnalyticsTypeError(AnalyticsInvalidQuery, TypeError):
 
 class AnalyticsNotFound(AnalyticsError):
     """A trace, event, run or export-task lookup returned no result."""
+
+    retry_advice = RetryAdvice.ASK_ANEW
 
     def __init__(self, message: str = "", **context: Any) -> None:
         super().__init__(f"{message}. {NotFoundError.hint}", **context)
@@ -275,6 +310,8 @@ class AnalyticsIncomplete(AnalyticsError):
 class AnalyticsExportFailed(AnalyticsError):
     """An export task ended in `failed`. Attributes: `task_id`, `export_error`."""
 
+    retry_advice = RetryAdvice.ASK_ANEW
+
     def __init__(self, task_id: str, error: str = "", **context: Any) -> None:
         self.task_id = task_id
         self.export_error = error
@@ -300,6 +337,8 @@ class AnalyticsExportTimeout(AnalyticsError, TimeoutError):
 
 class AnalyticsDownloadFailed(AnalyticsError):
     """An export's file did not arrive whole, so no file was left behind. Attributes: `task_id`, `reason`."""
+
+    retry_advice = RetryAdvice.ASK_ANEW
 
     def __init__(self, task_id: str, reason: str, **context: Any) -> None:
         self.task_id = task_id

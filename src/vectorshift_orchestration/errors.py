@@ -19,6 +19,7 @@
             ├── StaleWriterError     another writer committed the window after this one began
             └── CommitUnknownError   the connection broke on COMMIT and nobody could be asked
 
+What trying again can do about one is its class's `retry_advice`, as in the SDK.
 Every one carries a full sentence, survives pickling between processes, and never holds a key,
 a signed URL or the content of a row.
 """
@@ -27,7 +28,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vectorshift.errors import VectorshiftError
+from vectorshift.errors import RetryAdvice, VectorshiftError
 
 
 class OrchestrationError(VectorshiftError):
@@ -37,13 +38,19 @@ class OrchestrationError(VectorshiftError):
 class WindowError(OrchestrationError, ValueError):
     """An interval that is naive, empty, reversed, or finer than the service's clock."""
 
+    retry_advice = RetryAdvice.PERMANENT
+
 
 class SpecError(OrchestrationError, ValueError):
     """A word, key or value of a description that does not exist; the text names the nearest one."""
 
+    retry_advice = RetryAdvice.PERMANENT
+
 
 class MergeError(OrchestrationError, ValueError):
     """Figures of parts that cannot be put together; `metric` is the one, as `latency.p95`."""
+
+    retry_advice = RetryAdvice.PERMANENT
 
     def __init__(self, message: str, *, metric: str = "") -> None:
         super().__init__(message)
@@ -52,6 +59,8 @@ class MergeError(OrchestrationError, ValueError):
 
 class AggregationShapeError(OrchestrationError):
     """An aggregation reply without the metric, the level or the kind of label that was asked."""
+
+    retry_advice = RetryAdvice.PERMANENT
 
 
 class ExtractIncomplete(OrchestrationError):
@@ -69,9 +78,13 @@ class ExtractIncomplete(OrchestrationError):
 class EventShapeError(OrchestrationError):
     """An event without an id, with a time that is no time, or outside of the window asked for."""
 
+    retry_advice = RetryAdvice.PERMANENT
+
 
 class ExportStateError(OrchestrationError, ValueError):
     """A stored record of an export that cannot be read, or that belongs to another request."""
+
+    retry_advice = RetryAdvice.ASK_ANEW
 
 
 class ExportFileError(OrchestrationError):
@@ -79,6 +92,8 @@ class ExportFileError(OrchestrationError):
 
     `path` is the file and `row` the data row, counted from 1 (None when no row is to blame).
     """
+
+    retry_advice = RetryAdvice.ASK_ANEW
 
     def __init__(self, message: str, *, path: Path | None = None, row: int | None = None) -> None:
         super().__init__(message)
@@ -91,6 +106,8 @@ class ExportIncomplete(OrchestrationError):
 
     `rows` is what the file holds and `counted` what the service counts for the same query.
     """
+
+    retry_advice = RetryAdvice.ASK_ANEW
 
     def __init__(self, message: str, *, rows: int = 0, counted: int = 0) -> None:
         super().__init__(message)
@@ -109,9 +126,13 @@ class StorageError(OrchestrationError):
 class SchemaMismatch(StorageError):
     """A table whose columns cannot take the rows without losing something."""
 
+    retry_advice = RetryAdvice.PERMANENT
+
 
 class UnstorableValue(StorageError):
     """A value that the database cannot hold as it is: `row` counts from 1 (0 unknown), `column`."""
+
+    retry_advice = RetryAdvice.PERMANENT
 
     def __init__(self, message: str, *, row: int = 0, column: str = "") -> None:
         super().__init__(message)
@@ -121,6 +142,8 @@ class UnstorableValue(StorageError):
 
 class RowOutsideWindow(StorageError):
     """A row that does not lie in the window being written; `row` counts from 1."""
+
+    retry_advice = RetryAdvice.PERMANENT
 
     def __init__(self, message: str, *, row: int = 0) -> None:
         super().__init__(message)
@@ -132,6 +155,8 @@ class StaleWriterError(StorageError):
 
     Run the whole attempt again if the newer rows are not those that should stand.
     """
+
+    retry_advice = RetryAdvice.ASK_ANEW
 
 
 class CommitUnknownError(StorageError):

@@ -33,6 +33,7 @@ from vectorshift.errors import (
     AnalyticsTypeError,
     ApiTimeoutError,
 )
+from vectorshift.export_tasks import export_state, poll_intervals
 
 T = TypeVar("T")
 
@@ -188,7 +189,7 @@ def export_task(
 
     def read(data: dict[str, Any], call: Call, reply: Reply) -> ExportTask:
         task: ExportTask = {"task_id": identifier} | answers.read_task(data, call, reply)
-        if failed_raises and task.get("task_status") == "failed":
+        if failed_raises and export_state(task) == "failed":
             raise AnalyticsExportFailed(
                 identifier, task.get("error", ""), **answers.context(call, reply)
             )
@@ -205,12 +206,11 @@ def export_and_wait(
     The wait between looks grows from `poll_interval` to five times that; the last one ends at the deadline.
     """
     limit = check.seconds(timeout, "timeout", positive=False)
-    wait = check.seconds(poll_interval, "poll_interval", positive=True)
-    longest = wait * 5
+    intervals = poll_intervals(check.seconds(poll_interval, "poll_interval", positive=True))
     task = yield from export(spec, format, file_name)
     now: float = yield Pause(0)
     deadline = now + limit
-    while not _ready(task):
+    while export_state(task) != "ready":
         task_id = task.get("task_id", "")
         if not task_id:
             raise AnalyticsExportFailed(
@@ -218,8 +218,7 @@ def export_and_wait(
             )
         if now >= deadline:
             raise AnalyticsExportTimeout(task_id, limit)
-        now = yield Pause(min(wait, deadline - now))
-        wait = min(wait * 1.25, longest)
+        now = yield Pause(min(next(intervals), deadline - now))
         if now >= deadline:
             raise AnalyticsExportTimeout(task_id, limit)
         try:
@@ -231,10 +230,6 @@ def export_and_wait(
         task = task | found
         now = yield Pause(0)
     return task
-
-
-def _ready(task: ExportTask) -> bool:
-    return bool(task.get("download_url")) and task.get("task_status") != "failed"
 
 
 # --- lookups -----------------------------------------------------------------
