@@ -17,6 +17,7 @@ from typing import Any
 
 import duckdb
 import stack
+import traces
 
 from vectorshift import Client
 from vectorshift.analytics import EventField
@@ -55,8 +56,10 @@ def main() -> int:
     began = time.monotonic()
     try:
         with stack.emulator(*_source(options)) as service:
+            for path in options.trace:
+                traces.load(service, path)
             lines = _demo(service, options.trace)
-    except stack.StepFailed as error:
+    except (stack.StepFailed, traces.TraceFileError) as error:
         print(error, file=sys.stderr)
         return 1
     _print(lines)
@@ -77,7 +80,7 @@ def _source(options: argparse.Namespace) -> list[str]:
         return ["--events", str(options.events), "--days", "30", "--seed", "7"]
     if absent := [str(path) for path in options.trace if not path.is_file()]:
         raise SystemExit(f"no such trace file: {', '.join(absent)}")
-    return ["--events", "0", "--trace", *(str(path.resolve()) for path in options.trace)]
+    return ["--events", "0"]
 
 
 def _demo(service: Emulator, trace: list[Path]) -> list[Line]:

@@ -8,7 +8,7 @@
 docs/emulator.md says what it does, and where it departs from or guesses about the hosted service.
 """
 
-from vectorshift_emulator.remote import Control, ControlError, Emulator
+from vectorshift_emulator.control.remote import Control, ControlError, Emulator
 from vectorshift_emulator.server import serve
 
 __all__ = ["Control", "ControlError", "Emulator", "serve"]

@@ -7,7 +7,9 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
+from vectorshift_emulator._settings import SWITCHES, Settings
 from vectorshift_emulator.server import serve
 
 
@@ -57,14 +59,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--days", type=int, default=30, help="days before the last midnight UTC they spread over")
     add("--seed", type=int, default=7, help="the same seed gives the same rows")
     add("--api-key", default="sk_demo", help="key that clients must send")
-    add("--trace", type=Path, nargs="+", action="extend", default=[], help="CSV files to load")
-    add("--export-mode", choices=("async", "sync", "no-poll"), default="async", help="see docs")
-    add("--export-delay", type=float, default=0.2, help="seconds that an export stays pending")
-    add("--keys", choices=("camel", "snake"), default="camel", help="case of keys in replies")
     add("--database", type=Path, default=None, help="file that keeps the events")
-    add("--live", type=float, default=0.0, help="traces per second that keep arriving")
-    add("--rate-limit", type=float, default=None, help="requests per second before 429")
-    add("--url-ttl", type=float, default=900.0, help="seconds that a download URL lives")
+    switches = parser.add_argument_group("switches", "see docs/emulator.md")
+    first = Settings()
+    for name, type_ in SWITCHES.items():
+        option, default = f"--{name.replace('_', '-')}", getattr(first, name)
+        if type_ is bool:
+            switches.add_argument(
+                option, action=argparse.BooleanOptionalAction, default=default, help="yes or no"
+            )
+        elif get_origin(type_) is Literal:
+            switches.add_argument(option, choices=get_args(type_), default=default, help="one of")
+        else:
+            switches.add_argument(option, type=float, default=default, help="a number")
     return parser
 
 

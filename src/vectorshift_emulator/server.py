@@ -8,16 +8,17 @@ import secrets
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
-from vectorshift_emulator.remote import Emulator
+from vectorshift_emulator._settings import Settings
+from vectorshift_emulator.control.remote import Emulator
 
 if TYPE_CHECKING:
-    from vectorshift_emulator.service import Service
-    from vectorshift_emulator.store import Store
+    from vectorshift_emulator._service import Service
+    from vectorshift_emulator.data.store import Store
 
 _BACKLOG = 2048
 _GRACE = 1
@@ -31,17 +32,11 @@ def serve(
     days: int = 30,
     seed: int = 7,
     end: datetime | None = None,
-    trace: Sequence[Path | str] = (),
     api_key: str = "sk_demo",
     host: str = "127.0.0.1",
     port: int = 0,
-    export_mode: Literal["async", "sync", "no-poll"] = "async",
-    export_delay: float = 0.2,
-    keys: Literal["camel", "snake"] = "camel",
     database: Path | str | None = None,
-    live: float = 0.0,
-    rate_limit: float | None = None,
-    url_ttl: float = 900.0,
+    **switches: Any,
 ) -> Iterator[Emulator]:
     """Run an emulator while the block lasts.
 
@@ -50,48 +45,41 @@ def serve(
         days: length of the time they spread over, 1 to 400 days before `end`.
         seed: chooses the rows; the same arguments give the same rows.
         end: aware end of that time; None is the last midnight UTC.
-        trace: CSV files of real requests to load besides.
         api_key: the key that clients must send.
         host: IPv4 address or name to listen on.
         port: port to listen on; 0 takes a free one.
-        export_mode: `async`, `sync` or `no-poll` (docs/emulator.md).
-        export_delay: seconds that an export stays pending, in mode async.
-        keys: case of the keys in events, cells and aggregation results.
         database: file that keeps the events; one that has events is not filled again.
-        live: traces per second that keep arriving.
-        rate_limit: requests per second before 429; None is no limit.
-        url_ttl: seconds that a download URL lives.
+        switches: how the service behaves, by the names in docs/emulator.md; `Control.settings`
+            changes them later.
 
     Yields:
         The running emulator, with `base_url`, `api_key` and its control surface.
 
     Raises:
-        OSError: the address is taken, or the database or a trace cannot be read.
-        ValueError: an argument is out of range.
+        OSError: the address is taken, or the database cannot be read.
+        ValueError: an argument or a switch is unknown or out of range.
     """
-    from vectorshift_emulator.exports import Exports
-    from vectorshift_emulator.service import Service
-    from vectorshift_emulator.settings import Settings
-    from vectorshift_emulator.store import Store
+    from vectorshift_emulator._service import Service
+    from vectorshift_emulator.data.store import Store
+    from vectorshift_emulator.exports.tasks import Exports
 
+    settings = Settings()
+    settings.change(switches)
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server((host, port), backlog=_BACKLOG))
         origin = _origin(host, listener.getsockname()[1])
         store = Store(None if database is None else Path(database))
         stack.callback(store.close)
-        _fill(store, events=events, days=days, seed=seed, end=end, trace=trace)
+        _fill(store, events=events, days=days, seed=seed, end=end)
         files = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="emulator-")))
         exports = Exports(
             store,
             files,
+            settings,
             secret=secrets.token_bytes(32),
             public_url=lambda: origin,
-            mode=export_mode,
-            delay=export_delay,
-            url_ttl=url_ttl,
         )
         stack.callback(exports.close)
-        settings = Settings(keys=keys, live=live, rate_limit=rate_limit)
         token = f"ct_{secrets.token_hex(16)}"
         service = Service(store, exports, files, api_key, token, settings)
         stack.enter_context(_listening(service, listener))
@@ -115,17 +103,14 @@ def _fill(
     days: int,
     seed: int,
     end: datetime | None,
-    trace: Sequence[Path | str],
 ) -> None:
     """Fill an empty database."""
-    from vectorshift_emulator import seed as generator, traces
+    from vectorshift_emulator.data import seed as generator
 
     if store.count():
         return
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     generator.fill(store.cursor(), events=events, days=days, seed=seed, end=end or midnight)
-    for path in trace:
-        traces.load(store.cursor(), Path(path))
 
 
 @contextlib.contextmanager
@@ -134,7 +119,7 @@ def _listening(service: "Service", listener: socket.socket) -> Iterator[None]:
     import uvicorn
     from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-    from vectorshift_emulator.app import application
+    from vectorshift_emulator._app import application
 
     class Server(uvicorn.Server):
         ready = threading.Event()

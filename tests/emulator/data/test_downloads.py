@@ -14,9 +14,10 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from vectorshift_emulator import seed
-from vectorshift_emulator.exports import Exports
-from vectorshift_emulator.store import Store
+from vectorshift_emulator._settings import Settings
+from vectorshift_emulator.data import seed
+from vectorshift_emulator.data.store import Store
+from vectorshift_emulator.exports.tasks import Exports
 
 END = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -39,7 +40,13 @@ def serving(app) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def exports(tmp_path_factory):
+def settings():
+    """The switches of the exports: ready at once."""
+    return Settings(export_mode="sync")
+
+
+@pytest.fixture(scope="module")
+def exports(settings, tmp_path_factory):
     """Exports that are ready at once, whose files a real server hands out; 400 events."""
     store = Store()
     seed.fill(store.cursor(), events=400, days=7, seed=1, end=END)
@@ -51,11 +58,9 @@ def exports(tmp_path_factory):
         exports = Exports(
             store,
             tmp_path_factory.mktemp("exports"),
+            settings,
             secret=b"a secret",
             public_url=lambda: origin,
-            mode="sync",
-            delay=0,
-            url_ttl=900,
         )
         yield exports
     exports.close()
@@ -154,10 +159,10 @@ def test_an_empty_json_export_downloads(exports, client):
     assert client.get(url_of(task)).json() == []
 
 
-def test_an_expired_url_is_refused(exports, task, client, monkeypatch):
+def test_an_expired_url_is_refused(settings, task, client, monkeypatch):
     """After url_ttl seconds a URL gets 403 and says so; the task's next reply has a good one."""
     with monkeypatch.context() as shortened:
-        shortened.setattr(exports, "url_ttl", 0)
+        shortened.setattr(settings, "url_ttl", 0)
         refusal = client.get(url_of(task))
     assert refusal.status_code == 403
     assert "expired" in refusal.json()["error"]

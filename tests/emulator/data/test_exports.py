@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from python_calamine import CalamineWorkbook
 
-from vectorshift_emulator import files, seed
-from vectorshift_emulator.columns import EVERY
-from vectorshift_emulator.exports import Exports
+from vectorshift_emulator._settings import Settings
+from vectorshift_emulator.api.columns import EVERY
+from vectorshift_emulator.data import seed
+from vectorshift_emulator.exports import files
+from vectorshift_emulator.exports.tasks import Exports
 
 END = datetime(2026, 3, 2, tzinfo=UTC)
 QUERY = (
@@ -47,11 +49,9 @@ def made(store, tmp_path):
     exports = Exports(
         store,
         tmp_path,
+        Settings(export_mode="sync"),
         secret=b"s",
         public_url=lambda: "http://127.0.0.1:1",
-        mode="sync",
-        delay=0,
-        url_ttl=900,
     )
     yield lambda extension, query=QUERY, params=(): exports.create(
         query, params, extension=extension, file_name="events"
@@ -173,11 +173,9 @@ def background(store, tmp_path):
     exports = Exports(
         store,
         tmp_path,
+        Settings(export_delay=3600),
         secret=b"s",
         public_url=lambda: "http://127.0.0.1:1",
-        mode="async",
-        delay=3600,
-        url_ttl=900,
     )
     yield exports
     exports.close()
@@ -265,9 +263,7 @@ def test_column_names_are_text(made, extension):
 @pytest.mark.parametrize("extension", ["CSV", "JSON", "XLSX"])
 def test_closing_interrupts_what_runs(store, tmp_path, extension):
     """close returns soon though an endless export runs and another waits; no file is left."""
-    exports = Exports(
-        store, tmp_path, secret=b"s", public_url=str, mode="async", delay=0, url_ttl=900
-    )
+    exports = Exports(store, tmp_path, Settings(export_delay=0), secret=b"s", public_url=str)
     endless = "SELECT sum(hash(range)) AS span_id FROM range(10000000000000)"
     tasks = [
         exports.create(endless, [], extension=extension, file_name="endless") for _ in range(3)

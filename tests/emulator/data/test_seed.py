@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vectorshift_emulator import catalogue, seed
-from vectorshift_emulator.store import Store
+from vectorshift_emulator.data import catalogue, seed
+from vectorshift_emulator.data.store import Store
 
 END = datetime(2026, 3, 2, tzinfo=UTC)
 DIGEST = "SELECT md5(string_agg(e::VARCHAR, '|' ORDER BY e.rowid)) FROM events e"

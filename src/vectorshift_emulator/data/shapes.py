@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vectorshift_emulator.catalogue import ENTITIES
+from vectorshift_emulator.data.catalogue import ENTITIES
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,35 @@ from urllib.parse import unquote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from vectorshift_emulator import aggregates, contract, replies, rundata, sql
-from vectorshift_emulator.columns import SCOPE
-from vectorshift_emulator.protojson import refuse
-from vectorshift_emulator.requests import Aggregation, AnyOf, Comparison, Conditions, Search, Table
-from vectorshift_emulator.service import Service
-from vectorshift_emulator.sql import Sql
+from vectorshift_emulator._service import Service
+from vectorshift_emulator.api import aggregates, contract, replies, rundata, sql
+from vectorshift_emulator.api.columns import SCOPE
+from vectorshift_emulator.api.contract import Parser
+from vectorshift_emulator.api.protojson import refuse
+from vectorshift_emulator.api.requests import (
+    Aggregation,
+    AnyOf,
+    Comparison,
+    Conditions,
+    Search,
+    Table,
+)
+from vectorshift_emulator.api.sql import Sql
 
 Handler = Callable[[Service, Request], Awaitable[Response]]
 
 EVERYTHING = 2**62
 """A limit that no table reaches."""
+
+
+def parser(service: Service) -> Parser:
+    """A reader of request bodies, as strict as the settings say."""
+    return Parser(strict=service.settings.strict)
+
+
+def where(service: Service, conditions: Conditions) -> Sql:
+    """The SQL of the conditions, with the bounds of the settings."""
+    return sql.where(conditions, service.settings.bounds)
 
 
 def json_reply(text: str, status: int = 200) -> Response:
@@ -31,8 +49,8 @@ def json_reply(text: str, status: int = 200) -> Response:
 
 async def count(service: Service, request: Request) -> Response:
     """POST /analytics/events/count."""
-    conditions = service.parser.count(await request.body())
-    total = await service.store.run(_count, service, service.where(conditions))
+    conditions = parser(service).count(await request.body())
+    total = await service.store.run(_count, service, where(service, conditions))
     return json_reply(replies.reply({"count": total}, service.settings.envelope))
 
 
@@ -49,12 +67,12 @@ def _texts(service: Service, query: Sql) -> list[str]:
 
 async def search(service: Service, request: Request) -> Response:
     """POST /analytics/events/search."""
-    asked = service.parser.search(await request.body())
+    asked = parser(service).search(await request.body())
     return json_reply(await service.store.run(_search, service, asked))
 
 
 def _search(service: Service, asked: Search) -> str:
-    condition, page = service.where(asked.conditions), asked.page
+    condition, page = where(service, asked.conditions), asked.page
     query = sql.objects(
         replies.event_json(service.settings.keys),
         condition,
@@ -72,13 +90,13 @@ def _search(service: Service, asked: Search) -> str:
 
 async def aggregations(service: Service, request: Request) -> Response:
     """POST /analytics/aggregations."""
-    asked = service.parser.aggregation(await request.body())
+    asked = parser(service).aggregation(await request.body())
     return json_reply(await service.store.run(_aggregations, service, asked))
 
 
 def _aggregations(service: Service, asked: Aggregation) -> str:
     name = replies.spelling(service.settings.keys)
-    condition = service.where(asked.conditions)
+    condition = where(service, asked.conditions)
     results = aggregates.result(service.store.cursor(), asked, condition, name)
     payload = {"result": {name("aggregation_result"): results}}
     return replies.reply(payload, service.settings.envelope)
@@ -86,12 +104,12 @@ def _aggregations(service: Service, asked: Aggregation) -> str:
 
 async def tables(service: Service, request: Request) -> Response:
     """POST /analytics/tables."""
-    asked = service.parser.table(await request.body())
+    asked = parser(service).table(await request.body())
     return json_reply(await service.store.run(_table, service, asked))
 
 
 def _table(service: Service, asked: Table) -> str:
-    condition = service.where(asked.conditions)
+    condition = where(service, asked.conditions)
     query = sql.objects(
         replies.row_json(asked, service.settings.keys),
         condition,
@@ -109,8 +127,8 @@ def _table(service: Service, asked: Table) -> str:
 
 async def export_create(service: Service, request: Request) -> Response:
     """POST /analytics/exports."""
-    asked = service.parser.export(await request.body())
-    query = sql.export(asked.table, service.where(asked.table.conditions))
+    asked = parser(service).export(await request.body())
+    query = sql.export(asked.table, where(service, asked.table.conditions))
     task = await service.store.run(
         service.exports.create,
         query.text,
@@ -126,7 +144,7 @@ async def export_poll(service: Service, request: Request) -> Response:
     """GET /analytics/exports/{task_id}."""
     task_id = path_id(request)
     known_query(request)
-    task = None if service.exports.mode == "no-poll" else service.exports.task(task_id)
+    task = None if service.settings.export_mode == "no-poll" else service.exports.task(task_id)
     if task is None:
         return json_reply(replies.failed("export task not found"), 404)
     return json_reply(replies.reply(task.reply(datetime.now(UTC)), service.settings.envelope))
@@ -179,7 +197,7 @@ def _event(service: Service, one: Conditions) -> str:
 
 async def run_data(service: Service, request: Request) -> Response:
     """POST /analytics/run-data."""
-    asked = service.parser.run_data(await request.body())
+    asked = parser(service).run_data(await request.body())
     found = await service.store.run(rundata.result, service.store, asked)
     if found is None:
         return json_reply(replies.failed(f"run {asked.run_identifier} not found"))

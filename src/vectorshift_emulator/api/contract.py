@@ -8,17 +8,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from vectorshift_emulator import columns, protojson
-from vectorshift_emulator.columns import Column
-from vectorshift_emulator.protojson import refuse
-from vectorshift_emulator.requests import (
+from vectorshift_emulator.api import columns, protojson
+from vectorshift_emulator.api.columns import Column
+from vectorshift_emulator.api.protojson import refuse
+from vectorshift_emulator.api.requests import (
     Aggregation,
     Aggregator,
     AnyOf,
     Comparison,
     Conditions,
     Export,
-    Extension,
     Filter,
     Kind,
     Matches,
@@ -30,6 +29,7 @@ from vectorshift_emulator.requests import (
     Table,
     TableColumn,
 )
+from vectorshift_emulator.exports.files import Extension
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "pipeline": ("all", "run", "bulk_run"),

@@ -7,14 +7,13 @@ and never recased.
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-from vectorshift_emulator import protojson
-from vectorshift_emulator.columns import EVERY, Column
-from vectorshift_emulator.requests import Page, Table, TableColumn
-from vectorshift_emulator.sql import instant
-
-Case: TypeAlias = Literal["camel", "snake"]
+from vectorshift_emulator._settings import Case
+from vectorshift_emulator.api import protojson
+from vectorshift_emulator.api.columns import EVERY, Column
+from vectorshift_emulator.api.requests import Page, Table, TableColumn
+from vectorshift_emulator.api.sql import instant
 
 _PROTO_NAMES = {
     "span_start_time": "startTime",

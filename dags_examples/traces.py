@@ -1,4 +1,4 @@
-"""Loader of the Azure LLM inference traces (2023): one real request becomes one run, one row.
+"""Loads the Azure LLM inference traces (2023): one real request becomes one run, one row.
 
 Real are the time of arrival (cut to milliseconds) and both token counts. The trace holds nothing
 else, so status, duration, model, cost, object and people are derived from an MD5 of (file name,
@@ -6,25 +6,17 @@ row number) and the token counts, and listed under ``derived`` in ``span_attribu
 Source: AzurePublicDataset, AzureLLMInferenceTrace_{conv,code}.csv, licence CC-BY 4.0.
 """
 
-from __future__ import annotations
-
 import csv
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import md5
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import pyarrow as pa
-
-from vectorshift_emulator import catalogue
-from vectorshift_emulator.seed_tables import views
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from vectorshift_emulator import Control
+from vectorshift_emulator.data import catalogue
 
 HEADER = ["TIMESTAMP", "ContextTokens", "GeneratedTokens"]
 DERIVED = (
@@ -47,7 +39,7 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.(\d+))?", re.ASCII)
 _PREFILL_US_PER_TOKEN = 250
 _DECODE_US_PER_TOKEN = 22_000
 _MAX_TOKENS = 2**31 - 1
-_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_BATCH = 5_000
 
 
 class TraceFileError(ValueError):
@@ -72,46 +64,12 @@ _SERVICES = {
     "code": _Service("pipeline", (("pl_code_1", "Code completion"),), "api"),
 }
 
-_TIMESTAMP = pa.timestamp("ms")
-_SCHEMA = pa.schema(
-    [
-        (name, pa.string())
-        for name in (
-            "span_id",
-            "trace_id",
-            "span_kind",
-            "entity",
-            "status",
-            "error_message",
-            "object_id",
-            "object_name",
-            "project_id",
-            "execution_id",
-            "run_id",
-            "source",
-            "caller",
-            "interface_type",
-            "interface_name",
-            "model_id",
-            "session_name",
-            "session_source",
-            "pipeline_id",
-            "user_id",
-            "object_info",
-            "span_attributes",
-        )
-    ]
-    + [("session_users", pa.list_(pa.string())), ("is_run", pa.bool_()), ("tokens", pa.int64())]
-    + [(name, _TIMESTAMP) for name in ("start_time", "end_time", "session_last_message_time")]
-    + [(name, pa.float64()) for name in ("latency", "model_costs", "ai_credits")]
-)
 
-
-def load(cursor: DuckDBPyConnection, path: Path) -> int:
-    """Insert one run per request of a trace file into table ``events``, all or none.
+def load(emulator: Control, path: Path) -> int:
+    """Insert one run per request of a trace file into an emulator.
 
     Args:
-        cursor: A DuckDB cursor; table ``events`` exists.
+        emulator: The emulator's control surface.
         path: A file whose name ends in ``conv.csv`` (its requests become chatbot runs) or
             ``code.csv`` (pipeline runs).
 
@@ -132,10 +90,10 @@ def load(cursor: DuckDBPyConnection, path: Path) -> int:
     ]
     if not rows:
         return 0
-    if cursor.execute("SELECT 1 FROM events WHERE span_id = $1", [rows[0]["span_id"]]).fetchone():
+    if emulator.truth(f"SELECT 1 FROM events WHERE span_id = '{rows[0]['span_id']}'"):
         raise TraceFileError(f"{path}: this trace is loaded already")
-    with views(cursor, trace_rows=pa.Table.from_pylist(rows, schema=_SCHEMA)):
-        cursor.execute("INSERT INTO events BY NAME SELECT * FROM trace_rows")
+    for first in range(0, len(rows), _BATCH):
+        emulator.insert(rows[first : first + _BATCH])
     return len(rows)
 
 
@@ -177,6 +135,10 @@ def _tokens(column: str, text: str) -> int:
     return int(text)
 
 
+def _instant(moment: datetime) -> str:
+    return f"{moment.isoformat(timespec='milliseconds')}Z"
+
+
 def _run(
     name: str,
     service: _Service,
@@ -207,8 +169,8 @@ def _run(
         "trace_id": f"tr_{key}",
         "span_kind": f"{service.entity}.run",
         "entity": service.entity,
-        "start_time": arrival,
-        "end_time": end,
+        "start_time": _instant(arrival),
+        "end_time": _instant(end),
         "status": "failure" if failed else "success",
         "error_message": catalogue.ERRORS[digest[6] % len(catalogue.ERRORS)] if failed else None,
         "object_id": object_id,
@@ -226,16 +188,14 @@ def _run(
         "user_id": f"u_{user + 1}",
         "is_run": True,
         "tokens": tokens,
-        "object_info": _json({"id": object_id, "name": object_name, "type": service.entity}),
-        "span_attributes": _json(
-            {
-                "tokens": tokens,
-                "prompt_tokens": prompt_tokens,
-                "completion_tokens": completion_tokens,
-                **costs,
-                "derived": DERIVED,
-            }
-        ),
+        "object_info": {"id": object_id, "name": object_name, "type": service.entity},
+        "span_attributes": {
+            "tokens": tokens,
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            **costs,
+            "derived": DERIVED,
+        },
         **costs,
     }
     if service.entity == "chatbot":
@@ -244,6 +204,6 @@ def _run(
             "session_name": f"{object_name}, {arrival:%H:%M}",
             "session_source": service.source,
             "session_users": [catalogue.USERS[user]],
-            "session_last_message_time": end,
+            "session_last_message_time": _instant(end),
         }
     return row

@@ -6,8 +6,8 @@ The inside of a result is unspecified (CONTRACT.md E); docs/emulator.md states w
 import json
 from typing import Any
 
-from vectorshift_emulator.requests import RunData
-from vectorshift_emulator.store import Store
+from vectorshift_emulator.api.requests import RunData
+from vectorshift_emulator.data.store import Store
 
 RESULT_KEYS = {
     "chatbot": "chatbot",

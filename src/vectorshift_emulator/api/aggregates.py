@@ -9,8 +9,8 @@ from typing import Any
 
 import duckdb
 
-from vectorshift_emulator.requests import Aggregation, Aggregator, Operation
-from vectorshift_emulator.sql import Sql
+from vectorshift_emulator.api.requests import Aggregation, Aggregator, Operation
+from vectorshift_emulator.api.sql import Sql
 
 VALUES = {
     "RUNS": "CASE WHEN is_run THEN 1 END",

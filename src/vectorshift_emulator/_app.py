@@ -13,12 +13,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from vectorshift_emulator import control, replies, routes
-from vectorshift_emulator.arrivals import keep_arriving
-from vectorshift_emulator.protojson import InvalidRequest
-from vectorshift_emulator.routes import Handler, json_reply
-from vectorshift_emulator.service import Service
-from vectorshift_emulator.spoil import spoiled
+from vectorshift_emulator._service import Service
+from vectorshift_emulator.api import replies, routes
+from vectorshift_emulator.api.limiter import Limiter
+from vectorshift_emulator.api.protojson import InvalidRequest
+from vectorshift_emulator.api.routes import Handler, json_reply
+from vectorshift_emulator.control import surface
+from vectorshift_emulator.data.arrivals import keep_arriving
+from vectorshift_emulator.faults.spoil import spoiled
 
 API = "/v1/analytics"
 
@@ -40,20 +42,22 @@ ENDPOINTS: Mapping[str, tuple[str, str, Handler]] = {
 class Endpoint:
     """One route as an ASGI app: counted, perhaps spoiled by a fault, then answered."""
 
-    def __init__(self, service: Service, name: str, path: str, handler: Handler) -> None:
+    def __init__(
+        self, service: Service, limiter: Limiter, name: str, path: str, handler: Handler
+    ) -> None:
         self._service = service
+        self._limiter = limiter
         self._name = name
         self._prefix = path.partition("{")[0]
         self._handler = handler
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        counters = self._service.counters
-        counters.requests[self._name] += 1
+        self._service.counters.requests[self._name] += 1
         scope["route_prefix"] = self._prefix
 
         async def counted(message: Message) -> None:
-            counters.download_bytes += len(message.get("body", b""))
+            self._service.counters.download_bytes += len(message.get("body", b""))
             await send(message)
 
         out = counted if self._name == "download" else send
@@ -61,7 +65,7 @@ class Endpoint:
         if fault is None:
             await self._answer(scope, receive, out)
         else:
-            counters.faults_injected += 1
+            self._service.counters.faults_injected += 1
             sockets, files = self._service.connections, self._service.files
             await spoiled(fault, self._answer, scope, receive, out, sockets, files)
 
@@ -80,7 +84,7 @@ class Endpoint:
         problem = key_problem(request.headers.get("authorization"), self._service.api_key)
         if problem is not None:
             return json_reply(replies.compact({"error": problem}), 401)
-        wait = self._service.limiter.wait(self._service.settings.rate_limit)
+        wait = self._limiter.wait(self._service.settings.rate_limit)
         if wait is None:
             return None
         refusal = json_reply(replies.compact({"error": "Rate limit exceeded"}), 429)
@@ -118,17 +122,18 @@ def application(service: Service) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         service.connections.loop = asyncio.get_running_loop()
-        arrivals = asyncio.create_task(keep_arriving(service))
+        arrivals = asyncio.create_task(keep_arriving(service.store, service.settings))
         yield
         arrivals.cancel()
 
+    limiter = Limiter()
     endpoints = [
-        Route(path, Endpoint(service, name, path, handler), methods=[method])
+        Route(path, Endpoint(service, limiter, name, path, handler), methods=[method])
         for name, (method, path, handler) in ENDPOINTS.items()
     ]
     errors: dict[Any, Any] = {HTTPException: _no_route, Exception: _defect}
     return Starlette(
-        routes=[*endpoints, *control.routes(service)],
+        routes=[*endpoints, *surface.routes(service)],
         exception_handlers=errors,
         lifespan=lifespan,
     )

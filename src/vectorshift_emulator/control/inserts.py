@@ -9,9 +9,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from vectorshift_emulator import protojson
-from vectorshift_emulator.contract import KINDS
-from vectorshift_emulator.store import COLUMNS
+from vectorshift_emulator.api import protojson
+from vectorshift_emulator.api.contract import KINDS
+from vectorshift_emulator.data.store import COLUMNS
 
 STATUSES = ("success", "failure", "in_progress")
 

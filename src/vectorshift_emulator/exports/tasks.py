@@ -4,46 +4,30 @@ from __future__ import annotations
 
 import secrets
 import threading
-from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
-from urllib.parse import quote, unquote
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import unquote
 
-import anyio.to_thread
 from duckdb import Error as DatabaseError
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response
 
-from vectorshift_emulator.files import ExportError, Written, write
-from vectorshift_emulator.ranges import requested_part
-from vectorshift_emulator.urls import UrlSigner, Verdict
+from vectorshift_emulator._settings import Settings
+from vectorshift_emulator.data.store import Store
+from vectorshift_emulator.exports.downloads import file_reply, refusal
+from vectorshift_emulator.exports.files import ExportError, Extension, Written, write
+from vectorshift_emulator.exports.urls import UrlSigner, Verdict
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-Extension = Literal["CSV", "JSON", "XLSX"]
-Mode = Literal["async", "sync", "no-poll"]
 
-MEDIA_TYPES: dict[str, str] = {
-    "CSV": "text/csv; charset=utf-8",
-    "JSON": "application/json",
-    "XLSX": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-}
-
-_BLOCK = 256 * 1024
 _WRITERS = 2
 _INTERRUPT_AGAIN = 0.02
-
-
-class Store(Protocol):
-    """What exports need of the database."""
-
-    def cursor(self) -> DuckDBPyConnection:
-        """Return the calling thread's cursor."""
 
 
 @dataclass
@@ -91,33 +75,21 @@ class Exports:
     Args:
         store: The database.
         directory: Existing directory for the files.
+        settings: The switches, which may change at any time.
         secret: Key that signs download URLs.
         public_url: Returns the server's origin, like ``http://127.0.0.1:8006`` (no ``/v1``).
-        mode: ``async``: a task is pending first; ``sync`` and ``no-poll``: the create reply is
-            ready.
-        delay: Seconds that a task stays pending at least (async only).
-        url_ttl: Seconds that a download URL lives.
-
-    ``mode``, ``delay``, ``url_ttl`` and ``digest`` (whether a download names the SHA-256 of its
-    file) may be changed at any time and count from the next task or
-    reply.
     """
 
     def __init__(
         self,
         store: Store,
         directory: Path,
+        settings: Settings,
         *,
         secret: bytes,
         public_url: Callable[[], str],
-        mode: Mode,
-        delay: float,
-        url_ttl: float,
     ) -> None:
-        self.mode: Mode = mode
-        self.delay = delay
-        self.url_ttl = url_ttl
-        self.digest = True
+        self._settings = settings
         self._store = store
         self._directory = directory
         self._public_url = public_url
@@ -140,14 +112,15 @@ class Exports:
             extension: File format.
             file_name: Name that the reply and the download show; any non-empty text.
         """
-        waits = self.mode == "async"
+        waits = self._settings.export_mode == "async"
         task_id = f"ex_{secrets.token_hex(8)}"
         task = Task(
             task_id=task_id,
             extension=extension,
             file_name=file_name,
             path=self._directory / f"{task_id}.{extension.lower()}",
-            ready_at=datetime.now(UTC) + timedelta(seconds=self.delay if waits else 0),
+            ready_at=datetime.now(UTC)
+            + timedelta(seconds=self._settings.export_delay if waits else 0),
             link=self._link,
         )
         cursor = self._store.cursor().cursor()
@@ -189,16 +162,23 @@ class Exports:
         signature = request.query_params.get("signature", "")
         verdict = self._signer.verdict(task_id, file_name, expires, signature, datetime.now(UTC))
         if verdict is Verdict.TAMPERED:
-            return _refusal(403, "the signature of the download URL does not match")
+            return refusal(403, "the signature of the download URL does not match")
         if verdict is Verdict.EXPIRED:
-            return _refusal(403, "the download URL has expired: ask for the export task again")
+            return refusal(403, "the download URL has expired: ask for the export task again")
         task = self._tasks.get(task_id)
         if task is None or task.written is None or not task.path.exists():
-            return _refusal(404, "the export file does not exist")
-        return _file_reply(request, task, task.written, digest=self.digest)
+            return refusal(404, "the export file does not exist")
+        return file_reply(
+            request,
+            task.path,
+            task.written,
+            extension=task.extension,
+            file_name=task.file_name,
+            digest=self._settings.digest,
+        )
 
     def _link(self, task: Task, now: datetime) -> str:
-        expires = now + timedelta(seconds=self.url_ttl)
+        expires = now + timedelta(seconds=self._settings.url_ttl)
         return self._signer.url(self._public_url(), task.task_id, task.file_name, expires)
 
     def _write(
@@ -212,53 +192,3 @@ class Exports:
             task.error = str(error).replace(str(self._directory), "exports")
         finally:
             task.ended.set()
-
-
-def _file_reply(request: Request, task: Task, written: Written, *, digest: bool) -> Response:
-    """Return the part of a task's file that the request asks for."""
-    etag = f'"{written.sha256}"'
-    asked = request.headers if request.method == "GET" else {}  # a range is defined for GET alone
-    part = requested_part(asked.get("range"), asked.get("if-range"), size=written.size, etag=etag)
-    if part.status == 416:
-        refusal = _refusal(416, f"the file has {written.size} bytes")
-        refusal.headers["content-range"] = f"bytes */{written.size}"
-        return refusal
-    headers = {
-        "content-type": MEDIA_TYPES[task.extension],
-        "content-length": str(part.stop - part.start),
-        "content-disposition": f"attachment; filename*=UTF-8''{quote(task.file_name, safe='')}",
-        "etag": etag,
-        "accept-ranges": "bytes",
-        "cache-control": "private, no-store",
-    }
-    if digest:
-        headers["repr-digest"] = f"sha-256=:{b64encode(bytes.fromhex(written.sha256)).decode()}:"
-    if part.status == 206:
-        headers["content-range"] = f"bytes {part.start}-{part.stop - 1}/{written.size}"
-    if request.method == "HEAD":
-        return Response(status_code=part.status, headers=headers)
-    blocks = _blocks(task.path, part.start, part.stop)
-    return StreamingResponse(blocks, status_code=part.status, headers=headers)
-
-
-async def _blocks(path: Path, start: int, stop: int) -> AsyncIterator[bytes]:
-    """Yield bytes ``start`` to ``stop`` of a file, read outside the event loop.
-
-    No file stays open between two blocks: a client that leaves would leave it open, too.
-    """
-    while start < stop:
-        block = await anyio.to_thread.run_sync(_block, path, start, min(_BLOCK, stop - start))
-        if not block:
-            raise OSError(f"{path.name} became shorter")
-        start += len(block)
-        yield block
-
-
-def _block(path: Path, start: int, size: int) -> bytes:
-    with path.open("rb") as file:
-        file.seek(start)
-        return file.read(size)
-
-
-def _refusal(status: int, text: str) -> Response:
-    return JSONResponse({"status": "failed", "error": text}, status_code=status)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from vectorshift_emulator import catalogue, shapes
-from vectorshift_emulator.seed_tables import SLOTS, catalogue_tables, views
-from vectorshift_emulator.span_sql import bits, insert
+from vectorshift_emulator.data import catalogue, shapes
+from vectorshift_emulator.data.seed_tables import SLOTS, catalogue_tables, views
+from vectorshift_emulator.data.span_sql import bits, insert
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

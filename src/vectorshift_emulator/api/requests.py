@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
-from vectorshift_emulator.columns import Column
+from vectorshift_emulator.api.columns import Column
+from vectorshift_emulator.exports.files import Extension
 
-Extension: TypeAlias = Literal["CSV", "JSON", "XLSX"]
 Operand: TypeAlias = str | datetime
 
 

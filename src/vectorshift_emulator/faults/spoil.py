@@ -14,9 +14,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vectorshift_emulator import replies
-from vectorshift_emulator.connections import Connections
-from vectorshift_emulator.faults import Fault
+from vectorshift_emulator.faults.connections import Connections
+from vectorshift_emulator.faults.faults import Fault
 
 _DRIP_SECONDS = 0.1
 
@@ -57,11 +56,11 @@ def _canned(fault: Fault) -> Response | None:
     """The reply of a fault that answers in the app's place."""
     match fault.kind:
         case "status":
-            text = fault.body or replies.failed(f"injected status {fault.code}")
+            text = fault.body or _failed(f"injected status {fault.code}")
             headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
             return Response(text, fault.code, headers, media_type="application/json")
         case "failed_200":
-            text = replies.failed(fault.body or "injected failure")
+            text = _failed(fault.body or "injected failure")
             return Response(text, media_type="application/json")
         case "html_200":
             return HTMLResponse(fault.body or "<html><body>Please log in</body></html>")
@@ -70,8 +69,17 @@ def _canned(fault: Fault) -> Response | None:
         case "not_json":
             return Response(fault.body or '{"status": "succ', media_type="application/json")
         case "expired":
-            return Response(replies.failed("the URL has expired"), 403)
+            return Response(_failed("the URL has expired"), 403)
     return None
+
+
+def _failed(error: str) -> str:
+    """The service's reply about what failed."""
+    return _compact({"status": "failed", "error": error})
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _wrong_file(scope: Scope, files: Path) -> Response:
@@ -267,7 +275,7 @@ class _Task:
         self._body += message.get("body", b"")
         if message.get("more_body", False):
             return
-        body = replies.compact(told(json.loads(self._body), self._fault)).encode()
+        body = _compact(told(json.loads(self._body), self._fault)).encode()
         MutableHeaders(raw=self._start["headers"])["content-length"] = str(len(body))
         await self._send(self._start)
         await self._send({"type": "http.response.body", "body": body})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from vectorshift_emulator import catalogue, shapes
+from vectorshift_emulator.data import catalogue, shapes
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

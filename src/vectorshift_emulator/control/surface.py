@@ -14,8 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vectorshift_emulator import faults, inserts, protojson, replies, seed, truth
-from vectorshift_emulator.service import Service
+from vectorshift_emulator._service import Counters, Service
+from vectorshift_emulator.api import protojson, replies
+from vectorshift_emulator.control import inserts, truth
+from vectorshift_emulator.data import seed
+from vectorshift_emulator.faults import faults
 
 PREFIX = "/_control"
 
@@ -51,13 +54,13 @@ def burst(service: Service, raw: Any) -> Any:
 
 def show_settings(service: Service, raw: Any) -> Any:
     """GET /settings."""
-    return service.switches.shown()
+    return service.settings.shown()
 
 
 def change_settings(service: Service, raw: Any) -> Any:
     """POST /settings: change some, answer all."""
-    service.switches.change(raw)
-    return service.switches.shown()
+    service.settings.change(raw)
+    return service.settings.shown()
 
 
 def show_faults(service: Service, raw: Any) -> Any:
@@ -90,7 +93,7 @@ def show_counters(service: Service, raw: Any) -> Any:
 
 def reset_counters(service: Service, raw: Any) -> Any:
     """DELETE /counters."""
-    service.counters.reset()
+    service.counters = Counters()
     return service.counters.shown()
 
 

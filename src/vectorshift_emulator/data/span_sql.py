@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vectorshift_emulator import catalogue, shapes
+from vectorshift_emulator.data import catalogue, shapes
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import duckdb
 
-from vectorshift_emulator.columns import Column
-from vectorshift_emulator.requests import (
+from vectorshift_emulator._settings import Bounds
+from vectorshift_emulator.api.columns import Column
+from vectorshift_emulator.api.requests import (
     AnyOf,
     Comparison,
     Conditions,
@@ -21,9 +22,6 @@ from vectorshift_emulator.requests import (
     Table,
     TableColumn,
 )
-
-Bounds = Literal["closed", "open", "half-open", "open-closed"]
-"""Which ends of [start_time, end_time] belong to it: both, none, the start only, the end only."""
 
 BOUND_OPERATORS: dict[Bounds, tuple[str, str]] = {
     "closed": (">=", "<="),

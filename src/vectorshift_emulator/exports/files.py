@@ -7,7 +7,7 @@ from datetime import datetime
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from xlsxwriter import Workbook
 from xlsxwriter.exceptions import XlsxWriterException
@@ -15,6 +15,8 @@ from xlsxwriter.exceptions import XlsxWriterException
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from xlsxwriter.worksheet import Worksheet
+
+Extension: TypeAlias = Literal["CSV", "JSON", "XLSX"]
 
 XLSX_MAX_ROWS = 1_048_576
 """Rows of a worksheet, its header included (limit of the file format)."""
@@ -43,7 +45,7 @@ def write(
     select_sql: str,
     params: Sequence[Any],
     *,
-    extension: str,
+    extension: Extension,
     path: Path,
 ) -> Written:
     """Write the result of a query to ``path``; the file appears there complete or not at all.

@@ -1,0 +1,1 @@
+"""The service's own routes: request JSON read, turned into SQL, answered as JSON."""

@@ -1,0 +1,1 @@
+"""Exports: tasks, the files they write, and the signed URLs under which these are downloaded."""

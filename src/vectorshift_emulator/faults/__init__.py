@@ -1,0 +1,1 @@
+"""Faults: which are on, what each does to a reply, and the sockets behind the requests."""
