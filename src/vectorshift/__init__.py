@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vectorshift._retry import Retry as Retry
     from vectorshift._settings import DEFAULT_BASE_URL as DEFAULT_BASE_URL
     from vectorshift.analytics import Analytics as Analytics
-    from vectorshift.downloads import Download as Download
+    from vectorshift.analytics._downloads import Download as Download
     from vectorshift.errors import (
         AnalyticsDownloadFailed as AnalyticsDownloadFailed,
         AnalyticsError as AnalyticsError,
@@ -65,7 +65,7 @@ _HOMES = {
     "_retry": ("Retry",),
     "_settings": ("DEFAULT_BASE_URL",),
     "analytics": ("Analytics",),
-    "downloads": ("Download",),
+    "analytics._downloads": ("Download",),
     "errors": (
         "AnalyticsDownloadFailed",
         "AnalyticsError",

@@ -1,37 +1,21 @@
-"""`Client`: explicit settings and the same verbs as `Analytics`. Many accounts live in one process as many clients.
-
-The default client, behind `Analytics`, reads its settings at each call: `vectorshift.api_key`, then
-`VECTORSHIFT_API_KEY`; `vectorshift.base_url`, then `VECTORSHIFT_BASE_URL`. Source: CONTRACT.md A1, D4; DESIGN.md 4, 11.
-"""
+"""`Client`: explicit settings and the same verbs as `Analytics`. Many accounts live in one process as many clients."""
 
 import os
-import threading
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from vectorshift import _settings as settings
-from vectorshift._pace import Pace
-from vectorshift._retry import Quota, Retry
-from vectorshift.analytics import _flows as flows, _validation as check
-from vectorshift.analytics._calls import Flow, Persistence, with_retries
+from vectorshift._account import Account
+from vectorshift.analytics import _flows as flows
 from vectorshift.analytics._enums import EventKind
 from vectorshift.analytics._query import AsyncQuery, Query
 from vectorshift.analytics._results import Event, ExportTask, RunData, Trace
-from vectorshift.analytics._runnable import Progress
 from vectorshift.analytics._spec import scoped
-from vectorshift.errors import ConfigurationError, MissingApiKeyError
+from vectorshift.analytics._terminals import Progress
 
 if TYPE_CHECKING:
-    import ssl
-
-    from vectorshift._transport import Address, Transport
-    from vectorshift.downloads import Download
-
-T = TypeVar("T")
-_lock = threading.Lock()
+    from vectorshift.analytics._downloads import Download
 
 
-class Client:
+class Client(Account):
     """One account's connection to the API.
 
     Args:
@@ -51,86 +35,6 @@ class Client:
     connections; awaiting connections end with `aclose()` or with their event loop. The key is in no repr, and a client
     does not pickle. Raises `ConfigurationError` for a setting that cannot be used.
     """
-
-    def __init__(
-        self,
-        api_key: str | None = None,
-        base_url: str | None = None,
-        *,
-        timeout: float = 60.0,
-        connect_timeout: float = 10.0,
-        total_timeout: float = 300.0,
-        retry: Retry | None = None,
-        max_connections: int = 16,
-        verify: "bool | str | os.PathLike[str] | ssl.SSLContext" = True,
-        rate_limit: float | None = None,
-    ) -> None:
-        if not isinstance(retry, Retry | None):
-            raise ConfigurationError(f"retry must be a Retry or None, not {retry!r}.")
-        self._api_key = None if api_key is None else settings.key(api_key)
-        self._base_url = None if base_url is None else settings.url(base_url)
-        self._timeout = settings.seconds(timeout, "timeout")
-        self._connect_timeout = settings.seconds(connect_timeout, "connect_timeout")
-        self._total_timeout = settings.seconds(total_timeout, "total_timeout")
-        self._retry = retry or Retry()
-        self._quota = Quota()
-        self._pace = Pace(settings.rate(rate_limit))
-        self._max_connections = settings.connections(max_connections)
-        self._trust = settings.trust(verify)
-        self._held: Transport | None = None
-
-    def __repr__(self) -> str:
-        return f"Client(base_url={self._base_url or 'from the environment'!r}, api_key='***')"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "a Client holds a key and open connections and does not pickle: build one where it is used."
-        )
-
-    # --- running flows ---
-
-    def _address(self) -> "Address":
-        import vectorshift
-        from vectorshift._transport import Address
-
-        key = self._api_key or vectorshift.api_key or os.environ.get("VECTORSHIFT_API_KEY")
-        if not key:
-            raise MissingApiKeyError("no API key is set")
-        url = (
-            self._base_url
-            or vectorshift.base_url
-            or os.environ.get("VECTORSHIFT_BASE_URL")
-            or settings.DEFAULT_BASE_URL
-        )
-        return Address(
-            settings.url(url, "vectorshift.base_url and VECTORSHIFT_BASE_URL"), settings.key(key)
-        )
-
-    def _transport(self) -> "Transport":
-        from vectorshift._transport import Limits, Transport
-
-        with _lock:
-            if self._held is None:
-                _refuse_official_package()
-                limits = Limits(
-                    self._connect_timeout, self._timeout, self._max_connections, self._trust
-                )
-                self._held = Transport(self._address, limits)
-            return self._held
-
-    def _patient(self, flow: Flow[T]) -> Flow[T]:
-        policy = Persistence(self._retry, self._quota, self._pace, self._total_timeout)
-        return with_retries(flow, policy)
-
-    def _run(self, flow: Flow[T]) -> T:
-        from vectorshift._drivers import run
-
-        return run(self._patient(flow), self._transport())
-
-    def _arun(self, flow: Flow[T]) -> Awaitable[T]:
-        from vectorshift._drivers import arun
-
-        return arun(self._patient(flow), self._transport())
 
     # --- the verbs of Analytics ---
 
@@ -249,9 +153,12 @@ class Client:
         The bytes go to a temporary file beside `path`, are verified (length, checksums that the service sends, the end of
         the format) and only then renamed; an expired URL is renewed, a broken transfer resumed where the service allows
         it. `progress(bytes so far, bytes in all or None)` is called per chunk. `timeout` is seconds in all.
-        Raises `AnalyticsDownloadFailed`, `AnalyticsNotFound`, or OSError when the disk is full; no file is left then.
+        Raises `AnalyticsDownloadFailed`, `AnalyticsExportFailed`, `AnalyticsNotFound`, or OSError when the disk is full; no
+        file is left then.
         """
-        return self._run(self._download(task, path, progress, timeout, max_bytes))
+        from vectorshift.analytics import _downloads as downloads
+
+        return self._run(downloads.download(self, task, path, progress, timeout, max_bytes))
 
     async def adownload_export(
         self,
@@ -263,27 +170,9 @@ class Client:
         max_bytes: int = 5 * 1024**3,
     ) -> "Download":
         """`download_export`, awaiting."""
-        return await self._arun(self._download(task, path, progress, timeout, max_bytes))
+        from vectorshift.analytics import _downloads as downloads
 
-    def _download(
-        self, task: Any, path: Any, progress: Any, timeout: float, max_bytes: int
-    ) -> "Flow[Download]":
-        from vectorshift.downloads import Rules, download
-
-        rules = Rules(
-            check.seconds(timeout, "timeout", positive=True),
-            check.size(max_bytes, "max_bytes"),
-            self._address().base_url,
-            self._retry,
-        )
-        return download(task, path, rules, progress)
-
-    # --- end ---
-
-    def close(self) -> None:
-        """Close the blocking connections; the client connects again when it is used again."""
-        if self._held is not None:
-            self._held.close()
+        return await self._arun(downloads.download(self, task, path, progress, timeout, max_bytes))
 
     def prepare(self) -> None:
         """Load what the first call needs: the HTTP library and the certificate authorities.
@@ -291,52 +180,6 @@ class Client:
         It takes some tenths of a second, once in a process. Where an event loop must not be held up
         that long, call it in a thread before the first call. Nothing is sent.
         """
-        from vectorshift import _drivers, downloads  # noqa: F401  # loaded for the calls to come
+        from vectorshift.analytics import _downloads  # noqa: F401  # loaded for the calls to come
 
-        self._transport().prepare()
-
-    async def aclose(self) -> None:
-        """Close the connections of the running event loop, and the blocking ones."""
-        if self._held is not None:
-            await self._held.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.aclose()
-
-
-_default: Client | None = None
-
-
-def default_client() -> Client:
-    """The client behind `Analytics`: every setting is read from the module and the environment at each call."""
-    global _default
-    with _lock:
-        if _default is None:
-            import atexit
-
-            _default = Client()
-            atexit.register(_default.close)
-        return _default
-
-
-def _refuse_official_package() -> None:
-    """Two distributions that own one import package overwrite each other's files (DESIGN.md 11)."""
-    from importlib.metadata import PackageNotFoundError, distribution
-
-    try:
-        found = distribution("vectorshift")
-    except PackageNotFoundError:
-        return
-    raise ConfigurationError(
-        f"the official 'vectorshift' {found.version} is installed beside 'vectorshift-orchestration' and both own the "
-        "import package 'vectorshift': keep them in separate environments (uninstall one, then reinstall the other)."
-    )
+        super().prepare()

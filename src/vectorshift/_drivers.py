@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vectorshift.analytics._calls import Call, Fetch, Flow, Pause, Resolve, Step
+from vectorshift._calls import Call, Fetch, Flow, Pause, Resolve, Step
 
 if TYPE_CHECKING:
     from vectorshift._transport import Transport

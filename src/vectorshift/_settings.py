@@ -5,6 +5,7 @@ Every function returns the value to use, or raises `ConfigurationError` with one
 
 import math
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     import ssl
 
 DEFAULT_BASE_URL = "https://api.vectorshift.ai/v1"
+
+
+def of_the_process(name: str) -> Any:
+    """Return `vectorshift.<name>`, or else the environment variable VECTORSHIFT_<NAME>; None where neither is set."""
+    assigned = getattr(sys.modules["vectorshift"], name)  # loaded by then: this module lies in it
+    return assigned or os.environ.get(f"VECTORSHIFT_{name.upper()}")
 
 
 def key(value: Any) -> str:

@@ -19,6 +19,7 @@ from tests.sdk.conftest import IMPATIENT
 from tests.sdk.scripted import Answer, in_turn
 from vectorshift import (
     AnalyticsDownloadFailed,
+    AnalyticsExportFailed,
     AnalyticsInvalidQuery,
     AnalyticsNotFound,
     Client,
@@ -504,6 +505,18 @@ def test_a_task_that_is_not_ready_says_so(fetch, service, tmp_path):
     service.script = in_turn(Answer({"error": "unknown"}, 404))
     with pytest.raises(AnalyticsNotFound):
         fetch("ex_1")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("known", ["ex_1", {"task_id": "ex_1"}], ids=["by id", "by task"])
+def test_an_export_that_failed_is_told_with_its_reason(fetch, service, tmp_path, known):
+    """A failed export has no file, whatever URL stands beside it: the service's own reason is raised."""
+    failed = {"task_status": "failed", "error": "disk full", "download_url": service.base_url}
+    service.script = in_turn({"status": "success"} | failed)
+    with pytest.raises(AnalyticsExportFailed, match="ex_1 failed: disk full"):
+        fetch(known)
+    with pytest.raises(AnalyticsExportFailed, match="ex_1 failed: disk full"):
+        fetch({"task_id": "ex_1"} | failed)
     assert list(tmp_path.iterdir()) == []
 
 

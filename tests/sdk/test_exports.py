@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from itertools import islice
 
 import pytest
 
@@ -18,6 +19,7 @@ from vectorshift import (
     NotFoundError,
     Retry,
 )
+from vectorshift.export_tasks import export_state, poll_intervals
 
 URL = "http://127.0.0.1:9/file"
 PENDING = {"status": "success", "task_id": "ex_1", "task_status": "pending"}
@@ -232,3 +234,29 @@ def test_retries_of_a_look_end_with_its_own_time(service):
         with pytest.raises((InternalServerError, ApiTimeoutError)):
             client.export_task("ex_1", timeout=0.2)
         assert time.monotonic() - began < 1.2
+
+
+STATES = [
+    ({"task_status": "failed"}, "failed"),
+    ({"task_status": "failed", "download_url": URL}, "failed"),
+    ({"task_status": "ready", "download_url": URL}, "ready"),
+    ({"download_url": URL}, "ready"),
+    ({"task_status": "resting", "download_url": URL}, "ready"),
+    ({"task_status": "ready"}, "pending"),
+    ({"task_status": "ready", "download_url": ""}, "pending"),
+    ({"task_status": "resting"}, "pending"),
+    ({}, "pending"),
+]
+
+
+@pytest.mark.parametrize(("task", "state"), STATES, ids=repr)
+def test_the_state_of_a_task(task, state):
+    """A task is failed when the service says so, ready when it has a URL, and pending in every other case."""
+    assert export_state(task) == state
+
+
+def test_the_rhythm_of_looks():
+    """The waits grow by half, to five times the first or to what the caller says, and never below the first."""
+    assert list(islice(poll_intervals(2.0), 6)) == [2, 3, 4.5, 6.75, 10, 10]
+    assert list(islice(poll_intervals(2.0, longest=4), 4)) == [2, 3, 4, 4]
+    assert list(islice(poll_intervals(2.0, longest=1), 3)) == [2, 2, 2]

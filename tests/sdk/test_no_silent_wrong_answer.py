@@ -1,6 +1,6 @@
 """One test per clause of "No silent wrong answer": the answer is right, or a typed error comes before it.
 
-`unfixed.py` takes each fix out again and `test_unfixed.py` sees the test fail.
+`faults.py` names the fault that each guards against, and `test_faults.py` sees the test fail with it.
 """
 
 import copy

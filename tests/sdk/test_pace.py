@@ -9,10 +9,10 @@ import pytest
 
 from tests.sdk.scripted import Answer, in_turn
 from vectorshift import ApiTimeoutError, Client, ConfigurationError, Retry
+from vectorshift._calls import Call, Pause, Persistence, Reply, with_retries
 from vectorshift._pace import Pace
 from vectorshift._retry import Quota
 from vectorshift.analytics import _flows as flows
-from vectorshift.analytics._calls import Call, Pause, Persistence, Reply, with_retries
 
 COUNT = {"status": "success", "count": 1}
 

@@ -23,8 +23,8 @@ from vectorshift.analytics import (
     Percentile,
     Query,
 )
-from vectorshift.analytics._grouped import _AsyncGroupedQuery, _GroupedQuery
-from vectorshift.analytics._runnable import Progress
+from vectorshift.analytics._query import _AsyncGroupedQuery, _GroupedQuery
+from vectorshift.analytics._terminals import Progress
 
 pytestmark = pytest.mark.anyio
 

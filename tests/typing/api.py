@@ -84,8 +84,17 @@ def terminals(query: Query) -> None:
 
 
 def grouped(query: Query) -> None:
-    """A grouped aggregation is a flat dict or an AggregationResult; the other terminals stay what they are."""
-    assert_type(query.group_by("MODEL_ID").sum("tokens"), dict[str, float] | AggregationResult)
+    """By one dimension an aggregation is a flat dict, by several an AggregationResult; the other terminals stay what they are."""
+    flat = query.group_by(GroupBy.TIME, Interval.DAY)
+    assert_type(flat.sum("tokens"), dict[str, float])
+    assert_type(flat.count_distinct("users"), dict[str, float])
+    assert_type(query.group_by("MODEL_ID").percentile("latency", 95), dict[str, float])
+    assert_type(query.group_by((GroupBy.MODEL_ID,)).max("latency"), dict[str, float])
+    both = query.group_by((GroupBy.TIME, "MODEL_ID"), Interval.DAY)
+    assert_type(both.sum("tokens"), AggregationResult)
+    assert_type(both.count_distinct("users"), AggregationResult)
+    listed = query.group_by([GroupBy.TIME, GroupBy.MODEL_ID], Interval.DAY)
+    assert_type(listed.mean("latency"), dict[str, float] | AggregationResult)
     assert_type(query.group_by(GroupBy.TIME, Interval.DAY).count(), EventCount)
 
 
@@ -95,9 +104,16 @@ async def awaiting(query: Query) -> None:
     assert_type(await query.aevents(), EventPage)
     assert_type(await query.asum("tokens"), float)
     assert_type(await query.aexport_and_wait("CSV", "a.csv"), ExportTask)
-    assert_type(await query.group_by("MODEL_ID").asum("runs"), dict[str, float] | AggregationResult)
+    assert_type(await query.acount_distinct("users"), int)
+    assert_type(await query.group_by("MODEL_ID").asum("runs"), dict[str, float])
+    both = GroupBy.TIME, GroupBy.MODEL_ID
+    assert_type(await query.group_by(both, "DAY").amean("latency"), AggregationResult)
     assert_type(await Analytics.aquery().count(), EventCount)
     assert_type(await Analytics.aquery().where(status="failure").events(), EventPage)
+    assert_type(await Analytics.aquery().sum("tokens"), float)
+    assert_type(await Analytics.aquery().count_distinct("users"), int)
+    assert_type(await Analytics.aquery().group_by("MODEL_ID").sum("tokens"), dict[str, float])
+    assert_type(await Analytics.aquery().group_by(both, "DAY").sum("tokens"), AggregationResult)
     assert_type(await Analytics.aexport_task("ex_1"), ExportTask)
     assert_type([event async for event in query.aiter_events()], list[Event])
 

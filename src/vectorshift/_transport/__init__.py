@@ -20,8 +20,8 @@ from typing import Any
 import httpx
 import msgspec
 
+from vectorshift._calls import Call, Fetch, Fetched, Reply
 from vectorshift._transport.leases import KEPT, Lease
-from vectorshift.analytics._calls import Call, Fetch, Fetched, Reply
 from vectorshift.errors import redact
 
 _REPLY_LIMIT = 512 * 1024 * 1024

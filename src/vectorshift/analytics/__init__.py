@@ -19,8 +19,8 @@ if TYPE_CHECKING:
         LogicalOp as LogicalOp,
     )
     from vectorshift.analytics._facade import Analytics as Analytics
-    from vectorshift.analytics._fields import EventField as EventField
     from vectorshift.analytics._filters import (
+        EventField as EventField,
         FieldFilter as FieldFilter,
         Filter as Filter,
         FilterGroup as FilterGroup,
@@ -68,8 +68,8 @@ _HOMES = {
         "LogicalOp",
     ),
     "vectorshift.analytics._facade": ("Analytics",),
-    "vectorshift.analytics._fields": ("EventField",),
     "vectorshift.analytics._filters": (
+        "EventField",
         "FieldFilter",
         "Filter",
         "FilterGroup",

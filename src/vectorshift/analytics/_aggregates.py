@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from vectorshift._calls import Call, Reply
 from vectorshift.analytics import _answers as answers
-from vectorshift.analytics._calls import Call, Reply
 from vectorshift.analytics._enums import AggregationOp
 from vectorshift.analytics._operations import AggregationOperation
 from vectorshift.analytics._results import AggregationBucket, AggregationResult

@@ -6,54 +6,17 @@ Aggregations have a module of their own, `_aggregates.py`.
 from collections.abc import Mapping
 from typing import Any
 
+from vectorshift._bodies import error_message
+from vectorshift._calls import Call, Reply
 from vectorshift.analytics import _results as results
-from vectorshift.analytics._calls import Call, Reply
 from vectorshift.errors import (
     AnalyticsError,
     AnalyticsExportFailed,
     AnalyticsNotFound,
     AnalyticsRequestFailed,
-    redact,
 )
 
 JSON = dict[str, Any]
-
-
-def decode(body: bytes) -> Any:
-    """Parse a JSON body strictly; ValueError for anything else, an object missing included."""
-    import msgspec
-
-    if not body.strip():
-        raise ValueError("it is empty")
-    try:
-        data = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ValueError(str(error)) from None
-    if not isinstance(data, dict):
-        raise ValueError(f"it is a JSON {type(data).__name__}, not an object")
-    return data
-
-
-def error_message(body: bytes, key: str) -> tuple[str, str]:
-    """Return what an error body says, and its start for debugging; both without secrets. Source: CONTRACT.md A6."""
-    import msgspec
-
-    raw = redact(body[:4000].decode("utf-8", "replace"), key)
-    try:
-        data = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return " ".join(raw[:300].split()), raw
-    if not isinstance(data, dict):
-        return " ".join(raw[:300].split()), raw
-    for name in ("error", "message", "detail", "errors"):
-        found = data.get(name)
-        if isinstance(found, dict):
-            found = found.get("message") or found
-        if isinstance(found, list):
-            found = "; ".join(map(str, found))
-        if found:
-            return redact(str(found), key), raw
-    return " ".join(raw[:300].split()), raw
 
 
 def get(data: Mapping[str, Any], name: str) -> Any:

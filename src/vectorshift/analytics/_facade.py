@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     import os
     from typing import Any
 
-    from vectorshift._client import Client
+    from vectorshift._account import Account
+    from vectorshift.analytics._downloads import Download
     from vectorshift.analytics._enums import EventKind
     from vectorshift.analytics._query import AsyncQuery, Query
     from vectorshift.analytics._results import Event, ExportTask, RunData, Trace
-    from vectorshift.analytics._runnable import Progress
-    from vectorshift.downloads import Download
+    from vectorshift.analytics._terminals import Progress
 
 
-def _client() -> Client:
-    from vectorshift._client import default_client
+def _account() -> Account:
+    from vectorshift._account import default_account
 
-    return default_client()
+    return default_account()
 
 
 class Analytics:
@@ -98,24 +98,32 @@ class Analytics:
         cls, trace_id: str, event_ids: list[str] | None = None, kinds: list[EventKind] | None = None
     ) -> Trace:
         """The full event tree of one trace. Raises `AnalyticsNotFound`."""
-        return _client().trace(trace_id, event_ids, kinds)
+        from vectorshift.analytics import _flows as flows
+
+        return _account()._run(flows.trace(trace_id, event_ids, kinds))
 
     @classmethod
     async def atrace(
         cls, trace_id: str, event_ids: list[str] | None = None, kinds: list[EventKind] | None = None
     ) -> Trace:
         """`trace`, awaiting."""
-        return await _client().atrace(trace_id, event_ids, kinds)
+        from vectorshift.analytics import _flows as flows
+
+        return await _account()._arun(flows.trace(trace_id, event_ids, kinds))
 
     @classmethod
     def event(cls, event_id: str, trace_id: str | None = None) -> Event:
         """One event by its id, optionally within a trace. Raises `AnalyticsNotFound`."""
-        return _client().event(event_id, trace_id)
+        from vectorshift.analytics import _flows as flows
+
+        return _account()._run(flows.event(event_id, trace_id))
 
     @classmethod
     async def aevent(cls, event_id: str, trace_id: str | None = None) -> Event:
         """`event`, awaiting."""
-        return await _client().aevent(event_id, trace_id)
+        from vectorshift.analytics import _flows as flows
+
+        return await _account()._arun(flows.event(event_id, trace_id))
 
     @classmethod
     def run(
@@ -126,7 +134,9 @@ class Analytics:
         run_id: str | None = None,
     ) -> RunData:
         """Interface detail of one run: a conversation, a submission, a transcript. Raises `AnalyticsNotFound`."""
-        return _client().run(object, object_type, object_id, run_id)
+        from vectorshift.analytics import _flows as flows
+
+        return _account()._run(flows.run(object, object_type, object_id, run_id))
 
     @classmethod
     async def arun(
@@ -137,17 +147,23 @@ class Analytics:
         run_id: str | None = None,
     ) -> RunData:
         """`run`, awaiting."""
-        return await _client().arun(object, object_type, object_id, run_id)
+        from vectorshift.analytics import _flows as flows
+
+        return await _account()._arun(flows.run(object, object_type, object_id, run_id))
 
     @classmethod
     def export_task(cls, task_id: str, *, timeout: float | None = None) -> ExportTask:
         """The state of an export. A failed one is returned, not raised; an unknown one raises `AnalyticsNotFound`."""
-        return _client().export_task(task_id, timeout=timeout)
+        from vectorshift.analytics import _flows as flows
+
+        return _account()._run(flows.export_task(task_id, timeout))
 
     @classmethod
     async def aexport_task(cls, task_id: str, *, timeout: float | None = None) -> ExportTask:
         """`export_task`, awaiting."""
-        return await _client().aexport_task(task_id, timeout=timeout)
+        from vectorshift.analytics import _flows as flows
+
+        return await _account()._arun(flows.export_task(task_id, timeout))
 
     @classmethod
     def download_export(
@@ -160,9 +176,10 @@ class Analytics:
         max_bytes: int = 5 * 1024**3,
     ) -> Download:
         """Stream a ready export to `path`; see `Client.download_export`."""
-        return _client().download_export(
-            task, path, progress=progress, timeout=timeout, max_bytes=max_bytes
-        )
+        from vectorshift.analytics import _downloads as downloads
+
+        account = _account()
+        return account._run(downloads.download(account, task, path, progress, timeout, max_bytes))
 
     @classmethod
     async def adownload_export(
@@ -175,6 +192,9 @@ class Analytics:
         max_bytes: int = 5 * 1024**3,
     ) -> Download:
         """`download_export`, awaiting."""
-        return await _client().adownload_export(
-            task, path, progress=progress, timeout=timeout, max_bytes=max_bytes
+        from vectorshift.analytics import _downloads as downloads
+
+        account = _account()
+        return await account._arun(
+            downloads.download(account, task, path, progress, timeout, max_bytes)
         )

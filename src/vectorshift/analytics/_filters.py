@@ -1,17 +1,112 @@
-"""Filters as values: `Filter` (scope columns), `FieldFilter` (data columns) and `FilterGroup`.
+"""Columns and the filters on them: `EventField`, whose operators build `Filter` (scope columns) and `FieldFilter` (data columns).
 
 A filter has no truth value: `T1 <= FIELD < T2`, `a and b` and `not f` would each drop a condition in silence, so they
-raise. Source: reference page "Filter helpers", "EventField operators"; CONTRACT.md A3, B3.
+raise. Source: reference page "EventField", "EventField operators", "Filter helpers"; CONTRACT.md A3, A7, B3.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeAlias
+from enum import StrEnum
+from typing import Any, Literal, NoReturn, TypeAlias
 
 from vectorshift.analytics import _validation as check
 from vectorshift.analytics._enums import FieldFilterOp, FieldOp, LogicalOp, choice
-from vectorshift.analytics._fields import EventField
 from vectorshift.errors import AnalyticsInvalidQuery, AnalyticsTypeError
+
+Category = Literal["scope", "data", "aggregate"]
+
+
+class EventField(StrEnum):
+    """One column of an event; its value is the column's name on the wire.
+
+    Comparing a member with a value builds a filter (`EventField.STATUS == "failure"`); comparing two members gives a
+    plain bool, so members work in lists, sets and dicts.
+    """
+
+    OBJECT_ID = "ObjectId"
+    PARENT_EVENT_ID = "ParentSpanId"
+    OBJECT_INFO = "ObjectInfo"
+    EVENT_ID = "SpanId"
+    TRACE_ID = "TraceId"
+    SESSION_SOURCE = "SessionSource"
+    SESSION_COLLECTION = "SessionCollection"
+    PROJECT_ID = "ProjectId"
+    EXECUTION_ID = "ExecutionId"
+    SOURCE = "SOURCE"
+    EVENT_START_TIME = "SPAN_START_TIME"
+    EVENT_END_TIME = "SPAN_END_TIME"
+    STATUS = "STATUS"
+    EVENT_ATTRIBUTES = "SPAN_ATTRIBUTES"
+    CALLER = "CALLER"
+    INTERFACE_DATA = "INTERFACE_DATA"
+    INTERFACE_TYPE = "INTERFACE_TYPE"
+    INTERFACE_NAME = "INTERFACE_NAME"
+    ERROR_MESSAGE = "ERROR_MESSAGE"
+    SESSION_NAME = "SESSION_NAME"
+    SESSION_LAST_MESSAGE_TIME = "SESSION_LAST_MESSAGE_TIME"
+    SESSION_USERS = "SESSION_USERS"
+    SESSION_AI_SOURCE = "SESSION_AI_SOURCE"
+    LATENCY = "LATENCY"
+    MODEL_ID = "MODEL_ID"
+    NODE_TYPE = "NODE_TYPE"
+
+    @property
+    def category(self) -> Category:
+        """`scope` (for `Filter`), `data` (for `FieldFilter`) or `aggregate` (group-by and table columns only)."""
+        if self._name_ in _AGGREGATE_ONLY:
+            return "aggregate"
+        return "data" if self._value_.isupper() else "scope"
+
+    @property
+    def label(self) -> str:
+        """The column's label in a table: the member name in lower case. Source: CONTRACT.md A4."""
+        return self._name_.lower()
+
+    def __eq__(self, other: object) -> Any:
+        if isinstance(other, EventField):
+            return self is other
+        return equal(self, other)
+
+    def __ne__(self, other: object) -> Any:
+        if isinstance(other, EventField):
+            return self is not other
+        raise NotImplementedError(
+            f"EventField.{self._name_} != value: the service has no NEQ operator. List the wanted values with includes([...])."
+        )
+
+    def __hash__(self) -> int:
+        return hash(self._name_)
+
+    def __gt__(self, other: Any) -> "FieldFilter":  # type: ignore[override]  # a filter, not a bool
+        return FieldFilter.gt(self, other)
+
+    def __ge__(self, other: Any) -> "FieldFilter":  # type: ignore[override]  # a filter, not a bool
+        return FieldFilter.gte(self, other)
+
+    def __lt__(self, other: Any) -> "FieldFilter":  # type: ignore[override]  # a filter, not a bool
+        return FieldFilter.lt(self, other)
+
+    def __le__(self, other: Any) -> "FieldFilter":  # type: ignore[override]  # a filter, not a bool
+        return FieldFilter.lte(self, other)
+
+    def in_(self, values: Iterable[Any]) -> "Filter | FieldFilter":
+        """Any of `values`: IN on a scope field, INCLUDES on a data field."""
+        return (
+            Filter.in_(self, values)
+            if self.category == "scope"
+            else FieldFilter.includes(self, values)
+        )
+
+    def matches(self, pattern: str) -> "FieldFilter":
+        """A regular expression, or a part of the text."""
+        return FieldFilter.matches(self, pattern)
+
+    def includes(self, values: Iterable[Any]) -> "FieldFilter":
+        """Any of `values` (data fields)."""
+        return FieldFilter.includes(self, values)
+
+
+_AGGREGATE_ONLY = frozenset({"LATENCY", "MODEL_ID", "NODE_TYPE"})
 
 
 class _Truthless:
@@ -202,72 +297,7 @@ class FilterGroup(_Truthless):
 
 Term: TypeAlias = Filter | FieldFilter | FilterGroup
 
-ALIASES: dict[str, EventField] = {
-    field.label: field
-    for field in (
-        EventField.TRACE_ID,
-        EventField.SESSION_SOURCE,
-        EventField.SOURCE,
-        EventField.EVENT_START_TIME,
-        EventField.EVENT_END_TIME,
-        EventField.STATUS,
-        EventField.CALLER,
-        EventField.INTERFACE_TYPE,
-        EventField.INTERFACE_NAME,
-        EventField.ERROR_MESSAGE,
-        EventField.SESSION_NAME,
-        EventField.SESSION_USERS,
-    )
-}
 
-
-def combine(
-    positional: tuple[Any, ...], logical_op: Any, named: dict[str, Any]
-) -> tuple[Term, ...]:
-    """Return the terms that one `where(...)` call adds. Positional arguments join by `logical_op`, named ones always AND.
-
-    Source: reference page "where" (three forms, the 12 aliases); CONTRACT.md B3, C.
-    """
-    joined = choice(LogicalOp, logical_op, "logical operator")
-    terms = tuple(filterable(each) for each in positional)
-    if joined is LogicalOp.OR and terms:
-        terms = (
-            FilterGroup([atom for term in terms for atom in _alternatives(term)], LogicalOp.OR),
-        )
-    return terms + tuple(_named(name, value) for name, value in named.items())
-
-
-def filterable(each: Any) -> Term:
-    if not isinstance(each, (Filter, FieldFilter, FilterGroup)):
-        raise AnalyticsInvalidQuery(
-            f"where() got {each!r}, which is no filter. Use EventField operators, Filter, FieldFilter, FilterGroup, "
-            f"or one of the names {', '.join(ALIASES)} as name=value."
-        )
-    for atom in each.filters if isinstance(each, FilterGroup) else (each,):
-        if atom.column.category == "aggregate":
-            raise AnalyticsInvalidQuery(
-                f"EventField.{atom.column.name} is an aggregation/group-by dimension only; it cannot be filtered on."
-            )
-    return each
-
-
-def _alternatives(term: Term) -> tuple[Atom, ...]:
-    if not isinstance(term, FilterGroup):
-        return (term,)
-    if term.op is LogicalOp.AND and len(term.filters) > 1:
-        raise AnalyticsInvalidQuery(
-            "an AND group as one alternative of an OR is not representable on the wire: query each alternative separately."
-        )
-    atoms: tuple[Atom, ...] = term.filters
-    return atoms
-
-
-def _named(name: str, value: Any) -> Atom:
-    field = ALIASES.get(name)
-    if field is None:
-        from vectorshift.analytics._enums import nearest
-
-        raise AnalyticsInvalidQuery(
-            f"Unknown where() kwarg {name!r}.{nearest(name, list(ALIASES))}"
-        )
+def equal(field: EventField, value: Any) -> Atom:
+    """The column equals `value`: the filter that fits its category."""
     return Filter.eq(field, value) if field.category == "scope" else FieldFilter.eq(field, value)

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from vectorshift._bodies import error_message
+from vectorshift._calls import Call, Flow, Pause, Read, Reply, answer, ask, error_from
 from vectorshift.analytics import (
     _aggregates as aggregates,
     _answers as answers,
@@ -10,7 +12,6 @@ from vectorshift.analytics import (
     _results as results,
     _validation as check,
 )
-from vectorshift.analytics._calls import Call, Flow, Pause, Read, Reply, answer, ask, error_from
 from vectorshift.analytics._enums import AggregationOp, EventKind, ExportFormat, choice
 from vectorshift.analytics._operations import AggregationOperation, Percentile, operation
 from vectorshift.analytics._plan import calendar_years, count_plans, plan
@@ -236,7 +237,7 @@ def export_and_wait(
 
 
 def _route_missing(call: Call, reply: Reply, what: str) -> AnalyticsRouteNotFound:
-    message, raw = answers.error_message(reply.body, reply.key)
+    message, raw = error_message(reply.body, reply.key)
     return AnalyticsRouteNotFound(
         f"{what} not found ({message or 'no reason given'})",
         raw_response=raw,

@@ -10,10 +10,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
 
+from vectorshift._calls import Flow
 from vectorshift.analytics import _flows as flows, _requests as requests, _validation as check
-from vectorshift.analytics._calls import Flow
-from vectorshift.analytics._fields import EventField
-from vectorshift.analytics._filters import FieldFilter
+from vectorshift.analytics._filters import EventField, FieldFilter
 from vectorshift.analytics._results import DataTableResult, DataTableRow, Event, EventPage
 from vectorshift.analytics._spec import Spec
 from vectorshift.errors import AnalyticsIncomplete, AnalyticsInvalidQuery

@@ -12,8 +12,7 @@ from itertools import combinations
 from typing import Literal
 
 from vectorshift.analytics._enums import EventKind, FieldFilterOp, LogicalOp
-from vectorshift.analytics._fields import EventField
-from vectorshift.analytics._filters import Atom, FieldFilter, Filter, FilterGroup, Term
+from vectorshift.analytics._filters import Atom, EventField, FieldFilter, Filter, FilterGroup, Term
 from vectorshift.analytics._spec import Spec
 from vectorshift.errors import AnalyticsInvalidQuery
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from vectorshift.analytics._calls import Call
+from vectorshift._calls import Call
 from vectorshift.analytics._enums import (
     AggregationOp,
     EventKind,
@@ -14,8 +14,7 @@ from vectorshift.analytics._enums import (
     Interval,
     nearest,
 )
-from vectorshift.analytics._fields import EventField
-from vectorshift.analytics._filters import FieldFilter, Filter
+from vectorshift.analytics._filters import EventField, FieldFilter, Filter
 from vectorshift.analytics._operations import AggregationOperation, Percentile
 from vectorshift.analytics._plan import Plan
 from vectorshift.errors import AnalyticsInvalidQuery, AnalyticsTypeError

@@ -19,8 +19,8 @@ from vectorshift.analytics._enums import (
     kinds_of,
     nearest,
 )
-from vectorshift.analytics._fields import EventField
-from vectorshift.analytics._filters import FieldFilter, Filter, FilterGroup, Term, filterable
+from vectorshift.analytics._filters import EventField, FieldFilter, Filter, FilterGroup, Term
+from vectorshift.analytics._where import filterable
 from vectorshift.errors import AnalyticsInvalidQuery, AnalyticsTypeError
 
 VERSION = 1

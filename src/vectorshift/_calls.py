@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, TypeAlias, TypeVar
 
+from vectorshift._bodies import decode, error_message
 from vectorshift._pace import Pace
 from vectorshift._retry import Failure, Quota, Retry, parse_retry_after, wait_before_retry
 from vectorshift.errors import (
@@ -226,8 +227,6 @@ def error_from(call: Call, reply: Reply) -> VectorshiftError:
     if reply.status == 0:
         kind = ApiTimeoutError if reply.timed_out else ApiConnectionError
         return kind(reply.reason, method=call.method, endpoint=call.template, sent=reply.sent)
-    from vectorshift.analytics._answers import error_message
-
     message, raw = error_message(reply.body, reply.key)
     return error_class(reply.status)(
         message,
@@ -242,8 +241,6 @@ def error_from(call: Call, reply: Reply) -> VectorshiftError:
 
 def unreadable(call: Call, reply: Reply, what: str) -> InvalidResponseError:
     """The error for a success status whose body cannot be read."""
-    from vectorshift.analytics._answers import error_message
-
     return InvalidResponseError(
         what,
         status_code=reply.status,
@@ -264,8 +261,6 @@ def ask(call: Call, read: Read[T]) -> Flow[T]:
 
 def answer(call: Call, reply: Reply, read: Read[T]) -> T:
     """Read the body of a success; what does not fit the contract is an `InvalidResponseError`."""
-    from vectorshift.analytics._answers import decode
-
     try:
         data = decode(reply.body)
         return read(data, call, reply)

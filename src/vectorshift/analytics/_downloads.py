@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
 
+from vectorshift._account import Account
 from vectorshift._addresses import kind_of
+from vectorshift._calls import Fetch, Fetched, Flow, Pause, Resolve, Work
 from vectorshift._completeness import Incomplete, has_checksum, verified
 from vectorshift._retry import Retry, jittered
-from vectorshift.analytics import _flows as flows
-from vectorshift.analytics._calls import Fetch, Fetched, Flow, Pause, Resolve, Work
+from vectorshift.analytics import _flows as flows, _validation as check
 from vectorshift.analytics._results import ExportTask
 from vectorshift.errors import (
     AnalyticsDownloadFailed,
+    AnalyticsExportFailed,
     AnalyticsInvalidQuery,
     AnalyticsTypeError,
 )
+from vectorshift.export_tasks import export_state
 
 Progress = Callable[[int, int | None], None]
 _EXPIRED = (401, 403, 404, 410)
@@ -63,8 +66,21 @@ class Rules:
     retry: Retry
 
 
-def download(task: Any, path: Any, rules: Rules, progress: Progress | None) -> Flow[Download]:
+def download(
+    account: Account,
+    task: Any,
+    path: Any,
+    progress: Progress | None,
+    timeout: float,
+    max_bytes: int,
+) -> Flow[Download]:
     """The flow behind `Client.download_export`."""
+    rules = Rules(
+        check.seconds(timeout, "timeout", positive=True),
+        check.size(max_bytes, "max_bytes"),
+        account._address().base_url,
+        account._retry,
+    )
     target = _target(path)
     known: Any = task
     if isinstance(task, str):
@@ -73,6 +89,8 @@ def download(task: Any, path: Any, rules: Rules, progress: Progress | None) -> F
         raise AnalyticsTypeError(
             f"download_export needs an ExportTask or its task id, not {type(task).__name__}."
         )
+    if export_state(known) == "failed":
+        raise AnalyticsExportFailed(known.get("task_id", ""), known.get("error", ""))
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         with open(part, "x+b", buffering=1 << 20) as sink:  # flows do not await
@@ -150,12 +168,10 @@ def _fresh_url(task_id: str) -> Flow[str]:
         raise AnalyticsDownloadFailed(
             "", "the task has neither a download URL nor an id to ask for one"
         )
-    found = yield from flows.export_task(task_id)
-    url = found.get("download_url")
-    if not url:
-        state = found.get("task_status") or "unknown"
+    found = yield from flows.export_task(task_id, failed_raises=True)
+    if (state := export_state(found)) != "ready":
         raise AnalyticsDownloadFailed(task_id, f"the export is {state} and has no download URL yet")
-    return url
+    return found["download_url"]
 
 
 def _checked_addresses(
