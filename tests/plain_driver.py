@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import psycopg
 
 apilevel = "2.0"
@@ -13,8 +15,8 @@ Error = psycopg.Error
 class Connection:
     """cursor, commit, rollback, close, and the autocommit that most drivers have."""
 
-    def __init__(self, conninfo: str) -> None:
-        self._connection = psycopg.connect(conninfo)
+    def __init__(self, conninfo: str, **options: Any) -> None:
+        self._connection = psycopg.connect(conninfo, **options)
         self.cursor = self._connection.cursor
         self.commit = self._connection.commit
         self.rollback = self._connection.rollback

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import duckdb
 import psycopg
+import psycopg2
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
@@ -30,7 +31,7 @@ from vectorshift_orchestration.storage.identifiers import TableName
 __all__ = ["anyio_backend", "blank", "blank_session", "client", "pytest_terminal_summary"]
 
 KINDS = ("duckdb", "postgres", "sqlite")
-EVERY_KIND = (*KINDS, "adbc", "plain")
+EVERY_KIND = (*KINDS, "psycopg2", "adbc", "plain")
 
 
 @pytest.fixture
@@ -95,6 +96,7 @@ class PostgresSessions:
         conninfo = schemas.conninfo
         self._connect: dict[str, Callable[[], Any]] = {
             "postgres": lambda: psycopg.connect(conninfo),
+            "psycopg2": lambda: psycopg2.connect(conninfo),
             "adbc": lambda: dbapi.connect(uri(conninfo)),
             "plain": lambda: plain_driver.Connection(conninfo),
         }

@@ -13,7 +13,7 @@ import pytest
 from upath import UPath
 
 from tests.orchestration.rows import DAY, event, write_csv
-from vectorshift_orchestration.errors import ExportFileError, PublishError
+from vectorshift_orchestration.errors import ExportFileError, PublishError, UnstorableValue
 from vectorshift_orchestration.exports import ExportRequest, Staged, land
 from vectorshift_orchestration.readers import read_export
 from vectorshift_orchestration.storage.destinations import partition_path
@@ -70,6 +70,27 @@ def test_an_empty_window_is_a_file_with_all_columns(tmp_path):
     write_parquet(*read_export(path, "CSV"), tmp_path / "empty.parquet")
     found = pq.read_table(tmp_path / "empty.parquet")
     assert (found.num_rows, found.schema) == (0, EVENT_SCHEMA)
+
+
+def test_the_files_of_all_windows_have_one_schema(tmp_path):
+    """Null today and text tomorrow, a unit of time, a categorical: nothing depends on the day."""
+    at = pa.array([DAY.start], pa.timestamp("us", "UTC"))
+    today = pa.table(
+        {
+            "at": at.cast(pa.timestamp("ns", "UTC")),
+            "s": pa.nulls(1),
+            "k": pa.array(["a"]).dictionary_encode(),
+        }
+    )
+    tomorrow = pa.table({"at": at, "s": ["x"], "k": ["b"]})
+    for name, rows in {"1": today, "2": tomorrow}.items():
+        write_parquet(rows.schema, rows.to_batches(), tmp_path / f"{name}.parquet")
+    schemas = [pq.read_schema(tmp_path / f"{name}.parquet") for name in "12"]
+    assert schemas == [tomorrow.schema] * 2
+    fine = pa.table({"at": pa.array([1], pa.timestamp("ns", "UTC"))})
+    with pytest.raises(UnstorableValue, match="Row 1 has a time in column 'at'"):
+        write_parquet(fine.schema, fine.to_batches(), tmp_path / "3.parquet")
+    assert not (tmp_path / "3.parquet").exists()
 
 
 def test_a_source_that_breaks_leaves_no_parquet(tmp_path, export):

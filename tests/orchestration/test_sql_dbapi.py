@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
+from collections import namedtuple
 from contextlib import closing
 from datetime import timedelta
+from types import ModuleType
 
 import pyarrow as pa
 import pytest
+from psycopg.rows import args_row, dict_row, scalar_row
 
 from tests import plain_driver
 from tests.orchestration.rows import DAY, batch
-from vectorshift_orchestration.errors import SchemaMismatch, StorageError, UnstorableValue
+from vectorshift_orchestration.errors import (
+    SchemaMismatch,
+    StaleWriterError,
+    StorageError,
+    UnstorableValue,
+)
+from vectorshift_orchestration.storage.dbapi import DbApi
 from vectorshift_orchestration.storage.identifiers import VALUE, bound, marked
-from vectorshift_orchestration.storage.sql import overwrite_window
+from vectorshift_orchestration.storage.ledger import committed
+from vectorshift_orchestration.storage.sql import begin_attempt, overwrite_window
 
 NOON = DAY.start + timedelta(hours=12)
 
@@ -103,6 +114,99 @@ def test_a_file_that_somebody_else_writes_to_is_a_typed_error(path):
             write(first, [batch([NOON], n=[3])])
         first.rollback()
         assert first.execute("SELECT n FROM events").fetchall() == [(1,)]
+
+
+class Row:
+    """A row class of somebody's own: by position, or by name only."""
+
+    def __init__(self, cursor, row):
+        self.columns = dict(zip([column[0] for column in cursor.description], row, strict=True))
+
+    def keys(self):
+        return self.columns.keys()
+
+    def __iter__(self):
+        return iter(self.columns)
+
+    def __getitem__(self, key):
+        return self.columns[key]
+
+
+ROW_CLASSES = {
+    "dict": lambda cursor, row: Row(cursor, row).columns,
+    "sqlite3.Row": sqlite3.Row,
+    "named tuple": lambda cursor, row: namedtuple("R", ["x"] * len(row), rename=True)(*row),
+    "by name": Row,
+    "the first value": lambda cursor, row: row[0],
+}
+
+
+@pytest.mark.parametrize("factory", ROW_CLASSES.values(), ids=ROW_CLASSES)
+def test_sqlite_rows_are_read_by_position(path, factory):
+    """Whatever class the caller wants rows in, a writer that was too slow gives way."""
+    with closing(sqlite3.connect(path)) as slow, closing(sqlite3.connect(path)) as fast:
+        slow.row_factory, slow.text_factory = factory, bytes
+        write(slow, [batch([NOON], n=[1])])
+        attempt = begin_attempt(slow, "events", DAY)
+        write(fast, [batch([NOON], n=[2])])
+        with pytest.raises(StaleWriterError):
+            write(slow, [batch([NOON], n=[3])], attempt=attempt)
+        assert committed(slow, "events", DAY).rows == 1
+        assert (slow.row_factory, slow.text_factory) == (factory, bytes)
+        assert fast.execute("SELECT n FROM events").fetchall() == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("factory", "is_read"), [(dict_row, True), (scalar_row, False), (args_row(set), False)]
+)
+def test_rows_of_any_driver_are_read_by_position_or_refused(postgres, factory, is_read):
+    """A driver of which nothing is known gives dicts, or something whose columns cannot be told."""
+    with closing(plain_driver.Connection(postgres)) as fast:
+        write(fast, [batch([NOON], n=[1])])
+        with closing(plain_driver.Connection(postgres, row_factory=factory)) as slow:
+            if not is_read:
+                with pytest.raises(StorageError, match="told by position"):
+                    begin_attempt(slow, "events", DAY)
+                return
+            attempt = begin_attempt(slow, "events", DAY)
+            write(fast, [batch([NOON], n=[2])])
+            with pytest.raises(StaleWriterError):
+                write(slow, [batch([NOON], n=[3])], attempt=attempt)
+            assert committed(slow, "events", DAY).rows == 1
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["pymysql.connections", "MySQLdb.connections", "mysql.connector.connection", "mariadb"],
+)
+def test_mysql_and_its_kin_are_refused_before_anything_is_done(monkeypatch, module):
+    """By the driver, also under a class of the caller's own; their types mean something else."""
+    package = ModuleType(module.partition(".")[0])
+    package.paramstyle, package.Error = "pyformat", Exception
+    monkeypatch.setitem(sys.modules, package.__name__, package)
+
+    class Connection:
+        __module__ = module
+        cursor = commit = rollback = lambda self: pytest.fail("it was used")
+
+    class Own(Connection):
+        pass
+
+    for connection in (Connection(), Own()):
+        for attempt in (write, lambda c, _: begin_attempt(c, "events", DAY)):
+            with pytest.raises(StorageError, match="MySQL and MariaDB are not written to"):
+                attempt(connection, [batch([NOON])])
+
+
+def test_what_is_behind_odbc_is_asked_for():
+    """An ODBC connection tells by its driver's name nothing of the database."""
+
+    class Odbc(sqlite3.Connection):
+        def getinfo(self, what):
+            return {17: "MariaDB"}[what]
+
+    with closing(Odbc(":memory:")) as connection, pytest.raises(StorageError, match="MySQL"):
+        DbApi(connection)
 
 
 @pytest.mark.parametrize("fails", [False, True])

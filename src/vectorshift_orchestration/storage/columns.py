@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from vectorshift_orchestration.errors import SchemaMismatch
+from vectorshift_orchestration.storage.column_types import plain_schema
 from vectorshift_orchestration.storage.databases import Database
 from vectorshift_orchestration.storage.identifiers import TableName
 
@@ -19,7 +20,7 @@ def fit(
     Nothing is dropped, reordered or retyped. Raises `SchemaMismatch` when a column of the table
     would round, cut or shift the values that come, and when two columns of the rows mean the same.
     """
-    wanted = database.types(schema)
+    wanted = database.types(plain_schema(schema))
     names = [database.fold(name) for name in schema.names]
     twice = [
         name for name, folded in zip(schema.names, names, strict=True) if names.count(folded) > 1
@@ -37,6 +38,8 @@ def fit(
     for name in missing:
         database.add_column(table, name, wanted[name])
     for field in schema:
+        if pa.types.is_null(field.type):
+            continue  # nulls go into a column of any type
         kind = wanted[field.name]
         _check(database, table, field, kind, present.get(database.fold(field.name), kind))
     return tuple(missing)

@@ -1,7 +1,7 @@
 """What `overwrite_window` asks of a database, and which answer goes with which connection.
 
-One class for each kind of connection: `duckdb.py`, `postgres.py` (psycopg 3), `adbc.py`
-(PostgreSQL through ADBC) and `dbapi.py` (any other PEP 249 connection).
+One class for each kind of connection: `duckdb.py`, `psycopg.py`, `psycopg2.py` and `adbc.py` (all
+three PostgreSQL, which is `postgres.py`), and `dbapi.py` (any other PEP 249 connection).
 """
 
 from __future__ import annotations
@@ -78,6 +78,9 @@ class Database(Protocol):
     def instant(self, instant: datetime) -> Any:
         """An aware instant as a value to bind."""
 
+    def instant_text(self, column: str) -> str:
+        """An expression for a column of instants whose value is one that `as_utc` reads."""
+
     def load(self, table: TableName, batches: Iterable[pa.RecordBatch]) -> int:
         """Insert rows by column name, fast; returns their number."""
 
@@ -86,31 +89,47 @@ class Database(Protocol):
 
 
 def database_of(connection: Any) -> Database:
-    """The database behind a connection.
+    """The database behind a connection, which may be SQLAlchemy's `raw_connection()`.
 
-    Raises `StorageError` for something that is no connection, or not one that blocks.
+    Raises `StorageError` for something that is no connection, not one that blocks, or one to a
+    database that would change what is written.
     """
+    connection = getattr(connection, "driver_connection", None) or connection
     homes = {kind.__module__.partition(".")[0] for kind in type(connection).__mro__}
     if homes & {"duckdb", "_duckdb"} and hasattr(connection, "register"):
         from vectorshift_orchestration.storage.duckdb import DuckDB
 
         return DuckDB(connection)
     if "psycopg" in homes and hasattr(connection, "pgconn"):
-        from vectorshift_orchestration.storage.postgres import Postgres
+        from vectorshift_orchestration.storage.psycopg import Psycopg
 
-        return Postgres(connection)
+        return Psycopg(connection)
+    if "psycopg2" in homes and hasattr(connection, "get_transaction_status"):
+        from vectorshift_orchestration.storage.psycopg2 import Psycopg2
+
+        return Psycopg2(connection)
     if "adbc_driver_manager" in homes and hasattr(connection, "adbc_get_info"):
         from vectorshift_orchestration.storage.adbc import AdbcPostgres
 
         return AdbcPostgres(connection)
+    if homes & {"sqlite3", "_sqlite3"} and hasattr(connection, "text_factory"):
+        from vectorshift_orchestration.storage.sqlite import Sqlite
+
+        return Sqlite(connection)
     if all(callable(getattr(connection, verb, None)) for verb in ("cursor", "commit", "rollback")):
         from vectorshift_orchestration.storage.dbapi import DbApi
 
         return DbApi(connection)
     raise StorageError(
-        "Windows are written to DuckDB, PostgreSQL (psycopg 3, ADBC) and other DB-API connections, "
-        f"not to {type(connection).__name__}."
+        "Windows are written to DuckDB, PostgreSQL (psycopg 3, psycopg2, ADBC) and other DB-API "
+        f"connections, not to {type(connection).__name__}.{_hint(homes)}"
     )
+
+
+def _hint(homes: set[str]) -> str:
+    if "sqlalchemy" in homes:
+        return " Give engine.raw_connection()."
+    return ""
 
 
 @contextmanager

@@ -1,24 +1,24 @@
 """Any other DB-API connection (PEP 249): rows bound in chunks, in the same transaction.
 
-Names are in double quotes, as standard SQL has them (MySQL: sql_mode ANSI_QUOTES). Instants are
-naive UTC. SQLite is known by name: it undoes DDL, and one writer at a time holds its file. Of other
-databases nothing is assumed: tables are made in a transaction before, since many commit DDL at
-once, and a row of `_vectorshift_locks` keeps the writers of one table apart.
+Names are in double quotes, as standard SQL has them. Instants are naive UTC. Of the database nothing
+is assumed: tables are made in a transaction before, since many commit DDL at once, and a row of
+`_vectorshift_locks` keeps the writers of one table apart. `sqlite.py` knows more. MySQL and its kin
+are refused: a portable type name means something else there, which would change what is written.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from vectorshift_orchestration._failpoints import failpoint
-from vectorshift_orchestration.errors import SchemaMismatch, StorageError, UnstorableValue
+from vectorshift_orchestration.errors import SchemaMismatch, StorageError
+from vectorshift_orchestration.storage.column_types import inexact
 from vectorshift_orchestration.storage.identifiers import (
     VALUE,
     TableName,
@@ -32,20 +32,24 @@ from vectorshift_orchestration.storage.locks import Territory
 LOCKS = "_vectorshift_locks"
 _CHUNK_ROWS = 5_000
 _NAIVE = pa.timestamp("us")
+_DBMS_NAME = 17  # SQL_DBMS_NAME of ODBC
+_MYSQL = frozenset(
+    ("mysql", "pymysql", "mysqldb", "mariadb", "cymysql", "_mysql_connector", "singlestoredb")
+)
 
 
 class DbApi:
     """An open connection of a driver that PEP 249 describes."""
 
     time_type = "TIMESTAMP"
+    transactional_ddl = False
 
     def __init__(self, connection: Any) -> None:
         driver = _driver(connection)
+        _refuse_mysql(connection, driver)
         self._connection = connection
         self._style: str = driver.paramstyle
-        self._sqlite = driver.__name__.partition(".")[0] in ("sqlite3", "_sqlite3")
         self._autocommit = False
-        self.transactional_ddl = self._sqlite
         self.errors: tuple[type[Exception], ...] = (driver.Error,)
 
     def fold(self, name: str) -> str:
@@ -62,22 +66,16 @@ class DbApi:
         return bool(told)
 
     def is_lost(self) -> bool:
-        return not self._sqlite
+        return True
 
     def begin(self, territory: Territory | None = None) -> None:
-        if self._sqlite:
-            self.run("BEGIN" if territory is None else "BEGIN IMMEDIATE")
-            return
         if getattr(self._connection, "autocommit", False) is True:
             self._autocommit, self._connection.autocommit = True, False
         if territory is not None:
             self._wait(territory.table)
 
     def commit(self) -> None:
-        if self._sqlite:
-            self.run("COMMIT")
-        else:
-            self._connection.commit()
+        self._connection.commit()
         self._restore()
 
     def rollback(self) -> None:
@@ -86,24 +84,21 @@ class DbApi:
             self._restore()
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with closing(self._connection.cursor()) as cursor:
+        with closing(self._cursor()) as cursor:
             self._execute(cursor, statement, values)
-            return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
+            if not cursor.description:
+                return []
+            width = len(cursor.description)
+            return [_by_position(row, width) for row in cursor.fetchall()]
 
     def changed(self, statement: str, values: Sequence[Any] = ()) -> int:
-        with closing(self._connection.cursor()) as cursor:
+        with closing(self._cursor()) as cursor:
             self._execute(cursor, statement, values)
             return int(cursor.rowcount)
 
     def columns(self, table: TableName) -> dict[str, str] | None:
-        if self._sqlite:
-            rows = self.run(
-                "SELECT name, type FROM pragma_table_info(\0, coalesce(\0, 'main'))",
-                [table.name, table.schema],
-            )
-            return {name: kind for name, kind in rows} or None
         try:
-            with closing(self._connection.cursor()) as cursor:
+            with closing(self._cursor()) as cursor:
                 cursor.execute(f"SELECT * FROM {table.sql} WHERE 1 = 0")
                 return {column[0]: "" for column in cursor.description}
         except self.errors:  # there is no portable way to ask whether it exists
@@ -129,17 +124,19 @@ class DbApi:
         if primary_key:
             columns.append(f"PRIMARY KEY ({listed(primary_key)})")
         self.run(f"CREATE TABLE {table.sql} ({', '.join(columns)})")
-        if not self._sqlite:
+        if not self.transactional_ddl:
             self._connection.commit()
 
     def add_column(self, table: TableName, name: str, kind: str) -> None:
         self.run(f"ALTER TABLE {table.sql} ADD COLUMN {quoted(name)} {kind}")
-        if not self._sqlite:
+        if not self.transactional_ddl:
             self._connection.commit()
 
     def instant(self, instant: datetime) -> Any:
-        naive = instant.astimezone(UTC).replace(tzinfo=None)
-        return naive.isoformat(" ", "microseconds") if self._sqlite else naive
+        return instant.astimezone(UTC).replace(tzinfo=None)
+
+    def instant_text(self, column: str) -> str:
+        return column
 
     def load(self, table: TableName, batches: Iterable[pa.RecordBatch]) -> int:
         rows = 0
@@ -152,7 +149,7 @@ class DbApi:
                 rows,
             )
             rows += batch.num_rows
-            if rows == batch.num_rows and not self._sqlite:
+            if rows == batch.num_rows:
                 self._refuse_doubles(table, batch.schema)
         return rows
 
@@ -184,6 +181,9 @@ class DbApi:
                     "another table."
                 )
 
+    def _cursor(self) -> Any:
+        return self._connection.cursor()
+
     def _restore(self) -> None:
         if self._autocommit:
             self._autocommit, self._connection.autocommit = False, True
@@ -196,7 +196,7 @@ class DbApi:
 
     def _many(self, statement: str, batch: pa.RecordBatch, row: int) -> None:
         text = marked(statement, self._style)
-        with closing(self._connection.cursor()) as cursor:
+        with closing(self._cursor()) as cursor:
             for start in range(0, batch.num_rows, _CHUNK_ROWS):
                 chunk = batch.slice(start, _CHUNK_ROWS)
                 columns = [
@@ -210,41 +210,19 @@ class DbApi:
     def _values(self, column: pa.Array, name: str, row: int) -> list[Any]:
         kind = column.type
         if pa.types.is_timestamp(kind):
-            return self._times(column, name)
-        if self._sqlite and pa.types.is_floating(kind):
-            lost = pc.index(pc.is_nan(column), True).as_py()
-            if lost >= 0:
-                raise UnstorableValue(
-                    f"Row {row + lost + 1} has NaN in column {name!r}, which SQLite would make "
-                    "NULL. No row was changed.",
-                    row=row + lost + 1,
-                    column=name,
-                )
-        if self._sqlite and pa.types.is_decimal(kind):
-            return [None if value is None else f"{value:f}" for value in column.to_pylist()]
-        if self._sqlite and pa.types.is_date(kind):
-            column = column.cast(pa.string())
+            return self._naive(column.cast(_NAIVE))
         values: list[Any] = column.to_pylist()
         return values
 
-    def _times(self, column: pa.Array, name: str) -> list[Any]:
-        try:
-            naive = column.cast(_NAIVE)
-        except pa.ArrowInvalid:
-            raise UnstorableValue(
-                f"A time of column {name!r} is finer than a microsecond. Round it first. "
-                "No row was changed.",
-                column=name,
-            ) from None
-        values: list[Any] = (naive.cast(pa.string()) if self._sqlite else naive).to_pylist()
+    def _naive(self, times: pa.Array) -> list[Any]:
+        values: list[Any] = times.to_pylist()
         return values
 
     def _column_type(self, field: pa.Field) -> str:
         kind = field.type
         if pa.types.is_decimal(kind):
-            # SQLite would keep a float: as text it stays exact.
-            return "TEXT" if self._sqlite else f"DECIMAL({kind.precision}, {kind.scale})"
-        if pa.types.is_uint64(kind) and not self._sqlite:
+            return f"DECIMAL({kind.precision}, {kind.scale})"
+        if pa.types.is_uint64(kind):
             return "DECIMAL(20, 0)"
         for fits, name in (
             (pa.types.is_signed_integer, "BIGINT"),
@@ -258,10 +236,7 @@ class DbApi:
         ):
             if fits(kind):
                 return name
-        raise SchemaMismatch(
-            f"Column {field.name!r} is of Arrow type {kind}, which has no exact column type here. "
-            "Convert it, to text for example, before it is written."
-        )
+        raise inexact(field)
 
 
 def _is_short_unsigned(kind: pa.DataType) -> bool:
@@ -281,6 +256,36 @@ def _driver(connection: Any) -> Any:
     raise StorageError(
         f"The driver of {type(connection).__name__} tells no paramstyle, so values cannot be bound."
     )
+
+
+def _refuse_mysql(connection: Any, driver: Any) -> None:
+    name = driver.__name__.partition(".")[0]
+    if callable(getattr(connection, "getinfo", None)):  # ODBC, which tells what is behind it
+        name = str(connection.getinfo(_DBMS_NAME)).lower()
+    if name.lower() in _MYSQL:
+        raise StorageError(
+            "MySQL and MariaDB are not written to: their TIMESTAMP follows the session's zone and "
+            "drops fractions of a second, TEXT ends at 64 KiB, and keys do not tell case apart. "
+            "Nothing was changed. Write to DuckDB, PostgreSQL or SQLite, or to a file to load."
+        )
+
+
+def _by_position(row: Any, width: int) -> tuple[Any, ...]:
+    """A row of any class as the values of its columns, in order."""
+    values: tuple[Any, ...] = ()
+    if isinstance(row, tuple | list):
+        values = tuple(row)
+    elif isinstance(row, Mapping):
+        values = tuple(row.values())  # fewer where two columns have one name
+    elif not isinstance(row, str | bytes):
+        with suppress(TypeError, LookupError):
+            values = tuple(row[place] for place in range(width))
+    if len(values) != width:
+        raise StorageError(
+            f"The connection gives rows as {type(row).__name__}, whose columns cannot be told by "
+            "position. Give a connection without a row class of its own."
+        )
+    return values
 
 
 def _homes(connection: Any) -> Iterator[Any]:

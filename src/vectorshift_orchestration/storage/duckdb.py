@@ -14,7 +14,6 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, cast
@@ -28,6 +27,9 @@ from vectorshift_orchestration.storage.identifiers import TableName, listed, mar
 from vectorshift_orchestration.storage.locks import Territory
 
 _WHOLE = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"})
+_TIMES = ("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP", "TIMESTAMP_NS")
+"""Each holds every value of those before it."""
+
 _DECIMAL = re.compile(r"DECIMAL\(\d+,(\d+)\)")
 _writers: dict[tuple[str, ...], threading.RLock] = {}
 
@@ -47,10 +49,9 @@ class DuckDB:
         return name.lower()
 
     def resolve(self, table: TableName) -> TableName:
-        if table.schema is not None:
-            return table
-        ((schema,),) = self.run("SELECT current_schema()")
-        return replace(table, schema=schema)
+        # With its database: a schema of the same name would make the name ambiguous.
+        ((database, schema),) = self.run("SELECT current_database(), current_schema()")
+        return TableName(table.name, table.schema or schema, table.database or database)
 
     def is_open(self) -> bool:
         # Trying to begin another transaction would abort the caller's.
@@ -99,22 +100,29 @@ class DuckDB:
     def accepts(self, incoming: str, present: str) -> bool:
         if incoming in _WHOLE and present in _WHOLE:
             return True
+        if incoming in _TIMES and present in _TIMES:
+            return _TIMES.index(incoming) <= _TIMES.index(present)
         new, old = _DECIMAL.fullmatch(incoming), _DECIMAL.fullmatch(present)
         # Digits before the point that do not fit are an error; those after it would be rounded.
         return new is not None and old is not None and int(old[1]) >= int(new[1])
 
     def create(self, table: TableName, types: dict[str, str], primary_key: Sequence[str]) -> None:
-        columns = [f"{quoted(name)} {kind}" for name, kind in types.items()]
+        columns = [f"{quoted(name)} {_column_type(kind)}" for name, kind in types.items()]
         if primary_key:
             columns.append(f"PRIMARY KEY ({listed(primary_key)})")
         self.run(f"CREATE SCHEMA IF NOT EXISTS {table.schema_sql}")
         self.run(f"CREATE TABLE IF NOT EXISTS {table.sql} ({', '.join(columns)})")
 
     def add_column(self, table: TableName, name: str, kind: str) -> None:
-        self.run(f"ALTER TABLE {table.sql} ADD COLUMN IF NOT EXISTS {quoted(name)} {kind}")
+        self.run(
+            f"ALTER TABLE {table.sql} ADD COLUMN IF NOT EXISTS {quoted(name)} {_column_type(kind)}"
+        )
 
     def instant(self, instant: datetime) -> datetime:
         return instant.astimezone(UTC).replace(tzinfo=None)
+
+    def instant_text(self, column: str) -> str:
+        return column
 
     def load(self, table: TableName, batches: Iterable[pa.RecordBatch]) -> int:
         # One INSERT for all batches: DuckDB keeps what each statement of a transaction wrote in memory.
@@ -180,6 +188,11 @@ class _Stream:
         except BaseException as problem:
             self.problem = problem
             raise
+
+
+def _column_type(kind: str) -> str:
+    """A new column takes times of any unit, whichever the first rows have."""
+    return DuckDB.time_type if kind in _TIMES else kind
 
 
 def _stored_schema(schema: pa.Schema) -> pa.Schema:

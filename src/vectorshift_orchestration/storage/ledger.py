@@ -94,7 +94,7 @@ def find(database: Database, table: TableName, window: Window) -> Commit | None:
     if "attempt_token" not in (database.columns(ledger) or ()):
         return None
     rows = database.run(
-        "SELECT request_key, row_count, sha256, committed_at, attempt_token "
+        f"SELECT request_key, row_count, sha256, {database.instant_text('committed_at')}, attempt_token "
         f"FROM {ledger.sql} WHERE {_SAME}",
         _identity(database, table, window),
     )

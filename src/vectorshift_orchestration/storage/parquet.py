@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vectorshift_orchestration.storage.column_types import plain_batch, plain_schema
 from vectorshift_orchestration.storage.destinations import (
     Destination,
     RemotePath,
@@ -34,9 +35,11 @@ def write_parquet(
     `schema` and `batches` are what `read_export` gives; no batches make a file with all columns
     and no rows. A row group has about 131,072 rows or 32 MiB, whichever comes first. `progress` is called
     with the number of rows written so far. Local files are written beside the destination,
-    others in a temporary folder first.
+    others in a temporary folder first. So that the files of all windows have one schema, a column of
+    Arrow type null is text, times are in microseconds, and dictionary encodings are undone.
 
-    Raises `PublishError` as `publish`, and whatever the batches raise. Then no new file is there.
+    Raises `PublishError` as `publish`, `UnstorableValue` for a time that is finer than a
+    microsecond, and whatever the batches raise. Then no new file is there.
     """
     target = file_target(destination)
     if isinstance(target, RemotePath):
@@ -57,12 +60,20 @@ def _write(
     progress: Callable[[int], None] | None,
 ) -> None:
     rows = 0
+    schema = plain_schema(schema)
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for group in _groups(batches):
+        for group in _groups(_plain(batches)):
             writer.write_table(pa.Table.from_batches(group, schema))
             rows += sum(batch.num_rows for batch in group)
             if progress is not None:
                 progress(rows)
+
+
+def _plain(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    rows = 0
+    for batch in batches:
+        yield plain_batch(batch, rows)
+        rows += batch.num_rows
 
 
 def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:

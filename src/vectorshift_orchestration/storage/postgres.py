@@ -1,23 +1,24 @@
-"""PostgreSQL over a psycopg 3 connection: advisory locks, DELETE, COPY.
+"""PostgreSQL, whatever the driver: advisory locks, DELETE, COPY.
 
 Instants are stored as timestamptz: the server keeps UTC, and what is sent carries its offset, so
 the zone of a session changes nothing. Rows go as COPY text, which Arrow makes column by column. CSV
 would not be safe: before version 18 the server takes a line of `\\.` in a quoted text for the end
 of the data, and drops the rest in silence.
+
+A pooler gives each transaction another session, so nothing is prepared; and what is sent and read
+means the same under any setting of a session, once the encoding is set for the transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar, cast
 
-import psycopg
 import pyarrow as pa
-from psycopg.pq import TransactionStatus
-from psycopg.rows import tuple_row
 
 from vectorshift_orchestration._failpoints import failpoint
 from vectorshift_orchestration.errors import StorageError
@@ -35,19 +36,19 @@ ENDED = "Somebody ended the transaction before its COMMIT, so the window was not
 FAILED = "A statement of the transaction failed unseen, so its COMMIT would have undone everything."
 
 
-class Postgres:
-    """An open psycopg connection, autocommit or not."""
+_IDLE, _INERROR, _UNKNOWN = 0, 3, 4
+"""Of libpq's PGTransactionStatusType."""
 
-    errors: tuple[type[Exception], ...] = (psycopg.Error,)
+
+class Postgres(ABC):
+    """What every driver has in common."""
+
     transactional_ddl = True
     time_type = TIME_TYPE
 
-    def __init__(self, connection: Any) -> None:
-        if isinstance(connection, psycopg.AsyncConnection):
-            raise StorageError(
-                "Give a psycopg.Connection: an AsyncConnection cannot be awaited here."
-            )
-        self._connection = connection
+    @abstractmethod
+    def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """As in `Database`."""
 
     def fold(self, name: str) -> str:
         return name
@@ -70,39 +71,6 @@ class Postgres:
         if table.schema is None and schema is None:
             raise StorageError(f"The search path is empty: write schema.{table.name}.")
         return TableName(table.name, table.schema or schema)
-
-    def is_open(self) -> bool:
-        status = self._connection.info.transaction_status
-        return status not in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN)
-
-    def is_lost(self) -> bool:
-        return bool(self._connection.closed)
-
-    def begin(self, territory: Territory | None = None) -> None:
-        if self._connection.autocommit:
-            self.run("BEGIN")
-        self._isolate(territory)
-
-    def commit(self) -> None:
-        if self._connection.info.transaction_status == TransactionStatus.IDLE:
-            raise StorageError(ENDED)
-        if self._connection.info.transaction_status == TransactionStatus.INERROR:
-            raise StorageError(FAILED)
-        self._connection.commit()
-
-    def rollback(self) -> None:
-        with suppress(psycopg.Error):
-            self._connection.rollback()
-
-    def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._cursor() as cursor:
-            cursor.execute(marked(statement, "format"), values)
-            return cursor.fetchall() if cursor.description else []
-
-    def changed(self, statement: str, values: Sequence[Any] = ()) -> int:
-        with self._cursor() as cursor:
-            cursor.execute(marked(statement, "format"), values)
-            return cursor.rowcount
 
     def columns(self, table: TableName) -> dict[str, str] | None:
         # The catalogue, because a look at the table itself would lock it against ALTER TABLE.
@@ -141,23 +109,8 @@ class Postgres:
     def instant(self, instant: datetime) -> Any:
         return instant
 
-    def load(self, table: TableName, batches: Iterable[pa.RecordBatch]) -> int:
-        incoming = iter(batches)
-        first = next(incoming, None)
-        if first is None:
-            return 0
-        rows = 0
-        statement = f"COPY {table.sql} ({listed(first.schema.names)}) FROM STDIN"
-        with (
-            self._cursor() as cursor,
-            cursor.copy(f"{statement} (FORMAT text, ENCODING 'UTF8')") as copy,
-        ):
-            for batch in chain([first], incoming):
-                for piece in copy_text(batch, rows):
-                    copy.write(piece)
-                rows += batch.num_rows
-                failpoint("sql.loading")
-        return rows
+    def instant_text(self, column: str) -> str:
+        return f"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
 
     def delete_keys(self, table: TableName, keys: pa.RecordBatch) -> None:
         types = self.types(keys.schema)
@@ -169,13 +122,10 @@ class Postgres:
             [column.to_pylist() for column in keys.columns],
         )
 
-    def _cursor(self) -> psycopg.Cursor[tuple[Any, ...]]:
-        # Not connection.cursor(): the caller may have set a row factory or a class of cursors.
-        return psycopg.Cursor(self._connection, row_factory=tuple_row)
-
     def _isolate(self, territory: Territory | None) -> None:
         # A snapshot that is older than the lock would not show what the last writer committed.
         self.run("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        self.run("SELECT set_config('client_encoding', 'UTF8', true)")
         if territory is not None:
             for lock in territory.locks():
                 self._take(lock)
@@ -183,3 +133,87 @@ class Postgres:
     def _take(self, lock: Lock) -> None:
         shared = "" if lock.exclusive else "_shared"
         self.run(f"SELECT pg_advisory_xact_lock{shared}(\0)", [lock.key])
+
+
+class CopyingPostgres(Postgres):
+    """An open connection of a driver on libpq, autocommit or not."""
+
+    errors: ClassVar[tuple[type[Exception], ...]]
+    _connection: Any
+
+    def is_open(self) -> bool:
+        return self._connection.info.transaction_status not in (_IDLE, _UNKNOWN)
+
+    def is_lost(self) -> bool:
+        return bool(self._connection.closed)
+
+    def begin(self, territory: Territory | None = None) -> None:
+        if self._connection.autocommit:
+            self.run("BEGIN")
+        self._isolate(territory)
+
+    def commit(self) -> None:
+        if self._connection.info.transaction_status == _IDLE:
+            raise StorageError(ENDED)
+        if self._connection.info.transaction_status == _INERROR:
+            raise StorageError(FAILED)
+        self._end("COMMIT")
+
+    def rollback(self) -> None:
+        with suppress(*self.errors):
+            self._end("ROLLBACK")
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._cursor() as cursor:
+            self._execute(cursor, marked(statement, "format"), tuple(values))
+            return (
+                [tuple(map(_as_text, row)) for row in cursor.fetchall()]
+                if cursor.description
+                else []
+            )
+
+    def changed(self, statement: str, values: Sequence[Any] = ()) -> int:
+        with self._cursor() as cursor:
+            self._execute(cursor, marked(statement, "format"), tuple(values))
+            return cast(int, cursor.rowcount)
+
+    def load(self, table: TableName, batches: Iterable[pa.RecordBatch]) -> int:
+        incoming = iter(batches)
+        first = next(incoming, None)
+        if first is None:
+            return 0
+        rows = 0
+
+        def pieces() -> Iterator[bytes]:
+            nonlocal rows
+            for batch in chain([first], incoming):
+                yield from copy_text(batch, rows)
+                rows += batch.num_rows
+                failpoint("sql.loading")
+
+        columns = listed(first.schema.names)
+        self._copy(
+            f"COPY {table.sql} ({columns}) FROM STDIN (FORMAT text, ENCODING 'UTF8')", pieces()
+        )
+        return rows
+
+    @abstractmethod
+    def _end(self, verb: str) -> None:
+        """COMMIT or ROLLBACK."""
+
+    @abstractmethod
+    def _cursor(self) -> Any:
+        """A cursor whose rows are tuples, as a context manager."""
+
+    @abstractmethod
+    def _execute(self, cursor: Any, statement: str, values: tuple[Any, ...]) -> None:
+        """Execute a statement in the paramstyle `format`, unprepared."""
+
+    @abstractmethod
+    def _copy(self, statement: str, pieces: Iterator[bytes]) -> None:
+        """Feed a COPY; raises what the pieces raise."""
+
+
+def _as_text(value: Any) -> Any:
+    """Text, which comes as bytes out of a database without an encoding (SQL_ASCII)."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

@@ -9,7 +9,8 @@ from typing import cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vectorshift_orchestration.errors import SchemaMismatch, StorageError, UnstorableValue
+from vectorshift_orchestration.errors import StorageError, UnstorableValue
+from vectorshift_orchestration.storage.column_types import inexact
 from vectorshift_orchestration.tables import INSTANT
 
 TIME_TYPE = "timestamp with time zone"
@@ -50,10 +51,7 @@ def column_type(field: pa.Field) -> str:
     ):
         if fits(kind):
             return name
-    raise SchemaMismatch(
-        f"Column {field.name!r} is of Arrow type {kind}, which has no exact column type here. "
-        "Convert it, to text for example, before it is written."
-    )
+    raise inexact(field)
 
 
 def holds(present: str, incoming: str) -> bool:
@@ -109,9 +107,11 @@ def _text(column: pa.Array, name: str, row: int) -> pa.Array | pa.Scalar:
     if column.null_count == len(column):
         return pa.scalar("\\N")
     if pa.types.is_timestamp(kind):
-        text = _zoned(_instants(column, name))
+        text = _zoned(column)
     elif _is_text(kind):
         text = _escaped(column.cast(pa.string()), name, row)
+    elif pa.types.is_floating(kind):
+        text = column.cast(pa.float64()).cast(pa.string())  # as exact as the number is
     else:
         text = column.cast(pa.string())
     return pc.fill_null(text, "\\N") if text.null_count else text
@@ -131,17 +131,6 @@ def _zoned(instants: pa.Array) -> pa.Array:
     """UTC as text. Arrow's own way, through its table of zones, takes twenty times as long."""
     text = instants.cast(pa.timestamp("us")).cast(pa.string())
     return pc.binary_join_element_wise(text, "", "Z")
-
-
-def _instants(column: pa.Array, name: str) -> pa.Array:
-    try:
-        return column.cast(INSTANT)
-    except pa.ArrowInvalid:
-        raise UnstorableValue(
-            f"A time of column {name!r} is finer than the microseconds that PostgreSQL keeps. "
-            "Round it first. No row was changed.",
-            column=name,
-        ) from None
 
 
 def _refuse_nul(column: pa.Array, name: str, row: int) -> None:
@@ -180,8 +169,4 @@ def _binary_type(kind: pa.DataType, present: str) -> pa.DataType:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        return _is_text(kind.value_type)
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

@@ -23,6 +23,7 @@ from vectorshift_orchestration.errors import (
     StorageError,
 )
 from vectorshift_orchestration.storage import ledger as windows_ledger
+from vectorshift_orchestration.storage.column_types import plain_batch
 from vectorshift_orchestration.storage.columns import fit
 from vectorshift_orchestration.storage.databases import Database, database_of, reading
 from vectorshift_orchestration.storage.identifiers import TableName, listed, quoted
@@ -233,7 +234,7 @@ def _inside(
                 f"{times[stray].as_py()}, outside of window {window.label}. No row was changed.",
                 row=done + stray + 1,
             )
-        yield batch
+        yield plain_batch(batch, done)
         done += batch.num_rows
         if progress is not None:
             progress(done)
