@@ -21,14 +21,7 @@ Importing this package imports Dagster and nothing else that is heavy: DuckDB, A
 when an asset materializes. docs/dagster.md tells the rest.
 """
 
-from dagster_vectorshift.alerts import Alert
-from dagster_vectorshift.assets import (
-    HealthOptions,
-    build_health_assets,
-    build_health_definitions,
-    vectorshift_health_assets,
-)
-from dagster_vectorshift.checks import (
+from dagster_vectorshift.checks._checks import (
     CheckOptions,
     build_baseline_check,
     build_error_count_check,
@@ -36,23 +29,31 @@ from dagster_vectorshift.checks import (
     build_latency_check,
     build_rule_check,
 )
+from dagster_vectorshift.checks._freshness import (
+    build_health_freshness_checks,
+    build_health_freshness_policy,
+)
 from dagster_vectorshift.components import VectorShiftExportComponent, VectorShiftHealthComponent
-from dagster_vectorshift.error_counts import build_error_count_sensor
-from dagster_vectorshift.export_steps import ExportOptions
-from dagster_vectorshift.exports import (
+from dagster_vectorshift.exports._assets import (
     build_export_asset,
     build_export_definitions,
     build_two_phase_export,
 )
+from dagster_vectorshift.exports._options import ExportOptions
 from dagster_vectorshift.failures import as_dagster_failures
-from dagster_vectorshift.freshness import (
-    build_health_freshness_checks,
-    build_health_freshness_policy,
+from dagster_vectorshift.health._assets import (
+    build_health_assets,
+    build_health_definitions,
+    vectorshift_health_assets,
 )
-from dagster_vectorshift.health import Health
+from dagster_vectorshift.health._measured import Health
+from dagster_vectorshift.health._options import HealthOptions
+from dagster_vectorshift.health._tables import DEFAULT_METRICS, ErrorTable, HealthCheck, HealthTable
 from dagster_vectorshift.resource import VectorShiftResource
 from dagster_vectorshift.schedules import build_health_schedule
-from dagster_vectorshift.sensors import build_check_alert_sensor
+from dagster_vectorshift.sensors._alerts import Alert
+from dagster_vectorshift.sensors._check_alerts import build_check_alert_sensor
+from dagster_vectorshift.sensors._error_counts import build_error_count_sensor
 from dagster_vectorshift.storage import (
     DuckDBStorage,
     ExportStorage,
@@ -61,7 +62,6 @@ from dagster_vectorshift.storage import (
     PostgresStorage,
     TableStorage,
 )
-from dagster_vectorshift.tables import DEFAULT_METRICS, ErrorTable, HealthCheck, HealthTable
 from dagster_vectorshift.translator import (
     DagsterVectorShiftTranslator,
     ExportProps,

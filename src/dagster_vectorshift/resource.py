@@ -4,18 +4,20 @@ Give the key as `dg.EnvVar`: Dagster keeps only the variable's name then. A lite
 into the definitions' snapshot and shown by GraphQL, whatever the field says (DAGSTER.md 2a).
 """
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from dagster_vectorshift.environment import resolved
+from dagster_vectorshift._documents import FROM_ENVIRONMENT, Secret
+from dagster_vectorshift._environment import resolved
+from vectorshift.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from vectorshift import Client
 
 
-class VectorShiftResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # yields itself
+class VectorShiftResource(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[type-arg]  # yields itself
     """One VectorShift account, for assets, checks and sensors.
 
     Times are seconds. The client connects on first use and is closed when the run ends. In your own
@@ -25,12 +27,12 @@ class VectorShiftResource(dg.ConfigurableResource):  # type: ignore[type-arg]  #
     pool: ClassVar[str] = "vectorshift"
     """The pool of every asset and check that talks to an account, unless you name another."""
 
-    api_key: str = Field(
+    api_key: Secret = Field(
         repr=False,
         json_schema_extra={"dagster__is_secret": True},
         description='The API key. Always dg.EnvVar("VECTORSHIFT_API_KEY"), never the key itself.',
     )
-    base_url: str | None = Field(
+    base_url: Annotated[str | None, FROM_ENVIRONMENT] = Field(
         default=None,
         description="The API's address with its /v1. None reads VECTORSHIFT_BASE_URL where the run "
         "executes, and is the hosted service when that is not set either.",
@@ -42,8 +44,22 @@ class VectorShiftResource(dg.ConfigurableResource):  # type: ignore[type-arg]  #
     total_timeout: float = Field(
         default=300.0, description="Seconds for one call with all its retries."
     )
-
-    ui_url: str | None = Field(
+    retries: int | None = Field(
+        default=None,
+        description="How often a failed call is tried again by the client, before the step's own "
+        "retries. None is the client's own number, 4.",
+    )
+    rate_limit: float | None = Field(
+        default=None,
+        description="The most requests per second of each process that uses the account. None is "
+        "no limit.",
+    )
+    verify: Annotated[str | None, FROM_ENVIRONMENT] = Field(
+        default=None,
+        description="The path of a CA bundle (PEM) to trust in place of the usual authorities. "
+        "Verification cannot be switched off.",
+    )
+    ui_url: Annotated[str | None, FROM_ENVIRONMENT] = Field(
         default=None,
         description="A page about this account in VectorShift's own interface, for a link in "
         "metadata. None shows no link.",
@@ -55,18 +71,25 @@ class VectorShiftResource(dg.ConfigurableResource):  # type: ignore[type-arg]  #
         """The client of this account, the same one until the run ends.
 
         Works outside of Dagster too, where a `dg.EnvVar` is read from the environment here.
-        Raises `ConfigurationError` for a variable that is not set and for an unusable key or
-        address.
+        Raises `ConfigurationError` for a variable that is not set and for a setting that cannot be
+        used.
         """
         if self._client is None:
-            from vectorshift import Client
+            from vectorshift import Client, Retry
 
+            if self.retries is not None and self.retries < 0:
+                raise ConfigurationError(
+                    f"retries is a number of tries after the first, 0 or more, not {self.retries}."
+                )
             self._client = Client(
                 resolved(self.api_key),
                 None if self.base_url is None else resolved(self.base_url),
                 timeout=self.timeout,
                 connect_timeout=self.connect_timeout,
                 total_timeout=self.total_timeout,
+                retry=None if self.retries is None else Retry(attempts=1 + self.retries),
+                rate_limit=self.rate_limit,
+                verify=True if self.verify is None else resolved(self.verify),
             )
         return self._client
 

@@ -1,30 +1,100 @@
 """When partitions are materialized: after they have settled, again for late events, and all that
 were missed while nothing ran."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Annotated, Any
 
 import dagster as dg
+
+from dagster_vectorshift._documents import Document, OptionalText, stated
+from dagster_vectorshift._options import takes
 
 _MINUTE = timedelta(minutes=1)
 _DAY = 24 * 60
 _SAFE_DAYS = 27
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
-CATCH_UP = 31
-"""How many partitions back a schedule looks for what was missed, unless told otherwise."""
+SETTLE = dg.Resolver(
+    lambda context, minutes: timedelta(minutes=minutes),
+    model_field_name="settle_minutes",
+    model_field_type=int,
+)
+RUNNING = dg.Resolver(
+    lambda context, running: (
+        dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
+    ),
+    model_field_name="running",
+    model_field_type=bool,
+)
 
 
-def build_health_schedule(
+@dataclass(frozen=True, kw_only=True)
+class Schedule(Document):
+    """When partitions are materialized.
+
+    name: the schedule's name; its job is named like it with `_job`.
+    settle: how long after its end a partition is let alone, whole minutes. Its last runs end and its
+        last events arrive in that time.
+    lookback: how many earlier partitions each tick writes again.
+    catch_up: how many partitions back it looks for missed ones; 0 is not at all.
+    cron_schedule: when to tick, in the partitions' time zone; by default at the partitions' cadence,
+        moved by `settle`.
+    default_status: RUNNING starts the schedule with the code location.
+    """
+
+    name: OptionalText = None
+    settle: Annotated[timedelta, SETTLE] = timedelta(0)
+    lookback: int = 0
+    catch_up: int = 31
+    cron_schedule: OptionalText = None
+    default_status: Annotated[dg.DefaultScheduleStatus, RUNNING] = dg.DefaultScheduleStatus.STOPPED
+
+    def __post_init__(self) -> None:
+        """Raise `dg.DagsterInvalidDefinitionError` for what is not a number of its kind."""
+        if not isinstance(self.settle, timedelta):
+            raise dg.DagsterInvalidDefinitionError(
+                f"settle is a time, such as timedelta(hours=2), not {self.settle!r}."
+            )
+        if (
+            min(self.lookback, self.catch_up) < 0
+            or self.settle < timedelta(0)
+            or self.settle % _MINUTE
+        ):
+            raise dg.DagsterInvalidDefinitionError(
+                f"lookback={self.lookback} and catch_up={self.catch_up} are numbers of partitions, "
+                f"0 or more, and settle={self.settle} is a number of whole minutes."
+            )
+
+
+@dataclass(frozen=True)
+class ScheduleOptions(Schedule):
+    """A schedule and the assets that it runs: of `build_health_assets` or `build_export_asset`."""
+
+    assets: dg.AssetsDefinition
+
+
+PLANNED = stated(
+    Schedule, lambda found: found, "settle_minutes, lookback, catch_up, cron_schedule, running."
+)
+
+
+def planned(
     assets: dg.AssetsDefinition,
-    *,
-    name: str | None = None,
-    settle: timedelta = timedelta(0),
-    lookback: int = 0,
-    catch_up: int = CATCH_UP,
-    cron_schedule: str | None = None,
-    default_status: dg.DefaultScheduleStatus = dg.DefaultScheduleStatus.STOPPED,
-) -> dg.ScheduleDefinition:
+    schedule: Schedule | Mapping[str, Any] | None,
+    condition: dg.AutomationCondition[Any] | None,
+) -> list[dg.ScheduleDefinition]:
+    """The schedule that was asked for, or the usual one where no automation condition takes its place."""
+    if schedule is None and condition is not None:
+        return []
+    if isinstance(schedule, Schedule):
+        return [_scheduled(assets, schedule)]
+    return [build_health_schedule(assets, **(schedule or {}))]
+
+
+@takes(ScheduleOptions)
+def build_health_schedule(options: ScheduleOptions) -> dg.ScheduleDefinition:
     """A schedule that keeps partitioned assets up to date, with the job that it runs.
 
     Each tick asks for one run over a range of partitions: the newest one that has settled, the
@@ -32,40 +102,24 @@ def build_health_schedule(
     missed since the last one that is materialized or under way. So a daemon that was down for a
     week catches up in one run. With a backfill policy that caps a run, a range is several runs.
 
-    Args:
-        assets: of `build_health_assets` or `build_export_asset`.
-        name: the schedule's name; its job is named like it with `_job`.
-        settle: how long after its end a partition is let alone, whole minutes. Its last runs end
-            and its last events arrive in that time.
-        lookback: how many earlier partitions each tick writes again.
-        catch_up: how many partitions back it looks for missed ones; 0 is not at all.
-        cron_schedule: when to tick, in the partitions' time zone; by default at the partitions'
-            cadence, moved by `settle`.
-        default_status: RUNNING starts the schedule with the code location.
-
-    Raises `dg.DagsterInvalidDefinitionError` for assets without partitions of time, negative
-    numbers, and a settle delay that is no number of whole minutes.
+    The arguments are told at `Schedule`. Raises `dg.DagsterInvalidDefinitionError` for assets
+    without partitions of time, negative numbers, and a settle delay that is not a number of whole
+    minutes.
     """
-    partitions_def = getattr(assets, "partitions_def", None)
-    if not isinstance(partitions_def, dg.TimeWindowPartitionsDefinition):
+    return _scheduled(options.assets, options)
+
+
+def _scheduled(assets: dg.AssetsDefinition, schedule: Schedule) -> dg.ScheduleDefinition:
+    days = getattr(assets, "partitions_def", None)
+    if not isinstance(days, dg.TimeWindowPartitionsDefinition):
         raise dg.DagsterInvalidDefinitionError(
             "A health schedule needs assets with partitions of time, such as those of "
             "build_health_assets."
         )
-    if not isinstance(settle, timedelta):
-        raise dg.DagsterInvalidDefinitionError(
-            f"settle is a time, such as timedelta(hours=2), not {settle!r}."
-        )
-    if min(lookback, catch_up) < 0 or settle < timedelta(0) or settle % _MINUTE:
-        raise dg.DagsterInvalidDefinitionError(
-            f"lookback={lookback} and catch_up={catch_up} are numbers of partitions, 0 or more, and "
-            f"settle={settle} is a number of whole minutes."
-        )
-    name = name or f"{assets.node_def.name}_schedule"
-    job = dg.define_asset_job(f"{name}_job", selection=[assets])
-    days, keys = partitions_def, sorted(assets.keys)
-    policy = assets.backfill_policy
+    name = schedule.name or f"{assets.node_def.name}_schedule"
+    keys, policy = sorted(assets.keys), assets.backfill_policy
     cap = policy.max_partitions_per_run if policy is not None else None
+    settle, lookback, catch_up = schedule.settle, schedule.lookback, schedule.catch_up
 
     def due(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         settled = context.scheduled_execution_time - settle
@@ -87,11 +141,11 @@ def build_health_schedule(
 
     return dg.ScheduleDefinition(
         name=name,
-        job=job,
-        cron_schedule=cron_schedule or settled_cron(days, settle),
+        job=dg.define_asset_job(f"{name}_job", selection=[assets]),
+        cron_schedule=schedule.cron_schedule or settled_cron(days, settle),
         execution_timezone=days.timezone,
         execution_fn=due,
-        default_status=default_status,
+        default_status=schedule.default_status,
         description=f"Each partition, {settle} after its end, and the {lookback} before it again.",
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from dagster_vectorshift.tables import Table
+from dagster_vectorshift.health._tables import Table
 
 if TYPE_CHECKING:
     from vectorshift.analytics import Query
@@ -28,9 +28,9 @@ class ExportProps:
     """An export: the asset's name, its query (None: every event) and its file format."""
 
     name: str
-    query: "Query | None" = None
-    format: str = "CSV"
-    description: str | None = None
+    query: "Query | None"
+    format: str
+    description: str | None
 
 
 class DagsterVectorShiftTranslator:

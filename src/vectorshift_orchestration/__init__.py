@@ -50,6 +50,11 @@ if TYPE_CHECKING:
     from vectorshift_orchestration.storage.sql import Written, begin_attempt, overwrite_window
     from vectorshift_orchestration.storage.sweeper import sweep
     from vectorshift_orchestration.thresholds import aevaluate, evaluate
+    from vectorshift_orchestration.thresholds.error_messages import (
+        TopErrors,
+        atop_errors,
+        top_errors,
+    )
     from vectorshift_orchestration.thresholds.rules import (
         Absolute,
         Baseline,
@@ -58,7 +63,6 @@ if TYPE_CHECKING:
         Rule,
         rule_from_dict,
     )
-    from vectorshift_orchestration.thresholds.top_errors import TopErrors, atop_errors, top_errors
     from vectorshift_orchestration.thresholds.verdicts import Verdict
     from vectorshift_orchestration.windows import Window, merge, windows_between
 
@@ -92,7 +96,7 @@ _HOMES = {
     "Staged": "exports",
     "StaleWriterError": "errors",
     "StorageError": "errors",
-    "TopErrors": "thresholds.top_errors",
+    "TopErrors": "thresholds.error_messages",
     "UnstorableValue": "errors",
     "Verdict": "thresholds.verdicts",
     "Window": "windows",
@@ -102,7 +106,7 @@ _HOMES = {
     "aevaluate": "thresholds",
     "aevents": "extract",
     "aggregate": "extract",
-    "atop_errors": "thresholds.top_errors",
+    "atop_errors": "thresholds.error_messages",
     "begin_attempt": "storage.sql",
     "committed": "storage.ledger",
     "evaluate": "thresholds",
@@ -118,7 +122,7 @@ _HOMES = {
     "stage": "exports",
     "submit": "exports",
     "sweep": "storage.sweeper",
-    "top_errors": "thresholds.top_errors",
+    "top_errors": "thresholds.error_messages",
     "wait": "exports",
     "windows_between": "windows",
     "write_parquet": "storage.parquet",

@@ -17,8 +17,8 @@ from dagster_vectorshift import (
     VectorShiftExportComponent,
     VectorShiftHealthComponent,
     VectorShiftResource,
+    _documents,
 )
-from dagster_vectorshift.components import secrets
 
 # What Dagster itself calls while it reads YAML and makes snapshots.
 pytestmark = [
@@ -110,7 +110,7 @@ def test_variables_stay_names(load):
 
 def test_the_control_leaks(monkeypatch, load):
     """Handled as Dagster handles templates, a value is in the snapshot: the search finds what is there."""
-    monkeypatch.setattr(secrets, "_VARIABLE", re.compile("nothing is taken for a variable"))
+    monkeypatch.setattr(_documents, "_ONE_VARIABLE", re.compile("nothing is taken for a variable"))
     text = HEALTH.replace("type: postgres, url: \"{{ env('CANARY_URL') }}\"", DUCKDB)
     text = text.replace('{api_key: "{{ env.CANARY_KEY }}"}', "null")
     account = VectorShiftResource(api_key=dg.EnvVar("CANARY_KEY"))

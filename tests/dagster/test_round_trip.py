@@ -13,7 +13,7 @@ from dagster_vectorshift import (
     build_health_assets,
     vectorshift_health_assets,
 )
-from dagster_vectorshift.previews import sparkline
+from dagster_vectorshift.health._previews import sparkline
 from vectorshift import Analytics
 from vectorshift_orchestration.thresholds.rules import Absolute, Baseline, Rate
 

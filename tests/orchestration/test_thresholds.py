@@ -22,7 +22,7 @@ from vectorshift_orchestration.thresholds import (
     evaluate,
     rule_from_dict,
 )
-from vectorshift_orchestration.thresholds.top_errors import NO_MESSAGE, atop_errors, top_errors
+from vectorshift_orchestration.thresholds.error_messages import NO_MESSAGE, atop_errors, top_errors
 from vectorshift_orchestration.thresholds.verdicts import verdict
 from vectorshift_orchestration.windows import Window
 

@@ -25,7 +25,7 @@ _JUDGING = (
     "aggregates.measures",
     "aggregates.answers",
     "thresholds.verdicts",
-    "thresholds.top_errors",
+    "thresholds.error_messages",
 )
 
 _Found = TypeVar("_Found")

@@ -1,6 +1,6 @@
 """Health assets and exports as components: YAML instead of Python."""
 
-from dagster_vectorshift.components.export import VectorShiftExportComponent
-from dagster_vectorshift.components.health import VectorShiftHealthComponent
+from dagster_vectorshift.components._export import VectorShiftExportComponent
+from dagster_vectorshift.components._health import VectorShiftHealthComponent
 
 __all__ = ["VectorShiftExportComponent", "VectorShiftHealthComponent"]

@@ -8,10 +8,10 @@
 Any of them is the `storage` resource of an asset. Assets with `io_manager_key` need none of them.
 """
 
-from dagster_vectorshift.storage.duckdb import DuckDBStorage
-from dagster_vectorshift.storage.files import FileStorage, ParquetStorage
-from dagster_vectorshift.storage.postgres import PostgresStorage
-from dagster_vectorshift.storage.protocol import ExportStorage, TableStorage
+from dagster_vectorshift.storage._duckdb import DuckDBStorage
+from dagster_vectorshift.storage._files import FileStorage, ParquetStorage
+from dagster_vectorshift.storage._postgres import PostgresStorage
+from dagster_vectorshift.storage._protocol import ExportStorage, TableStorage
 
 __all__ = [
     "DuckDBStorage",

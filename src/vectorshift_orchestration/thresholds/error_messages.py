@@ -1,4 +1,4 @@
-"""The commonest error messages of several windows, as one table.
+"""Why runs fail: the error messages that come up most, in one window or in several.
 
 No aggregation groups by message (CONTRACT.md A7, GroupBy), so the failed events themselves are
 looked at: all windows in one page while one page holds them, else in halves.
@@ -7,44 +7,73 @@ looked at: all windows in one page while one page holds them, else in halves.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vectorshift_orchestration.errors import EventShapeError, ExtractIncomplete
-from vectorshift_orchestration.thresholds.top_errors import NO_MESSAGE
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from vectorshift.analytics import Query
+    from vectorshift.analytics import DataTableResult, EventField, Query
 
-_LIMIT, _MOST = 20, 1_000
+NO_MESSAGE = "(no message)"
+_LIMIT, _FEW, _MOST = 20, 5, 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class TopErrors:
+    """The commonest messages of a window's failed events, with how often each was seen.
+
+    `examined` failed events were looked at, out of `failed` in the window (None where the service
+    does not tell). When there are more than were looked at, the counts are those of a sample: the
+    first that the service hands out.
+    """
+
+    messages: tuple[tuple[str, int], ...]
+    examined: int
+    failed: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        messages = [{"message": text, "count": count} for text, count in self.messages]
+        return {"messages": messages, "examined": self.examined, "failed": self.failed}
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorMessages:
-    """The rows of `schema()`, and how many requests they took."""
+    """The commonest messages of each window, in order, and how many requests they took."""
 
-    table: pa.Table
+    windows: Mapping[Window, TopErrors]
     requests: int
 
+    @property
+    def table(self) -> pa.Table:
+        """One row for each window and message, commonest first.
 
-def schema() -> pa.Schema:
-    """One row for each window and message.
+        `bucket_start` is the window's start, `events` how many failed events had the message. The
+        other columns are `examined_events` and `failed_events` of the window, as in `TopErrors`.
+        """
+        import pyarrow as pa
 
-    `bucket_start` is the window's start, `events` how many failed events had the message. Of the
-    window's `failed_events` (null where the service does not tell), `examined_events` were looked at;
-    when those are fewer, the counts are those of a sample.
-    """
-    import pyarrow as pa
+        from vectorshift_orchestration.tables import BUCKET_TIME, INSTANT
 
-    from vectorshift_orchestration.tables import BUCKET_TIME, INSTANT
-
-    counts = [(name, pa.int64()) for name in ("events", "examined_events", "failed_events")]
-    return pa.schema([(BUCKET_TIME, INSTANT), ("error_message", pa.string()), *counts])
+        counts = ("events", "examined_events", "failed_events")
+        schema = pa.schema(
+            [(BUCKET_TIME, INSTANT), ("error_message", pa.string())]
+            + [(name, pa.int64()) for name in counts]
+        )
+        rows = [
+            (window.start, text, count, found.examined, found.failed)
+            for window, found in self.windows.items()
+            for text, count in found.messages
+        ]
+        return pa.Table.from_pylist(
+            [dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema
+        )
 
 
 def error_messages(
@@ -60,64 +89,99 @@ def error_messages(
     Raises `EventShapeError` for an event without a start or from outside the windows' span,
     `ExtractIncomplete` when the service counts events and hands out none, and the SDK's errors.
     """
-    import pyarrow as pa
+    from vectorshift.analytics import Query
 
-    rows: list[dict[str, Any]] = []
+    looks = _looks(query, windows, limit, most)
+    page = None
+    while True:
+        try:
+            asked = looks.send(page)
+        except StopIteration as done:
+            found: ErrorMessages = done.value
+            return found
+        page = Query.table(asked, _columns(), False, True, most, 0)
+
+
+async def aerror_messages(
+    query: Query, windows: Sequence[Window], *, limit: int = _LIMIT, most: int = _MOST
+) -> ErrorMessages:
+    """`error_messages`, awaiting."""
+    looks = _looks(query, windows, limit, most)
+    page = None
+    while True:
+        try:
+            asked = looks.send(page)
+        except StopIteration as done:
+            found: ErrorMessages = done.value
+            return found
+        page = await asked.atable(_columns(), False, True, most, 0)
+
+
+def top_errors(query: Query, window: Window, *, limit: int = _FEW, most: int = _MOST) -> TopErrors:
+    """`error_messages` of one window: one request, the `limit` commonest messages."""
+    return error_messages(query, [window], limit=limit, most=most).windows[window]
+
+
+async def atop_errors(
+    query: Query, window: Window, *, limit: int = _FEW, most: int = _MOST
+) -> TopErrors:
+    """`top_errors`, awaiting."""
+    return (await aerror_messages(query, [window], limit=limit, most=most)).windows[window]
+
+
+_Looks: TypeAlias = "Generator[Query, DataTableResult | None, ErrorMessages]"
+
+
+def _looks(query: Query, windows: Sequence[Window], limit: int, most: int) -> _Looks:
+    """Yields each query that a page is wanted of, and is sent the page."""
+    found: dict[Window, TopErrors] = {}
     left, requests = [sorted(windows)] if windows else [], 0
     while left:
         several = left.pop()
-        page, failed = _page(query, Window(several[0].start, several[-1].end), most)
-        requests += 1
+        span = Window(several[0].start, several[-1].end)
+        answer = yield span.bound(query).where(status="failure")
+        assert answer is not None  # it was asked for
+        page, requests = _read(answer, span), requests + 1
+        failed = answer.get("total_records", len(page) if len(page) < most else None)
         if len(several) > 1 and (failed is None or failed > len(page)):
             half = len(several) // 2
             left += [several[half:], several[:half]]
             continue
         for window in several:
             texts = [text for start, text in page if window.contains(start)]
-            rows += _counted(window, texts, len(texts) if len(several) > 1 else failed, limit)
-    return ErrorMessages(pa.Table.from_pylist(rows, schema=schema()), requests)
+            found[window] = _counted(window, texts, len(texts) if several[1:] else failed, limit)
+    return ErrorMessages(found, requests)
 
 
-def _page(query: Query, span: Window, most: int) -> tuple[list[tuple[datetime, str]], int | None]:
-    """Start and message of the failed events on one page, and how many there are, if it is known."""
-    from vectorshift.analytics import EventField, Query
+def _columns() -> list[EventField]:
+    from vectorshift.analytics import EventField
 
-    at, message = EventField.EVENT_START_TIME, EventField.ERROR_MESSAGE
-    failed = span.bound(query).where(status="failure")
-    answer = Query.table(failed, [at, message], False, True, most, 0)
+    return [EventField.EVENT_START_TIME, EventField.ERROR_MESSAGE]
+
+
+def _read(answer: DataTableResult, span: Window) -> list[tuple[datetime, str]]:
+    """Start and message of the failed events on a page."""
+    at, message = (column.label for column in _columns())
     found = []
     for row in answer["rows"]:
-        start = _instant(row["values"].get(at.label))
+        start = _instant(row["values"].get(at))
         if start is None or not span.contains(start):
             raise EventShapeError(
-                f"The service sent a failed event that starts at {row['values'].get(at.label)!r}, "
+                f"The service sent a failed event that starts at {row['values'].get(at)!r}, "
                 f"outside of {span.label}. Nothing was taken."
             )
-        found.append((start, str(row["values"].get(message.label) or NO_MESSAGE)))
-    return found, answer.get("total_records", len(found) if len(found) < most else None)
+        found.append((start, str(row["values"].get(message) or NO_MESSAGE)))
+    return found
 
 
-def _counted(
-    window: Window, texts: Sequence[str], failed: int | None, limit: int
-) -> list[dict[str, Any]]:
-    from vectorshift_orchestration.tables import BUCKET_TIME
-
+def _counted(window: Window, texts: Sequence[str], failed: int | None, limit: int) -> TopErrors:
     if failed and not texts:
         raise ExtractIncomplete(
             f"The service counts {failed} failed events in {window.label} and hands out none of "
             "them. Nothing was taken; try again."
         )
     common = sorted(Counter(texts).items(), key=lambda item: (-item[1], item[0]))[:limit]
-    return [
-        {
-            BUCKET_TIME: window.start,
-            "error_message": text,
-            "events": count,
-            "examined_events": len(texts),
-            "failed_events": failed,
-        }
-        for text, count in common
-    ]
+    return TopErrors(tuple(common), len(texts), failed)
 
 
 def _instant(text: Any) -> datetime | None:

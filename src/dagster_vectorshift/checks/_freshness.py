@@ -12,8 +12,8 @@ import dagster as dg
 
 from dagster_vectorshift._options import require_several
 from dagster_vectorshift._partitions import require_time
-from dagster_vectorshift.checks import CheckedAsset, asset_key_of
-from dagster_vectorshift.evaluations import Partitions
+from dagster_vectorshift.checks._assets import CheckedAsset, asset_key_of
+from dagster_vectorshift.checks._evaluations import Partitions
 
 _DELAY = timedelta(hours=4)
 _SHORT_MONTH = 28

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
 from pydantic import BeforeValidator
 
+from dagster_vectorshift._documents import FROM_ENVIRONMENT
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def _written_out(path: Any) -> Any:
     return str(path) if is_path else path
 
 
-PathText = Annotated[str, BeforeValidator(_written_out)]
+PathText = Annotated[str, BeforeValidator(_written_out), FROM_ENVIRONMENT]
 """A path or a URI, which may be given as a `Path` or a `UPath`."""
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import dagster as dg
 from pydantic import Field
 
-from dagster_vectorshift.storage.protocol import PathText
+from dagster_vectorshift.storage._protocol import PathText
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _ROOT = (
 )
 
 
-class ParquetStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yields itself
+class ParquetStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[type-arg]  # yields itself
     """Tables as Parquet, one file for each partition: `<path>/<table>/dt=2026-11-22/part-0.parquet`.
 
     A file appears at once and whole. A folder belongs to one cadence of partitions: days and weeks
@@ -62,7 +62,7 @@ class ParquetStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yiel
         return nullcontext({"destination": target, "parquet": True})
 
 
-class FileStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yields itself
+class FileStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[type-arg]  # yields itself
     """Exports as the files they are, one for each partition: `<path>/<table>/dt=.../part-0.csv`."""
 
     kind: ClassVar[str] = "file"

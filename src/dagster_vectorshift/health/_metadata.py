@@ -9,40 +9,30 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from dagster_vectorshift.previews import preview, trends
+from dagster_vectorshift.health._previews import preview, trends
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from dagster_vectorshift.tables import Table
+    from dagster_vectorshift.health._tables import Table
 
 _PREFIX = "vectorshift/"
 
 
 def table_metadata(
-    schema: "pa.Schema",
-    lineage: dg.TableColumnLineage,
-    *,
-    table: "Table",
-    uri: str | None,
-    storage_kind: str | None,
-    ui_url: str | None,
+    schema: "pa.Schema", lineage: dg.TableColumnLineage, table: "Table"
 ) -> dict[str, Any]:
-    """Name, place, columns and origins of the table that was written; what is unknown is left out."""
+    """Name, columns and origins of the table."""
     columns = [
         dg.TableColumn(field.name, str(field.type), table.descriptions.get(field.name))
         for field in schema
     ]
-    told = {
+    return {
         "dagster/table_name": table.table_name,
-        "dagster/uri": uri,
-        "dagster/storage_kind": storage_kind,
         "dagster/column_schema": dg.TableSchema(columns),
         "dagster/column_lineage": lineage,
-        "vectorshift/ui": None if ui_url is None else dg.MetadataValue.url(ui_url),
     }
-    return {name: value for name, value in told.items() if value is not None}
 
 
 def partition_metadata(

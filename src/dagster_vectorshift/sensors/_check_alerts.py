@@ -12,10 +12,10 @@ from typing import get_args
 import dagster as dg
 
 from dagster_vectorshift._options import require_several
-from dagster_vectorshift.alerts import Alert, Receipts
-from dagster_vectorshift.checks import CheckedAsset, asset_key_of
-from dagster_vectorshift.history import Recorded, recorded
-from dagster_vectorshift.positions import Position
+from dagster_vectorshift.checks._assets import CheckedAsset, asset_key_of
+from dagster_vectorshift.sensors._alerts import Alert, Receipts
+from dagster_vectorshift.sensors._history import Recorded, recorded
+from dagster_vectorshift.sensors._positions import Position
 from vectorshift_orchestration.thresholds.rules import Severity
 
 TIME_BUDGET = 40.0

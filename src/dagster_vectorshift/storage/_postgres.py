@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import dagster as dg
 from pydantic import Field
 
-from dagster_vectorshift.environment import resolved
-from dagster_vectorshift.storage.protocol import landing_rows, overwrite_rows
+from dagster_vectorshift._documents import Secret
+from dagster_vectorshift._environment import resolved
+from dagster_vectorshift.storage._protocol import landing_rows, overwrite_rows
 from vectorshift_orchestration.errors import StorageError
 from vectorshift_orchestration.windows import Window
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _SHOWN = ("host", "port", "dbname")
 
 
-class PostgresStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yields itself
+class PostgresStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[type-arg]  # yields itself
     """Tables in a PostgreSQL database.
 
     Give the URL as `dg.EnvVar`, because it holds a password. Metadata names host, port and database
@@ -29,7 +30,7 @@ class PostgresStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yie
 
     kind: ClassVar[str] = "postgres"
 
-    url: str = Field(
+    url: Secret = Field(
         repr=False,
         json_schema_extra={"dagster__is_secret": True},
         description="The connection URL, postgresql://user:password@host:5432/database. Always "

@@ -18,8 +18,8 @@ from dagster_vectorshift._partitions import earlier_windows
 from vectorshift_orchestration.aggregates.measures import question
 from vectorshift_orchestration.errors import MergeError, SpecError, WindowError
 from vectorshift_orchestration.thresholds import evaluate
+from vectorshift_orchestration.thresholds.error_messages import TopErrors, top_errors
 from vectorshift_orchestration.thresholds.rules import Rule
-from vectorshift_orchestration.thresholds.top_errors import TopErrors, top_errors
 from vectorshift_orchestration.thresholds.verdicts import Verdict, verdict
 from vectorshift_orchestration.windows import Window
 

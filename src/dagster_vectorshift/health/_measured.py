@@ -1,24 +1,31 @@
 """What one run of health assets has measured, how it is kept and how it is judged."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Self
 
 import dagster as dg
 
 from dagster_vectorshift._partitions import span
-from dagster_vectorshift.evaluations import evaluation, scoped
-from dagster_vectorshift.metadata import partition_metadata, table_metadata, told_figures
-from dagster_vectorshift.tables import BUCKET_TIME, ErrorTable, HealthCheck, HealthTable, Table
+from dagster_vectorshift.checks._evaluations import evaluation, scoped
+from dagster_vectorshift.health._metadata import partition_metadata, table_metadata, told_figures
+from dagster_vectorshift.health._options import HealthOptions
+from dagster_vectorshift.health._outputs import Output
+from dagster_vectorshift.health._tables import (
+    BUCKET_TIME,
+    ErrorTable,
+    HealthCheck,
+    HealthTable,
+    Table,
+)
+from dagster_vectorshift.translator import HealthTableProps
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from dagster_vectorshift.resource import VectorShiftResource
-    from dagster_vectorshift.storage.protocol import TableStorage
-    from vectorshift.analytics import Query
     from vectorshift_orchestration.thresholds.verdicts import Verdict
 
 HISTORY = 30
@@ -29,22 +36,31 @@ HISTORY = 30
 class HealthSet:
     """The tables and checks of one `build_health_assets`, by the keys that Dagster knows them by."""
 
+    options: HealthOptions
+    specs: Mapping[dg.AssetKey, dg.AssetSpec]
     tables: Mapping[dg.AssetKey, Table]
     checks: Mapping[dg.AssetCheckKey, HealthCheck]
     lineages: Mapping[str, dg.TableColumnLineage]
-    partitions_def: dg.TimeWindowPartitionsDefinition
-    query: "Query | None"
-    share_requests: bool
-    as_type: str
 
-
-class Output(Protocol):
-    """Where a table goes: to a storage, or to Dagster as the asset's value."""
-
-    def __call__(
-        self, table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]"
-    ) -> "tuple[dict[str, Any], Callable[[Window], Mapping[str, Any]], dict[str, Any]]":
-        """Keep the rows; metadata of the table, of each window, and arguments of the result."""
+    @classmethod
+    def of(cls, options: HealthOptions) -> Self:
+        """The set that the options describe."""
+        translator = options.get_translator()
+        specs = {
+            table.name: options.spec(HealthTableProps(table, options.query))
+            for table in options.tables
+        }
+        checks = {
+            dg.AssetCheckKey(specs[check.table].key, check.check_name): check
+            for check in options.checks
+        }
+        return cls(
+            options,
+            {spec.key: spec for spec in specs.values()},
+            {specs[table.name].key: table for table in options.tables},
+            checks,
+            {table.name: translator.get_column_lineage(table) for table in options.tables},
+        )
 
 
 @dataclass
@@ -87,19 +103,22 @@ class Health:
 
     def _kept(self, key: dg.AssetKey, table: Table, rows: "pa.Table") -> dg.MaterializeResult[Any]:
         parts = _cut(rows, list(self.windows.values()))
-        shared, of_window, result = self._output(table, rows, parts)
-        past = _history(self.context, key, table, self._set.partitions_def, self.windows)
+        kept = self._output(table, rows, parts)
+        past = _history(self.context, key, table, self._set.options.partitions_def, self.windows)
         for partition_key, window in self.windows.items():
             told = partition_metadata(window, parts[window], table, past[-HISTORY + 1 :])
             past.append(_figures(told))
             self.context.add_asset_metadata(
-                {**told, **of_window(window)}, asset_key=key, partition_key=partition_key
+                {**told, **kept.windows.get(window, {})},
+                asset_key=key,
+                partition_key=partition_key,
             )
+        columns = table_metadata(rows.schema, self._set.lineages[table.name], table)
         return dg.MaterializeResult(
             asset_key=key,
-            metadata={**shared, "vectorshift/requests": self.requests},
+            metadata={**columns, **kept.table, "vectorshift/requests": self.requests},
             data_version=dg.DataVersion(_fingerprint(rows)),
-            **result,
+            **kept.value,
         )
 
 
@@ -123,11 +142,11 @@ def measure(
     keys = context.selected_asset_keys
     tables = [table for key, table in health_set.tables.items() if key in keys]
     judgements = {
-        key: check.judge(partitions, health_set.partitions_def)
+        key: check.judge(partitions, health_set.options.partitions_def)
         for key, check in health_set.checks.items()
         if key in context.selected_asset_check_keys
     }
-    query = scoped(account.get_client(), health_set.query)
+    query = scoped(account.get_client(), health_set.options.query)
     messages = {
         table.name: error_messages(query, partitions, limit=table.limit)
         for table in tables
@@ -138,7 +157,7 @@ def measure(
         each.question.spec for each in judgements.values()
     ]
     asked = span([*partitions, *(each.question.window for each in judgements.values())])
-    share = health_set.share_requests
+    share = health_set.options.share_requests
     answers = aggregate_many(query, asked, specs, share=share) if specs else Answers([], 0)
     for answer in answers.tables:
         require_buckets_inside(answer, asked)
@@ -161,50 +180,6 @@ def measure(
         output,
         {key: judgement.verdicts(answer) for (key, judgement), answer in judged},
     )
-
-
-def to_storage(health_set: HealthSet, storage: "TableStorage", ui_url: str | None) -> Output:
-    """An output that writes to a storage, each partition at once."""
-
-    def keep(
-        table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]"
-    ) -> "tuple[dict[str, Any], Callable[[Window], Mapping[str, Any]], dict[str, Any]]":
-        written = storage.overwrite(table.table_name, parts)
-        shared = table_metadata(
-            rows.schema,
-            health_set.lineages[table.name],
-            table=table,
-            uri=storage.locate(table.table_name),
-            storage_kind=storage.kind,
-            ui_url=ui_url,
-        )
-
-        def of_window(window: Window) -> dict[str, Any]:
-            return {
-                "vectorshift/rows_replaced": written[window].deleted,
-                "dagster/uri": storage.locate(table.table_name, window),
-            }
-
-        return shared, of_window, {}
-
-    return keep
-
-
-def to_io_manager(health_set: HealthSet, ui_url: str | None) -> Output:
-    """An output that hands the rows of all partitions to Dagster, with naive UTC times."""
-    from dagster_vectorshift.frames import converted
-
-    def keep(
-        table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]"
-    ) -> "tuple[dict[str, Any], Callable[[Window], Mapping[str, Any]], dict[str, Any]]":
-        value = converted(rows, health_set.as_type)
-        lineage = health_set.lineages[table.name]
-        shared = table_metadata(
-            rows.schema, lineage, table=table, uri=None, storage_kind=None, ui_url=ui_url
-        )
-        return shared, lambda _: {}, {"value": value}
-
-    return keep
 
 
 def _cut(rows: "pa.Table", windows: Sequence[Window]) -> "dict[Window, pa.Table]":

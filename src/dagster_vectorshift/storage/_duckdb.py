@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import dagster as dg
 from pydantic import Field
 
-from dagster_vectorshift.storage.protocol import PathText, landing_rows, overwrite_rows
+from dagster_vectorshift.storage._protocol import PathText, landing_rows, overwrite_rows
 from vectorshift.errors import ConfigurationError
 from vectorshift_orchestration.windows import Window
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vectorshift_orchestration.storage.sql import Written
 
 
-class DuckDBStorage(dg.ConfigurableResource):  # type: ignore[type-arg]  # yields itself
+class DuckDBStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[type-arg]  # yields itself
     """Tables in one DuckDB file.
 
     DuckDB lets one process write a file at a time. Assets that share a file belong in one pool of

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, cast
 import dagster as dg
 
 from dagster_vectorshift._partitions import require_time
-from dagster_vectorshift.checks import CheckedAsset, asset_key_of
-from dagster_vectorshift.evaluations import (
+from dagster_vectorshift.checks._assets import CheckedAsset, asset_key_of
+from dagster_vectorshift.checks._evaluations import (
     Partitions,
     evaluation,
     explain,
@@ -21,9 +21,9 @@ from dagster_vectorshift.evaluations import (
     require_measurable,
     scoped,
 )
-from dagster_vectorshift.positions import Position
 from dagster_vectorshift.resource import VectorShiftResource
-from dagster_vectorshift.sensors import TIME_BUDGET
+from dagster_vectorshift.sensors._check_alerts import TIME_BUDGET
+from dagster_vectorshift.sensors._positions import Position
 from vectorshift_orchestration.thresholds.rules import Absolute
 from vectorshift_orchestration.thresholds.verdicts import Verdict
 from vectorshift_orchestration.windows import Window

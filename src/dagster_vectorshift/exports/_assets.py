@@ -5,30 +5,33 @@ the service works (`build_two_phase_export`). Either way the record of an export
 instance, so that a retry, in this process or another one, goes on instead of beginning anew.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from dagster_vectorshift._options import takes
 from dagster_vectorshift._partitions import partition_windows
-from dagster_vectorshift.export_steps import Export, ExportOptions
-from dagster_vectorshift.resource import VectorShiftResource
-from dagster_vectorshift.schedules import build_health_schedule
+from dagster_vectorshift.exports._options import (
+    ExportDefinitionsOptions,
+    ExportOptions,
+    TwoPhaseExportOptions,
+)
+from dagster_vectorshift.exports._steps import Export
+from dagster_vectorshift.schedules import planned
 from vectorshift.errors import AnalyticsNotFound
+from vectorshift.export_tasks import export_state
 
 if TYPE_CHECKING:
+    from dagster_vectorshift.resource import VectorShiftResource
     from vectorshift import Client
 
 _REACH = 500
 """How many of the latest exports a sensor looks at."""
 
 
-def build_export_asset(
-    name: str,
-    *,
-    partitions_def: dg.TimeWindowPartitionsDefinition,
-    **options: Unpack[ExportOptions],
-) -> dg.AssetsDefinition:
+@takes(ExportOptions)
+def build_export_asset(options: ExportOptions) -> dg.AssetsDefinition:
     """An asset that exports the events of each partition and lands them in the storage.
 
     The service is asked for a file, the file is downloaded and read to its end, counted against the
@@ -36,21 +39,16 @@ def build_export_asset(
     noted in the instance: a step that is tried again, after an error or a crash and in any process,
     goes on with the same export.
 
-    Raises `dg.DagsterInvalidDefinitionError` for partitions that are no windows of time.
+    The arguments are told at `ExportOptions`. Raises `dg.DagsterInvalidDefinitionError` for
+    partitions that are not windows of time, a query that has a time of its own, an unknown format
+    and times that are not positive, and `TypeError` for an unknown option.
     """
-    export = Export.of(name, partitions_def, options)
+    export = Export.of(options)
+    return _landing(export, export.spec)
 
-    return _landing(export, export.spec, name)
 
-
-def build_two_phase_export(
-    name: str,
-    *,
-    partitions_def: dg.TimeWindowPartitionsDefinition,
-    minimum_interval_seconds: int = 30,
-    default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
-    **options: Unpack[ExportOptions],
-) -> dg.Definitions:
+@takes(TwoPhaseExportOptions)
+def build_two_phase_export(options: TwoPhaseExportOptions) -> dg.Definitions:
     """An export in two assets and a sensor: no run waits while the service makes the file.
 
     `<name>_request` asks for the export. Sensor `<name>_ready` looks at what was asked for, and asks
@@ -58,9 +56,36 @@ def build_two_phase_export(
     with one run key for each export. Schedule the first, or give it an `automation_condition`; the
     rest follows.
 
-    Raises `dg.DagsterInvalidDefinitionError` for partitions that are no windows of time.
+    Otherwise as `build_export_asset`.
     """
-    export = Export.of(name, partitions_def, options)
+    return _two_phases(options)[1]
+
+
+@takes(ExportDefinitionsOptions)
+def build_export_definitions(options: ExportDefinitionsOptions) -> dg.Definitions:
+    """An export and its schedule; `schedule` holds arguments of `build_health_schedule`.
+
+    With an `automation_condition` there is no schedule unless `schedule` is given. With
+    `two_phase` the schedule asks for exports, and a sensor lands them. Resources are yours.
+    """
+    return export_definitions(options)
+
+
+def export_definitions(options: ExportDefinitionsOptions) -> dg.Definitions:
+    """`build_export_definitions` for who has the options."""
+    if options.two_phase:
+        first, defs = _two_phases(options)
+    else:
+        export = Export.of(options)
+        first = _landing(export, export.spec)
+        defs = dg.Definitions(assets=[first])
+    schedules = planned(first, options.schedule, options.automation_condition)
+    return dg.Definitions.merge(defs, dg.Definitions(schedules=schedules))
+
+
+def _two_phases(options: TwoPhaseExportOptions) -> tuple[dg.AssetsDefinition, dg.Definitions]:
+    """The asset that asks, and all of the export."""
+    export, name = Export.of(options), options.name
     *above, last = export.spec.key.path
     requested = export.spec.replace_attributes(
         key=dg.AssetKey([*above, f"{last}_request"]),
@@ -71,14 +96,9 @@ def build_two_phase_export(
         deps=[*export.spec.deps, requested.key], automation_condition=None
     )
 
-    @dg.multi_asset(
-        name=f"{name}_request",
-        specs=[requested],
-        required_resource_keys=export.resources,
-        **export.arguments(),
-    )
+    @dg.multi_asset(name=f"{name}_request", specs=[requested], **export.arguments())
     def export_request(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        for partition, window in partition_windows(context, partitions_def).items():
+        for partition, window in partition_windows(context, options.partitions_def).items():
             state = export.requested(context, partition, window)
             told = {"vectorshift/task_id": state.task_id, "vectorshift/asked": state.asked}
             context.add_asset_metadata(told, asset_key=requested.key, partition_key=partition)
@@ -89,15 +109,15 @@ def build_two_phase_export(
     @dg.sensor(
         name=f"{name}_ready",
         job=job,
-        minimum_interval_seconds=minimum_interval_seconds,
-        default_status=default_status,
-        required_resource_keys={export.account_key},
+        minimum_interval_seconds=options.minimum_interval_seconds,
+        default_status=options.default_status,
+        required_resource_keys={options.resource_key},
         description=f"Runs {landing.key.to_user_string()} for exports that are ready.",
     )
     def export_ready(
         context: dg.SensorEvaluationContext,
     ) -> list[dg.RunRequest] | dg.SkipReason:
-        account = cast(VectorShiftResource, getattr(context.resources, export.account_key))
+        account: VectorShiftResource = getattr(context.resources, options.resource_key)
         open_ones = _unlanded(context.instance, requested.key, landing.key)
         ready = [
             dg.RunRequest(run_key=task_id, partition_key=partition)
@@ -106,43 +126,16 @@ def build_two_phase_export(
         ]
         return ready or dg.SkipReason(f"{len(open_ones)} exports are pending.")
 
-    assets = [export_request, _landing(export, landing, name)]
-    return dg.Definitions(assets=assets, jobs=[job], sensors=[export_ready])
+    assets = [export_request, _landing(export, landing)]
+    return export_request, dg.Definitions(assets=assets, jobs=[job], sensors=[export_ready])
 
 
-def build_export_definitions(
-    name: str,
-    *,
-    partitions_def: dg.TimeWindowPartitionsDefinition,
-    schedule: Mapping[str, Any] | None = None,
-    two_phase: bool = False,
-    **options: Unpack[ExportOptions],
-) -> dg.Definitions:
-    """An export and its schedule; `schedule` holds arguments of `build_health_schedule`.
-
-    With an `automation_condition` there is no schedule unless `schedule` is given. With
-    `two_phase` the schedule asks for exports, and a sensor lands them. Resources are yours.
-    """
-    if two_phase:
-        defs = build_two_phase_export(name, partitions_def=partitions_def, **options)
-        first = next(iter(defs.assets or []))
-    else:
-        first = build_export_asset(name, partitions_def=partitions_def, **options)
-        defs = dg.Definitions(assets=[first])
-    if schedule is None and options.get("automation_condition") is not None:
-        return defs
-    planned = build_health_schedule(cast(dg.AssetsDefinition, first), **(schedule or {}))
-    return dg.Definitions.merge(defs, dg.Definitions(schedules=[planned]))
-
-
-def _landing(export: Export, spec: dg.AssetSpec, name: str) -> dg.AssetsDefinition:
+def _landing(export: Export, spec: dg.AssetSpec) -> dg.AssetsDefinition:
     """The asset that brings exports to their end."""
 
-    @dg.multi_asset(
-        name=name, specs=[spec], required_resource_keys=export.resources, **export.arguments()
-    )
+    @dg.multi_asset(name=export.options.name, specs=[spec], **export.arguments())
     def landed(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        for partition, window in partition_windows(context, export.partitions_def).items():
+        for partition, window in partition_windows(context, export.options.partitions_def).items():
             told = export.landed(context, partition, window)
             context.add_asset_metadata(told, asset_key=spec.key, partition_key=partition)
         yield dg.MaterializeResult(asset_key=spec.key, metadata=export.about(context))
@@ -176,4 +169,4 @@ def _is_pending(client: "Client", task_id: str) -> bool:
         task = client.export_task(task_id)
     except AnalyticsNotFound:
         return False
-    return task.get("task_status") != "failed" and not task.get("download_url")
+    return export_state(task) == "pending"

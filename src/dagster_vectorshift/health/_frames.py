@@ -2,21 +2,21 @@
 
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import dagster as dg
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TYPES = ("arrow", "pandas", "polars")
+RowType: TypeAlias = Literal["arrow", "pandas", "polars"]
 
 
 def require_type(as_type: str) -> None:
     """Refuse a type that is unknown, or whose library is not installed, when definitions load."""
-    if as_type not in TYPES:
+    if as_type not in get_args(RowType):
         raise dg.DagsterInvalidDefinitionError(
-            f"as_type is one of {', '.join(TYPES)}, not {as_type!r}."
+            f"as_type is one of {', '.join(get_args(RowType))}, not {as_type!r}."
         )
     if as_type != "arrow" and find_spec(as_type) is None:
         raise dg.DagsterInvalidDefinitionError(

@@ -7,17 +7,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import gettempdir
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
 import dagster as dg
 
-from dagster_vectorshift._options import Described, described, require_known
-from dagster_vectorshift._partitions import require_time
-from dagster_vectorshift.evaluations import require_timeless, scoped
-from dagster_vectorshift.export_records import observation, saved
+from dagster_vectorshift.checks._evaluations import scoped
+from dagster_vectorshift.exports._options import ExportOptions
+from dagster_vectorshift.exports._records import observation, saved
 from dagster_vectorshift.failures import as_dagster_failures
 from dagster_vectorshift.resource import VectorShiftResource
-from dagster_vectorshift.translator import DagsterVectorShiftTranslator, ExportProps
+from dagster_vectorshift.translator import ExportProps
 from vectorshift.errors import AnalyticsDownloadFailed, AnalyticsExportFailed, AnalyticsNotFound
 from vectorshift_orchestration.errors import (
     ExportFileError,
@@ -28,9 +27,9 @@ from vectorshift_orchestration.errors import (
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
-    from dagster_vectorshift.storage.protocol import ExportStorage
+    from dagster_vectorshift.storage._protocol import ExportStorage
     from vectorshift import Client
-    from vectorshift.analytics import ExportTask, Query
+    from vectorshift.analytics import ExportTask
     from vectorshift_orchestration.exports import ExportRequest, Landed
     from vectorshift_orchestration.exports.state import ExportState
 
@@ -50,94 +49,40 @@ _HORIZON = timedelta(hours=1)
 Save: TypeAlias = "Callable[[ExportState], None]"
 
 
-class ExportOptions(Described, total=False):
-    """What every export takes besides its name and partitions.
-
-    query: which events, without a time; None is every event of the account.
-    format: CSV (unless given), JSON or XLSX: the format that the service writes.
-    table: the table, or the folder of files, in the storage; the asset's name unless given.
-    timeout: seconds until the service has the file ready, 3600 unless given.
-    poll_interval: seconds between two looks at a pending export, 5 unless given.
-    work_dir: a folder for files on their way, kept over retries; one below the system's folder for
-        temporary files unless given.
-    key_prefix, group_name, owners, tags, kinds, description, automation_condition,
-        freshness_policy, retry_policy, pool: of the asset.
-    backfill_policy: one partition in each run unless given.
-    resource_key, storage_key: names of the resources, "vectorshift" and "storage" unless given.
-    translator: names and describes the assets.
-    """
-
-    query: "Query | None"
-    format: str
-    table: str | None
-    timeout: float
-    poll_interval: float
-    work_dir: str | None
-    description: str | None
-    retry_policy: dg.RetryPolicy | None
-    backfill_policy: dg.BackfillPolicy | None
-    pool: str | None
-    resource_key: str
-    storage_key: str
-    translator: DagsterVectorShiftTranslator | None
-
-
 @dataclass(frozen=True)
 class Export:
     """What the assets of one export share."""
 
     spec: dg.AssetSpec
-    partitions_def: dg.TimeWindowPartitionsDefinition
     options: ExportOptions
-    table: str
 
     @classmethod
-    def of(
-        cls,
-        name: str,
-        partitions_def: dg.TimeWindowPartitionsDefinition,
-        options: ExportOptions,
-    ) -> "Export":
-        """Raises `dg.DagsterInvalidDefinitionError` for partitions that are no windows of time, a
-        query that has a time of its own, an unknown format and times that are not positive, and
-        `TypeError` for an unknown option."""
-        require_known(options, ExportOptions, f"Export {name}")
-        require_time(partitions_def, f"Export {name}")
-        _require_usable(name, options)
-        require_timeless(options.get("query"))
-        translator = options.get("translator") or DagsterVectorShiftTranslator()
-        props = ExportProps(
-            name, options.get("query"), options.get("format", "CSV"), options.get("description")
-        )
-        spec = described(translator.get_asset_spec(props), options)
-        return cls(spec, partitions_def, options, options.get("table") or name)
+    def of(cls, options: ExportOptions) -> Self:
+        """The export that the options describe."""
+        props = ExportProps(options.name, options.query, options.format, options.description)
+        return cls(options.spec(props), options)
 
     @property
-    def account_key(self) -> str:
-        """Name of the account's resource."""
-        return self.options.get("resource_key", "vectorshift")
-
-    @property
-    def resources(self) -> set[str]:
-        """Names of the resources that landing needs."""
-        return {self.account_key, self.options.get("storage_key", "storage")}
+    def table(self) -> str:
+        """The table, or the folder of files, in the storage."""
+        return self.options.table or self.options.name
 
     def arguments(self) -> dict[str, Any]:
         """How an asset of this export is run, as arguments of `dg.multi_asset`."""
         return {
-            "partitions_def": self.partitions_def,
-            "backfill_policy": self.options.get("backfill_policy")
-            or dg.BackfillPolicy.multi_run(1),
-            "retry_policy": self.options.get("retry_policy"),
-            "pool": self.options.get("pool", VectorShiftResource.pool),
+            "partitions_def": self.options.partitions_def,
+            "backfill_policy": self.options.backfill_policy or dg.BackfillPolicy.multi_run(1),
+            "retry_policy": self.options.retry_policy,
+            "pool": self.options.pool,
+            "required_resource_keys": {self.options.resource_key, self.options.storage_key},
         }
 
     def request(self, client: "Client", window: Window) -> "ExportRequest":
         """What is asked for a window."""
         from vectorshift_orchestration.exports import ExportRequest
 
-        query = scoped(client, self.options.get("query"))
-        return ExportRequest(query.to_dict(), window, self.options.get("format", "CSV"))
+        query = scoped(client, self.options.query)
+        return ExportRequest(query.to_dict(), window, self.options.format)
 
     def requested(
         self, context: dg.AssetExecutionContext, partition: str, window: Window
@@ -157,8 +102,7 @@ class Export:
         from vectorshift_orchestration.exports.job import resume
 
         save = self._saver(context, partition)
-        timeout = self.options.get("timeout", 3600.0)
-        poll_interval = self.options.get("poll_interval", 5.0)
+        timeout, poll_interval = self.options.timeout, self.options.poll_interval
         with as_dagster_failures():
             client = self._account(context).get_client()
             request = self.request(client, window)
@@ -172,7 +116,7 @@ class Export:
                     task = wait(client, answer, timeout=timeout, poll_interval=poll_interval)
             try:
                 with self._storage(context).landing(
-                    self.table, window, self.options.get("format", "CSV")
+                    self.table, window, self.options.format
                 ) as place:
                     done = resume(
                         client,
@@ -247,36 +191,17 @@ class Export:
         return lambda state: context.log_event(observation(self.spec.key, partition, state))
 
     def _account(self, context: dg.AssetExecutionContext) -> VectorShiftResource:
-        return cast(VectorShiftResource, getattr(context.resources, self.account_key))
+        account: VectorShiftResource = getattr(context.resources, self.options.resource_key)
+        return account
 
     def _storage(self, context: dg.AssetExecutionContext) -> "ExportStorage":
-        key = self.options.get("storage_key", "storage")
-        return cast("ExportStorage", getattr(context.resources, key))
+        return cast("ExportStorage", getattr(context.resources, self.options.storage_key))
 
     def _work_dir(self) -> Path:
-        given = self.options.get("work_dir")
+        given = self.options.work_dir
         folder = Path(given or Path(gettempdir()) / f"vectorshift-exports-{os.getuid()}")
         folder.expanduser().mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder.expanduser()
-
-
-def _require_usable(name: str, options: ExportOptions) -> None:
-    from vectorshift.analytics import ExportFormat
-
-    format, formats = options.get("format", "CSV"), [each.value for each in ExportFormat]
-    if format not in formats:
-        raise dg.DagsterInvalidDefinitionError(
-            f"Export {name} has a format of {', '.join(formats)}, not {format!r}."
-        )
-    times = {
-        "timeout": options.get("timeout", 1.0),
-        "poll_interval": options.get("poll_interval", 1.0),
-    }
-    for option, seconds in times.items():
-        if seconds <= 0:
-            raise dg.DagsterInvalidDefinitionError(
-                f"{option} of export {name} is a number of seconds above 0, not {seconds}."
-            )
 
 
 def _asked(

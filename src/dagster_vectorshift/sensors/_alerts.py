@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import dagster as dg
 
-from dagster_vectorshift.history import Recorded, recorded
+from dagster_vectorshift.sensors._history import Recorded, recorded
 from vectorshift_orchestration.windows import Window
 
 _RECEIPTS = "vectorshift_alerts"

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 
 import dagster as dg
 
+from dagster_vectorshift._documents import Document, OptionalText, Text, Texts, text
 from dagster_vectorshift._partitions import earlier_windows
-from dagster_vectorshift.figures import total_names, totals
+from dagster_vectorshift.health._figures import total_names, totals
 from vectorshift_orchestration.errors import SpecError
 from vectorshift_orchestration.specs import AggregationSpec, Metric, Ratio
-from vectorshift_orchestration.thresholds.rules import Rule
+from vectorshift_orchestration.thresholds.rules import Rule, rule_from_dict
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -32,11 +33,18 @@ DEFAULT_METRICS = (
 )
 """Runs, failed runs, their share, ms that 95 % of runs stay below, tokens, and US dollars."""
 
+RULE = dg.Resolver(
+    lambda context, written: rule_from_dict(text(context, written)),
+    model_field_type=Mapping[str, Any],
+    inject_before_resolve=False,
+    description="A rule in the words of vectorshift_orchestration.thresholds.rules.",
+)
+
 _UNITS = {"latency": "ms", "node_latency": "ms", "model_costs": "US dollars"}
 
 
 @dataclass(frozen=True)
-class HealthTable:
+class HealthTable(Document):
     """One table: what is measured, and one row for each bucket of time and slice.
 
     `name` is the last part of the asset's key. `metrics` and `group_by` are words of
@@ -45,12 +53,12 @@ class HealthTable:
     with its schema, and named like the asset unless given. Raises `SpecError` for an unknown word.
     """
 
-    name: str
-    metrics: Sequence[str] = DEFAULT_METRICS
-    group_by: Sequence[str] = ("pipeline_id",)
-    interval: str = "day"
-    table: str | None = None
-    description: str | None = None
+    name: Text
+    metrics: Texts = DEFAULT_METRICS
+    group_by: Texts = ("pipeline_id",)
+    interval: Text = "day"
+    table: OptionalText = None
+    description: OptionalText = None
 
     def __post_init__(self) -> None:
         if isinstance(self.group_by, str):
@@ -117,7 +125,7 @@ class HealthTable:
 
 
 @dataclass(frozen=True)
-class ErrorTable:
+class ErrorTable(Document):
     """A table of the commonest error messages: for each partition `limit` rows at most.
 
     Columns are `bucket_start` (the partition's start, UTC), `error_message`, `events` (failed events
@@ -131,10 +139,10 @@ class ErrorTable:
     asset unless given. Raises `SpecError` for a limit below 1.
     """
 
-    name: str = "error_messages"
+    name: Text = "error_messages"
     limit: int = 20
-    table: str | None = None
-    description: str | None = None
+    table: OptionalText = None
+    description: OptionalText = None
 
     sort_by: ClassVar[str] = "events"
     figure_names: ClassVar[tuple[str, ...]] = ("failed_events", "examined_events")
@@ -181,7 +189,7 @@ Table: TypeAlias = HealthTable | ErrorTable
 
 
 @dataclass(frozen=True)
-class HealthCheck:
+class HealthCheck(Document):
     """A rule that each partition is judged by, from the same answer that fills the table.
 
     `table` is the name of a `HealthTable` of the set, `rule` is one of
@@ -190,11 +198,11 @@ class HealthCheck:
     that fails with ERROR ends the step after all tables are written, so nothing downstream runs.
     """
 
-    table: str
-    rule: Rule
-    name: str | None = None
+    table: Text
+    rule: Annotated[Rule, RULE]
+    name: OptionalText = None
     blocking: bool = False
-    description: str | None = None
+    description: OptionalText = None
 
     @property
     def check_name(self) -> str:

@@ -1,0 +1,250 @@
+"""How YAML states what Python writes as values: the resolvers of options.
+
+A template that resolves to nothing, such as a variable that is not set, would leave an option as if
+nobody had written it, and a query without its object is one of the whole account. So it is refused.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+import dagster as dg
+from pydantic import BaseModel
+
+from vectorshift_orchestration.specs import QuerySpec
+
+_TEMPLATE = re.compile(r"\{[{%#]")
+_VARIABLE = re.compile(r"""\benv(?:\.(\w+)|\(\s*['"](\w+)['"])""")
+_ONE_VARIABLE = re.compile(r"""\{\{\s*env(?:\.(\w+)|\(\s*['"](\w+)['"]\s*\))\s*\}\}""")
+
+
+class Document(dg.Resolvable):
+    """What may be stated in YAML, field by field."""
+
+    @classmethod
+    def resolve_from_model(cls, context: dg.ResolutionContext, model: BaseModel) -> Self:
+        """The value that YAML states. Raises ValueError for a template that resolves to nothing."""
+        for name in model.model_fields_set:
+            written = getattr(model, name)
+            if isinstance(written, str) and context.resolve_value(written, Any) is None:
+                raise _nothing(written)
+        made: Self = super().resolve_from_model(context, model)
+        return made
+
+
+def text(context: dg.ResolutionContext, written: Any) -> Any:
+    """What YAML wrote, with templates filled in; a number in a text stays the text that it was.
+
+    An object that a template stands for is returned as it is. Raises ValueError for a template that
+    resolves to nothing.
+    """
+    if isinstance(written, Mapping):
+        return {name: text(context, each) for name, each in written.items()}
+    if isinstance(written, list | tuple):
+        return [text(context, each) for each in written]
+    if not isinstance(written, str) or not _TEMPLATE.search(written):
+        return written
+    from jinja2 import Environment, StrictUndefined
+
+    values = []
+
+    def noted(value: Any) -> Any:
+        if value is None:
+            raise _nothing(written)
+        values.append(value)
+        return value
+
+    environment = Environment(
+        undefined=StrictUndefined, finalize=noted, keep_trailing_newline=True
+    )  # no HTML
+    found = environment.from_string(written).render(**context.scope)
+    if not found.strip():
+        raise _nothing(written)
+    is_object = len(values) == 1 and not isinstance(values[0], str | int | float)
+    return values[0] if is_object and found == str(values[0]) else found
+
+
+def _nothing(written: str) -> ValueError:
+    names = [first or second for first, second in _VARIABLE.findall(written)]
+    unset = [name for name in names if not os.environ.get(name)]
+    reason = f": the environment variable {unset[0]} is not set" if unset else ""
+    return ValueError(
+        f"{written!r} resolves to nothing{reason}. Leaving it out would mean something else, so "
+        "nothing is assumed. Set it where the definitions load, give a default, as in "
+        "{{ env('NAME', 'default') }}, or remove the key."
+    )
+
+
+def _env_var(context: dg.ResolutionContext, written: Any) -> Any:
+    """`"{{ env.NAME }}"` as `dg.EnvVar("NAME")`; anything else as YAML and templates have it.
+
+    Dagster would put the variable's value in its place, and copy that into the snapshot of the
+    definitions, where anybody with the interface can read it (DAGSTER.md 2a).
+    """
+    found = _ONE_VARIABLE.fullmatch(written.strip()) if isinstance(written, str) else None
+    return text(context, written) if found is None else dg.EnvVar(found[1] or found[2])
+
+
+def _secret(context: dg.ResolutionContext, written: Any) -> Any:
+    """The same for what must never be written down: raises ValueError for a literal value."""
+    value = _env_var(context, written)
+    if isinstance(value, dg.EnvVar):
+        return value
+    raise ValueError(
+        'A key or a URL with a password is written as "{{ env.NAME }}", alone and without a default, '
+        "so that Dagster keeps the variable's name. Nothing else is taken here."
+    )
+
+
+def stated(
+    document: type[Document],
+    made: Callable[[Any], Any],
+    description: str,
+    key: str | None = None,
+) -> dg.Resolver:
+    """A resolver of what is made of a document; an object that a template stands for is taken as it is.
+
+    `key` is the option's name in YAML, if it is another one.
+    """
+
+    def resolve(context: dg.ResolutionContext, written: Any) -> Any:
+        if isinstance(written, str):
+            return text(context, written)
+        return None if written is None else made(document.resolve_from_model(context, written))
+
+    return dg.Resolver(
+        resolve,
+        model_field_type=document.model() | None,
+        model_field_name=key,
+        inject_before_resolve=False,
+        description=description,
+    )
+
+
+TEXT = dg.Resolver(text, inject_before_resolve=False)
+Text: TypeAlias = Annotated[str, TEXT]
+OptionalText: TypeAlias = Annotated[str | None, TEXT]
+Texts: TypeAlias = Annotated[Sequence[str], TEXT]
+
+Secret: TypeAlias = Annotated[
+    str,
+    dg.Resolver(
+        _secret,
+        inject_before_resolve=False,
+        description='The name of an environment variable, as "{{ env.NAME }}".',
+    ),
+]
+"""A text that YAML may only name."""
+
+FROM_ENVIRONMENT = dg.Resolver(
+    _env_var,
+    inject_before_resolve=False,
+    description='A value, or "{{ env.NAME }}" to have it read where a run executes.',
+)
+"""How YAML writes or names a text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Query(Document):
+    """Which events, in the words of `vectorshift_orchestration.specs.QuerySpec`."""
+
+    object_id: OptionalText = None
+    object_type: OptionalText = None
+    kinds: Texts = ()
+    where: Annotated[Sequence[Mapping[str, Any]], TEXT] = ()
+
+    def query(self) -> Any:
+        """The query without a client."""
+        return QuerySpec(self.object_id, self.object_type, self.kinds, self.where).query()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Partitions(Document):
+    """Windows of time; what belongs to another cadence is refused."""
+
+    type: Literal["hourly", "daily", "weekly", "time_window"]
+    start_date: Text
+    end_date: OptionalText = None
+    end_offset: int = 0
+    timezone: OptionalText = None
+    minute_offset: int | None = None
+    hour_offset: int | None = None
+    day_offset: int | None = None
+    fmt: OptionalText = None
+    cron_schedule: OptionalText = None
+
+    def definition(self) -> dg.TimeWindowPartitionsDefinition:
+        """The partitions. Raises ValueError for a key that their cadence does not have."""
+        made, own = _CADENCES[self.type]
+        given = {
+            name: value
+            for name in ("minute_offset", "hour_offset", "day_offset", "fmt", "cron_schedule")
+            if (value := getattr(self, name)) is not None
+        }
+        for name in given.keys() ^ set(own) if self.type == "time_window" else given.keys() - own:
+            raise ValueError(
+                f"Partitions of type {self.type} have {' and '.join(own)}; look at {name}."
+            )
+        edges = ("start", "end") if self.type == "time_window" else ("start_date", "end_date")
+        dates = dict(zip(edges, (self.start_date, self.end_date), strict=True))
+        found: dg.TimeWindowPartitionsDefinition = made(
+            **dates, timezone=self.timezone, end_offset=self.end_offset, **given
+        )
+        return found
+
+
+_CADENCES: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "hourly": (dg.HourlyPartitionsDefinition, ("minute_offset",)),
+    "daily": (dg.DailyPartitionsDefinition, ("minute_offset", "hour_offset")),
+    "weekly": (dg.WeeklyPartitionsDefinition, ("minute_offset", "hour_offset", "day_offset")),
+    "time_window": (dg.TimeWindowPartitionsDefinition, ("fmt", "cron_schedule")),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Backfill(Document):
+    """How many partitions a run may have."""
+
+    type: Literal["single_run", "multi_run"]
+    max_partitions_per_run: int = 1
+
+    def policy(self) -> dg.BackfillPolicy:
+        """The policy."""
+        if self.type == "single_run":
+            return dg.BackfillPolicy.single_run()
+        return dg.BackfillPolicy.multi_run(self.max_partitions_per_run)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Retries(Document):
+    """How often and after how many seconds a step is tried again after an error that passes."""
+
+    max_retries: int = 1
+    delay: float | None = None
+    backoff: Literal["linear", "exponential"] | None = None
+
+    def policy(self) -> dg.RetryPolicy:
+        """The policy."""
+        backoff = None if self.backoff is None else dg.Backoff[self.backoff.upper()]
+        return dg.RetryPolicy(self.max_retries, self.delay, backoff)
+
+
+EVENTS = stated(
+    _Query,
+    _Query.query,
+    "Which events: object_type, object_id, kinds, where. Nothing is every event.",
+)
+PARTITIONS = stated(
+    _Partitions,
+    _Partitions.definition,
+    "Windows of time: type hourly, daily, weekly or time_window, and start_date.",
+    key="partitions",
+)
+BACKFILL = stated(
+    _Backfill, _Backfill.policy, "type single_run, or multi_run with max_partitions_per_run."
+)
+RETRIES = stated(
+    _Retries, _Retries.policy, "max_retries, delay (seconds), backoff (linear or exponential)."
+)

@@ -1,0 +1,1 @@
+"""Checks of pipeline health, and of its being on time."""

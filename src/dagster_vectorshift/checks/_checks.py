@@ -1,0 +1,259 @@
+"""Checks of pipeline health: a rule, the service's figures, and one evaluation for each partition.
+
+Every check measures the service itself, not the tables: percentiles of a whole partition cannot be
+had from stored slices, an asset without a table can be checked too, and a run over any number of
+partitions costs one request, history included.
+"""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import EllipsisType
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from dagster_vectorshift._options import takes
+from dagster_vectorshift._partitions import require_time
+from dagster_vectorshift.checks._assets import CheckedAsset, asset_key_of, partitions_def_of
+from dagster_vectorshift.checks._evaluations import (
+    Partitions,
+    evaluation,
+    explain,
+    judge,
+    require_measurable,
+    scoped,
+)
+from dagster_vectorshift.checks._words import in_words
+from dagster_vectorshift.failures import as_dagster_failures
+from vectorshift_orchestration.thresholds.rules import Absolute, Baseline, Rate, Rule
+from vectorshift_orchestration.windows import Window
+
+if TYPE_CHECKING:
+    from dagster_vectorshift.resource import VectorShiftResource
+    from vectorshift.analytics import Query
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions:
+    """What every check takes besides its limits.
+
+    asset: what is checked.
+    partitions_def: windows of time, one evaluation for each; by default (...) those of `asset`, when
+        that is a definition. Without any, the check is about the latest `window`.
+    query: which events to measure, without a time; None is every event of the account.
+    name: the check's name, by default that of its kind.
+    description: what the check page says; the rule in words unless given.
+    blocking: whether a failure with severity ERROR keeps downstream assets of the run from starting.
+    window: without partitions, the time up to the last full hour that is measured.
+    retry_policy: for errors that pass, see `as_dagster_failures`.
+    automation_condition: when Dagster shall evaluate the check by itself.
+    pool: the check's pool.
+    resource_key: name of the `VectorShiftResource`.
+    """
+
+    asset: CheckedAsset = field(kw_only=False)
+    partitions_def: Partitions | EllipsisType | None = ...
+    query: "Query | None" = None
+    name: str | None = None
+    description: str | None = None
+    blocking: bool = False
+    window: timedelta = timedelta(days=1)
+    retry_policy: dg.RetryPolicy | None = None
+    automation_condition: dg.AutomationCondition[dg.AssetCheckKey] | None = None
+    pool: str | None = None
+    resource_key: str = "vectorshift"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitOptions(CheckOptions):
+    """Limits that are still all right; one of them may be missing."""
+
+    warn: float | None = None
+    error: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions(LimitOptions):
+    """With fewer runs than `minimum_sample` the check passes, with "insufficient data" in its metadata."""
+
+    minimum_sample: int = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencyOptions(SampleOptions):
+    """`percentile` is the share of runs, in %, that stay below the latency."""
+
+    percentile: int = 95
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineOptions(CheckOptions):
+    """The arguments of `vectorshift_orchestration.thresholds.rules.Baseline`."""
+
+    metric: str
+    warn: float | None = 3.5
+    error: float | None = None
+    breach: str = "either"
+    windows: int = 14
+    minimum_windows: int = 5
+    minimum_sample: int = 0
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleOptions(CheckOptions):
+    """A check of any rule."""
+
+    rule: Rule = field(kw_only=False)
+
+
+@takes(SampleOptions)
+def build_error_rate_check(options: SampleOptions) -> dg.AssetChecksDefinition:
+    """Failed runs as a share of all: more than `warn` or `error` of them fails the check.
+
+    The limits are shares, 0.05 is 5 %. With fewer runs than `minimum_sample` the check passes, with
+    "insufficient data" in its metadata. Raises `SpecError` for unusable limits, and
+    `dg.DagsterInvalidDefinitionError` for limits that are no shares and for partitions that are no
+    windows of time.
+    """
+    rule = Rate(warn=options.warn, error=options.error, minimum_sample=options.minimum_sample)
+    _require_shares(rule)
+    return _check(options, rule, "error_rate")
+
+
+@takes(LimitOptions)
+def build_error_count_check(options: LimitOptions) -> dg.AssetChecksDefinition:
+    """Failed runs: more than `warn` or `error` of them fails the check; see `build_error_rate_check`."""
+    rule = Absolute(metric="errors.sum", warn=options.warn, error=options.error)
+    return _check(options, rule, "error_count")
+
+
+@takes(LatencyOptions)
+def build_latency_check(options: LatencyOptions) -> dg.AssetChecksDefinition:
+    """The latency that `percentile` % of runs stay below, in milliseconds, which are the limits' unit.
+
+    Otherwise as `build_error_rate_check`.
+    """
+    rule = Absolute(
+        metric=f"latency.p{options.percentile}",
+        warn=options.warn,
+        error=options.error,
+        minimum_sample=options.minimum_sample,
+    )
+    return _check(options, rule, f"latency_p{options.percentile}")
+
+
+@takes(BaselineOptions)
+def build_baseline_check(options: BaselineOptions) -> dg.AssetChecksDefinition:
+    """How far a figure is from the median of the `windows` partitions before, in robust deviations.
+
+    `metric` is a word of `AggregationSpec`; `breach` is above, below or either; see
+    `vectorshift_orchestration.thresholds.rules.Baseline`. The history comes with the same request, so it is
+    complete whatever was materialized before. Otherwise as `build_error_rate_check`.
+    """
+    rule = Baseline(
+        metric=options.metric,
+        warn=options.warn,
+        error=options.error,
+        breach=options.breach,
+        windows=options.windows,
+        minimum_windows=options.minimum_windows,
+        minimum_sample=options.minimum_sample,
+        tolerance=options.tolerance,
+    )
+    return _check(options, rule, f"{options.metric.replace('.', '_')}_baseline")
+
+
+@takes(RuleOptions)
+def build_rule_check(options: RuleOptions) -> dg.AssetChecksDefinition:
+    """A check of any rule of `vectorshift_orchestration.thresholds.rules`; the others are this with their rule.
+
+    Raises `dg.DagsterInvalidDefinitionError` for partitions that are no windows of time, and for a
+    query that no aggregation can answer (a data column, OR, a time); `TypeError` for an unknown
+    option.
+    """
+    return _check(options, options.rule, options.rule.name)
+
+
+def _require_shares(rule: Rate) -> None:
+    """A greater limit is meant as a percentage, and would never be passed."""
+    for limit in (rule.warn, rule.error):
+        if limit is not None and not 0.0 <= limit <= 1.0:
+            raise dg.DagsterInvalidDefinitionError(
+                f"A limit of an error rate is a share from 0 to 1, such as 0.05 for 5 %, not {limit:g}."
+            )
+
+
+def _partitions_of(options: CheckOptions) -> Partitions | None:
+    """The partitions that were given, or the asset's own; none is none."""
+    given = options.partitions_def
+    found = partitions_def_of(options.asset) if isinstance(given, EllipsisType) else given
+    if found is None:
+        return None
+    try:
+        return require_time(found, "A check of pipeline health")
+    except dg.DagsterInvalidDefinitionError as problem:
+        raise dg.DagsterInvalidDefinitionError(
+            f"{problem} Give partitions_def=None to check the latest day instead."
+        ) from None
+
+
+def _check(options: CheckOptions, rule: Rule, name: str) -> dg.AssetChecksDefinition:
+    partitions_def = _partitions_of(options)
+    require_measurable(options.query)
+    check = dg.AssetCheckKey(asset_key_of(options.asset), options.name or name)
+    with warnings.catch_warnings():
+        # Checks by partition are in preview; that a later Dagster may change them is our concern.
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+
+        @dg.asset_check(  # type: ignore[arg-type]  # it also takes evaluations
+            asset=check.asset_key,
+            name=check.name,
+            description=options.description or in_words(rule),
+            blocking=options.blocking,
+            partitions_def=partitions_def,
+            retry_policy=options.retry_policy,
+            automation_condition=options.automation_condition,
+            pool=options.pool,
+            required_resource_keys={options.resource_key},
+            compute_kind="vectorshift",
+        )
+        def health_check(
+            context: dg.AssetCheckExecutionContext,
+        ) -> Iterator[dg.AssetCheckEvaluation | dg.Output[None]]:
+            account: VectorShiftResource = getattr(context.resources, options.resource_key)
+            with as_dagster_failures():
+                query = scoped(account.get_client(), options.query)
+                windows = _windows(context, partitions_def, options.window)
+                verdicts = judge(query, rule, windows.values(), partitions_def)
+                errors = explain(query, rule, verdicts.values())
+            for partition, window in windows.items():
+                yield evaluation(
+                    check,
+                    partition,
+                    verdicts[window],
+                    rule,
+                    errors.get(window),
+                    blocking=options.blocking,
+                    instance=context.instance,
+                )
+            # A result would be one for all partitions of the run. An evaluation is one for each, and
+            # holds back what is downstream all the same; only the step's output is then still due.
+            yield dg.Output(None)
+
+    return health_check
+
+
+def _windows(
+    context: dg.AssetCheckExecutionContext, partitions_def: Partitions | None, width: timedelta
+) -> dict[str | None, Window]:
+    """The window of each partition of the run, or the one up to the last full hour."""
+    if partitions_def is None:
+        end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        return {None: Window(end - width, end)}
+    return {
+        key: Window(*partitions_def.time_window_for_partition_key(key))
+        for key in context.partition_keys
+    }

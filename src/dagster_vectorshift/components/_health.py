@@ -1,0 +1,32 @@
+"""Tables of pipeline health as a component."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import dagster as dg
+
+from dagster_vectorshift.components._resources import BringsResources, TableStorage
+from dagster_vectorshift.components._scaffolders import HealthScaffolder
+from dagster_vectorshift.health._assets import health_definitions
+from dagster_vectorshift.health._options import HealthDefinitionsOptions
+from dagster_vectorshift.health._tables import ErrorTable, HealthTable, Table
+
+
+@dg.scaffold_with(HealthScaffolder)
+@dataclass(frozen=True, kw_only=True)
+class VectorShiftHealthComponent(BringsResources, HealthDefinitionsOptions, dg.Component):
+    """Tables of VectorShift pipeline health, kept by partition, with checks and their schedule."""
+
+    tables: Sequence[HealthTable]
+    error_messages: ErrorTable | None = None
+    storage: TableStorage = None
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The assets, their checks, their schedule, and the resources that are written here."""
+        tables: list[Table] = [*self.tables]
+        if self.error_messages is not None:
+            tables.append(self.error_messages)
+        name = self.name or "_".join(table.name for table in tables)
+        every = replace(self, tables=tables, name=name)  # type: ignore[arg-type]  # messages, too
+        options, resources = every.bound(name)
+        return dg.Definitions.merge(health_definitions(options), resources)

@@ -1,0 +1,1 @@
+"""Exports of events: their options, their steps and their assets."""

@@ -1,0 +1,1 @@
+"""What is watched without runs: failed checks, and failed runs of the service."""
