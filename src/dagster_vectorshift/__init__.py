@@ -46,9 +46,9 @@ from dagster_vectorshift.health._assets import (
     build_health_definitions,
     vectorshift_health_assets,
 )
+from dagster_vectorshift.health._checks import HealthCheck
 from dagster_vectorshift.health._measured import Health
 from dagster_vectorshift.health._options import HealthOptions
-from dagster_vectorshift.health._tables import DEFAULT_METRICS, ErrorTable, HealthCheck, HealthTable
 from dagster_vectorshift.resource import VectorShiftResource
 from dagster_vectorshift.schedules import build_health_schedule
 from dagster_vectorshift.sensors._alerts import Alert
@@ -62,6 +62,7 @@ from dagster_vectorshift.storage import (
     PostgresStorage,
     TableStorage,
 )
+from dagster_vectorshift.tables import DEFAULT_METRICS, ErrorTable, HealthTable
 from dagster_vectorshift.translator import (
     DagsterVectorShiftTranslator,
     ExportProps,

@@ -28,8 +28,8 @@ class Document(dg.Resolvable):
         """The value that YAML states. Raises ValueError for a template that resolves to nothing."""
         for name in model.model_fields_set:
             written = getattr(model, name)
-            if isinstance(written, str) and context.resolve_value(written, Any) is None:
-                raise _nothing(written)
+            if isinstance(written, str):
+                text(context, written)
         made: Self = super().resolve_from_model(context, model)
         return made
 

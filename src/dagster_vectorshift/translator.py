@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from dagster_vectorshift.health._tables import Table
+from dagster_vectorshift.tables import Table
 
 if TYPE_CHECKING:
     from vectorshift.analytics import Query

@@ -234,6 +234,66 @@ def test_a_wrong_word_is_named(load, capsys, wrong, right, named):
     assert "defs.yaml" in told
 
 
+UNSET = "{{ env.NOT_SET }}"
+EXPORT = """
+type: dagster_vectorshift.VectorShiftExportComponent
+attributes:
+  name: nightly
+  partitions: {type: daily, start_date: "2026-01-01"}
+"""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'query: {{object_type: pipeline, object_id: "{UNSET}"}}',
+        f'query: {{object_type: "{UNSET}"}}',
+        f'query: {{kinds: ["{UNSET}"]}}',
+        f'query: {{where: [{{project_id: "{UNSET}"}}]}}',
+        f'query: {{where: [{{project_id: {{in: ["{UNSET}"]}}}}]}}',
+        f'query: "{UNSET}"',
+        f'table: "{UNSET}"',
+        f'table: "nightly_{UNSET}"',
+        f'pool: "{UNSET}"',
+        f'timeout: "{UNSET}"',
+        f'key_prefix: ["{UNSET}"]',
+        f'storage: {{type: parquet, path: "/data/{UNSET}"}}',
+        f'schedule: {{cron_schedule: "{UNSET}"}}',
+        f'schedule: "{UNSET}"',
+    ],
+)
+def test_a_variable_that_is_not_set_selects_nothing(load, line):
+    """What is written and resolves to nothing, in whole or in part, is refused with the variable's name."""
+    assert "environment variable NOT_SET is not set" in failure_of(load, f"{EXPORT}  {line}\n")
+
+
+def test_an_empty_variable_selects_nothing(load, monkeypatch):
+    """A variable that is set to nothing is no object, either."""
+    monkeypatch.setenv("NOT_SET", " ")
+    told = failure_of(load, f'{EXPORT}  query: {{object_type: pipeline, object_id: "{UNSET}"}}\n')
+    assert "resolves to nothing" in told
+
+
+@pytest.mark.parametrize("written", ["007", "1e5", "123", "1_000", "0x1F", "None", "True", "1.50"])
+def test_an_id_that_looks_like_a_number_keeps_its_text(load, monkeypatch, written):
+    """An id is the text that a variable holds or that YAML quotes, whatever else it could be read as."""
+    monkeypatch.setenv("ID", written)
+    for stated in ("{{ env.ID }}", "{{ env('ID') }}", "{{ env.EMPTY or env.ID }}", written):
+        component = VectorShiftExportComponent.resolve_from_yaml(
+            "name: nightly\npartitions: {type: daily, start_date: '2026-01-01'}\n"
+            f'query: {{object_type: pipeline, object_id: "{stated}"}}\ntable: "{stated}"\n'
+        )
+        assert component.query.to_dict()["object_id"] == component.table == written
+
+
+@pytest.mark.parametrize("written", ["123", "1.50", "0x1F", "true"])
+def test_an_id_that_is_a_number_is_refused(load, written):
+    """Without quotes YAML has made a number of it, whose text is lost."""
+    told = failure_of(load, f"{EXPORT}  query: {{object_type: pipeline, object_id: {written}}}\n")
+    assert "query" in told
+    assert "valid string" in told
+
+
 @pytest.mark.slow
 def test_dg_knows_the_components(tmp_path):
     """In a project, dg lists, scaffolds and checks both components, and names key and line of a mistake."""

@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
 
 from dagster_vectorshift import VectorShiftResource, as_dagster_failures
-from vectorshift.errors import ConfigurationError
+from tests.sdk.certificates import Authority
+from tests.sdk.scripted import serving
+from vectorshift.errors import ApiConnectionError, ConfigurationError, InternalServerError
 
 CANARY = "sk_canary_5f1c9e"
 YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
@@ -97,6 +100,53 @@ def test_the_client_lives_as_long_as_the_run(emulator):
         client.query().count()
     assert running.vectorshift.get_client() is not client
     running.vectorshift.close()
+
+
+def test_the_client_is_as_patient_as_it_is_told(emulator):
+    """`retries` is how often a failed call is tried again, before the step's own retries."""
+    emulator.fault("tables", "status", times=0, code=503)
+    for retries in (0, 2):
+        account = VectorShiftResource(
+            api_key=emulator.api_key, base_url=emulator.base_url, retries=retries
+        )
+        emulator.reset_counters()
+        with pytest.raises(InternalServerError):
+            account.get_client().query().count()
+        account.close()
+        assert emulator.counters()["requests"] == {"tables": 1 + retries}
+    with pytest.raises(ConfigurationError, match="retries"):
+        VectorShiftResource(api_key="sk", retries=-1).get_client()
+
+
+def test_requests_keep_their_distance(emulator):
+    """`rate_limit` spaces the requests of a process; a rate that is none is refused."""
+    account = VectorShiftResource(
+        api_key=emulator.api_key, base_url=emulator.base_url, rate_limit=20
+    )
+    started = time.monotonic()
+    for _ in range(5):
+        account.get_client().query().count()
+    assert time.monotonic() - started >= 4 / 20
+    account.close()
+    with pytest.raises(ConfigurationError, match="rate_limit"):
+        VectorShiftResource(api_key="sk", rate_limit=0).get_client()
+
+
+def test_a_bundle_is_trusted_in_place_of_the_usual_authorities(tmp_path, monkeypatch):
+    """`verify` is the path of a CA bundle, also from a variable; without it the same server gets no key."""
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("CA_BUNDLE", str(authority.bundle))
+    counted = {"status": "success", "count": 1}
+    with serving(counted, tls=authority.server("127.0.0.1")) as service:
+        given = {"api_key": "sk_x", "base_url": service.base_url, "retries": 0}
+        trusting = VectorShiftResource(verify=dg.EnvVar("CA_BUNDLE"), **given)
+        assert trusting.get_client().query().count() == {"count": 1}
+        trusting.close()
+        with pytest.raises(ApiConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
+            VectorShiftResource(**given).get_client().query().count()
+    (tmp_path / "none.txt").write_text("no certificate")
+    with pytest.raises(ConfigurationError, match="CA bundle"):
+        VectorShiftResource(api_key="sk", verify=str(tmp_path / "none.txt")).get_client()
 
 
 def test_a_wrong_key_fails_once(runs, build, emulator):

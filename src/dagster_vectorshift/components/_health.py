@@ -9,7 +9,7 @@ from dagster_vectorshift.components._resources import BringsResources, TableStor
 from dagster_vectorshift.components._scaffolders import HealthScaffolder
 from dagster_vectorshift.health._assets import health_definitions
 from dagster_vectorshift.health._options import HealthDefinitionsOptions
-from dagster_vectorshift.health._tables import ErrorTable, HealthTable, Table
+from dagster_vectorshift.tables import ErrorTable, HealthTable, Table
 
 
 @dg.scaffold_with(HealthScaffolder)

@@ -21,8 +21,8 @@ from dagster_vectorshift.health._options import (
     HealthOptions,
 )
 from dagster_vectorshift.health._outputs import to_io_manager, to_storage
-from dagster_vectorshift.health._tables import BUCKET_TIME
 from dagster_vectorshift.schedules import planned
+from dagster_vectorshift.tables import BUCKET_TIME
 
 if TYPE_CHECKING:
     from dagster_vectorshift.resource import VectorShiftResource

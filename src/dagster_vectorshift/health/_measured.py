@@ -9,13 +9,13 @@ import dagster as dg
 
 from dagster_vectorshift._partitions import span
 from dagster_vectorshift.checks._evaluations import evaluation, scoped
+from dagster_vectorshift.health._checks import HealthCheck
 from dagster_vectorshift.health._metadata import partition_metadata, table_metadata, told_figures
 from dagster_vectorshift.health._options import HealthOptions
 from dagster_vectorshift.health._outputs import Output
-from dagster_vectorshift.health._tables import (
+from dagster_vectorshift.tables import (
     BUCKET_TIME,
     ErrorTable,
-    HealthCheck,
     HealthTable,
     Table,
 )

@@ -15,7 +15,7 @@ from vectorshift_orchestration.windows import Window
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from dagster_vectorshift.health._tables import Table
+    from dagster_vectorshift.tables import Table
 
 _PREFIX = "vectorshift/"
 

@@ -10,9 +10,10 @@ from dagster_vectorshift._documents import OptionalText
 from dagster_vectorshift._options import AssetOptions, require_several
 from dagster_vectorshift._partitions import require_whole_buckets
 from dagster_vectorshift.checks._evaluations import require_measurable, require_timeless
+from dagster_vectorshift.health._checks import HealthCheck
 from dagster_vectorshift.health._frames import RowType, require_type
-from dagster_vectorshift.health._tables import ErrorTable, HealthCheck, HealthTable, Table
 from dagster_vectorshift.schedules import PLANNED, Schedule
+from dagster_vectorshift.tables import ErrorTable, HealthTable, Table
 from vectorshift_orchestration.errors import MergeError, WindowError
 from vectorshift_orchestration.windows import Window
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import dagster as dg
 
 from dagster_vectorshift.health._frames import RowType, converted
-from dagster_vectorshift.health._tables import Table
+from dagster_vectorshift.tables import Table
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:

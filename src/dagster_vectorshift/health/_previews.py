@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from dagster_vectorshift.health._tables import BUCKET_TIME
+from dagster_vectorshift.tables import BUCKET_TIME
 
 if TYPE_CHECKING:
     import pyarrow as pa
