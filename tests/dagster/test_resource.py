@@ -104,7 +104,7 @@ def test_the_client_lives_as_long_as_the_run(emulator):
 
 def test_the_client_is_as_patient_as_it_is_told(emulator):
     """`retries` is how often a failed call is tried again, before the step's own retries."""
-    emulator.fault("tables", "status", times=0, code=503)
+    emulator.fault("*", "status", times=0, code=503)
     for retries in (0, 2):
         account = VectorShiftResource(
             api_key=emulator.api_key, base_url=emulator.base_url, retries=retries
@@ -113,7 +113,7 @@ def test_the_client_is_as_patient_as_it_is_told(emulator):
         with pytest.raises(InternalServerError):
             account.get_client().query().count()
         account.close()
-        assert emulator.counters()["requests"] == {"tables": 1 + retries}
+        assert sum(emulator.counters()["requests"].values()) == 1 + retries
     with pytest.raises(ConfigurationError, match="retries"):
         VectorShiftResource(api_key="sk", retries=-1).get_client()
 
@@ -142,8 +142,10 @@ def test_a_bundle_is_trusted_in_place_of_the_usual_authorities(tmp_path, monkeyp
         trusting = VectorShiftResource(verify=dg.EnvVar("CA_BUNDLE"), **given)
         assert trusting.get_client().query().count() == {"count": 1}
         trusting.close()
+        doubtful = VectorShiftResource(**given)
         with pytest.raises(ApiConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
-            VectorShiftResource(**given).get_client().query().count()
+            doubtful.get_client().query().count()
+        doubtful.close()
     (tmp_path / "none.txt").write_text("no certificate")
     with pytest.raises(ConfigurationError, match="CA bundle"):
         VectorShiftResource(api_key="sk", verify=str(tmp_path / "none.txt")).get_client()
