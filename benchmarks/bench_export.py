@@ -113,7 +113,8 @@ def download(rows: int, target: Path, format: str) -> None:
     """Export the events of one day from an emulator with so many, and print what the SDK took."""
     from vectorshift import Client
     from vectorshift_emulator import serve
-    from vectorshift_orchestration.exports import ExportRequest, submit
+    from vectorshift_orchestration.exports import ExportRequest
+    from vectorshift_orchestration.exports.job import submit
     from vectorshift_orchestration.windows import Window
 
     window = Window(MIDNIGHT - timedelta(days=1), MIDNIGHT)

@@ -7,7 +7,7 @@ connection whose hook is a `DbApiHook`.
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,28 +19,15 @@ from airflow_provider_vectorshift.errors import VectorShiftConnectionError
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
+    from vectorshift_orchestration.landing import Connect, Landing
     from vectorshift_orchestration.storage.destinations import Destination
 
 _DATABASES = ("sql_conn_id", "duckdb_path")
 
 
-@dataclass(frozen=True, eq=False)
-class Target:
-    """A landing that can be written to.
-
-    `destination` is what `vectorshift_orchestration.storage` takes for one. `connect` opens the
-    table's database for as long as a block needs it, `reconnect` gives another connection to the
-    same. Each is None where it does not apply.
-    """
-
-    destination: "Destination | None" = None
-    connect: Callable[[], AbstractContextManager[Any]] | None = None
-    reconnect: Callable[[], Any] | None = None
-
-
 @dataclass(frozen=True)
-class Landing:
-    """Where an operator's rows come to rest.
+class Place:
+    """Where an operator's rows come to rest, in the words of its arguments.
 
     Args:
         destination: path or URI of a file, `s3://conn_id@bucket/key` for one with a connection.
@@ -96,23 +83,33 @@ class Landing:
                 except OrchestrationError as problem:
                     raise ValueError(f"{name}: {argument}= cannot be used. {problem}") from None
 
-    def target(self) -> Target:
-        """Look up the connections and open the file system; the database is opened when it is needed.
+    def landing(self, *, parquet: bool = False) -> "Landing":
+        """The core's landing, its connections looked up; the database is opened when it is needed.
 
         Raises `AirflowFailException` for a destination that cannot be one file, and
-        `VectorShiftConnectionError` for a connection that is missing or no database's. Opening the
-        database raises `StorageError` for a DuckDB file that stays locked, and the driver's error
-        when the database is not there.
+        `VectorShiftConnectionError` for a connection that is missing or not a database's. Opening
+        the database raises `StorageError` for a DuckDB file that stays locked, and the driver's
+        error when the database does not answer.
         """
-        destination = None if self.destination is None else _file(self.destination)
+        from vectorshift_orchestration.landing import Landing
+
+        connect: Connect | None = None
+        reconnect: Callable[[], Any] | None = None
         if self.sql_conn_id is not None:
             hook = _sql_hook(self.sql_conn_id)
-            return Target(destination, lambda: closing(_connected(hook)), lambda: _connected(hook))
-        if self.duckdb_path is not None:
+            reconnect = partial(_connected, hook)
+            connect = lambda: closing(_connected(hook))  # noqa: E731  # one line beside its twin
+        elif self.duckdb_path is not None:
             from vectorshift_orchestration.storage.duckdb_file import duckdb_file
 
-            return Target(destination, partial(duckdb_file, self.duckdb_path))
-        return Target(destination)
+            connect = partial(duckdb_file, self.duckdb_path)
+        return Landing(
+            destination=None if self.destination is None else _file(self.destination),
+            table=self.table,
+            connect=connect,
+            reconnect=reconnect,
+            parquet=parquet,
+        )
 
 
 def as_text(path: Any) -> Any:

@@ -11,15 +11,13 @@ from openlineage.client.facet_v2 import (
     output_statistics_output_dataset,
 )
 
-from airflow_provider_vectorshift._landing import Landing
+from airflow_provider_vectorshift._landing import Place
 from airflow_provider_vectorshift.links import account_host
 
 EVENTS = "analytics/events"
 
 
-def lineage_of(
-    result: Mapping[str, Any], base_url: str, landing: Landing
-) -> OperatorLineage[Any, Any]:
+def lineage_of(result: Mapping[str, Any], base_url: str, place: Place) -> OperatorLineage[Any, Any]:
     """The account's events as input; the file and the table that rows landed in as outputs.
 
     `result` is the task's: with `rows` and `bytes`, and with `task_id` for an export, whose rows are
@@ -43,20 +41,20 @@ def lineage_of(
         inputs=[InputDataset(account, EVENTS, inputFacets=read)],
         outputs=[
             OutputDataset(namespace, name, outputFacets={"outputStatistics": written})
-            for namespace, name in _places(result["uri"], landing)
+            for namespace, name in _places(result["uri"], place)
         ],
         run_facets=run,
     )
 
 
-def _places(uri: str | None, landing: Landing) -> Iterator[tuple[str, str]]:
+def _places(uri: str | None, place: Place) -> Iterator[tuple[str, str]]:
     """Namespace and name of what was written."""
     if uri is not None:
         yield _file(uri)
-    if landing.table is not None and landing.duckdb_path is not None:
-        yield _duckdb_table(landing.duckdb_path, landing.table)
-    if landing.table is not None and landing.sql_conn_id is not None:
-        yield _sql_table(landing.sql_conn_id, landing.table)
+    if place.table is not None and place.duckdb_path is not None:
+        yield _duckdb_table(place.duckdb_path, place.table)
+    if place.table is not None and place.sql_conn_id is not None:
+        yield _sql_table(place.sql_conn_id, place.table)
 
 
 def _file(uri: str) -> tuple[str, str]:

@@ -1,63 +1,26 @@
-"""Which errors are worth another try, and which fail the task at once."""
+"""What Airflow is told of an error: fail the task at once, or let its retries apply."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 from airflow_provider_vectorshift._airflow import AirflowFailException, TaskDeferralTimeout
-from vectorshift.errors import (
-    AnalyticsDownloadFailed,
-    AnalyticsExportFailed,
-    AnalyticsInvalidQuery,
-    AnalyticsNotFound,
-    AuthenticationError,
-    BadRequestError,
-    ConfigurationError,
-    PermissionDeniedError,
-    UnprocessableEntityError,
-)
-from vectorshift_orchestration.errors import (
-    ExportFileError,
-    ExportIncomplete,
-    MergeError,
-    SchemaMismatch,
-    SpecError,
-    StaleWriterError,
-    UnstorableValue,
-    WindowError,
-)
-
-PERMANENT = (
-    AuthenticationError,
-    PermissionDeniedError,
-    BadRequestError,
-    UnprocessableEntityError,
-    AnalyticsInvalidQuery,
-    ConfigurationError,
-    WindowError,
-    SpecError,
-    MergeError,
-    SchemaMismatch,
-    UnstorableValue,
-)
-"""Trying again cannot help: somebody has to change the DAG, the connection or the table."""
-
-SPENT = (
-    AnalyticsExportFailed,
-    AnalyticsNotFound,
-    AnalyticsDownloadFailed,
-    ExportFileError,
-    ExportIncomplete,
-    StaleWriterError,
-)
-"""This export is of no more use; the next try has to ask for a new one."""
+from vectorshift.errors import RetryAdvice, VectorshiftError
 
 
 class VectorShiftConnectionError(AirflowFailException):
     """The Airflow connection is missing or unusable; the text names it and says what to set."""
 
+    retry_advice: ClassVar[RetryAdvice] = RetryAdvice.PERMANENT
+
 
 class VectorShiftTriggererTimeout(TaskDeferralTimeout):
     """No triggerer told how a deferred export stands, and its time is up; a retry may help."""
+
+
+def is_permanent(error: BaseException) -> bool:
+    """Whether trying again cannot help: somebody has to change the DAG, the connection or the table."""
+    return getattr(error, "retry_advice", None) is RetryAdvice.PERMANENT
 
 
 @contextmanager
@@ -69,7 +32,9 @@ def failing_fast(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except PERMANENT as error:
+    except VectorshiftError as error:
+        if not is_permanent(error):
+            raise
         text = str(error)
         if not text.startswith(name):
             text = f"{name}: {type(error).__name__}: {text}"

@@ -8,7 +8,7 @@ On an earlier Airflow importing this module raises ImportError, which says so.
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow_provider_vectorshift.errors import PERMANENT
+from airflow_provider_vectorshift.errors import is_permanent
 
 try:
     from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
@@ -43,7 +43,7 @@ class VectorShiftRetryPolicy(RetryPolicy):
         context: "Context | None" = None,
     ) -> RetryDecision:
         """What to do after `exception`; Airflow asks this on the worker."""
-        if isinstance(exception, PERMANENT):
+        if is_permanent(exception):
             return RetryDecision.fail(f"{type(exception).__name__}: trying again cannot help.")
         wait = getattr(exception, "retry_after", None)
         if wait is None:

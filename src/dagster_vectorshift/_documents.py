@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import dagster as dg
@@ -120,6 +121,13 @@ def stated(
         model_field_name=key,
         inject_before_resolve=False,
         description=description,
+    )
+
+
+def minutes(key: str) -> dg.Resolver:
+    """A resolver of a time that YAML states as a number of minutes."""
+    return dg.Resolver(
+        lambda _, written: timedelta(minutes=written), model_field_name=key, model_field_type=float
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import dagster as dg
 
-from dagster_vectorshift._documents import Document, OptionalText, stated
+from dagster_vectorshift._documents import Document, OptionalText, minutes, stated
 from dagster_vectorshift._options import takes
 
 _MINUTE = timedelta(minutes=1)
@@ -16,11 +16,6 @@ _DAY = 24 * 60
 _SAFE_DAYS = 27
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
-SETTLE = dg.Resolver(
-    lambda context, minutes: timedelta(minutes=minutes),
-    model_field_name="settle_minutes",
-    model_field_type=int,
-)
 RUNNING = dg.Resolver(
     lambda context, running: (
         dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
@@ -45,7 +40,7 @@ class Schedule(Document):
     """
 
     name: OptionalText = None
-    settle: Annotated[timedelta, SETTLE] = timedelta(0)
+    settle: Annotated[timedelta, minutes("settle_minutes")] = timedelta(0)
     lookback: int = 0
     catch_up: int = 31
     cron_schedule: OptionalText = None

@@ -11,187 +11,106 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vectorshift_orchestration.errors import (
-        AggregationShapeError,
-        CommitUnknownError,
-        EventShapeError,
-        ExportFileError,
-        ExportIncomplete,
-        ExportStateError,
-        ExtractIncomplete,
-        MergeError,
-        OrchestrationError,
-        PublishError,
-        RowOutsideWindow,
-        SchemaMismatch,
-        SpecError,
-        StaleWriterError,
-        StorageError,
-        UnstorableValue,
-        WindowError,
+        AggregationShapeError as AggregationShapeError,
+        CommitUnknownError as CommitUnknownError,
+        EventShapeError as EventShapeError,
+        ExportFileError as ExportFileError,
+        ExportIncomplete as ExportIncomplete,
+        ExportStateError as ExportStateError,
+        ExtractIncomplete as ExtractIncomplete,
+        MergeError as MergeError,
+        OrchestrationError as OrchestrationError,
+        PublishError as PublishError,
+        RowOutsideWindow as RowOutsideWindow,
+        SchemaMismatch as SchemaMismatch,
+        SpecError as SpecError,
+        StaleWriterError as StaleWriterError,
+        StorageError as StorageError,
+        UnstorableValue as UnstorableValue,
+        WindowError as WindowError,
     )
     from vectorshift_orchestration.exports import (
-        ExportRequest,
-        Landed,
-        Staged,
-        land,
-        stage,
-        submit,
-        wait,
+        ExportJob as ExportJob,
+        ExportLanded as ExportLanded,
+        ExportOptions as ExportOptions,
+        ExportRequest as ExportRequest,
+        ExportState as ExportState,
+        Record as Record,
+        resume as resume,
     )
-    from vectorshift_orchestration.exports.job import resume
-    from vectorshift_orchestration.exports.state import ExportState
-    from vectorshift_orchestration.extract import aaggregate, aevents, aggregate, events
-    from vectorshift_orchestration.readers import read_export
-    from vectorshift_orchestration.specs import AggregationSpec, QuerySpec
-    from vectorshift_orchestration.storage.destinations import partition_path
-    from vectorshift_orchestration.storage.files import Published, publish
-    from vectorshift_orchestration.storage.ledger import Attempt, Commit, committed
-    from vectorshift_orchestration.storage.parquet import write_parquet
-    from vectorshift_orchestration.storage.sql import Written, begin_attempt, overwrite_window
-    from vectorshift_orchestration.storage.sweeper import sweep
-    from vectorshift_orchestration.thresholds import aevaluate, evaluate
+    from vectorshift_orchestration.extract import aggregate as aggregate, events as events
+    from vectorshift_orchestration.landing import Landed as Landed, Landing as Landing
+    from vectorshift_orchestration.readers import read_export as read_export
+    from vectorshift_orchestration.specs import (
+        AggregationSpec as AggregationSpec,
+        QuerySpec as QuerySpec,
+    )
+    from vectorshift_orchestration.storage.destinations import partition_path as partition_path
+    from vectorshift_orchestration.storage.files import Published as Published, publish as publish
+    from vectorshift_orchestration.storage.ledger import (
+        Attempt as Attempt,
+        Commit as Commit,
+        committed as committed,
+    )
+    from vectorshift_orchestration.storage.parquet import write_parquet as write_parquet
+    from vectorshift_orchestration.storage.sql import (
+        Written as Written,
+        begin_attempt as begin_attempt,
+        overwrite_window as overwrite_window,
+    )
+    from vectorshift_orchestration.storage.sweeper import sweep as sweep
+    from vectorshift_orchestration.thresholds import aevaluate as aevaluate, evaluate as evaluate
     from vectorshift_orchestration.thresholds.error_messages import (
-        TopErrors,
-        atop_errors,
-        top_errors,
+        TopErrors as TopErrors,
+        atop_errors as atop_errors,
+        top_errors as top_errors,
     )
+    from vectorshift_orchestration.thresholds.judging import Judging as Judging
     from vectorshift_orchestration.thresholds.rules import (
-        Absolute,
-        Baseline,
-        Change,
-        Rate,
-        Rule,
-        rule_from_dict,
+        Absolute as Absolute,
+        Baseline as Baseline,
+        Change as Change,
+        Rate as Rate,
+        Rule as Rule,
+        rule_from_dict as rule_from_dict,
     )
-    from vectorshift_orchestration.thresholds.verdicts import Verdict
-    from vectorshift_orchestration.windows import Window, merge, windows_between
+    from vectorshift_orchestration.thresholds.verdicts import Verdict as Verdict
+    from vectorshift_orchestration.windows import Window as Window, merge as merge
 
 _HOMES = {
-    "Absolute": "thresholds.rules",
-    "AggregationShapeError": "errors",
-    "AggregationSpec": "specs",
-    "Attempt": "storage.ledger",
-    "Baseline": "thresholds.rules",
-    "Change": "thresholds.rules",
-    "Commit": "storage.ledger",
-    "CommitUnknownError": "errors",
-    "EventShapeError": "errors",
-    "ExportFileError": "errors",
-    "ExportIncomplete": "errors",
-    "ExportRequest": "exports",
-    "ExportState": "exports.state",
-    "ExportStateError": "errors",
-    "ExtractIncomplete": "errors",
-    "Landed": "exports",
-    "MergeError": "errors",
-    "OrchestrationError": "errors",
-    "PublishError": "errors",
-    "Published": "storage.files",
-    "QuerySpec": "specs",
-    "Rate": "thresholds.rules",
-    "RowOutsideWindow": "errors",
-    "Rule": "thresholds.rules",
-    "SchemaMismatch": "errors",
-    "SpecError": "errors",
-    "Staged": "exports",
-    "StaleWriterError": "errors",
-    "StorageError": "errors",
-    "TopErrors": "thresholds.error_messages",
-    "UnstorableValue": "errors",
-    "Verdict": "thresholds.verdicts",
-    "Window": "windows",
-    "WindowError": "errors",
-    "Written": "storage.sql",
-    "aaggregate": "extract",
-    "aevaluate": "thresholds",
-    "aevents": "extract",
-    "aggregate": "extract",
-    "atop_errors": "thresholds.error_messages",
-    "begin_attempt": "storage.sql",
-    "committed": "storage.ledger",
-    "evaluate": "thresholds",
-    "events": "extract",
-    "land": "exports",
-    "merge": "windows",
-    "overwrite_window": "storage.sql",
-    "partition_path": "storage.destinations",
-    "publish": "storage.files",
-    "read_export": "readers",
-    "resume": "exports.job",
-    "rule_from_dict": "thresholds.rules",
-    "stage": "exports",
-    "submit": "exports",
-    "sweep": "storage.sweeper",
-    "top_errors": "thresholds.error_messages",
-    "wait": "exports",
-    "windows_between": "windows",
-    "write_parquet": "storage.parquet",
+    "errors": (
+        *("AggregationShapeError", "CommitUnknownError", "EventShapeError", "ExportFileError"),
+        *("ExportIncomplete", "ExportStateError", "ExtractIncomplete", "MergeError"),
+        *("OrchestrationError", "PublishError", "RowOutsideWindow", "SchemaMismatch", "SpecError"),
+        *("StaleWriterError", "StorageError", "UnstorableValue", "WindowError"),
+    ),
+    "exports": (
+        *("ExportJob", "ExportLanded", "ExportOptions", "ExportRequest", "ExportState", "Record"),
+        "resume",
+    ),
+    "extract": ("aggregate", "events"),
+    "landing": ("Landed", "Landing"),
+    "readers": ("read_export",),
+    "specs": ("AggregationSpec", "QuerySpec"),
+    "storage.destinations": ("partition_path",),
+    "storage.files": ("Published", "publish"),
+    "storage.ledger": ("Attempt", "Commit", "committed"),
+    "storage.parquet": ("write_parquet",),
+    "storage.sql": ("Written", "begin_attempt", "overwrite_window"),
+    "storage.sweeper": ("sweep",),
+    "thresholds": ("aevaluate", "evaluate"),
+    "thresholds.judging": ("Judging",),
+    "thresholds.rules": ("Absolute", "Baseline", "Change", "Rate", "Rule", "rule_from_dict"),
+    "thresholds.error_messages": ("TopErrors", "atop_errors", "top_errors"),
+    "thresholds.verdicts": ("Verdict",),
+    "windows": ("Window", "merge"),
 }
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = [
-    "Absolute",
-    "AggregationShapeError",
-    "AggregationSpec",
-    "Attempt",
-    "Baseline",
-    "Change",
-    "Commit",
-    "CommitUnknownError",
-    "EventShapeError",
-    "ExportFileError",
-    "ExportIncomplete",
-    "ExportRequest",
-    "ExportState",
-    "ExportStateError",
-    "ExtractIncomplete",
-    "Landed",
-    "MergeError",
-    "OrchestrationError",
-    "PublishError",
-    "Published",
-    "QuerySpec",
-    "Rate",
-    "RowOutsideWindow",
-    "Rule",
-    "SchemaMismatch",
-    "SpecError",
-    "Staged",
-    "StaleWriterError",
-    "StorageError",
-    "TopErrors",
-    "UnstorableValue",
-    "Verdict",
-    "Window",
-    "WindowError",
-    "Written",
-    "aaggregate",
-    "aevaluate",
-    "aevents",
-    "aggregate",
-    "atop_errors",
-    "begin_attempt",
-    "committed",
-    "evaluate",
-    "events",
-    "land",
-    "merge",
-    "overwrite_window",
-    "partition_path",
-    "publish",
-    "read_export",
-    "resume",
-    "rule_from_dict",
-    "stage",
-    "submit",
-    "sweep",
-    "top_errors",
-    "wait",
-    "windows_between",
-    "write_parquet",
-]
+__all__ = sorted(_HOME)  # names are strings
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

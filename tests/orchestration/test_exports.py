@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-import time
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from vectorshift.errors import (
     AnalyticsExportTimeout,
     AnalyticsInvalidQuery,
 )
+from vectorshift.export_tasks import export_state
 from vectorshift_orchestration.errors import (
     ExportFileError,
     ExportIncomplete,
@@ -26,8 +27,11 @@ from vectorshift_orchestration.errors import (
     SchemaMismatch,
     StorageError,
 )
-from vectorshift_orchestration.exports import ExportRequest, Landed, land, stage, submit, wait
+from vectorshift_orchestration.exports import ExportJob, ExportLanded, ExportOptions, ExportRequest
+from vectorshift_orchestration.exports.job import submit
+from vectorshift_orchestration.exports.staging import stage
 from vectorshift_orchestration.extract import aggregate
+from vectorshift_orchestration.landing import Landing
 from vectorshift_orchestration.readers import read_export
 from vectorshift_orchestration.specs import AggregationSpec
 from vectorshift_orchestration.storage.ledger import committed
@@ -57,6 +61,38 @@ def request_for(client, window=DAYS, format="CSV", **filters):
 
 def export(client, request, folder, **options):
     return stage(client, submit(client, request), request, folder, **options)
+
+
+def land(staged, request, connection=None, **places):
+    """The staged file in a landing, on a connection that is open already."""
+    connect = None if connection is None else lambda: nullcontext(connection)
+    return Landing(connect=connect, **places).write_export(staged, request.window, key=request.key)
+
+
+class NoRecord:
+    """A record that remembers nothing: the job begins anew."""
+
+    def read(self):
+        return None
+
+    def write(self, state):
+        self.state = state
+
+    def discard(self):
+        pass
+
+
+def job_for(client, request, folder, **options):
+    """A job that lands a file."""
+    landing = Landing(destination=folder / "published.csv")
+    return ExportJob(
+        client,
+        request,
+        landing,
+        NoRecord(),
+        directory=folder / "work",
+        options=ExportOptions(**{"poll_interval": 0.02, **options}),
+    )
 
 
 def truth(emulator, window, condition="true"):
@@ -115,56 +151,63 @@ def test_filters_travel_with_the_request(emulator, client, connection, tmp_path)
 
 
 def test_another_process_goes_on_with_the_id_alone(emulator, client, tmp_path):
-    """Polling and staging need nothing but the task id; what is passed on holds no URL."""
-    emulator.settings(export_mode="async", export_delay=0.05)
+    """Staging needs nothing but the task id, once it is ready; what is passed on holds no URL."""
+    emulator.settings(export_mode="async", export_delay=0)
     request = pickle.loads(pickle.dumps(request_for(client)))
     task = submit(client, request)
     assert task["task_status"] == "pending"
-    looks = []
-    ready = wait(
-        client, {"task_id": task["task_id"]}, timeout=10, poll_interval=0.02, progress=looks.append
-    )
-    assert looks == list(range(1, len(looks) + 1))
-    result = land(
-        stage(client, task["task_id"], request, tmp_path), request, destination=tmp_path / "x.csv"
-    )
-    signature = ready["download_url"].rpartition("?")[2]
+    while export_state(client.export_task(task["task_id"])) == "pending":
+        pass
+    staged = stage(client, task["task_id"], request, tmp_path)
+    result = ExportLanded(DAYS, staged.rows, task_id=staged.task_id)
+    signature = client.export_task(task["task_id"])["download_url"].rpartition("?")[2]
     assert signature
     assert signature not in str(result.to_json())
     assert result.to_json()["task_id"] == task["task_id"]
     assert result.to_json()["table"] is None
 
 
+def test_a_job_is_asked_waited_for_and_finished_in_steps(emulator, client, tmp_path):
+    """Asking does not wait, a short wait says that it is too early, and each wait looks once."""
+    emulator.settings(export_mode="async", export_delay=0.3)
+    emulator.reset_counters()
+    job = job_for(client, request_for(client), tmp_path)
+    asked = job.ask()
+    assert (asked.state, bool(asked.task_id)) == ("created", True)
+    assert job.ask() == asked
+    assert job.wait(0) is False
+    polls = emulator.counters()["polls"]
+    assert job.wait(0) is False
+    assert emulator.counters()["polls"] == polls + 1
+    assert job.wait(20) is True
+    assert not (tmp_path / "published.csv").exists()
+    assert job.finish().rows == len(truth(emulator, DAYS))
+    assert (tmp_path / "published.csv").exists()
+    assert emulator.counters()["exports_created"] == 1
+
+
 def test_a_service_without_polls_is_used_as_it_is(emulator, client, tmp_path):
     """Where the create reply has the URL and nobody answers polls, nothing is polled."""
     emulator.settings(export_mode="no-poll")
-    request = request_for(client)
     emulator.reset_counters()
-    task = wait(client, submit(client, request), timeout=5)
-    assert stage(client, task, request, tmp_path).rows == len(truth(emulator, DAYS))
+    job = job_for(client, request_for(client), tmp_path)
+    assert job.wait(5) is True
+    assert job.finish().rows == len(truth(emulator, DAYS))
     assert emulator.counters()["polls"] == 0
 
 
-def test_an_export_that_never_gets_ready_ends_in_time(emulator, client):
+def test_an_export_that_never_gets_ready_ends_in_time(emulator, client, tmp_path):
     """Waiting has an end, and the error is the SDK's."""
     emulator.settings(export_mode="async", export_delay=60)
-    task = submit(client, request_for(client))
-    started = time.monotonic()
     with pytest.raises(AnalyticsExportTimeout):
-        wait(client, task, timeout=0.2, poll_interval=0.05)
-    assert time.monotonic() - started < 5
+        job_for(client, request_for(client), tmp_path, timeout=0.2).finish()
 
 
-def test_an_export_that_fails_is_an_error_at_once(emulator, client):
-    """A failed task raises when it is created and when it is looked at."""
+def test_an_export_that_fails_when_it_is_created_is_an_error_at_once(emulator, client):
+    """A task that has failed by the time of the answer raises, with the service's own reason."""
     emulator.fault("export_create", "task_failed", body="disk full")
     with pytest.raises(AnalyticsExportFailed, match="disk full"):
         submit(client, request_for(client))
-    emulator.settings(export_mode="async", export_delay=60)
-    task = submit(client, request_for(client))
-    emulator.fault("export_poll", "task_failed", body="no memory")
-    with pytest.raises(AnalyticsExportFailed, match="no memory"):
-        wait(client, task, timeout=5)
 
 
 @pytest.mark.parametrize("format", ["CSV", "JSON", "XLSX"])
@@ -202,8 +245,8 @@ def test_more_rows_than_counted_pass_only_while_the_window_is_young(client, tmp_
     task = submit(client, request_for(client))
     narrow = request_for(client, status="failure")
     with pytest.raises(ExportIncomplete, match="holds"):
-        stage(client, task, narrow, tmp_path, horizon=timedelta(0))
-    staged = stage(client, task, narrow, tmp_path, horizon=timedelta(days=2))
+        stage(client, task, narrow, tmp_path, late_arrival=timedelta(0))
+    staged = stage(client, task, narrow, tmp_path, late_arrival=timedelta(days=2))
     assert staged.rows > staged.counted
 
 
@@ -254,7 +297,7 @@ def test_landing_nowhere_is_an_error(client, tmp_path):
     staged = export(client, request, tmp_path)
     with pytest.raises(StorageError, match="nowhere to land"):
         land(staged, request)
-    with pytest.raises(StorageError, match="needs a connection"):
+    with pytest.raises(StorageError, match="needs a database"):
         land(staged, request, table="events")
 
 
@@ -283,7 +326,16 @@ def test_a_request_is_the_same_after_a_journey_as_json(client):
 
 def test_a_result_tells_everything_as_json():
     """What an orchestrator passes on: where it landed, how it was checked, how often asked for."""
-    landed = Landed("ex_1", DAYS, 5, 99, "ab", uri="file:///x", verified="checksum", recreated=1)
+    landed = ExportLanded(
+        DAYS,
+        5,
+        uri="file:///x",
+        bytes=99,
+        sha256="ab",
+        task_id="ex_1",
+        verified="checksum",
+        recreated=1,
+    )
     assert json.loads(json.dumps(landed.to_json())) == {
         "task_id": "ex_1",
         "window": DAYS.to_dict(),

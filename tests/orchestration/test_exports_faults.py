@@ -21,7 +21,10 @@ from vectorshift import Client
 from vectorshift._retry import Retry
 from vectorshift.errors import AnalyticsDownloadFailed
 from vectorshift_orchestration.errors import ExportFileError, ExportIncomplete
-from vectorshift_orchestration.exports import ExportRequest, land, stage, submit
+from vectorshift_orchestration.exports import ExportRequest
+from vectorshift_orchestration.exports.job import submit
+from vectorshift_orchestration.exports.staging import stage
+from vectorshift_orchestration.landing import Landing
 from vectorshift_orchestration.windows import Window
 
 MIDNIGHT = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -71,7 +74,8 @@ def asked(client, format="CSV", window=DAY, **filters):
 def landed(client, server, request, folder):
     """Stage what the server sends and publish it."""
     staged = stage(client, {"download_url": server.url}, request, folder / "work")
-    return land(staged, request, destination=folder / "published" / "file"), staged
+    landing = Landing(destination=folder / "published" / "file")
+    return landing.write_export(staged, request.window), staged
 
 
 def left(folder):
@@ -161,7 +165,7 @@ def test_a_flipped_byte_is_noticed_where_it_can_be(client, server, bodies, tmp_p
             assert left(tmp_path) == []
         else:
             seen["passed"] += 1
-            assert (done.verified, done.rows) == ("length", staged.counted)
+            assert (staged.verified, done.rows) == ("length", staged.counted)
             staged.path.unlink()
             (tmp_path / "published" / "file").unlink()
     assert seen["noticed"] > 0
@@ -176,8 +180,8 @@ def test_what_the_server_gave_to_verify_by_is_recorded(client, server, bodies, t
     unsaid = closing(body, len(body))
     for reply, verified in ((signed, "checksum"), (whole(body), "length"), (unsaid, "none")):
         server.reply = reply
-        done, _ = landed(client, server, request, tmp_path)
-        assert done.verified == verified
+        _, staged = landed(client, server, request, tmp_path)
+        assert staged.verified == verified
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing, contextmanager
+import time
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -19,10 +19,19 @@ from vectorshift.errors import (
     ApiConnectionError,
     AuthenticationError,
 )
-from vectorshift_orchestration.errors import ExportStateError, StaleWriterError, StorageError
-from vectorshift_orchestration.exports import ExportRequest
-from vectorshift_orchestration.exports.job import resume
-from vectorshift_orchestration.exports.state import ExportState
+from vectorshift_orchestration.errors import (
+    ExportStateError,
+    SchemaMismatch,
+    StaleWriterError,
+    StorageError,
+)
+from vectorshift_orchestration.exports import (
+    ExportOptions,
+    ExportRequest,
+    ExportState,
+    resume,
+)
+from vectorshift_orchestration.landing import Landing
 from vectorshift_orchestration.storage.duckdb_file import duckdb_file
 from vectorshift_orchestration.storage.sql import overwrite_window
 from vectorshift_orchestration.tables import EVENT_SCHEMA, EVENT_TIME
@@ -52,10 +61,21 @@ def request_of_day(client):
 
 
 class Records(list):
-    """A state store that keeps every record it was given, as JSON text."""
+    """A record that keeps every state it was given, as JSON text."""
 
-    def __call__(self, state):
+    def __init__(self, state=None):
+        super().__init__()
+        self.before = state
+        self.discarded = 0
+
+    def read(self):
+        return self.before
+
+    def write(self, state):
         self.append(json.dumps(state.to_json()))
+
+    def discard(self):
+        self.discarded += 1
 
     def state(self, place=-1):
         return ExportState.from_json(json.loads(self[place]))
@@ -65,11 +85,29 @@ class Records(list):
         return [json.loads(text)["state"] for text in self]
 
 
-def run(client, request, folder, records, state=None, **options):
+def landing_of(folder, **options):
     options.setdefault("destination", folder / "published" / "events.csv")
+    connection = options.pop("connection", None)
+    if connection is not None:
+        options["connect"] = lambda: nullcontext(connection)
+    return Landing(**options)
+
+
+def run(client, request, folder, records, state=None, progress=None, **options):
+    names = ("destination", "table", "connection", "connect", "parquet", "reconnect")
+    landing = landing_of(folder, **{name: options.pop(name) for name in names if name in options})
     options.setdefault("poll_interval", 0.01)
     options.setdefault("timeout", 20)
-    return resume(client, state, request, folder / "work", save=records, **options)
+    records.before = state
+    return resume(
+        client,
+        request,
+        landing,
+        records,
+        directory=folder / "work",
+        options=ExportOptions(**options),
+        progress=progress,
+    )
 
 
 def truth(emulator, window=DAY):
@@ -116,10 +154,10 @@ class Dying(Records):
         super().__init__()
         self._after, self._before = after, before
 
-    def __call__(self, state):
+    def write(self, state):
         if state.state == self._before:
             raise KeyboardInterrupt
-        super().__call__(state)
+        super().write(state)
         if state.state == self._after:
             raise KeyboardInterrupt
 
@@ -185,27 +223,92 @@ def test_a_commit_that_was_not_recorded_is_found_in_the_ledger(
     assert (done.rows, rows_in(connection)) == (len(truth(emulator)), truth(emulator))
 
 
-def test_a_job_that_was_overtaken_gives_way(client, connection, request_of_day, tmp_path):
-    """When somebody else has written the window since the job began, it does not write over it."""
+class Overtaken(Records):
+    """While the job is between its file and its table, somebody else writes the window."""
+
+    def __init__(self, connection, times):
+        super().__init__()
+        self._connection, self._left = connection, times
+
+    def write(self, state):
+        super().write(state)
+        if state.state == "staged" and self._left:
+            self._left -= 1
+            overwrite_window(
+                self._connection, "events", DAY, [], schema=EVENT_SCHEMA, time_column=EVENT_TIME
+            )
+
+
+def test_a_job_that_was_overtaken_brings_newer_rows(
+    emulator, client, connection, request_of_day, tmp_path
+):
+    """A neighbour that began and ended meanwhile costs another export, and its rows are replaced."""
     target = {"table": "events", "connection": connection}
+    records = Overtaken(connection, times=2)
+    run(client, request_of_day, tmp_path, records, **target)
+    assert emulator.counters()["exports_created"] == 3
+    assert rows_in(connection) == truth(emulator)
+    assert (tmp_path / "published" / "events.csv").exists()
 
-    class Overtaken(Records):
-        def __call__(self, state):
-            super().__call__(state)
-            if state.state == "staged":
-                overwrite_window(
-                    connection, "events", DAY, [], schema=EVENT_SCHEMA, time_column=EVENT_TIME
-                )
 
-    records = Overtaken()
+def test_a_job_that_is_always_overtaken_gives_way(client, connection, request_of_day, tmp_path):
+    """After ten times it is a stale writer for good, which changes nothing and leaves no record."""
+    target = {"table": "events", "connection": connection}
+    records = Overtaken(connection, times=11)
     with pytest.raises(StaleWriterError):
         run(client, request_of_day, tmp_path, records, **target)
     assert rows_in(connection) == []
     assert not (tmp_path / "published").exists()
-    with pytest.raises(StaleWriterError):
-        run(client, request_of_day, tmp_path, Records(), records.state(), **target)
-    run(client, request_of_day, tmp_path, Records(), **target)
-    assert rows_in(connection) != []
+    assert records.discarded == 1
+
+
+# --- records that are not gone on with ------------------------------------------------
+
+
+def test_an_old_file_is_not_landed(emulator, client, connection, request_of_day, tmp_path):
+    """A record whose time is up belongs to another day: what lands is exported anew."""
+    records = Dying(after="staged")
+    target = {"table": "events", "connection": connection}
+    with pytest.raises(KeyboardInterrupt):
+        run(client, request_of_day, tmp_path, records, **target)
+    old = records.state()
+    emulator.burst(1, at=DAY.start + timedelta(hours=2))
+    emulator.reset_counters()
+    late = replace(old, deadline=time.time() - 1)
+    run(client, request_of_day, tmp_path, Records(), late, **target)
+    assert emulator.counters()["exports_created"] == 1
+    assert rows_in(connection) == truth(emulator)
+
+
+@pytest.mark.parametrize(
+    ("create", "error"),
+    [
+        ("CREATE TABLE events (span_id INTEGER, span_start_time TIMESTAMPTZ)", SchemaMismatch),
+        (None, AnalyticsExportFailed),
+    ],
+)
+def test_a_try_that_failed_for_good_leaves_no_record(
+    emulator, client, connection, request_of_day, tmp_path, create, error
+):
+    """Somebody has to change something, or the export is of no more use: nothing to go on with."""
+    if create:
+        connection.execute(create)
+    else:
+        emulator.fault("export_poll", "task_failed", times=0, body="no memory")
+    records = Records()
+    with pytest.raises(error):
+        run(client, request_of_day, tmp_path, records, table="events", connection=connection)
+    assert records.discarded == 1
+
+
+def test_a_try_that_may_go_on_keeps_its_record(emulator, client, request_of_day, tmp_path):
+    """An export that takes its time is waited for by the next try, which gets no longer for it."""
+    emulator.settings(export_mode="async", export_delay=60)
+    records = Records()
+    with pytest.raises(AnalyticsExportTimeout):
+        run(client, request_of_day, tmp_path, records, timeout=0.2)
+    assert records.discarded == 0
+    assert records.state().deadline == pytest.approx(time.time(), abs=60)
 
 
 # --- asking again ---------------------------------------------------------------------
@@ -286,7 +389,7 @@ def test_asking_that_did_no_harm_is_not_counted(emulator, request_of_day, client
         Client(api_key="sk_x", base_url="http://127.0.0.1:1/v1", retry=retry) as nobody,
         pytest.raises(ApiConnectionError),
     ):
-        run(nobody, request_of_day, tmp_path, records, records.state(), horizon=timedelta(0))
+        run(nobody, request_of_day, tmp_path, records, records.state(), late_arrival=timedelta(0))
     assert records.state().asked == 0
     assert run(client, request_of_day, tmp_path, records, records.state()).recreated == 0
 
@@ -341,8 +444,8 @@ def test_events_that_arrive_meanwhile_do_not_fail_a_young_window(
     emulator.burst(5, at=window.start + timedelta(minutes=1))
 
     class Arriving(Records):
-        def __call__(self, state):
-            super().__call__(state)
+        def write(self, state):
+            super().write(state)
             if state.state == "created":
                 emulator.burst(3, at=window.start + timedelta(minutes=2))
 
@@ -352,7 +455,7 @@ def test_events_that_arrive_meanwhile_do_not_fail_a_young_window(
     staged = records.state(3)
     assert (staged.counted_before, done.rows, staged.counted) == (5, 5, 8)
     assert done.recreated == 0
-    settled = run(client, request, tmp_path, Records(), horizon=timedelta(days=-2))
+    settled = run(client, request, tmp_path, Records(), late_arrival=timedelta(0))
     assert (settled.rows, settled.recreated) == (8, 0)
 
 
@@ -412,7 +515,7 @@ def test_a_connection_is_open_only_while_it_is_needed(emulator, request_of_day, 
         tmp_path,
         records,
         table="events",
-        connection=opened,
+        connect=opened,
         progress=lambda what, _: seen.append((what, bool(is_open))),
     )
     assert {what: opened for what, opened in seen} == {
@@ -433,16 +536,6 @@ def test_a_connection_is_open_only_while_it_is_needed(emulator, request_of_day, 
         done,
         records.state(records.states.index("published")),
         table="events",
-        connection=opened,
+        connect=opened,
     )
     assert (again.rows, done.states) == (landed.rows, ["committed"])
-
-
-def test_a_connection_of_sqlite_is_no_function_that_opens_one(
-    emulator, request_of_day, client, tmp_path
-):
-    """`sqlite3.Connection` can be called, and is a connection all the same."""
-    with closing(sqlite3.connect(":memory:")) as connection:
-        run(client, request_of_day, tmp_path, Records(), table="events", connection=connection)
-        ((count,),) = connection.execute("SELECT count(*) FROM events")
-    assert count == len(truth(emulator))

@@ -12,14 +12,14 @@ import pytest
 
 from tests.sdk.scripted import Answer, in_turn, serving
 from vectorshift import Client
-from vectorshift.analytics import AsyncQuery, EventField, FieldFilter, LogicalOp, Query
+from vectorshift.analytics import EventField, FieldFilter, LogicalOp, Query
 from vectorshift_orchestration.errors import (
     EventShapeError,
     ExtractIncomplete,
     SpecError,
     WindowError,
 )
-from vectorshift_orchestration.extract import aevents, events
+from vectorshift_orchestration.extract import events
 from vectorshift_orchestration.tables import EVENT_SCHEMA
 from vectorshift_orchestration.windows import Window
 
@@ -90,18 +90,6 @@ def test_every_event_of_the_window_once(blank, client):
     assert max(batch.num_rows for batch in batches) <= 100
     assert seen == sorted(seen)
     assert seen[-1] == (250, blank.counters()["requests"]["search"])
-
-
-@pytest.mark.anyio
-async def test_the_awaiting_twin_gives_the_same(blank, client):
-    """`aevents` reads the same rows, and either kind of query will do for either function."""
-    spans = sorted(blank.burst(30, at=START))
-    async with client:
-        found = [batch async for batch in aevents(client.query(), DAY, chunk_rows=10)]
-        assert sorted(ids(found)) == spans
-        query = AsyncQuery(client.query()._spec, client)
-        assert sorted(ids([batch async for batch in aevents(query, DAY)])) == spans
-    assert sorted(ids(events(query, DAY))) == spans
 
 
 def test_an_empty_window_asks_for_no_page(blank, client):

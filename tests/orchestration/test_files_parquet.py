@@ -14,7 +14,7 @@ from upath import UPath
 
 from tests.orchestration.rows import DAY, event, write_csv
 from vectorshift_orchestration.errors import ExportFileError, PublishError, UnstorableValue
-from vectorshift_orchestration.exports import ExportRequest, Staged, land
+from vectorshift_orchestration.landing import ExportFile, Landing
 from vectorshift_orchestration.readers import read_export
 from vectorshift_orchestration.storage.destinations import partition_path
 from vectorshift_orchestration.storage.files import partial_name
@@ -106,11 +106,10 @@ def test_a_source_that_breaks_leaves_no_parquet(tmp_path, export):
 
 
 def test_landing_may_convert(tmp_path, export):
-    """`land(parquet=True)` publishes the rows; size and checksum stay those of the export."""
-    request = ExportRequest({}, DAY)
-    staged = Staged(export, 1, "ab", 500, 500, "ex_1")
+    """`Landing(parquet=True)` publishes the rows; size and checksum stay those of the export."""
+    file = ExportFile(export, "CSV", 1, "ab", 500)
     target = partition_path(tmp_path / "lake", "events", DAY, "parquet")
-    done = land(staged, request, destination=target, parquet=True)
+    done = Landing(destination=target, parquet=True).write_export(file, DAY)
     assert done.uri == f"file://{target}"
     assert pq.read_table(tmp_path / "lake/events/dt=2026-11-22/part-0.parquet").num_rows == 500
     assert (done.bytes, done.sha256) == (1, "ab")

@@ -11,7 +11,7 @@ import pytest
 from dateutil.tz import gettz
 
 from vectorshift_orchestration.errors import WindowError
-from vectorshift_orchestration.windows import Window, merge, windows_between
+from vectorshift_orchestration.windows import Window, merge
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -169,7 +169,7 @@ def test_a_subclass_of_timedelta_is_a_width():
     """Pendulum's durations cut, align and look back like plain ones."""
     day, width = Window.day(date(2026, 11, 22)), Duration(hours=6)
     plain = timedelta(hours=6)
-    assert day.split(width) == day.split(plain) == windows_between(day.start, day.end, width)
+    assert day.split(width) == day.split(plain)
     assert day.align(width) == day
     assert day.earlier(2, width) == day.earlier(2, plain)
 
@@ -224,32 +224,11 @@ def test_local_hours_begin_where_the_clock_shows_a_whole_one(zone, day, shown):
     ],
 )
 def test_partition_keys(every, zone, start, key):
-    """The keys that Dagster 1.13 gives the same partitions, read back to the same windows."""
-    window = Window.from_partition_key(key, every, zone)
-    assert window.start == datetime.fromisoformat(start)
+    """The keys that Dagster 1.13 gives the same partitions."""
+    begin = datetime.fromisoformat(start)
+    window = Window(begin, begin + timedelta(milliseconds=1)).align(every, zone)
+    assert window.start == begin
     assert window.partition_key(every, zone) == key
-
-
-@pytest.mark.parametrize(
-    ("key", "every", "zone"),
-    [
-        ("2026-11-22", "hour", "UTC"),
-        ("2026-11-22-05:30", "hour", "UTC"),
-        ("2026-11-22-05:00", "day", "UTC"),
-        ("2026-11-22", "week", "UTC"),  # a Sunday
-        ("2026-11-22", "month", "UTC"),
-        ("2026-03-08-02:00", "hour", NEW_YORK),  # skipped by the clocks
-        ("2026-11-01-01:00-0400", "hour", NEW_YORK),  # the first one needs no offset
-        ("2011-12-30", "day", "Pacific/Apia"),  # left out
-        ("20261122", "day", "UTC"),
-        ("yesterday", "day", "UTC"),
-        (None, "day", "UTC"),
-    ],
-)
-def test_a_key_that_names_no_partition_is_refused(key, every, zone):
-    """Other forms, other units and times that the clocks never showed are errors."""
-    with pytest.raises(WindowError):
-        Window.from_partition_key(key, every, zone)
 
 
 def test_only_a_whole_unit_has_a_key():
@@ -259,24 +238,6 @@ def test_only_a_whole_unit_has_a_key():
     for wrong, zone in ((day.lookback(1), "UTC"), (day, NEW_YORK)):
         with pytest.raises(WindowError, match="exactly one day"):
             wrong.partition_key("day", zone)
-
-
-def test_windows_between_counts_whole_windows():
-    """Dates stand for local midnights; widths and units give whole windows only."""
-    days = windows_between(date(2026, 10, 31), date(2026, 11, 3), "day", NEW_YORK)
-    assert [day.width / HOUR for day in days] == [24, 25, 24]
-    assert days == Window(days[0].start, days[-1].end).split("day", NEW_YORK)
-    assert len(windows_between("2026-11-22T00:00:00Z", START + 6 * HOUR, 2 * HOUR)) == 3
-    for every, zone, part in (
-        ("day", NEW_YORK, "from 2026-11-21 00:00:00-05:00 to 2026-11-23 00:00:00-05:00"),
-        (timedelta(hours=7), "UTC", "whole number"),
-        ("dya", "UTC", "Did you mean day"),
-        ("day", "America/New_Yrok", "Did you mean America/New_York"),
-        ("day", "../etc", "no time zone"),
-        (timedelta(0), "UTC", "positive"),
-    ):
-        with pytest.raises(WindowError, match=part):
-            windows_between(START, START + timedelta(days=1), every, zone)
 
 
 def test_merge_joins_what_touches_and_can_refuse_gaps():
@@ -343,7 +304,8 @@ def test_a_width_of_ages_is_refused(cut):
 @pytest.mark.parametrize("name", ["America/Sao_Paulo", "America/Havana", NEW_YORK])
 def test_zones_of_other_libraries_cut_days_as_zoneinfo_does(name):
     """`dateutil` reads a midnight that the clocks skip another way; only from UTC do all agree."""
-    years = windows_between(date(2014, 1, 1), date(2019, 1, 1), "year", name)
+    first, last = Window.day(date(2014, 1, 1), name), Window.day(date(2019, 1, 1), name)
+    years = Window(first.start, last.start).split("year", name)
     for year in years:
         assert year.split("day", gettz(name)) == year.split("day", name)
         assert year.split("hour", gettz(name)) == year.split("hour", name)

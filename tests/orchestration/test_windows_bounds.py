@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, strategies as st
 from tests.orchestration.laws import counted, law
 from vectorshift.analytics import EventField, FieldFilter
 from vectorshift_orchestration import extract
-from vectorshift_orchestration.exports import ExportRequest, stage, submit
+from vectorshift_orchestration.exports import ExportRequest
+from vectorshift_orchestration.exports.job import submit
+from vectorshift_orchestration.exports.staging import stage
 from vectorshift_orchestration.readers import read_export
 from vectorshift_orchestration.specs import AggregationSpec
 from vectorshift_orchestration.windows import Window

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,13 @@ import pyarrow as pa
 from vectorshift import Client
 from vectorshift_orchestration._failpoints import failpoint
 from vectorshift_orchestration.errors import StaleWriterError
-from vectorshift_orchestration.exports import ExportRequest
-from vectorshift_orchestration.exports.job import resume
-from vectorshift_orchestration.exports.state import ExportState
+from vectorshift_orchestration.exports import (
+    ExportOptions,
+    ExportRequest,
+    ExportState,
+    resume,
+)
+from vectorshift_orchestration.landing import Landing
 from vectorshift_orchestration.storage.sql import begin_attempt, overwrite_window
 from vectorshift_orchestration.windows import Window
 
@@ -83,6 +87,27 @@ def _duckdb_reader(connection: Any, observed: str) -> Callable[[], None]:
     return look if cursor.execute("SELECT 1 FROM duckdb_tables()").fetchone() else lambda: None
 
 
+class FileRecord:
+    """The record as a file, replaced in one step; a test may kill right behind it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> ExportState | None:
+        if not self._path.exists():
+            return None
+        return ExportState.from_json(json.loads(self._path.read_text()))
+
+    def write(self, state: ExportState) -> None:
+        partial = self._path.with_suffix(".new")
+        partial.write_text(json.dumps(state.to_json()))
+        os.replace(partial, self._path)
+        failpoint(f"saved.{state.state}")
+
+    def discard(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+
 def export(
     *,
     base_url: str,
@@ -96,32 +121,24 @@ def export(
 ) -> None:
     """Bring the export of a window into the table, from where the record says it stands."""
     root = Path(folder)
-    record = root / "record.json"
-
-    def save(state: ExportState) -> None:
-        partial = record.with_suffix(".new")
-        partial.write_text(json.dumps(state.to_json()))
-        os.replace(partial, record)
-        failpoint(f"saved.{state.state}")
-
-    known = ExportState.from_json(json.loads(record.read_text())) if record.exists() else None
     with (
         Client(api_key="sk_demo", base_url=base_url) as client,
         database(kind, address, observed) as connection,
     ):
         if kill_on_reply:
             _kill_on_reply()
-        resume(
-            client,
-            known,
-            ExportRequest(client.query().to_dict(), Window.parse(start, end)),
-            root / "work",
-            save=save,
+        landing = Landing(
             destination=root / "published" / "events.csv",
             table=TABLE,
-            connection=connection,
-            timeout=60,
-            poll_interval=0.01,
+            connect=lambda: nullcontext(connection),
+        )
+        resume(
+            client,
+            ExportRequest(client.query().to_dict(), Window.parse(start, end)),
+            landing,
+            FileRecord(root / "record.json"),
+            directory=root / "work",
+            options=ExportOptions(timeout=60, poll_interval=0.01),
             progress=lambda what, _: failpoint(f"progress.{what}"),
         )
 

@@ -7,12 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_vectorshift._alerts.verdicts import log_without_messages, scoped
-from airflow_provider_vectorshift.errors import PERMANENT, VectorShiftConnectionError
+from airflow_provider_vectorshift.errors import is_permanent
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 
 if TYPE_CHECKING:
     from vectorshift.analytics import Query
-    from vectorshift_orchestration import Rule, TopErrors, Window
+    from vectorshift_orchestration import Judging, TopErrors, Window
     from vectorshift_orchestration.aggregates.measures import Figures
 
 _log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ _JUDGING = (
     "extract",
     "aggregates.measures",
     "aggregates.answers",
-    "thresholds.verdicts",
+    "thresholds.judging",
     "thresholds.error_messages",
 )
 
@@ -56,17 +56,16 @@ class Look:
         self._answers: dict[Hashable, Any] = {}
         self._asking = asyncio.Lock()
 
-    async def figures(self, rule: "Rule", window: "Window") -> "list[Figures] | None":
-        """What the rule needs of the window and those before it; None where it cannot be had now."""
-        from vectorshift_orchestration.aggregates.measures import question
+    async def figures(self, judging: "Judging") -> "list[Figures] | None":
+        """The answer to what a judging asks; None where it cannot be had now."""
         from vectorshift_orchestration.extract import afigures
 
-        asked = question(rule.measured, [*window.earlier(rule.history), window])
+        asked = judging.question
 
         async def ask(query: "Query") -> "list[Figures]":
-            return asked.read(await afigures(query, asked.window, asked.spec))
+            return await afigures(query, asked.window, asked.spec)
 
-        return await self._once((rule.measured.metrics, rule.history, window), ask, self._failed)
+        return await self._once((asked.spec, asked.window), ask, self._failed)
 
     async def top_errors(self, window: "Window") -> "TopErrors | None":
         """The commonest error messages of the window; None where they cannot be had now."""
@@ -95,7 +94,7 @@ class Look:
             return found
 
     def _failed(self, problem: Exception) -> None:
-        if isinstance(problem, (*PERMANENT, VectorShiftConnectionError)):
+        if is_permanent(problem):
             self.pause = _REFUSED_PAUSE
             _log.error("Nothing can be watched until somebody changes something: %s", problem)
             return

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _LONGEST_MESSAGE = 300
-_ERRORS = "errors.sum"
 
 
 def judge(
@@ -34,14 +33,15 @@ def judge(
     and `tz` say which windows came before, as in `vectorshift_orchestration.evaluate`.
 
     Returns `verdict_as_json`. One request, and one more for the messages of a window with too many
-    errors. Raises what `evaluate` raises.
+    errors. Raises what `Judging.ask` raises.
     """
     from vectorshift import VectorshiftError
-    from vectorshift_orchestration import evaluate, top_errors
+    from vectorshift_orchestration import Judging, top_errors
 
-    scope = scoped(client, query)
-    found, errors = evaluate(rule, scope, window, every=every, tz=tz), None
-    if needs_messages(found, rule):
+    scope, errors = scoped(client, query), None
+    judging = Judging(rule, [window], lambda each, count: each.earlier(count, every, tz))
+    (found,) = judging.ask(scope)
+    if judging.needs_messages(found):
         try:
             errors = top_errors(scope, window)
         except VectorshiftError as problem:
@@ -54,11 +54,12 @@ async def ajudge(
 ) -> dict[str, Any]:
     """`judge`, awaiting."""
     from vectorshift import VectorshiftError
-    from vectorshift_orchestration import aevaluate, atop_errors
+    from vectorshift_orchestration import Judging, atop_errors
 
-    scope = scoped(client, query)
-    found, errors = await aevaluate(rule, scope, window), None
-    if needs_messages(found, rule):
+    scope, errors = scoped(client, query), None
+    judging = Judging(rule, [window])
+    (found,) = await judging.aask(scope)
+    if judging.needs_messages(found):
         try:
             errors = await atop_errors(scope, window)
         except VectorshiftError as problem:
@@ -91,12 +92,6 @@ def scoped(client: "Client", query: Mapping[str, Any] | None) -> "Query":
     from vectorshift.analytics import Query
 
     return Query.from_dict(query or {}, client)
-
-
-def needs_messages(verdict: "Verdict", rule: "Rule") -> bool:
-    """Whether error messages explain the verdict: a breach, by a rule about failed runs."""
-    measured = (metric.operation.shorthand for metric in rule.measured.measured)
-    return not verdict.ok and _ERRORS in measured
 
 
 def log_without_messages(window: "Window", problem: Exception) -> None:

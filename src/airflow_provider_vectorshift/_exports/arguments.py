@@ -1,43 +1,108 @@
 """What an export's arguments may be, told where the DAG is read, and again once templates are filled in."""
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_vectorshift._arguments import check_flags, is_literal
+from airflow_provider_vectorshift._arguments import is_literal
+from airflow_provider_vectorshift._landing import Place
+from vectorshift_orchestration.exports.request import ExportOptions
 
 if TYPE_CHECKING:
-    from airflow_provider_vectorshift.operators.export import VectorShiftExportOperator
     from vectorshift import Client
     from vectorshift.analytics import Query
 
 _PARQUET = "parquet"
 
 
-def check(task: "VectorShiftExportOperator", name: str) -> None:
-    """Raise ValueError with one sentence that begins with `name` and has the argument.
+@dataclass(frozen=True)
+class ExportArguments:
+    """The arguments of an export task that are not about its query and window.
 
-    What holds a template, or comes from another task, is let pass: it is checked when it is known.
+    `name` is how the task is named in a refusal, `conn_id` the connection of the account. The rest
+    is as in `VectorShiftExportOperator` and `BaseOperator`.
     """
-    task.landing.check(name)
-    check_flags(task, "deferrable", "durable", "parquet")
-    with named(name):
-        _check_numbers(task)
-        _check_format(task.file_format)
-        _check_file(task)
-        _check_lookback(task)
+
+    name: str
+    conn_id: str
+    place: Place
+    file_format: str = ExportOptions.format
+    parquet: bool = False
+    deferrable: bool = False
+    poll_interval: float = ExportOptions.poll_interval
+    timeout: float = ExportOptions.timeout
+    durable: bool = True
+    late_arrival: timedelta = ExportOptions.late_arrival
+    lookback: int = 0
+    execution_timeout: timedelta | None = None
+
+    def check(self) -> None:
+        """Raise ValueError with one sentence that begins with the task's name and has the argument.
+
+        What holds a template, or comes from another task, is let pass: it is checked when it is known.
+        """
+        self.place.check(self.name)
+        with _named(self.name):
+            for flag in ("deferrable", "durable", "parquet"):
+                if not isinstance(value := getattr(self, flag), bool):
+                    raise ValueError(f"{flag}= is True or False, not {value!r}.")
+            _ = self.options
+            self._check_file()
+            self._check_lookback()
+
+    @property
+    def options(self) -> ExportOptions:
+        """The same in the core's words. Raises `SpecError` for a value that cannot be."""
+        known = self.file_format if is_literal(self.file_format) else ExportOptions.format
+        return ExportOptions(
+            format=known,
+            timeout=self.timeout,
+            poll_interval=self.poll_interval,
+            late_arrival=self.late_arrival,
+        )
+
+    @property
+    def target(self) -> list[Any]:
+        """What a retry needs to be the same, to go on where the last try stopped."""
+        place = self.place
+        return [place.destination, place.table, place.sql_conn_id, place.duckdb_path, self.parquet]
+
+    def _check_file(self) -> None:
+        destination = self.place.destination
+        if self.parquet and destination is None:
+            raise ValueError("parquet= is about the file; give destination= for one.")
+        if not all(isinstance(v, str) and is_literal(v) for v in (destination, self.file_format)):
+            return
+        suffix = PurePosixPath(str(destination)).suffix.lower().removeprefix(".")
+        content = _PARQUET if self.parquet else self.file_format.lower()
+        if suffix != content and suffix in ("csv", "json", "xlsx", _PARQUET):
+            raise ValueError(
+                f"destination= is named .{suffix} and would hold {content.upper()}; rename it, or "
+                "change file_format= or parquet=."
+            )
+
+    def _check_lookback(self) -> None:
+        if self.place.destination is not None and self.lookback:
+            raise ValueError(
+                "lookback= overwrites earlier intervals, and destination= names the file of one. "
+                "Land in table= alone, give start= for one wider file, or map the task over the "
+                "intervals."
+            )
 
 
 @contextmanager
-def named(name: str) -> Iterator[None]:
-    """Put the operator's name before whatever is wrong with an argument."""
+def _named(name: str) -> Iterator[None]:
+    """Put the operator's name before whatever is wrong with an argument, and call it as Airflow's users do."""
     try:
         yield
     except ValueError as problem:
-        raise ValueError(f"{name}: {problem}") from None
+        text = str(problem)
+        if text.startswith("format="):
+            text = f"file_{text}"
+        raise ValueError(f"{name}: {text}") from None
 
 
 def exportable(stated: Mapping[str, Any], client: "Client | None") -> "Query":
@@ -48,49 +113,3 @@ def exportable(stated: Mapping[str, Any], client: "Client | None") -> "Query":
     if "group_by" in stated:
         raise SpecError("A grouped query has figures, not events; leave group_by out.")
     return Query.from_dict(stated, client)
-
-
-def _check_numbers(task: "VectorShiftExportOperator") -> None:
-    for argument in ("timeout", "poll_interval"):
-        value = getattr(task, argument)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (is_number and 0 < value < math.inf):
-            raise ValueError(f"{argument}= is a number of seconds above 0, not {value!r}.")
-    late: Any = task.late_arrival
-    if not (isinstance(late, timedelta) and late >= timedelta(0)):
-        raise ValueError(f"late_arrival= is a timedelta of 0 or more, not {late!r}.")
-
-
-def _check_format(file_format: Any) -> None:
-    if not is_literal(file_format):
-        return
-    from vectorshift.analytics import ExportFormat
-
-    known = {each.value.lower() for each in ExportFormat}
-    if not isinstance(file_format, str) or file_format.lower() not in known:
-        from vectorshift_orchestration.specs.documents import nearest
-
-        hint = nearest(file_format, sorted(known))
-        raise ValueError(f"file_format= cannot be {file_format!r}. {hint}")
-
-
-def _check_file(task: "VectorShiftExportOperator") -> None:
-    if task.parquet and task.destination is None:
-        raise ValueError("parquet= is about the file; give destination= for one.")
-    if not all(isinstance(v, str) and is_literal(v) for v in (task.destination, task.file_format)):
-        return
-    suffix = PurePosixPath(str(task.destination)).suffix.lower().removeprefix(".")
-    content = _PARQUET if task.parquet else task.file_format.lower()
-    if suffix != content and suffix in ("csv", "json", "xlsx", _PARQUET):
-        raise ValueError(
-            f"destination= is named .{suffix} and would hold {content.upper()}; rename it, or change "
-            "file_format= or parquet=."
-        )
-
-
-def _check_lookback(task: "VectorShiftExportOperator") -> None:
-    if task.destination is not None and is_literal(task.lookback) and task.intervals_before:
-        raise ValueError(
-            "lookback= overwrites earlier intervals, and destination= names the file of one. Land "
-            "in table= alone, give start= for one wider file, or map the task over the intervals."
-        )

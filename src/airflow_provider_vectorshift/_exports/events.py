@@ -30,19 +30,25 @@ def export_event(status: Status, export_id: str, error: str = "") -> ExportEvent
 
 def event_of_task(export_id: str, task: "ExportTask") -> ExportEvent | None:
     """What there is to tell of an export that was looked at; None while it is under way."""
-    if task.get("task_status") == "failed":
-        return export_event("failed", export_id, task.get("error", ""))
-    return export_event("ready", export_id) if task.get("download_url") else None
+    from vectorshift.export_tasks import export_state
+
+    match export_state(task):
+        case "failed":
+            return export_event("failed", export_id, task.get("error", ""))
+        case "ready":
+            return export_event("ready", export_id)
+        case "pending":
+            return None
 
 
 def event_of_error(export_id: str, error: Exception) -> ExportEvent | None:
     """What an error means for the export that was looked for; None for one that may pass."""
-    from airflow_provider_vectorshift.errors import PERMANENT, VectorShiftConnectionError
+    from airflow_provider_vectorshift.errors import is_permanent
     from vectorshift.errors import AnalyticsNotFound
 
     if isinstance(error, AnalyticsNotFound):
         return export_event("missing", export_id, str(error))
-    if isinstance(error, (*PERMANENT, VectorShiftConnectionError)):
+    if is_permanent(error):
         return export_event("refused", export_id, f"{type(error).__name__}: {error}")
     return None
 

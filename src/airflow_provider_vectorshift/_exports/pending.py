@@ -2,11 +2,10 @@
 
 It is kept in the `task_state_store` of Airflow 3.3, which survives a killed worker; on an earlier
 Airflow there is no store and every try asks anew. The note is removed as the very last step, so
-that clearing a task that succeeded exports again (AIRFLOW.md 5).
+that clearing a task that succeeded exports again.
 """
 
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,34 +20,16 @@ class PendingExport:
     """An export that is under way.
 
     `account` is the id of the Airflow connection it was asked with, `target` where it is to land,
-    `deadline` when it has to be ready, in POSIX seconds: a later try does not get a longer time.
-    `state` is how far it has got.
+    `state` how far it has got.
     """
 
     account: str
     target: list[Any]
-    deadline: float
     state: "ExportState"
-
-    @classmethod
-    def new(
-        cls, account: str, target: list[Any], deadline: float, key: str, export_id: str = ""
-    ) -> Self:
-        """An export that is still to be asked for, or one of which only its id is known."""
-        from vectorshift_orchestration.exports.state import ExportState
-
-        if not export_id:
-            return cls(account, target, deadline, ExportState(key))
-        return cls(account, target, deadline, ExportState(key, "created", export_id, asked=1))
 
     def to_json(self) -> dict[str, Any]:
         """The note as JSON values; it holds ids, counts and names, and no signed URL."""
-        return {
-            "account": self.account,
-            "target": self.target,
-            "deadline": self.deadline,
-            "state": self.state.to_json(),
-        }
+        return {"account": self.account, "target": self.target, "state": self.state.to_json()}
 
     @classmethod
     def from_json(cls, value: Any) -> Self | None:
@@ -58,11 +39,11 @@ class PendingExport:
 
         try:
             state = ExportState.from_json(value["state"])
-            return cls(value["account"], list(value["target"]), float(value["deadline"]), state)
+            return cls(value["account"], list(value["target"]), state)
         except (KeyError, TypeError, ValueError, ExportStateError):
             return None
 
-    def going_on(self, account: str, target: list[Any], key: str) -> Self | None:
+    def going_on(self, account: str, target: list[Any], key: str) -> "ExportState | None":
         """What of it serves a task that asks `account` for `key` now; None when nothing does.
 
         Where only the target has changed, the service's file is used for the new one.
@@ -73,45 +54,95 @@ class PendingExport:
         if (self.account, known.key) != (account, key):
             return None
         if self.target == target:
-            return self
+            return known
         if not known.task_id:
             return None
-        state = ExportState(
-            key, "created", known.task_id, known.asked, counted_before=known.counted_before
+        return ExportState(
+            key,
+            "created",
+            known.task_id,
+            known.asked,
+            counted_before=known.counted_before,
+            deadline=known.deadline,
         )
-        return replace(self, target=target, state=state)
 
 
 class PendingNote:
-    """The one note of a task: in memory, and in the store where there is one.
+    """The one note of a task, as the record of its export job: in memory, and in Airflow's store.
 
     Args:
         context: the task's context.
         durable: whether to use the store at all.
+        account: id of the connection that the export is asked of.
+        target: where it is to land.
+        key: the request's.
+        on_export: called with the id of each export that the service has accepted.
     """
 
-    def __init__(self, context: Mapping[str, Any], *, durable: bool) -> None:
+    def __init__(
+        self,
+        context: Mapping[str, Any],
+        *,
+        durable: bool,
+        account: str,
+        target: list[Any],
+        key: str,
+        on_export: Callable[[str], None],
+    ) -> None:
         self._store = context.get("task_state_store") if durable else None
+        self._account = account
+        self._target = target
+        self._key = key
+        self._on_export = on_export
+        self._told = ""
         self.pending: PendingExport | None = None
 
-    def read(self) -> PendingExport | None:
-        """The export that an earlier try asked for, if there is one."""
-        noted = None if self._store is None else self._store.get(_KEY)
-        return None if noted is None else PendingExport.from_json(noted)
+    def read(self) -> "ExportState | None":
+        """The state of an export that was asked for before, if it serves this task."""
+        state = self._serving(self.stored() if self.pending is None else self.pending)
+        if state is None:
+            self.pending = None
+        else:
+            self._take(state)
+        return state
 
-    def write(self, pending: PendingExport) -> None:
+    def write(self, state: "ExportState") -> None:
         """Remember an export; to be done before anything else."""
-        self.pending = pending
+        pending = self._take(state)
         if self._store is not None:
             self._store.set(_KEY, pending.to_json())
 
-    def remove_overdue(self) -> None:
-        """Forget an export whose time is up; one that an `execution_timeout` cut short is kept."""
-        if self.pending is None or time.time() >= self.pending.deadline:
-            self.remove()
-
-    def remove(self) -> None:
+    def discard(self) -> None:
         """Forget it: it has landed, or is of no more use."""
         self.pending = None
         if self._store is not None:
             self._store.delete(_KEY)
+
+    def stored(self) -> PendingExport | None:
+        """What the store holds."""
+        noted = None if self._store is None else self._store.get(_KEY)
+        return None if noted is None else PendingExport.from_json(noted)
+
+    def take_up(self, found: PendingExport | None, export_id: str, least: float) -> None:
+        """Go on with an export that the trigger has told of, whatever was noted of it.
+
+        `least` is the soonest deadline (POSIX seconds) that it gets, so that it is looked at once more.
+        """
+        from vectorshift_orchestration.exports.state import ExportState
+
+        state = self._serving(found)
+        if state is None or (export_id and state.task_id != export_id):
+            state = ExportState(self._key, "created", export_id, asked=1)
+        if state.deadline is not None:
+            state = replace(state, deadline=max(state.deadline, least))
+        self._take(state)
+
+    def _serving(self, found: PendingExport | None) -> "ExportState | None":
+        return None if found is None else found.going_on(self._account, self._target, self._key)
+
+    def _take(self, state: "ExportState") -> PendingExport:
+        self.pending = PendingExport(self._account, self._target, state)
+        if state.task_id and state.task_id != self._told:
+            self._told = state.task_id
+            self._on_export(state.task_id)
+        return self.pending

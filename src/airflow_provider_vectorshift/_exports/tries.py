@@ -1,232 +1,125 @@
-"""One try of an export task on the worker: the core's job, with Airflow's note as its record.
-
-The database is open while its ledger is asked and while rows are landed, and not while the service
-works, nor while the file is downloaded and checked.
-"""
+"""One try of an export task on the worker: the core's job, with Airflow's note as its record."""
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vectorshift._airflow import AirflowFailException
-from airflow_provider_vectorshift._arguments import name_of
-from airflow_provider_vectorshift._exports.events import ExportEvent, read_export_event
+from airflow_provider_vectorshift._exports.arguments import ExportArguments
+from airflow_provider_vectorshift._exports.events import read_export_event
 from airflow_provider_vectorshift._exports.pending import PendingExport, PendingNote
 from airflow_provider_vectorshift._exports.progress import ProgressLog
-from airflow_provider_vectorshift.errors import SPENT, VectorShiftTriggererTimeout, failing_fast
+from airflow_provider_vectorshift.errors import VectorShiftTriggererTimeout, failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
-from vectorshift.errors import AnalyticsExportFailed, AnalyticsExportTimeout, AnalyticsNotFound
-from vectorshift_orchestration.exports import ExportRequest, wait
-from vectorshift_orchestration.exports.job import resume
+from vectorshift.errors import AnalyticsExportTimeout
+from vectorshift_orchestration.exports.job import ExportJob
+from vectorshift_orchestration.exports.request import ExportRequest
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
-    from airflow_provider_vectorshift.operators.export import VectorShiftExportOperator
-    from vectorshift import Client
-    from vectorshift.analytics import ExportTask
-    from vectorshift_orchestration.exports import Landed
-    from vectorshift_orchestration.exports.state import ExportState
+    from vectorshift_orchestration.exports.job import ExportLanded
 
 _SHORT_WAIT = 1.0
 """Seconds that are waited at once: an export that is ready by then is not worth leaving for."""
 
 _LAST_LOOK = 10.0
-"""Seconds for a look at an export whose deadline has passed while nobody looked."""
-
-
-class _StillPending(Exception):
-    """The export takes its time, so the database is let go and the wait goes on elsewhere."""
+"""Seconds for going on with an export whose time is up when the trigger's word of it arrives."""
 
 
 class ExportTry:
-    """One try of `task` in `context`. Its methods raise what `VectorShiftExportOperator` promises."""
+    """One try of a task's export.
 
-    def __init__(self, task: "VectorShiftExportOperator", context: "Context") -> None:
-        self._task = task
-        self._context = context
-        self._note = PendingNote(context, durable=task.durable)
-        self._progress = ProgressLog(task.log.info)
-        # What a retry needs to be the same, to go on where the last try stopped.
-        self._target = [
-            *(task.destination, task.table, task.sql_conn_id, task.duckdb_path, task.parquet)
-        ]
+    Args:
+        arguments: what the task was told.
+        request: what is asked for.
+        context: the task's context.
+        log: the task's logger.
+        on_export: called with the id of each export that the service has accepted.
 
-    def begin(self, request: ExportRequest) -> "Landed":
+    What `begin` and `go_on` give is where the rows came to rest, or, for a deferrable task, the
+    export that is not ready yet. They raise what `VectorShiftExportOperator` promises.
+    """
+
+    def __init__(
+        self,
+        arguments: ExportArguments,
+        request: ExportRequest,
+        context: Mapping[str, Any],
+        log: Any,
+        on_export: Callable[[str], None],
+    ) -> None:
+        self._arguments = arguments
+        self._request = request
+        self._log = log
+        self._note = PendingNote(
+            context,
+            durable=arguments.durable,
+            account=arguments.conn_id,
+            target=arguments.target,
+            key=request.key,
+            on_export=on_export,
+        )
+
+    def begin(self) -> "ExportLanded | PendingExport":
         """From nothing, or from what an earlier try left, to rows."""
-        with self._reporting():
-            return self._brought_home(request, self._pending(self._note.read(), request))
+        with failing_fast(self._arguments.name):
+            return self._brought_home()
 
     def go_on(
-        self, request: ExportRequest, event: Any, pending: Mapping[str, Any] | None
-    ) -> "Landed":
+        self, event: Any, pending: Mapping[str, Any] | None
+    ) -> "ExportLanded | PendingExport":
         """From what the trigger told to rows."""
-        with self._reporting():
+        with failing_fast(self._arguments.name):
             told = read_export_event(event)
-            found = self._note.read() if pending is None else PendingExport.from_json(pending)
-            known = self._pending(found, request, told["export_id"])
-            self._note.pending = known
-            self._raise_unless_found(told)
-            return self._brought_home(request, known)
+            found = self._note.stored() if pending is None else PendingExport.from_json(pending)
+            self._note.take_up(found, told["export_id"], time.time() + _LAST_LOOK)
+            if told["status"] == "timeout":
+                self._log.warning("The last look at the export: %s", told["error"] or "pending")
+                raise self.timed_out(told["export_id"])
+            if told["status"] == "refused":
+                self._note.discard()
+                raise AirflowFailException(told["error"])
+            return self._brought_home()
 
-    def forget(self) -> None:
-        """The very last step: from here on, a clear exports again."""
-        self._note.remove()
+    def timed_out(self, export_id: str) -> AnalyticsExportTimeout:
+        """The error of an export that was not ready in time."""
+        limits = [self._arguments.timeout]
+        if self._arguments.execution_timeout is not None:
+            limits.append(self._arguments.execution_timeout.total_seconds())
+        return AnalyticsExportTimeout(export_id, min(limits))
 
     def unreported(self) -> VectorShiftTriggererTimeout:
-        """The error of a wait that no triggerer ended; an overdue export is let go."""
-        self._note.pending = self._note.read()
-        pending = self._note.pending
-        named = "that this task waits for" if pending is None else pending.state.task_id
-        self._note.remove_overdue()
+        """The error of a wait that no triggerer ended."""
+        found = self._note.stored()
+        named = "that this task waits for" if found is None else found.state.task_id
         return VectorShiftTriggererTimeout(
             f"No triggerer reported on export {named} in time: none is running, or they are too "
             "busy. Look at the triggerer, then run the task again."
         )
 
-    # --- what stands ---
+    def forget(self) -> None:
+        """The very last step: from here on, a clear exports again."""
+        self._note.discard()
 
-    def _pending(
-        self, found: PendingExport | None, request: ExportRequest, export_id: str = ""
-    ) -> PendingExport:
-        """What was found, as far as it serves this request, or a new export."""
-        account = self._task.vectorshift_conn_id
-        known = found and found.going_on(account, self._target, request.key)
-        if known is not None and export_id in ("", known.state.task_id):
-            return known
-        deadline = time.time() + self._task.timeout
-        return PendingExport.new(account, self._target, deadline, request.key, export_id)
-
-    @property
-    def _known(self) -> PendingExport:
-        assert self._note.pending is not None
-        return self._note.pending
-
-    @contextmanager
-    def _reporting(self) -> Iterator[None]:
-        """Errors as Airflow should see them; a spent export is forgotten, so that a retry asks anew."""
-        with failing_fast(name_of(self._task)):
-            try:
-                yield
-            except SPENT:
-                self._note.remove()
-                raise
-            except AnalyticsExportTimeout:
-                self._note.remove_overdue()
-                raise
-
-    # --- from asking to rows ---
-
-    def _brought_home(self, request: ExportRequest, pending: PendingExport) -> "Landed":
-        self._note.pending = pending
-        answer: ExportTask | None = None
-        with VectorShiftHook(self._task.vectorshift_conn_id).get_conn() as client:
-            if pending.state.task_id:
-                self._task.show_export(self._context, pending.state.task_id)
-            while True:
-                with suppress(_StillPending):
-                    return self._landed(client, request, answer)
-                if self._task.deferrable:
-                    self._defer(request)
-                answer = self._waited(client)
-
-    def _landed(
-        self, client: "Client", request: ExportRequest, answer: "ExportTask | None"
-    ) -> "Landed":
-        """Raises `_StillPending` when the service is not ready soon; `answer` is what it said last."""
-        landing = self._task.landing
-        left = self._known.deadline - time.time()
-        target = landing.target()
-        with TemporaryDirectory(prefix="vectorshift-") as folder:
-            return resume(
+    def _brought_home(self) -> "ExportLanded | PendingExport":
+        arguments = self._arguments
+        landing = arguments.place.landing(parquet=arguments.parquet)
+        with (
+            VectorShiftHook(arguments.conn_id).get_conn() as client,
+            TemporaryDirectory(prefix="vectorshift-") as folder,
+        ):
+            job = ExportJob(
                 client,
-                self._known.state,
-                request,
-                Path(folder),
-                save=self._save,
-                task=answer,
-                destination=target.destination,
-                table=landing.table,
-                connection=target.connect,
-                parquet=self._task.parquet,
-                reconnect=target.reconnect,
-                timeout=max(left, _LAST_LOOK),
-                poll_interval=min(self._task.poll_interval, _SHORT_WAIT),
-                horizon=self._task.late_arrival,
-                progress=self._leave_or_go_on,
+                self._request,
+                landing,
+                self._note,
+                directory=Path(folder),
+                options=arguments.options,
+                progress=ProgressLog(self._log.info),
             )
-
-    def _save(self, state: "ExportState") -> None:
-        is_new = state.task_id and state.task_id != self._known.state.task_id
-        self._note.write(replace(self._known, state=state))
-        if is_new:
-            self._task.show_export(self._context, state.task_id)
-
-    def _leave_or_go_on(self, what: str, done: int) -> None:
-        if what == "looks" and done > 1:
-            raise _StillPending
-        self._progress(what, done)
-
-    # --- waiting ---
-
-    def _waited(self, client: "Client") -> "ExportTask | None":
-        """The ready export; None for one that is of no use, for the job to ask again or give up."""
-        export_id = self._known.state.task_id
-        try:
-            with suppress(AnalyticsExportFailed, AnalyticsNotFound):
-                return wait(
-                    client,
-                    {"task_id": export_id},
-                    timeout=max(self._known.deadline - time.time(), 0.0),
-                    poll_interval=self._task.poll_interval,
-                    progress=lambda looks: self._progress("looks", looks),
-                )
-        except AnalyticsExportTimeout:
-            raise AnalyticsExportTimeout(export_id, self._task.timeout) from None
-        return None
-
-    def _defer(self, request: ExportRequest) -> None:
-        from airflow_provider_vectorshift.triggers._waiting import GRACE
-        from airflow_provider_vectorshift.triggers.export import VectorShiftExportTrigger
-
-        deadline = min(self._known.deadline, time.time() + self._execution_left())
-        if (left := deadline - time.time()) <= 0:
-            self._raise_timeout()
-        self._task.defer(
-            trigger=VectorShiftExportTrigger(
-                vectorshift_conn_id=self._task.vectorshift_conn_id,
-                export_id=self._known.state.task_id,
-                deadline=deadline,
-                poll_interval=self._task.poll_interval,
-            ),
-            method_name=self._task.execute_complete.__name__,
-            kwargs={"asked": request.to_dict(), "pending": self._known.to_json()},
-            timeout=timedelta(seconds=left) + GRACE,
-        )
-
-    def _execution_left(self) -> float:
-        """Seconds of `execution_timeout`, which Airflow does not look at while a task is deferred."""
-        most = self._task.execution_timeout
-        if most is None:
-            return float("inf")
-        began = getattr(self._context.get("ti"), "start_date", None) or datetime.now(UTC)
-        return (most - (datetime.now(UTC) - began)).total_seconds()
-
-    def _raise_unless_found(self, told: ExportEvent) -> None:
-        """What the trigger could not wait out; a failed or missing export is for the job to judge."""
-        if told["status"] == "timeout":
-            self._task.log.warning("The last look at the export: %s", told["error"] or "pending")
-            self._raise_timeout()
-        if told["status"] == "refused":
-            raise AirflowFailException(told["error"])
-
-    def _raise_timeout(self) -> NoReturn:
-        patience = self._task.timeout
-        if self._task.execution_timeout is not None:
-            patience = min(patience, self._task.execution_timeout.total_seconds())
-        raise AnalyticsExportTimeout(self._known.state.task_id, patience)
+            job.ask()
+            if arguments.deferrable and not job.wait(_SHORT_WAIT):
+                assert self._note.pending is not None  # it was asked for, so it is noted
+                return self._note.pending
+            return job.finish()

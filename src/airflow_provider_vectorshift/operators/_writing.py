@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_vectorshift._landing import Landing, as_text
+from airflow_provider_vectorshift._landing import Place, as_text
 from airflow_provider_vectorshift.operators._mapped import require_own_target
 from airflow_provider_vectorshift.operators._windowed import WindowedOperator
 
@@ -50,9 +50,9 @@ class WritingOperator(WindowedOperator):
         self.duckdb_path = as_text(duckdb_path)
 
     @property
-    def landing(self) -> Landing:
+    def place(self) -> Place:
         """Where the rows come to rest."""
-        return Landing(self.destination, self.table, self.sql_conn_id, self.duckdb_path)
+        return Place(self.destination, self.table, self.sql_conn_id, self.duckdb_path)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """The account's events, and the file and table that they landed in."""
@@ -60,7 +60,7 @@ class WritingOperator(WindowedOperator):
             return None
         from airflow_provider_vectorshift._lineage import lineage_of
 
-        return lineage_of(*self._lineage, self.landing)
+        return lineage_of(*self._lineage, self.place)
 
     def _require_own_target(self, context: Mapping[str, Any]) -> None:
         """Raise `SpecError` when another mapped task would write to the same place."""

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_vectorshift._arguments import as_json, is_literal
-from airflow_provider_vectorshift._landing import Landing
+from airflow_provider_vectorshift._landing import Place
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.operators._writing import WritingOperator
@@ -17,13 +17,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from airflow.sdk import Context
 
-    from airflow_provider_vectorshift._landing import Target
     from vectorshift.analytics import Query
     from vectorshift_orchestration import Window
     from vectorshift_orchestration.specs import AggregationSpec
-    from vectorshift_orchestration.storage.files import Published
-    from vectorshift_orchestration.storage.ledger import Attempt
-    from vectorshift_orchestration.storage.sql import Written
 
 MOST_ROWS = 1_000
 """So many rows may be a task's result; more belong into a table or a file."""
@@ -144,14 +140,14 @@ class VectorShiftAggregateOperator(WritingOperator):
 
     @property
     def _has_target(self) -> bool:
-        return self.landing != Landing()
+        return self.place != Place()
 
     def _check_target(self) -> None:
         """Raise `SpecError` unless it is clear where to land; what is not known yet is let pass."""
         if not self._has_target:
             return
         try:
-            self.landing.check(self._name)
+            self.place.check(self._name)
         except ValueError as problem:
             raise SpecError(str(problem)) from None
         file = self.destination
@@ -164,24 +160,15 @@ class VectorShiftAggregateOperator(WritingOperator):
     # --- landing ---
 
     def _landed(self, query: "Query", window: "Window", spec: "AggregationSpec") -> dict[str, Any]:
-        from vectorshift_orchestration.storage.sql import begin_attempt
+        from vectorshift_orchestration.tables import BUCKET_TIME
 
-        target, attempt = self.landing.target(), None
-        if self.table is not None and target.connect is not None:
-            with target.connect() as connection:
-                attempt = begin_attempt(connection, self.table, window)
-        rows = _figures(query, window, spec)
-        written, published = _land(rows, window, target, self.table, attempt)
-        self.log.info("Landed %s rows of %s", rows.num_rows, window.label)
-        return {
-            "window": window.to_dict(),
-            "rows": rows.num_rows,
-            "table": self.table,
-            "deleted": written.deleted if written else None,
-            "uri": published.uri if published else None,
-            "bytes": published.bytes if published else None,
-            "sha256": published.sha256 if published else None,
-        }
+        done = self.place.landing().write_measured(
+            [window],
+            lambda: {window: _figures(query, window, spec)},
+            time_column=BUCKET_TIME,
+        )[window]
+        self.log.info("Landed %s rows of %s", done.rows, window.label)
+        return done.to_json()
 
     def _listed(
         self, query: "Query", window: "Window", spec: "AggregationSpec"
@@ -205,42 +192,6 @@ def _figures(query: "Query", window: "Window", spec: "AggregationSpec") -> "pa.T
     rows = aggregate(query, window, spec)
     require_buckets_inside(rows, window)
     return rows
-
-
-def _land(
-    rows: "pa.Table",
-    window: "Window",
-    target: "Target",
-    table: str | None,
-    attempt: "Attempt | None",
-) -> "tuple[Written | None, Published | None]":
-    """Write the rows; with both targets, the file appears just before the rows are committed."""
-    from vectorshift_orchestration.storage.parquet import write_parquet
-    from vectorshift_orchestration.storage.sql import overwrite_window
-    from vectorshift_orchestration.tables import BUCKET_TIME
-
-    published: list[Published] = []
-
-    def publish() -> None:
-        if target.destination is not None:
-            published.append(write_parquet(rows.schema, rows.to_batches(), target.destination))
-
-    written = None
-    if table is None or target.connect is None:
-        publish()
-    else:
-        with target.connect() as connection:
-            written = overwrite_window(
-                connection,
-                table,
-                window,
-                rows,
-                time_column=BUCKET_TIME,
-                attempt=attempt,
-                reconnect=target.reconnect,
-                before_commit=publish,
-            )
-    return written, published[0] if published else None
 
 
 def _json_value(value: Any) -> Any:

@@ -1,16 +1,18 @@
 """An operator: a data interval of events exported, checked, and landed."""
 
 import os
+import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_vectorshift._airflow import (
     AirflowFailException,
     TaskDeferralTimeout,
     conf,
 )
-from airflow_provider_vectorshift._exports import arguments as arguments
+from airflow_provider_vectorshift._arguments import is_literal
+from airflow_provider_vectorshift._exports.arguments import ExportArguments, exportable
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.links import VectorShiftExportLink, export_url
@@ -19,10 +21,12 @@ from airflow_provider_vectorshift.operators._writing import WritingOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context, ObjectStoragePath
 
+    from airflow_provider_vectorshift._exports.pending import PendingExport
     from airflow_provider_vectorshift._exports.tries import ExportTry
     from vectorshift import Client
     from vectorshift.analytics import Query
-    from vectorshift_orchestration.exports import ExportRequest, Landed
+    from vectorshift_orchestration.exports.job import ExportLanded
+    from vectorshift_orchestration.exports.request import ExportRequest
 
 
 class VectorShiftExportOperator(WritingOperator):
@@ -79,8 +83,8 @@ class VectorShiftExportOperator(WritingOperator):
         self,
         *,
         query: "Query | Mapping[str, Any] | None" = None,
-        file_format: str = "CSV",
-        parquet: bool = False,
+        file_format: str = ExportArguments.file_format,
+        parquet: bool = ExportArguments.parquet,
         destination: "str | os.PathLike[str] | ObjectStoragePath | None" = None,
         table: str | None = None,
         sql_conn_id: str | None = None,
@@ -90,10 +94,10 @@ class VectorShiftExportOperator(WritingOperator):
         lookback: int | str = 0,
         vectorshift_conn_id: str = VectorShiftHook.default_conn_name,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: float = 2.0,
-        timeout: float = 3600.0,
-        durable: bool = True,
-        late_arrival: timedelta = timedelta(hours=1),
+        poll_interval: float = ExportArguments.poll_interval,
+        timeout: float = ExportArguments.timeout,
+        durable: bool = ExportArguments.durable,
+        late_arrival: timedelta = ExportArguments.late_arrival,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -115,17 +119,15 @@ class VectorShiftExportOperator(WritingOperator):
         self.timeout = timeout
         self.durable = durable
         self.late_arrival = late_arrival
-        arguments.check(self, self._name)
+        self._arguments.check()
 
     # --- what Airflow calls ---
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Ask for the export or find the one under way, then wait for it here or in the triggerer."""
-        from airflow_provider_vectorshift._exports.tries import ExportTry
-
         request = self._request(context)
-        this_try = ExportTry(self, context)
-        return self._told(context, this_try, this_try.begin(request))
+        this_try = self._try(context, request)
+        return self._concluded(context, request, this_try, this_try.begin())
 
     def execute_complete(
         self,
@@ -140,23 +142,20 @@ class VectorShiftExportOperator(WritingOperator):
         with its templates filled in anew; `pending` is how far it had got. `dag.test()` hands over
         neither.
         """
-        from airflow_provider_vectorshift._exports.tries import ExportTry
-        from vectorshift_orchestration.exports import ExportRequest
+        from vectorshift_orchestration.exports.request import ExportRequest
 
         request = self._request(context) if asked is None else ExportRequest.from_dict(asked)
-        this_try = ExportTry(self, context)
-        return self._told(context, this_try, this_try.go_on(request, event, pending))
+        this_try = self._try(context, request)
+        return self._concluded(context, request, this_try, this_try.go_on(event, pending))
 
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: "Context"
     ) -> Any:
-        """As Airflow does it, but when nobody reported in time, an overdue export is let go."""
+        """As Airflow does it, but when nobody reported in time, the error says so."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout as error:
-            from airflow_provider_vectorshift._exports.tries import ExportTry
-
-            raise ExportTry(self, context).unreported() from error
+            raise self._try(context, self._request(context)).unreported() from error
 
     def on_kill(self) -> None:
         """Nothing is undone: an export cannot be cancelled, and a retry goes on with it."""
@@ -166,13 +165,13 @@ class VectorShiftExportOperator(WritingOperator):
 
     def _asked(self, client: "Client | None" = None) -> "Query":
         """The query as the account's own. Raises `SpecError` and `AnalyticsInvalidQuery`."""
-        return arguments.exportable(self._stated, client)
+        return exportable(self._stated, client)
 
     def _request(self, context: Mapping[str, Any]) -> "ExportRequest":
-        from vectorshift_orchestration.exports import ExportRequest
+        from vectorshift_orchestration.exports.request import ExportRequest
 
         try:
-            arguments.check(self, self._name)
+            self._arguments.check()
         except ValueError as problem:
             raise AirflowFailException(str(problem)) from None
         with failing_fast(self._name):
@@ -181,25 +180,92 @@ class VectorShiftExportOperator(WritingOperator):
                 query = self._asked().to_dict()
             return ExportRequest(query, self._window(context), self.file_format.upper())
 
-    # --- what a try needs of its task ---
+    @property
+    def _arguments(self) -> ExportArguments:
+        """The arguments as they are now: before or after their templates are filled in."""
+        return ExportArguments(
+            name=self._name,
+            conn_id=self.vectorshift_conn_id,
+            place=self.place,
+            file_format=self.file_format,
+            parquet=self.parquet,
+            deferrable=self.deferrable,
+            poll_interval=self.poll_interval,
+            timeout=self.timeout,
+            durable=self.durable,
+            late_arrival=self.late_arrival,
+            lookback=self.intervals_before if is_literal(self.lookback) else 0,
+            execution_timeout=self.execution_timeout,
+        )
 
-    def show_export(self, context: Mapping[str, Any], export_id: str) -> None:
+    # --- one try ---
+
+    def _try(self, context: Mapping[str, Any], request: "ExportRequest") -> "ExportTry":
+        from airflow_provider_vectorshift._exports.tries import ExportTry
+
+        def show(export_id: str) -> None:
+            self._show_export(context, export_id)
+
+        return ExportTry(self._arguments, request, context, self.log, show)
+
+    def _show_export(self, context: Mapping[str, Any], export_id: str) -> None:
         """Make the link lead to an export, from now on and not only when the task has ended."""
         self.log.info("The export is %s", export_id)
         self.export_url = export_url(self._hook.base_url, export_id)
         if (instance := context.get("ti")) is not None:
             instance.xcom_push(key=VectorShiftExportLink.xcom_key, value=self.export_url)
 
-    def _told(
-        self, context: Mapping[str, Any], this_try: "ExportTry", landed: "Landed"
+    def _concluded(
+        self,
+        context: Mapping[str, Any],
+        request: "ExportRequest",
+        this_try: "ExportTry",
+        outcome: "ExportLanded | PendingExport",
     ) -> dict[str, Any]:
-        """The result, the same on every path; the note of the export goes last."""
-        result = landed.to_json()
+        """The result, the same on every path, or the wait in the triggerer; the note goes last."""
+        from vectorshift_orchestration.exports.job import ExportLanded
+
+        if not isinstance(outcome, ExportLanded):
+            self._defer(context, request, this_try, outcome)
+        result = outcome.to_json()
         # How many rows were replaced is unknown where a COMMIT was found done, so it is not told.
         replaced = result.pop("deleted")
         self.log.info(
-            "Landed %s rows of %s, in place of %s", landed.rows, landed.window.label, replaced
+            "Landed %s rows of %s, in place of %s", outcome.rows, outcome.window.label, replaced
         )
         self._tell(context, result)
         this_try.forget()
         return result
+
+    def _defer(
+        self,
+        context: Mapping[str, Any],
+        request: "ExportRequest",
+        this_try: "ExportTry",
+        pending: "PendingExport",
+    ) -> NoReturn:
+        from airflow_provider_vectorshift.triggers._waiting import GRACE
+        from airflow_provider_vectorshift.triggers.export import VectorShiftExportTrigger
+
+        export_id, now = pending.state.task_id, time.time()
+        deadline = min(pending.state.deadline or now, now + self._execution_left(context))
+        if deadline <= now:
+            raise this_try.timed_out(export_id)
+        self.defer(
+            trigger=VectorShiftExportTrigger(
+                vectorshift_conn_id=self.vectorshift_conn_id,
+                export_id=export_id,
+                deadline=deadline,
+                poll_interval=self.poll_interval,
+            ),
+            method_name=self.execute_complete.__name__,
+            kwargs={"asked": request.to_dict(), "pending": pending.to_json()},
+            timeout=timedelta(seconds=deadline - now) + GRACE,
+        )
+
+    def _execution_left(self, context: Mapping[str, Any]) -> float:
+        """Seconds of `execution_timeout`, which Airflow does not look at while a task is deferred."""
+        if self.execution_timeout is None:
+            return float("inf")
+        began = getattr(context.get("ti"), "start_date", None) or datetime.now(UTC)
+        return (self.execution_timeout - (datetime.now(UTC) - began)).total_seconds()

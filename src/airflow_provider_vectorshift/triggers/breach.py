@@ -11,7 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_vectorshift._alerts.look import load
 from airflow_provider_vectorshift._alerts.verdicts import ajudge
 from airflow_provider_vectorshift._alerts.windows import trailing_window
-from airflow_provider_vectorshift.errors import PERMANENT, VectorShiftConnectionError
+from airflow_provider_vectorshift.errors import is_permanent
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.triggers._waiting import looks
 from vectorshift.errors import VectorshiftError, redact
@@ -108,7 +108,9 @@ class VectorShiftBreachTrigger(BaseTrigger):
         """Look until there is something to tell, and tell it once."""
         try:
             event = await self._outcome()
-        except (*PERMANENT, VectorShiftConnectionError) as error:
+        except Exception as error:
+            if not is_permanent(error):
+                raise
             event = _event("refused", error=f"{type(error).__name__}: {error}")
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
@@ -135,9 +137,9 @@ class VectorShiftBreachTrigger(BaseTrigger):
         try:
             async with asyncio.timeout(patience), self._hook.ashared() as client:
                 verdict = await ajudge(client, self.query, rule, window)
-        except (*PERMANENT, VectorShiftConnectionError):
-            raise
         except (VectorshiftError, TimeoutError) as error:
+            if is_permanent(error):
+                raise
             problem = str(error) or "The last look had no answer in time."
             self.log.warning("The next look tries again: %s", problem)
             return None, problem

@@ -17,7 +17,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from airflow_provider_vectorshift._alerts.look import Look, load
 from airflow_provider_vectorshift._alerts.rules import rule_document
-from airflow_provider_vectorshift._alerts.verdicts import needs_messages, verdict_as_json
+from airflow_provider_vectorshift._alerts.verdicts import verdict_as_json
 from airflow_provider_vectorshift._alerts.watermark import Watermark
 from airflow_provider_vectorshift._alerts.windows import due_windows, newest_window, seconds
 from airflow_provider_vectorshift._arguments import as_json, check_connection
@@ -26,8 +26,7 @@ from vectorshift.errors import VectorshiftError
 
 if TYPE_CHECKING:
     from vectorshift.analytics import Query
-    from vectorshift_orchestration import Rule, Verdict, Window
-    from vectorshift_orchestration.aggregates.measures import Figures
+    from vectorshift_orchestration import Judging, Rule, Verdict, Window
 
 _NAME = "VectorShiftErrorCountTrigger"
 _STORED = 2.0
@@ -150,12 +149,14 @@ class VectorShiftErrorCountTrigger(BaseEventTrigger):
                 continue
             try:
                 for window in self._due(await mark.read()):
-                    figures = await look.figures(self._rule, window)
+                    judging = self._judging(window)
+                    figures = await look.figures(judging)
                     if figures is None:
                         break
-                    found = self._judged(window, figures)
+                    (found,) = judging.verdicts(figures)
+                    self.log.info(found.reason)
                     if not found.ok:
-                        yield await self._event(found, look)
+                        yield await self._event(judging, found, look)
                         # Noted too early, an event would be lost with the process that fired it.
                         await asyncio.sleep(_STORED)
                     await mark.write(window.end)
@@ -182,16 +183,13 @@ class VectorShiftErrorCountTrigger(BaseEventTrigger):
             )
         return due
 
-    def _judged(self, window: "Window", figures: "Sequence[Figures]") -> "Verdict":
-        from vectorshift_orchestration.thresholds.verdicts import verdict
+    def _judging(self, window: "Window") -> "Judging":
+        from vectorshift_orchestration.thresholds.judging import Judging
 
-        found = verdict(self._rule, window, figures)
-        self.log.info(found.reason)
-        return found
+        return Judging(self._rule, [window])
 
-    async def _event(self, found: "Verdict", look: Look) -> TriggerEvent:
-        asked = needs_messages(found, self._rule)
-        errors = await look.top_errors(found.window) if asked else None
+    async def _event(self, judging: "Judging", found: "Verdict", look: Look) -> TriggerEvent:
+        errors = await look.top_errors(found.window) if judging.needs_messages(found) else None
         payload = verdict_as_json(found, self._rule, errors) | {
             "vectorshift_conn_id": self.vectorshift_conn_id,
             "dedup_key": f"{self._identity}:{found.window.label}",
@@ -207,10 +205,8 @@ class VectorShiftErrorCountTrigger(BaseEventTrigger):
 
     def _check_window(self) -> None:
         """Raise what measuring a window would: a rule that looks back needs whole hours."""
-        from vectorshift_orchestration.aggregates.measures import question
-
         window = newest_window(datetime.now(UTC), self.window, self.settle)
-        question(self._rule.measured, [*window.earlier(self._rule.history), window])
+        _ = self._judging(window).question
 
 
 @contextmanager

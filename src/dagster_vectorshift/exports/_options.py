@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from datetime import timedelta
+from typing import Annotated, Any
 
 import dagster as dg
 
-from dagster_vectorshift._documents import OptionalText, Text
+from dagster_vectorshift._documents import OptionalText, Text, minutes
 from dagster_vectorshift._options import AssetOptions
 from dagster_vectorshift.checks._evaluations import require_timeless
 from dagster_vectorshift.schedules import PLANNED, Schedule
+from vectorshift_orchestration.errors import SpecError
+from vectorshift_orchestration.exports.request import ExportOptions as JobOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,10 +20,11 @@ class ExportOptions(AssetOptions):
     """What every export takes; what is not told here is told at `AssetOptions`.
 
     name: the asset's name.
-    format: CSV, JSON or XLSX: the format that the service writes.
+    format: CSV, JSON or XLSX, in any case: the format that the service writes.
     table: the table, or the folder of files, in the storage; the asset's name unless given.
-    timeout: seconds until the service has the file ready.
-    poll_interval: seconds between two looks at a pending export.
+    timeout: seconds until the service has the file ready, over all tries.
+    poll_interval: seconds before the second look at a pending export; it grows with each look.
+    late_arrival: how long after its end a window may still hold more rows than the service counted.
     work_dir: a folder for files on their way, kept over retries; one below the system's folder for
         temporary files unless given.
     description: the asset's.
@@ -28,30 +32,32 @@ class ExportOptions(AssetOptions):
     """
 
     name: Text = field(kw_only=False)
-    format: Literal["CSV", "JSON", "XLSX"] = "CSV"
+    format: Text = JobOptions.format
     table: OptionalText = None
-    timeout: float = 3600.0
-    poll_interval: float = 5.0
+    timeout: float = JobOptions.timeout
+    poll_interval: float = JobOptions.poll_interval
+    late_arrival: Annotated[timedelta, minutes("late_arrival_minutes")] = JobOptions.late_arrival
     work_dir: OptionalText = None
     description: OptionalText = None
 
     def __post_init__(self) -> None:
         """Ask nothing, but find out now what could not be exported."""
-        from vectorshift.analytics import ExportFormat
-
         self.check(f"Export {self.name}")
-        formats = [each.value for each in ExportFormat]
-        if self.format not in formats:
-            raise dg.DagsterInvalidDefinitionError(
-                f"Export {self.name} has a format of {', '.join(formats)}, not {self.format!r}."
-            )
-        for option in ("timeout", "poll_interval"):
-            if getattr(self, option) <= 0:
-                raise dg.DagsterInvalidDefinitionError(
-                    f"{option} of export {self.name} is a number of seconds above 0, not "
-                    f"{getattr(self, option)}."
-                )
         require_timeless(self.query)
+        try:
+            _ = self.job
+        except SpecError as problem:
+            raise dg.DagsterInvalidDefinitionError(f"Export {self.name}: {problem}") from None
+
+    @property
+    def job(self) -> JobOptions:
+        """What the export's job is told."""
+        return JobOptions(
+            format=self.format,
+            timeout=self.timeout,
+            poll_interval=self.poll_interval,
+            late_arrival=self.late_arrival,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,7 +42,35 @@ def saved(
     return None
 
 
-def observation(
+class InstanceRecord:
+    """The record of one partition's export, as its job takes it (`vectorshift_orchestration.Record`)."""
+
+    def __init__(
+        self,
+        context: dg.AssetExecutionContext,
+        asset: dg.AssetKey,
+        partition: str,
+        request_key: str,
+    ) -> None:
+        self._context = context
+        self._asset = asset
+        self._partition = partition
+        self._request_key = request_key
+
+    def read(self) -> "ExportState | None":
+        """The state of an export that was begun and not ended."""
+        return saved(self._context.instance, self._asset, self._partition, self._request_key)
+
+    def write(self, state: "ExportState") -> None:
+        """Note the state as an event of the run."""
+        self._context.log_event(_observation(self._asset, self._partition, state))
+
+    def discard(self) -> None:
+        """Note that the next try begins anew."""
+        self._context.log_event(_observation(self._asset, self._partition, None))
+
+
+def _observation(
     asset: dg.AssetKey, partition: str, state: "ExportState | None"
 ) -> dg.AssetObservation:
     """The record as an event; None says that the next try begins anew."""

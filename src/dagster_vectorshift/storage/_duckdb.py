@@ -1,14 +1,14 @@
 """Tables in one DuckDB file."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import dagster as dg
 from pydantic import Field
 
-from dagster_vectorshift.storage._protocol import PathText, landing_rows, overwrite_rows
+from dagster_vectorshift.storage._protocol import PathText
 from vectorshift.errors import ConfigurationError
 from vectorshift_orchestration.windows import Window
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
-    from vectorshift_orchestration.storage.sql import Written
+    from vectorshift_orchestration.landing import Landed, Landing
 
 
 class DuckDBStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[type-arg]  # yields itself
@@ -42,7 +42,7 @@ class DuckDBStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[typ
 
         return file_uri(self._file)
 
-    def overwrite(self, table: str, parts: "Mapping[Window, pa.Table]") -> "dict[Window, Written]":
+    def overwrite(self, table: str, parts: "Mapping[Window, pa.Table]") -> "dict[Window, Landed]":
         """Make each part the only rows of `table` in its window, each window in one transaction.
 
         A window is all old or all new at any moment, and noted in the ledger with its rows. Windows
@@ -52,13 +52,15 @@ class DuckDBStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[typ
         Raises `ConfigurationError` for a path that is no local file, `StorageError` when the file stays locked or the database refuses, `SchemaMismatch`
         when the table's columns do not fit, `RowOutsideWindow` for a stray row.
         """
-        return overwrite_rows(self, table, parts)
+        from vectorshift_orchestration.tables import BUCKET_TIME
 
-    def landing(
-        self, table: str, window: Window, format: str
-    ) -> AbstractContextManager[Mapping[str, Any]]:
-        """Where exported events land: the table, and an open connection."""
-        return landing_rows(self, table)
+        return self.landing(table).write_rows(parts, time_column=BUCKET_TIME)
+
+    def landing(self, table: str, window: Window | None = None, format: str = "") -> "Landing":
+        """Where rows land: the table, whose database is open while it is asked or written."""
+        from vectorshift_orchestration.landing import Landing
+
+        return Landing(table=table, connect=self.connect)
 
     @contextmanager
     def connect(self) -> "Iterator[DuckDBPyConnection]":

@@ -1,8 +1,7 @@
 """Files on a disk or in an object store: one for each partition."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import dagster as dg
 from pydantic import Field
@@ -13,7 +12,7 @@ from vectorshift_orchestration.windows import Window
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from vectorshift_orchestration.storage.sql import Written
+    from vectorshift_orchestration.landing import Landed, Landing
 
 _ROOT = (
     "A folder, or the URI of one in an object store, such as s3://bucket/vectorshift; credentials "
@@ -36,30 +35,26 @@ class ParquetStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[ty
         """The URI of a table's folder, or of the file that holds a window."""
         return _uri(self.path, table, window, "parquet")
 
-    def overwrite(self, table: str, parts: "Mapping[Window, pa.Table]") -> "dict[Window, Written]":
+    def overwrite(self, table: str, parts: "Mapping[Window, pa.Table]") -> "dict[Window, Landed]":
         """Write each window's rows as one file, which takes the place of the file before.
 
         An empty window is a file with all columns and no rows. Raises `PublishError`.
         """
-        from vectorshift_orchestration.storage.destinations import partition_path
-        from vectorshift_orchestration.storage.parquet import write_parquet
-        from vectorshift_orchestration.storage.sql import Written
+        from vectorshift_orchestration.tables import BUCKET_TIME
 
-        written = {}
+        written: dict[Window, Landed] = {}
         for window, rows in parts.items():
-            target = partition_path(self.path, table, window, "parquet")
-            write_parquet(rows.schema, rows.to_batches(), target)
-            written[window] = Written(rows.num_rows, 0, ())
+            landing = self.landing(table, window)
+            written |= landing.write_rows({window: rows}, time_column=BUCKET_TIME)
         return written
 
-    def landing(
-        self, table: str, window: Window, format: str
-    ) -> AbstractContextManager[Mapping[str, Any]]:
-        """Where exported events land: one Parquet file."""
+    def landing(self, table: str, window: Window, format: str = "") -> "Landing":
+        """Where the rows of a window land: one Parquet file."""
+        from vectorshift_orchestration.landing import Landing
         from vectorshift_orchestration.storage.destinations import partition_path
 
         target = partition_path(self.path, table, window, "parquet")
-        return nullcontext({"destination": target, "parquet": True})
+        return Landing(destination=target, parquet=True)
 
 
 class FileStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[type-arg]  # yields itself
@@ -73,14 +68,12 @@ class FileStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[type-
         """The URI of the folder that holds a table's files."""
         return _uri(self.path, table, None, "")
 
-    def landing(
-        self, table: str, window: Window, format: str
-    ) -> AbstractContextManager[Mapping[str, Any]]:
+    def landing(self, table: str, window: Window, format: str) -> "Landing":
         """Where an export lands: as the file it is."""
+        from vectorshift_orchestration.landing import Landing
         from vectorshift_orchestration.storage.destinations import partition_path
 
-        target = partition_path(self.path, table, window, format)
-        return nullcontext({"destination": target})
+        return Landing(destination=partition_path(self.path, table, window, format))
 
 
 def _uri(path: str, table: str, window: Window | None, extension: str) -> str:

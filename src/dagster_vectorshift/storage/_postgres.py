@@ -1,7 +1,7 @@
 """Tables in a PostgreSQL database."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
@@ -9,14 +9,13 @@ from pydantic import Field
 
 from dagster_vectorshift._documents import Secret
 from dagster_vectorshift._environment import resolved
-from dagster_vectorshift.storage._protocol import landing_rows, overwrite_rows
 from vectorshift_orchestration.errors import StorageError
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from vectorshift_orchestration.storage.sql import Written
+    from vectorshift_orchestration.landing import Landed, Landing
 
 _SHOWN = ("host", "port", "dbname")
 
@@ -46,19 +45,21 @@ class PostgresStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[t
         host = "" if str(host).startswith("/") else str(host)
         return f"postgresql://{host}{f':{port}' if host and port else ''}/{name}"
 
-    def overwrite(self, table: str, parts: "Mapping[Window, pa.Table]") -> "dict[Window, Written]":
+    def overwrite(self, table: str, parts: "Mapping[Window, pa.Table]") -> "dict[Window, Landed]":
         """Make each part the only rows of `table` in its window, each window in one transaction.
 
         Raises `StorageError` when the database cannot be reached or refuses, `SchemaMismatch` when
         the table's columns do not fit, `RowOutsideWindow` for a stray row.
         """
-        return overwrite_rows(self, table, parts)
+        from vectorshift_orchestration.tables import BUCKET_TIME
 
-    def landing(
-        self, table: str, window: Window, format: str
-    ) -> AbstractContextManager[Mapping[str, Any]]:
-        """Where exported events land: the table, and an open connection."""
-        return landing_rows(self, table)
+        return self.landing(table).write_rows(parts, time_column=BUCKET_TIME)
+
+    def landing(self, table: str, window: Window | None = None, format: str = "") -> "Landing":
+        """Where rows land: the table, whose database is open while it is asked or written."""
+        from vectorshift_orchestration.landing import Landing
+
+        return Landing(table=table, connect=self.connect, reconnect=self.reconnect)
 
     @contextmanager
     def connect(self) -> Iterator[Any]:
@@ -66,17 +67,20 @@ class PostgresStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[t
 
         Raises `StorageError` when it cannot be opened; the message never holds the URL.
         """
+        with closing(self.reconnect()) as connection:
+            yield connection
+
+    def reconnect(self) -> Any:
+        """Another connection, which the caller closes. Raises as `connect`."""
         import psycopg
 
         self._parts()
         try:
-            connection = psycopg.connect(resolved(self.url), connect_timeout=self.connect_timeout)
+            return psycopg.connect(resolved(self.url), connect_timeout=self.connect_timeout)
         except psycopg.OperationalError as problem:
             raise StorageError(
                 f"The database {self.locate('')} cannot be reached, so nothing was written: {problem}"
             ) from None
-        with closing(connection):
-            yield connection
 
     def _parts(self) -> dict[str, Any]:
         """The parts of the URL. An unreadable one is not repeated: it may hold the password."""

@@ -1,7 +1,6 @@
-"""What an asset needs to know of a storage, and what the two kinds of databases share."""
+"""What an asset needs to know of a storage."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
@@ -13,7 +12,7 @@ from vectorshift_orchestration.windows import Window
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from vectorshift_orchestration.storage.sql import Written
+    from vectorshift_orchestration.landing import Landed, Landing
 
 
 def _written_out(path: Any) -> Any:
@@ -39,46 +38,12 @@ class ExportStorage(Protocol):
     def locate(self, table: str, window: Window | None = None) -> str:
         """The address of a table, or of the part that holds a window, without any credential."""
 
-    def landing(
-        self, table: str, window: Window, format: str
-    ) -> "AbstractContextManager[Mapping[str, Any]]":
-        """The arguments of `export_job.resume` that say where the events of a window land."""
+    def landing(self, table: str, window: Window, format: str) -> "Landing":
+        """Where the rows of a window land; `format` is the one that the service exports."""
 
 
 class TableStorage(ExportStorage, Protocol):
     """A place for tables of health, and for exported events."""
 
-    def overwrite(self, table: str, parts: "Mapping[Window, pa.Table]") -> "dict[Window, Written]":
+    def overwrite(self, table: str, parts: "Mapping[Window, pa.Table]") -> "dict[Window, Landed]":
         """Make each part the only rows of `table` in its window, each window at once."""
-
-
-class Connects(Protocol):
-    """A storage that is a database."""
-
-    def connect(self) -> AbstractContextManager[Any]:
-        """An open connection, closed afterwards."""
-
-
-def overwrite_rows(
-    storage: Connects, table: str, parts: "Mapping[Window, pa.Table]"
-) -> "dict[Window, Written]":
-    """`TableStorage.overwrite` of a database: one transaction for each window, in order.
-
-    When one fails, those before it stay written and those from it on are as they were. Times of
-    rows are in column `bucket_start`.
-    """
-    from vectorshift_orchestration.storage.sql import overwrite_window
-    from vectorshift_orchestration.tables import BUCKET_TIME
-
-    with storage.connect() as connection:
-        return {
-            window: overwrite_window(connection, table, window, rows, time_column=BUCKET_TIME)
-            for window, rows in parts.items()
-        }
-
-
-@contextmanager
-def landing_rows(storage: Connects, table: str) -> Iterator[Mapping[str, Any]]:
-    """`ExportStorage.landing` of a database."""
-    with storage.connect() as connection:
-        yield {"table": table, "connection": connection}

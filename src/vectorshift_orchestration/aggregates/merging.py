@@ -1,4 +1,4 @@
-"""Figures of disjoint parts (objects, buckets of time), put together to the whole's: right or refused.
+"""Figures of disjoint parts (slices, buckets of time), put together to the whole's: right or refused.
 
     sum                   the sum of the sums
     min, max              the least, the greatest
@@ -47,8 +47,8 @@ def mergeable(spec: AggregationSpec) -> AggregationSpec:
         if op not in ("sum", "min", "max", "mean"):
             raise MergeError(
                 f"{shorthand} of several parts cannot be put together: percentiles must not be "
-                "averaged and distinct counts must not be added. Keep the parts apart (for objects: "
-                "per_object=True), or ask for the whole in one piece.",
+                "averaged and distinct counts must not be added. Keep the parts apart, "
+                "or ask for the whole in one piece.",
                 metric=shorthand,
             )
         asked[shorthand] = None
@@ -114,7 +114,7 @@ def _mean(metric: Metric, rows: Sequence[Row]) -> Figure | None:
         raise MergeError(
             f"{metric.operation.shorthand} of several parts cannot be put together here: a part's "
             "sum and mean do not say of how many values they are made, as when both are 0. Keep "
-            "the parts apart (for objects: per_object=True), or ask for the sum.",
+            "the parts apart, or ask for the sum.",
             metric=metric.operation.shorthand,
         )
     return _divided(metric, whole, sum(numbers))

@@ -1,9 +1,15 @@
 """The export job: from any recorded state to rows that have landed, in any process.
 
-Before each step that cannot be taken back, the record is saved; after a crash, `resume` with the
-last saved record goes on from there. Whatever is repeated replaces, and never adds:
+    job = ExportJob(client, request, landing, record, directory=folder)
+    job.ask()
+    while not job.wait(60):     # or leave, and go on from the record in another process
+        ...
+    landed = job.finish()
 
-| saved state | what resuming does |
+Before each step that cannot be taken back, the record is written; after a crash, a job with the same
+record goes on from there. Whatever is repeated replaces, and never adds:
+
+| recorded state | what going on does |
 |---|---|
 | intent | asks; if it was asked before and nothing is known of the answer, that counts as a re-create |
 | created, ready | looks at the task, for its state and a fresh URL, and downloads |
@@ -12,254 +18,283 @@ last saved record goes on from there. Whatever is repeated replaces, and never a
 | committed | nothing |
 
 A task that failed or is not found, a download that fails for good (the URL always expired, the
-file cut), and a file that is not complete are asked for again, at most twice.
+file cut), and a file that is not complete are asked for again, at most twice. A record whose time is
+up is not gone on with, and one that is of no more use is discarded (`RetryAdvice`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from vectorshift_orchestration.errors import ExportFileError, ExportIncomplete, ExportStateError
-from vectorshift_orchestration.exports import (
-    ExportRequest,
-    Landed,
-    Staged,
-    check_landing,
-    land,
-    stage,
-    submit,
-    wait,
-)
+from vectorshift_orchestration._failpoints import failpoint
+from vectorshift_orchestration.errors import ExportStateError, StaleWriterError
+from vectorshift_orchestration.exports.request import ExportOptions, ExportRequest
+from vectorshift_orchestration.exports.staging import Staged, stage
 from vectorshift_orchestration.exports.state import ExportState, State
+from vectorshift_orchestration.landing import MOST_OVERTAKEN, Landed, Landing
 
 if TYPE_CHECKING:
     from vectorshift import Client
     from vectorshift.analytics import ExportTask
-    from vectorshift_orchestration.storage.destinations import Destination
     from vectorshift_orchestration.storage.files import Published
 
 MOST_RECREATES = 2
+
+_LAST_LOOK = 10.0
+"""Seconds for a look at an export whose time has run out while nobody looked."""
 
 What: TypeAlias = Literal["looks", "bytes", "checked", "copied", "loaded"]
 """What a progress figure counts: looks at the task, bytes downloaded, rows read, bytes (Parquet:
 rows) published, rows loaded."""
 
-
-class Save(Protocol):
-    """Stores the record, durably, before it returns."""
-
-    def __call__(self, state: ExportState, /) -> object:
-        """Replace the record that is stored under the state's key."""
+Progress: TypeAlias = Callable[[What, int], None]
 
 
-def resume(
-    client: Client,
-    state: ExportState | None,
-    request: ExportRequest,
-    directory: Path,
-    *,
-    save: Save,
-    task: ExportTask | None = None,
-    destination: Destination | None = None,
-    table: str | None = None,
-    connection: Any = None,
-    parquet: bool = False,
-    reconnect: Callable[[], Any] | None = None,
-    timeout: float = 3600.0,
-    poll_interval: float = 2.0,
-    horizon: timedelta = timedelta(hours=1),
-    progress: Callable[[What, int], None] | None = None,
-) -> Landed:
-    """Bring an export to its end, from its record or, with None, from the beginning.
+class Record(Protocol):
+    """Where an export's state is kept, for a later try in any process."""
 
-    `directory` is a working folder for the file; the same one in another process saves a download.
-    `connection` is open, or a function that gives a context manager of one, such as
-    `lambda: duckdb_file(path)`: then it is open while the ledger is asked and while the window is
-    written, and not while the service is waited for, the file is downloaded and checked.
-    What is wanted (`request`, `destination`, `table`, `parquet`) has to be the same each time.
-    `task` is the answer that the caller has just had for the task of `state`, so that a service
-    that answers no polls is not asked again; it may hold a signed URL, which is not kept.
-    `timeout` is seconds from now until the service has the file ready, over all re-creates.
-    `horizon` is as in `stage`, the rest as in `land`. The file in `directory` is removed in the
-    end; after an error it stays, if it is complete, and serves the next try.
+    def read(self) -> ExportState | None:
+        """The state that was written last; None when there is none, or none that serves this job."""
 
-    Raises `ExportStateError` when the record belongs to another request, what `wait`, `stage` and
-    `land` raise once there is no re-create left, and whatever `save` raises. What it raises leaves
-    a record to go on from, except `StaleWriterError`: there somebody else wrote the window since,
-    and only a new job may write it.
+    def write(self, state: ExportState) -> None:
+        """Replace the state, durably, before this returns."""
+
+    def discard(self) -> None:
+        """Forget it: the next try begins anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportLanded(Landed):
+    """Where an export came to rest, small enough to pass between tasks.
+
+    `task_id` is the service's id of it. `verified` is as in `Staged`. `recreated` is how often the
+    export was asked for again, because an answer was lost or the service's file could not be used.
     """
-    check_landing(destination, table, connection)
-    if state is not None and state.key != request.key:
-        raise ExportStateError(
-            f"The record belongs to export {state.key[:16]}, and {request.key[:16]} is asked for. "
-            "Give each request a record of its own."
-        )
-    job = _Job(client, request, save, directory, state or ExportState(request.key))
-    job.progress, job.horizon, job.poll_interval, job.task = progress, horizon, poll_interval, task
-    job.deadline = time.monotonic() + timeout
-    if job.state.state == "committed":
-        return job.landed(table)
-    with _opened(connection) as database:
-        if job.is_committed(table, database):
-            return job.landed(table)
-        if table is not None and job.state.attempt is None:
-            from vectorshift_orchestration.storage.sql import begin_attempt
 
-            attempt = begin_attempt(database, table, request.window)
-            job.state = replace(job.state, attempt=str(attempt))
-    staged = job.found() or job.staged()
-    with _opened(connection) as database:
-        done = land(
-            staged,
-            request,
-            destination=destination,
-            table=table,
-            connection=database,
-            parquet=parquet,
-            attempt=job.state.attempt,
-            reconnect=reconnect,
-            on_published=job.note_published,
-            progress=job.counting("loaded"),
-            copied=job.counting("copied"),
-        )
-    job.note("committed", uri=done.uri, deleted=done.deleted)
-    staged.path.unlink(missing_ok=True)
-    return replace(done, recreated=job.state.recreated)
+    task_id: str = ""
+    verified: str = "none"
+    recreated: int = 0
 
 
-def _opened(connection: Any) -> AbstractContextManager[Any]:
-    """The connection; one that is yet to be opened is closed again behind the block."""
-    if callable(connection) and not hasattr(connection, "cursor"):  # sqlite3's own can be called
-        opened: AbstractContextManager[Any] = connection()
-        return opened
-    return nullcontext(connection)
+class ExportJob:
+    """The export of one request into one landing.
 
+    Args:
+        client: the account.
+        request: what is asked for; the same each time for one record.
+        landing: where it lands; likewise.
+        record: how far it has got. What is raised leaves a record to go on from, unless the error's
+            `retry_advice` says that this export is of no more use, or that somebody has to change
+            something first: then the record is discarded.
+        directory: a working folder for the file; the same one in another process saves a download.
+        options: the time that it may take, and how often to look; the format is the request's.
+        progress: called with what is counted and how much of it is done.
 
-class _Job:
-    """One run of the driver: the record as it changes, and the steps that change it."""
-
-    progress: Callable[[What, int], None] | None
-    horizon: timedelta
-    poll_interval: float
-    deadline: float
-    task: ExportTask | None
+    Raises `StorageError` when there is nowhere to land.
+    """
 
     def __init__(
         self,
         client: Client,
         request: ExportRequest,
-        save: Save,
+        landing: Landing,
+        record: Record,
+        *,
         directory: Path,
-        state: ExportState,
+        options: ExportOptions = ExportOptions(),
+        progress: Progress | None = None,
     ) -> None:
-        self.state = state
+        landing.check()
         self._client = client
         self._request = request
-        self._save = save
+        self._landing = landing
+        self._record = record
         self._directory = directory
+        self._options = options
+        self._progress = progress
+        self._state: ExportState | None = None
+        self._answer: ExportTask | None = None
+        self._intervals: Iterator[float] | None = None
+        self._looks = 0
+        self._staged: Staged | None = None
+        self._deadline = 0.0
 
-    def note(self, state: State, **changes: Any) -> None:
-        """Change the record and save it."""
-        self.state = replace(self.state, state=state, **changes)
-        self._save(self.state)
+    # --- the three steps ---
 
-    def note_published(self, published: Published) -> None:
-        """The file is at its destination."""
-        self.note("published", uri=published.uri)
+    def ask(self) -> ExportState:
+        """Ask the service for the export, unless it was asked before; the record of it.
 
-    def counting(self, what: What) -> Callable[[int], None] | None:
-        """The caller's progress, for one kind of figure."""
-        progress = self.progress
-        return None if progress is None else lambda done: progress(what, done)
-
-    # --- where it stands ---
-
-    def is_committed(self, table: str | None, connection: Any) -> bool:
-        """Whether a COMMIT that nobody heard of was done after all; if so, that is noted.
-
-        The ledger has the attempt's token then. Without a table, a published file is all there is.
+        Raises the SDK's errors, and `ExportStateError` for the record of another request.
         """
-        if self.state.state == "published" and table is None:
-            self.note("committed")
-            return True
-        if self.state.state not in ("staged", "published") or self.state.attempt is None:
-            return False
-        from vectorshift_orchestration.storage.ledger import committed
+        with self._recording():
+            self._begin()
+            self._ask()
+        return self._known
 
-        commit = None if table is None else committed(connection, table, self._request.window)
-        if commit is None or commit.attempt_token != self.state.attempt:
+    def wait(self, seconds: float) -> bool:
+        """Wait for the service at most `seconds`, then download the file and check it.
+
+        True once the file is here and checked, False while the service is still at it. An export
+        that turns out to be of no use is asked for again, at most twice. There is always one look.
+
+        Raises `AnalyticsExportTimeout` when the job's time is up, what `stage` raises, and what
+        `ask` raises.
+        """
+        until = time.monotonic() + max(seconds, 0.0)
+        with self._recording():
+            self._begin()
+            return self._wait(until)
+
+    def finish(self) -> ExportLanded:
+        """Land the file, after asking and waiting for it if need be.
+
+        When another writer has committed an overlapping window meanwhile, the window is exported
+        once more, so that what lands is not older than what is there.
+
+        Raises as `wait` and `Landing.write_export`; `StaleWriterError` only when the job was overtaken
+        again and again.
+        """
+        with self._recording():
+            self._begin()
+            for overtaken in range(MOST_OVERTAKEN + 1):
+                while not self._wait(self._deadline):
+                    pass
+                if self._known.state == "committed":
+                    break
+                try:
+                    self._land()
+                except StaleWriterError:
+                    if overtaken == MOST_OVERTAKEN:
+                        raise
+                    self._begin_again()
+            return self._landed()
+
+    # --- the record ---
+
+    @property
+    def _known(self) -> ExportState:
+        assert self._state is not None
+        return self._state
+
+    def _note(self, state: State, **changes: Any) -> None:
+        self._state = noted = replace(self._known, state=state, **changes)
+        self._record.write(noted)
+
+    @contextmanager
+    def _recording(self) -> Iterator[None]:
+        """Discard the record of an export that no later try may go on with."""
+        from vectorshift.errors import RetryAdvice, VectorshiftError
+
+        try:
+            yield
+        except VectorshiftError as problem:
+            if problem.retry_advice is not RetryAdvice.MAY_PASS:
+                self._record.discard()
+            raise
+
+    def _begin(self) -> None:
+        """Take up the record once, as far as it can be gone on with."""
+        if self._state is not None:
+            return
+        found = self._record.read()
+        if found is not None and found.key != self._request.key:
+            raise ExportStateError(
+                f"The record belongs to export {found.key[:16]}, and {self._request.key[:16]} is "
+                "asked for. Give each request a record of its own."
+            )
+        if found is None or found.is_overdue(time.time()):
+            found = ExportState(self._request.key)
+        self._take_up(found)
+        if self._is_committed():
+            return
+        self._fence()
+        self._staged = self._file_of_an_earlier_try()
+
+    def _take_up(self, state: ExportState) -> None:
+        """Go on from a state; the wall clock is looked at once, because it may be set meanwhile."""
+        now = time.time()
+        deadline = now + self._options.timeout if state.deadline is None else state.deadline
+        self._state = replace(state, deadline=deadline)
+        self._deadline = time.monotonic() + deadline - now
+
+    def _begin_again(self) -> None:
+        """Forget the file and the place in the ledger's order, and ask for newer rows."""
+        if self._staged is not None:
+            self._staged.path.unlink(missing_ok=True)
+        self._staged, self._answer, self._intervals = None, None, None
+        self._take_up(ExportState(self._request.key))
+        self._fence()
+        self._record.write(self._known)
+
+    def _fence(self) -> None:
+        """Take the token that keeps a slower writer from undoing a faster one's work."""
+        if self._known.attempt is None:
+            attempt = self._landing.begin_attempt(self._request.window)
+            self._state = replace(self._known, attempt=None if attempt is None else str(attempt))
+
+    def _is_committed(self) -> bool:
+        """Whether nothing is left to do; a COMMIT that nobody heard of is found in the ledger."""
+        known = self._known
+        if known.state == "committed":
+            return True
+        if known.state == "published" and self._landing.table is None:
+            self._note("committed")
+            return True
+        if known.state not in ("staged", "published") or known.attempt is None:
             return False
-        self.note("committed")
+        commit = self._landing.committed(self._request.window)
+        if commit is None or commit.attempt_token != known.attempt:
+            return False
+        self._note("committed")
         return True
 
-    def landed(self, table: str | None) -> Landed:
-        """What the record of a committed export tells."""
-        known = self.state
-        return Landed(
-            task_id=known.task_id,
-            window=self._request.window,
-            rows=known.rows or 0,
-            bytes=known.bytes or 0,
-            sha256=known.sha256 or "",
-            uri=known.uri,
-            table=table,
-            deleted=known.deleted,
-            verified=known.verified,
-            recreated=known.recreated,
-        )
-
-    def found(self) -> Staged | None:
-        """The file of an earlier try, if it is still here, unchanged."""
-        known = self.state
+    def _file_of_an_earlier_try(self) -> Staged | None:
+        """The staged file, if it is still here, unchanged."""
+        known = self._known
         path = self._directory / self._request.file_name
         if known.state not in ("staged", "published") or not path.is_file():
             return None
         from vectorshift_orchestration.storage.files import digest_of
 
-        if digest_of(path) != (known.bytes, known.sha256):
+        size, sha256 = digest_of(path)
+        if (size, sha256) != (known.bytes, known.sha256):
             return None
-        rows, counted = known.rows or 0, known.counted or 0
         return Staged(
-            path, known.bytes or 0, known.sha256 or "", rows, counted, known.task_id, known.verified
+            path,
+            self._request.format,
+            size,
+            sha256,
+            known.rows or 0,
+            known.counted or 0,
+            known.task_id,
+            known.verified,
         )
 
-    # --- from asking to a checked file ---
+    # --- asking ---
 
-    def staged(self) -> Staged:
-        """Ask, wait and download, again where the export turns out to be of no use."""
-        from vectorshift.errors import (
-            AnalyticsDownloadFailed,
-            AnalyticsExportFailed,
-            AnalyticsNotFound,
-        )
+    def _ask(self) -> None:
+        """Ask for the export, again where the answer was lost, until a task is awaited or staged."""
+        from vectorshift.errors import VectorshiftError
 
-        while True:
+        while not self._is_asked:
             try:
-                return self._stage(self._ready(self._created()))
-            except (
-                AnalyticsExportFailed,
-                AnalyticsNotFound,
-                AnalyticsDownloadFailed,
-                ExportFileError,
-                ExportIncomplete,
-            ) as problem:
+                self._create()
+            except VectorshiftError as problem:
                 self._ask_again(problem)
 
-    def _ask_again(self, problem: Exception) -> None:
-        """Give up on the export at hand; raises the problem when there is no re-create left."""
-        left = self.deadline - time.monotonic()
-        if self.state.asked > MOST_RECREATES or left <= 0:
-            raise problem
-        self.note("intent", task_id="")
-        time.sleep(min(self.poll_interval, left))
+    @property
+    def _is_asked(self) -> bool:
+        known = self._known
+        has_task = bool(known.task_id) or self._answer is not None
+        return known.state == "committed" or self._staged is not None or has_task
 
-    def _created(self) -> ExportTask:
+    def _create(self) -> None:
         from vectorshift.errors import (
             AnalyticsExportFailed,
             ApiConnectionError,
@@ -268,55 +303,118 @@ class _Job:
             VectorshiftError,
         )
 
-        if self.task is not None:
-            task, self.task = self.task, None
-            return task
-        if self.state.task_id:
-            return {"task_id": self.state.task_id}
-        if self.state.asked > MOST_RECREATES:
+        asked = self._known.asked
+        if asked > MOST_RECREATES:
             raise AnalyticsExportFailed(
-                "", f"it was asked for {self.state.asked} times and no answer was kept"
+                "", f"it was asked for {asked} times and no answer was kept"
             )
-        before = self.state.counted_before
-        if before is None and self._request.window.end > datetime.now(UTC) - self.horizon:
+        before = self._known.counted_before
+        if before is None and self._is_young:
             before = self._request.bound(self._client).count()["count"]
-        self.note("intent", asked=self.state.asked + 1, counted_before=before)
+        self._note("intent", asked=asked + 1, counted_before=before)
         try:
-            task = submit(self._client, self._request)
+            answer = submit(self._client, self._request)
         except AnalyticsExportFailed:
             raise
         except VectorshiftError as problem:
             lost = isinstance(problem, InternalServerError | InvalidResponseError)
             if lost or (isinstance(problem, ApiConnectionError) and problem.sent):
                 raise AnalyticsExportFailed("", f"the answer was lost: {problem}") from problem
-            self.note("intent", asked=self.state.asked - 1)  # it was refused, or never arrived
+            self._note("intent", asked=asked)  # it was refused, or never arrived
             raise
-        self.note("created", task_id=task.get("task_id", ""))
-        return task
+        self._answer, self._intervals = answer, None
+        self._note("created", task_id=answer.get("task_id", ""))
 
-    def _ready(self, task: ExportTask) -> ExportTask:
-        task = wait(
-            self._client,
-            task,
-            timeout=max(0.0, round(self.deadline - time.monotonic(), 3)),
-            poll_interval=self.poll_interval,
-            progress=self.counting("looks"),
-        )
-        self.note("ready")
-        return task
+    @property
+    def _is_young(self) -> bool:
+        """Whether events of the window may still be arriving."""
+        return self._request.window.end > datetime.now(UTC) - self._options.late_arrival
 
-    def _stage(self, task: ExportTask) -> Staged:
+    def _ask_again(self, problem: Exception) -> None:
+        """Give up on the export at hand; raises the problem when it would not help to ask anew."""
+        from vectorshift.errors import RetryAdvice
+
+        left = self._deadline - time.monotonic()
+        is_spent = getattr(problem, "retry_advice", None) is RetryAdvice.ASK_ANEW
+        if not is_spent or self._known.asked > MOST_RECREATES or left <= 0:
+            raise problem
+        self._answer = None
+        self._note("intent", task_id="")
+        time.sleep(min(self._options.poll_interval, left))
+
+    # --- waiting ---
+
+    def _wait(self, until: float) -> bool:
+        from vectorshift.errors import AnalyticsExportTimeout, VectorshiftError
+
+        while True:
+            self._ask()
+            if self._staged is not None or self._known.state == "committed":
+                return True
+            try:
+                answer = self._look(until)
+                if answer is not None:
+                    self._staged = self._stage(answer)
+                    return True
+            except VectorshiftError as problem:
+                self._ask_again(problem)
+                continue
+            if time.monotonic() >= self._deadline:
+                raise AnalyticsExportTimeout(self._known.task_id, self._options.timeout)
+            return False
+
+    def _look(self, until: float) -> ExportTask | None:
+        """The task once it is ready; None when it is not by `until`, or by the job's deadline."""
+        from vectorshift.errors import AnalyticsExportFailed, ApiTimeoutError
+        from vectorshift.export_tasks import export_state, poll_intervals
+
+        has_looked = False
+        while True:
+            answer, self._answer = self._answer, None
+            if answer is None:
+                left = min(until, self._deadline) - time.monotonic()
+                if left <= 0 and has_looked:
+                    return None
+                if self._intervals is None:
+                    self._intervals = poll_intervals(self._options.poll_interval)
+                else:
+                    time.sleep(max(0.0, min(next(self._intervals), left)))
+                has_looked = True
+                patience = max(self._deadline - time.monotonic(), _LAST_LOOK)
+                try:
+                    answer = self._client.export_task(self._known.task_id, timeout=patience)
+                except ApiTimeoutError:
+                    if time.monotonic() < self._deadline:
+                        raise
+                    return None
+                self._looks += 1
+                self._tell("looks", self._looks)
+            task_id = self._known.task_id
+            match export_state(answer):
+                case "failed":
+                    raise AnalyticsExportFailed(task_id, answer.get("error", ""))
+                case "ready":
+                    self._note("ready")
+                    return answer
+                case "pending" if not task_id:
+                    raise AnalyticsExportFailed(
+                        "", "the service gave neither a task id nor a download URL"
+                    )
+
+    # --- the file, and where it lands ---
+
+    def _stage(self, answer: ExportTask) -> Staged:
         staged = stage(
             self._client,
-            task,
+            answer,
             self._request,
             self._directory,
-            horizon=self.horizon,
-            counted_before=self.state.counted_before,
-            progress=self.counting("checked"),
-            downloaded=self.counting("bytes"),
+            late_arrival=self._options.late_arrival,
+            counted_before=self._known.counted_before,
+            progress=self._counting("checked"),
+            downloaded=self._counting("bytes"),
         )
-        self.note(
+        self._note(
             "staged",
             rows=staged.rows,
             counted=staged.counted,
@@ -325,3 +423,77 @@ class _Job:
             verified=staged.verified,
         )
         return staged
+
+    def _land(self) -> None:
+        staged = self._staged
+        assert staged is not None
+        done = self._landing.write_export(
+            staged,
+            self._request.window,
+            key=self._request.key,
+            attempt=self._known.attempt,
+            on_published=self._note_published,
+            progress=self._counting("loaded"),
+            copied=self._counting("copied"),
+        )
+        self._note("committed", uri=done.uri, deleted=done.deleted)
+        staged.path.unlink(missing_ok=True)
+
+    def _note_published(self, published: Published) -> None:
+        self._note("published", uri=published.uri)
+
+    def _landed(self) -> ExportLanded:
+        known = self._known
+        return ExportLanded(
+            self._request.window,
+            known.rows or 0,
+            uri=known.uri,
+            table=self._landing.table,
+            deleted=known.deleted,
+            bytes=known.bytes,
+            sha256=known.sha256,
+            task_id=known.task_id,
+            verified=known.verified,
+            recreated=known.recreated,
+        )
+
+    def _counting(self, what: What) -> Callable[[int], None]:
+        return lambda done: self._tell(what, done)
+
+    def _tell(self, what: What, done: int) -> None:
+        if self._progress is not None:
+            self._progress(what, done)
+
+
+def submit(client: Client, request: ExportRequest) -> ExportTask:
+    """Ask the service for the export. The task's id is to be stored before anything else is done.
+
+    The returned task may hold a signed `download_url`: keep it in a local variable. Raises the SDK's
+    errors, `AnalyticsExportFailed` for a task that failed at once.
+    """
+    from vectorshift.errors import AnalyticsExportFailed
+    from vectorshift.export_tasks import export_state
+
+    failpoint("export.asking")
+    task = request.bound(client).export(request.format, request.file_name)
+    failpoint("export.asked")
+    if export_state(task) == "failed":
+        raise AnalyticsExportFailed(task.get("task_id", ""), task.get("error", ""))
+    return task
+
+
+def resume(
+    client: Client,
+    request: ExportRequest,
+    landing: Landing,
+    record: Record,
+    *,
+    directory: Path,
+    options: ExportOptions = ExportOptions(),
+    progress: Progress | None = None,
+) -> ExportLanded:
+    """All three steps of an `ExportJob`, from its record or, without one, from the beginning."""
+    job = ExportJob(
+        client, request, landing, record, directory=directory, options=options, progress=progress
+    )
+    return job.finish()

@@ -29,7 +29,8 @@ class ExportState:
     is the fencing token of the table's window. `counted_before` is what the service counted before
     the export was asked for, `counted` afterwards; `rows`, `bytes`, `sha256` and `verified` are
     the staged file's (see `Staged`). `uri` is where it was published, `deleted` how many rows the
-    table had in the window before.
+    table had in the window before. `deadline` is when the service has to have the file ready, in
+    POSIX seconds: a later try does not get a longer time.
     """
 
     key: str
@@ -45,6 +46,11 @@ class ExportState:
     verified: str = "none"
     uri: str | None = None
     deleted: int | None = None
+    deadline: float | None = None
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether its time was up at `now` (POSIX seconds), so that its file may be an old one."""
+        return self.deadline is not None and now >= self.deadline
 
     @property
     def recreated(self) -> int:
@@ -60,7 +66,7 @@ class ExportState:
         """The record that `to_json` gave. Raises `ExportStateError` for anything else."""
         if not isinstance(value, Mapping) or value.get("version") != _VERSION:
             raise ExportStateError(
-                f"This is no record of an export in version {_VERSION}. Drop it and start anew; "
+                f"This is not a record of an export in version {_VERSION}. Drop it and start anew; "
                 "a second export of the same window does no harm."
             )
         given = {name: found for name, found in value.items() if name != "version"}
@@ -76,13 +82,19 @@ class ExportState:
 
 def _typed(given: Mapping[str, Any]) -> bool:
     """Whether each value is of its kind, and the key is there."""
-    optional = {"attempt", "sha256", "uri", "counted_before", "counted", "rows", "bytes", "deleted"}
+    optional = {
+        *("attempt", "sha256", "uri", "counted_before", "counted", "rows", "bytes", "deleted"),
+        "deadline",
+    }
     counts = {"asked", "counted_before", "counted", "rows", "bytes", "deleted"}
     for name, value in given.items():
         if value is None and name in optional:
             continue
         if name in counts and (type(value) is not int or value < 0):
             return False
-        if name not in counts and not isinstance(value, str):
+        if name == "deadline":
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                return False
+        elif name not in counts and not isinstance(value, str):
             return False
     return bool(given.get("key"))

@@ -1,17 +1,15 @@
-"""A query and a window, asked of the service, as Arrow: every row or figure, or an error.
+"""A query and a window, asked of the service: every row or figure, or an error.
 
-Each function has an awaiting twin with an `a` in front. What they decide is written once, in
-`coverage` (rows), `fan_out` and `merging` (figures of many objects).
+What the reading of rows decides is in `coverage`. Only what a triggerer needs has an awaiting twin.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from vectorshift_orchestration.errors import SpecError, WindowError
-from vectorshift_orchestration.extract.fan_out import FanOut, in_tasks, in_threads
 from vectorshift_orchestration.specs import AggregationSpec
 from vectorshift_orchestration.windows import Window
 from vectorshift_orchestration.windows.edges import TICK
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 500
 CHUNK_ROWS = 20_000
-CONCURRENCY = 4
 
 
 def events(
@@ -69,93 +66,24 @@ def events(
             yield from coverage.whole()
 
 
-async def aevents(
-    query: Query,
-    window: Window,
-    *,
-    page_size: int = PAGE_SIZE,
-    chunk_rows: int = CHUNK_ROWS,
-    floor: timedelta = TICK,
-    progress: Callable[[int, int], None] | None = None,
-) -> AsyncIterator[pa.RecordBatch]:
-    """`events`, awaiting: `async for batch in aevents(query, window)`."""
-    from vectorshift.errors import AnalyticsIncomplete
-    from vectorshift_orchestration.extract.coverage import Coverage
+def aggregate(query: Query, window: Window, spec: AggregationSpec) -> pa.Table:
+    """Measure `spec` over the window's events in one request, as `tables.aggregation_table` shapes it.
 
-    _refuse_offset(query)
-    coverage = Coverage(window, chunk_rows, floor, progress)
-    for part in coverage.parts():
-        bound = part.bound(query)
-        if not coverage.counted((await bound.acount())["count"]):
-            continue
-        try:
-            async for event in bound.aiter_events(page_size, coverage.page):
-                coverage.take(event)
-        except AnalyticsIncomplete as problem:
-            coverage.short(problem.seen)
-        else:
-            for batch in coverage.whole():
-                yield batch
-
-
-def aggregate(
-    query: Query,
-    window: Window,
-    spec: AggregationSpec,
-    *,
-    object_ids: Sequence[str] | None = None,
-    per_object: bool = False,
-    concurrency: int = CONCURRENCY,
-    progress: Callable[[int, int], None] | None = None,
-) -> pa.Table:
-    """Measure `spec` over the window's events, as `tables.aggregation_table` shapes it.
-
-    Without `object_ids` it is one request. A window of several partitions sliced by time gives all
-    of them at once. With `object_ids` it is one request for each object, `concurrency` at a time;
-    the figures are merged to those of all objects together (see `merging`), or, with `per_object`,
-    kept apart in rows with a column `object_id` after `bucket_start`, which works for every metric.
-    `progress` is called with the objects done and the objects in all.
+    A window of several partitions sliced by time gives all of them at once. Figures of several
+    objects come side by side with a dimension such as `pipeline_id`.
 
     Raises `WindowError` when the window cuts a time bucket: the service would then report a part of
-    it as the whole. Raises `MergeError` for a metric that cannot be merged, before anything is
-    asked; `SpecError` for no objects, or objects of a query that is about one already;
-    `AggregationShapeError` and the SDK's errors, the first of which ends the fan-out.
+    it as the whole; `AggregationShapeError` and the SDK's errors.
     """
-    if object_ids is None:
-        return _table(ask(query, window, spec), spec, window)
-    fan = FanOut(query, spec, object_ids, per_object)
+    from vectorshift_orchestration.tables import aggregation_table
 
-    def measured(each: Query) -> pa.Table:
-        return _table(ask(each, window, fan.asked), fan.asked, window)
-
-    return fan.joined(in_threads(measured, fan.queries, concurrency, progress))
-
-
-async def aaggregate(
-    query: Query,
-    window: Window,
-    spec: AggregationSpec,
-    *,
-    object_ids: Sequence[str] | None = None,
-    per_object: bool = False,
-    concurrency: int = CONCURRENCY,
-    progress: Callable[[int, int], None] | None = None,
-) -> pa.Table:
-    """`aggregate`, awaiting, with tasks instead of threads."""
-    if object_ids is None:
-        return _table(await _aask(query, window, spec), spec, window)
-    fan = FanOut(query, spec, object_ids, per_object)
-
-    async def measured(each: Query) -> pa.Table:
-        return _table(await _aask(each, window, fan.asked), fan.asked, window)
-
-    return fan.joined(await in_tasks(measured, fan.queries, concurrency, progress))
+    return aggregation_table(ask(query, window, spec), spec, window)
 
 
 def figures(query: Query, window: Window, spec: AggregationSpec) -> list[Figures]:
     """The rows of `aggregate`, as dicts and without Arrow: for a few figures that are judged at once.
 
-    Raises what `aggregate` raises without `object_ids`.
+    Raises what `aggregate` raises.
     """
     from vectorshift_orchestration.aggregates.answers import answer_rows
 
@@ -202,9 +130,3 @@ def _check_buckets(window: Window, spec: AggregationSpec) -> None:
             f"Window {window.label} does not begin and end with a whole {spec.interval} in UTC, so "
             "its first or last bucket would be a part. Align it, or slice by a smaller interval."
         )
-
-
-def _table(result: AggregationResult, spec: AggregationSpec, window: Window) -> pa.Table:
-    from vectorshift_orchestration.tables import aggregation_table
-
-    return aggregation_table(result, spec, window)

@@ -3,7 +3,7 @@
     verdict = evaluate(Rate(warn=0.02, error=0.05, minimum_sample=50), query, window)
     verdict.ok, verdict.severity, verdict.reason
 
-The rules are in `rules`, the judging in `verdicts`; both are importable from here. What the data say is never an error: too few runs
+The rules are in `rules`, what is asked in `judging`, the verdicts in `verdicts`. What the data say is never an error: too few runs
 or too short a history is a verdict of its own, "insufficient_data". Only a rule that cannot be
 asked and the service's own failures raise.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vectorshift_orchestration.aggregates.measures import Question, question
+from vectorshift_orchestration.thresholds.judging import Judging
 from vectorshift_orchestration.thresholds.rules import (
     Absolute,
     Baseline,
@@ -22,7 +22,7 @@ from vectorshift_orchestration.thresholds.rules import (
     Severity,
     rule_from_dict,
 )
-from vectorshift_orchestration.thresholds.verdicts import State, Verdict, verdict
+from vectorshift_orchestration.thresholds.verdicts import State, Verdict
 from vectorshift_orchestration.windows import Every, Window
 
 if TYPE_CHECKING:
@@ -60,10 +60,7 @@ def evaluate(
     `SpecError`, `WindowError` or `MergeError` for a rule that cannot be asked of this window, and
     the SDK's errors; nothing for what the data are.
     """
-    from vectorshift_orchestration.extract import figures
-
-    asked = _question(rule, window, every, tz)
-    return verdict(rule, window, asked.read(figures(query, asked.window, asked.spec)))
+    return _judging(rule, window, every, tz).ask(query)[0]
 
 
 async def aevaluate(
@@ -75,11 +72,8 @@ async def aevaluate(
     tz: str | tzinfo = "UTC",
 ) -> Verdict:
     """`evaluate`, awaiting."""
-    from vectorshift_orchestration.extract import afigures
-
-    asked = _question(rule, window, every, tz)
-    return verdict(rule, window, asked.read(await afigures(query, asked.window, asked.spec)))
+    return (await _judging(rule, window, every, tz).aask(query))[0]
 
 
-def _question(rule: Rule, window: Window, every: Every | None, tz: str | tzinfo) -> Question:
-    return question(rule.measured, [*window.earlier(rule.history, every, tz), window])
+def _judging(rule: Rule, window: Window, every: Every | None, tz: str | tzinfo) -> Judging:
+    return Judging(rule, [window], lambda each, count: each.earlier(count, every, tz))

@@ -10,7 +10,7 @@ bound, so together they miss nothing and count nothing twice. Rows are looked at
 arrive (`contains`, `tables.first_outside`); an aggregation cannot be, and need not.
 
 **How a window arrives.** Orchestrators hand over pairs of instants: `Window.parse`. Calendars are
-cut into windows by `windows_between` and `Window.split`, in any time zone (see `edges`).
+cut into windows by `Window.split`, in any time zone (see `edges`).
 """
 
 from __future__ import annotations
@@ -83,22 +83,6 @@ class Window:
             raise WindowError(f"{day!r} is an instant; give its date() to get the whole day.")
         zone = edges.zone(tz)
         return cls(edges.day_start(day, zone), edges.day_start(day + _DAY, zone))
-
-    @classmethod
-    def from_partition_key(cls, key: str, every: str, tz: str | tzinfo = "UTC") -> Self:
-        """The window that `partition_key` names so. Raises `WindowError` for any other text."""
-        unit, zone = edges.unit(every), edges.zone(tz)
-        try:
-            start = _key_start(key, unit, zone)
-        except (TypeError, ValueError):
-            raise WindowError(
-                f"{key!r} is not the key of one {unit}; it should look like "
-                f"{_SOONEST.strftime(_KEYS[unit])}."
-            ) from None
-        window = cls(start, edges.after(start, unit, zone))
-        if not window.is_aligned(unit, zone) or window.partition_key(unit, zone) != key:
-            raise WindowError(f"There is no {unit} {key!r} in {zone}: none begins then.")
-        return window
 
     @classmethod
     def from_dict(cls, value: Any) -> Self:
@@ -245,36 +229,6 @@ class Window:
         return query.where(at >= self.start - _OFF_GRID, at < self.end - _OFF_GRID)
 
 
-def windows_between(
-    start: datetime | date | str,
-    end: datetime | date | str,
-    every: Every,
-    tz: str | tzinfo = "UTC",
-) -> list[Window]:
-    """The whole windows from `start` to `end`, in order.
-
-    `every` is a `timedelta` or a unit of the calendar of zone `tz`. The ends are aware datetimes,
-    ISO 8601 text with `Z` or an offset, or dates, which stand for the local midnight they begin
-    with. Raises `WindowError` like `Window.parse` and `Window.split`, and when a window at either
-    end would be a part: `Window.split` gives parts.
-    """
-    zone = edges.zone(tz)
-    window = Window.parse(*(_local_midnight(value, zone) for value in (start, end)))
-    if isinstance(every, timedelta):
-        whole = not window.width % _width(every)
-        advice = "Let the end lie a whole number of them after the start"
-    else:
-        whole = window.is_aligned(every, zone)
-        near = window.align(every, zone)
-        advice = f"Let them run from {near.start.astimezone(zone)} to {near.end.astimezone(zone)}"
-    if not whole:
-        raise WindowError(
-            f"{_iso(window.start)} to {_iso(window.end)} is not a whole number of windows of "
-            f"{every} in {zone}. {advice}, or take Window.split for a part at the end."
-        )
-    return window.split(every, zone)
-
-
 def merge(windows: Iterable[Window], *, gaps: bool = True) -> list[Window]:
     """The fewest windows that cover the same instants, in order.
 
@@ -297,14 +251,6 @@ def merge(windows: Iterable[Window], *, gaps: bool = True) -> list[Window]:
     return merged
 
 
-def _key_start(key: str, unit: str, zone: tzinfo) -> datetime:
-    if unit != "hour":
-        return edges.day_start(date.fromisoformat(key), zone)
-    if len(key) > len("2026-11-01-01:00"):
-        return datetime.strptime(key, _KEYS[unit] + "%z").astimezone(UTC)
-    return edges.shown(datetime.strptime(key, _KEYS[unit]), zone)  # noqa: DTZ007  # a clock
-
-
 def _width(step: timedelta) -> timedelta:
     """The same width as a plain timedelta (orchestrators pass subclasses of their own)."""
     longest = _LATEST - _SOONEST
@@ -314,12 +260,6 @@ def _width(step: timedelta) -> timedelta:
             f"A window is split by a positive time in whole ms, of 230 years at most, not by {step!r}."
         )
     return plain
-
-
-def _local_midnight(value: datetime | date | str, zone: tzinfo) -> datetime | str:
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return edges.day_start(value, zone)
-    return value
 
 
 def _datetime(value: datetime | str, name: str) -> datetime:

@@ -1,0 +1,104 @@
+"""What is asked for: the events of one query in one window, as one file; and the options of an export."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+from vectorshift_orchestration.errors import SpecError
+from vectorshift_orchestration.windows import Window
+
+if TYPE_CHECKING:
+    from vectorshift import Client
+    from vectorshift.analytics import Query
+
+_IDENTITY_VERSION = "v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """How an export is asked for and waited for: the options of both orchestrators, and their defaults.
+
+    Args:
+        format: CSV, JSON or XLSX, in any case: what the service writes.
+        timeout: seconds from asking for the export to its being ready, over all tries.
+        poll_interval: seconds before the second look at the export; it grows with each look.
+        late_arrival: how long after its end a window may still hold more rows than the service
+            counted.
+
+    Raises `SpecError`, which names the option, for a value that it cannot have.
+    """
+
+    format: str = "CSV"
+    timeout: float = 3600.0
+    poll_interval: float = 2.0
+    late_arrival: timedelta = timedelta(hours=1)
+
+    def __post_init__(self) -> None:
+        from vectorshift.analytics import ExportFormat
+        from vectorshift_orchestration.specs.documents import nearest
+
+        known = {each.value for each in ExportFormat}
+        if str(self.format).upper() not in known:
+            hint = nearest(self.format, sorted(known))
+            raise SpecError(f"format cannot be {self.format!r}. {hint}")
+        for name in ("timeout", "poll_interval"):
+            value = getattr(self, name)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not (is_number and 0 < value < math.inf):
+                raise SpecError(f"{name} is a number of seconds above 0, not {value!r}.")
+        late: Any = self.late_arrival
+        if not (isinstance(late, timedelta) and late >= timedelta(0)):
+            raise SpecError(f"late_arrival is a timedelta of 0 or more, not {late!r}.")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """The events of one query in one window, as one file.
+
+    `query` is what `Query.to_dict` gives, `format` is CSV, JSON or XLSX.
+    """
+
+    query: Mapping[str, Any]
+    window: Window
+    format: str = "CSV"
+
+    @property
+    def key(self) -> str:
+        """The identity of what is asked, in hex: equal for equal requests in any process."""
+        asked = {
+            "query": self.query,
+            "window": self.window.to_dict(),
+            "format": self.format.upper(),
+        }
+        canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(f"{_IDENTITY_VERSION}|{canonical}".encode()).hexdigest()
+
+    @property
+    def file_name(self) -> str:
+        """`vs-<key>.<format>`: by it a second export of the same request can be recognised."""
+        return f"vs-{self.key[:16]}.{self.format.lower()}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The request as JSON values."""
+        return {
+            "query": dict(self.query),
+            "window": self.window.to_dict(),
+            "format": self.format,
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """Read back what `to_dict` gave. Raises `WindowError` for what is not a window."""
+        return cls(document["query"], Window.from_dict(document["window"]), document["format"])
+
+    def bound(self, client: Client) -> Query:
+        """The query of this client, limited to the window."""
+        from vectorshift.analytics import Query
+
+        return self.window.bound(Query.from_dict(self.query, client))

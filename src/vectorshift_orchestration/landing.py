@@ -1,0 +1,308 @@
+"""Where rows come to rest: a file, a table, or both; and how they get there, all or nothing.
+
+    Landing(destination="s3://lake/events.csv", table="events", connect=lambda: duckdb_file(path))
+
+Operators and assets say where in their own words; both make a `Landing` of it, and what happens
+then is the same. A database is open while it is asked or written, and not in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from vectorshift_orchestration.errors import StaleWriterError, StorageError
+from vectorshift_orchestration.windows import Window
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from vectorshift_orchestration.storage.destinations import Destination
+    from vectorshift_orchestration.storage.files import Published
+    from vectorshift_orchestration.storage.ledger import Attempt, Commit
+    from vectorshift_orchestration.storage.sql import Written
+
+Connect: TypeAlias = "Callable[[], AbstractContextManager[Any]]"
+Progress: TypeAlias = "Callable[[int], None]"
+
+MOST_OVERTAKEN = 10
+"""How often a writer begins again because another one committed an overlapping window meanwhile.
+
+Each neighbour commits once, so there are hardly more of them than runs that are active at once.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFile:
+    """A complete, checked file of exported events, and the format that the service wrote it in."""
+
+    path: Path
+    format: str
+    bytes: int
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """What one window's rows became, small enough to pass between tasks.
+
+    `uri` is the file, `table` the table, `deleted` how many rows the table had in the window before.
+    `bytes` and `sha256` are the file's; of an export they are those of the service's own file, also
+    where it was published as Parquet. What does not apply is None.
+    """
+
+    window: Window
+    rows: int
+    uri: str | None = None
+    table: str | None = None
+    deleted: int | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        stated = {field.name: getattr(self, field.name) for field in fields(self)}
+        return stated | {"window": self.window.to_dict()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landing:
+    """A place for the rows of a window.
+
+    Args:
+        destination: path or URI of a file, or an object that knows its file system.
+        table: `name` or `schema.name`, made when it does not exist.
+        connect: opens the table's database; a context manager that closes it again, such as
+            `lambda: duckdb_file(path)`. Any connection that `overwrite_window` takes.
+        reconnect: gives another connection to the same database, which is asked for the outcome of
+            a COMMIT whose answer was lost.
+        parquet: publish exported events as Parquet instead of the service's own format.
+    """
+
+    destination: Destination | None = None
+    table: str | None = None
+    connect: Connect | None = None
+    reconnect: Callable[[], Any] | None = None
+    parquet: bool = False
+
+    def check(self) -> None:
+        """Raise `StorageError` when there is nowhere to land, or a table without its database."""
+        if self.destination is None and self.table is None:
+            raise StorageError(
+                "The rows have nowhere to land. Give a destination, a table, or both."
+            )
+        if self.table is not None and self.connect is None:
+            raise StorageError(f"Table {self.table!r} needs a database to land in. Give connect=.")
+
+    # --- what the table knows ---
+
+    def begin_attempt(self, window: Window) -> Attempt | None:
+        """Note where the table's window stands before long work on it starts; None without a table.
+
+        Give it to `write_rows` or `write_export`, which raise `StaleWriterError` when somebody else
+        committed the window, or one that overlaps it, in between. Raises as
+        `storage.sql.begin_attempt`.
+        """
+        return self.begin_attempts([window]).get(window)
+
+    def begin_attempts(self, windows: Iterable[Window]) -> dict[Window, Attempt]:
+        """`begin_attempt` of several windows; empty without a table."""
+        if self.table is None:
+            return {}
+        from vectorshift_orchestration.storage.sql import begin_attempt
+
+        with self._opened() as connection:
+            return {window: begin_attempt(connection, self.table, window) for window in windows}
+
+    def committed(self, window: Window) -> Commit | None:
+        """The last commit of exactly this window of the table; None for none and without a table."""
+        if self.table is None:
+            return None
+        from vectorshift_orchestration.storage.ledger import committed
+
+        with self._opened() as connection:
+            return committed(connection, self.table, window)
+
+    # --- writing ---
+
+    def write_measured(
+        self,
+        windows: Iterable[Window],
+        measure: Callable[[], Mapping[Window, pa.Table]],
+        *,
+        time_column: str,
+        key: str | None = None,
+    ) -> dict[Window, Landed]:
+        """Measure, then write: again, when somebody else wrote an overlapping window meanwhile.
+
+        `measure` gives the rows of each of the windows. Raises as `write_rows`.
+        """
+        wanted = list(windows)
+        for overtaken in range(MOST_OVERTAKEN + 1):
+            attempts = self.begin_attempts(wanted)
+            try:
+                return self.write_rows(
+                    measure(), time_column=time_column, key=key, attempts=attempts
+                )
+            except StaleWriterError:
+                if overtaken == MOST_OVERTAKEN:
+                    raise
+        raise AssertionError("unreachable")
+
+    def write_rows(
+        self,
+        parts: Mapping[Window, pa.Table],
+        *,
+        time_column: str,
+        key: str | None = None,
+        attempts: Mapping[Window, Attempt] | None = None,
+    ) -> dict[Window, Landed]:
+        """Make each part the only rows of its window, in order, each window at once.
+
+        With a file as well, or alone, there is one window, and the file, a Parquet file, appears
+        just before the rows are committed. When a window fails, those before it stay written and
+        those from it on are as they were. `key` names what was asked for, and goes into the ledger.
+
+        Raises `StorageError` and what is below it, `PublishError`, and `StorageError` for a file and
+        several windows.
+        """
+        self.check()
+        if self.destination is not None and len(parts) > 1:
+            raise StorageError(
+                "A file holds one window, and several were given. Give one at a time."
+            )
+        begun = attempts or {}
+        with self._opened() if self.table is not None else nullcontext() as connection:
+            return {
+                window: self._wrote(connection, window, rows, time_column, key, begun.get(window))
+                for window, rows in parts.items()
+            }
+
+    def _wrote(
+        self,
+        connection: Any,
+        window: Window,
+        rows: pa.Table,
+        time_column: str,
+        key: str | None,
+        attempt: Attempt | None,
+    ) -> Landed:
+        from vectorshift_orchestration.storage.parquet import write_parquet
+
+        published: list[Published] = []
+
+        def publish() -> None:
+            if self.destination is not None:
+                published.append(write_parquet(rows.schema, rows.to_batches(), self.destination))
+
+        written: Written | None = None
+        if self.table is None:
+            publish()
+        else:
+            from vectorshift_orchestration.storage.sql import overwrite_window
+
+            written = overwrite_window(
+                connection,
+                self.table,
+                window,
+                rows,
+                time_column=time_column,
+                key=key,
+                attempt=attempt,
+                reconnect=self.reconnect,
+                before_commit=publish,
+            )
+        return self._landed(window, rows.num_rows, published, written)
+
+    def write_export(
+        self,
+        file: ExportFile,
+        window: Window,
+        *,
+        key: str | None = None,
+        attempt: Attempt | str | None = None,
+        on_published: Callable[[Published], None] | None = None,
+        progress: Progress | None = None,
+        copied: Progress | None = None,
+    ) -> Landed:
+        """Publish an export's file, make its rows the only ones of the table's window, or both.
+
+        With both, the file appears after all rows are in and just before they are committed, so an
+        error leaves neither; only a failing COMMIT can leave the new file beside the old rows, and
+        running again mends that. `on_published` is called once the file is at its destination,
+        `progress` with the number of rows loaded, `copied` with the bytes published (the rows, for
+        Parquet).
+
+        Raises `PublishError`, and `StorageError` and what is below it.
+        """
+        self.check()
+        published: list[Published] = []
+
+        def publish() -> None:
+            if self.destination is not None:
+                published.append(self._published(file, self.destination, copied))
+                if on_published is not None:
+                    on_published(published[0])
+
+        written: Written | None = None
+        if self.table is None:
+            publish()
+        else:
+            from vectorshift_orchestration.readers import read_export
+            from vectorshift_orchestration.storage.sql import overwrite_window
+            from vectorshift_orchestration.tables import EVENT_TIME
+
+            schema, batches = read_export(file.path, file.format)
+            with self._opened() as connection:
+                written = overwrite_window(
+                    connection,
+                    self.table,
+                    window,
+                    batches,
+                    schema=schema,
+                    time_column=EVENT_TIME,
+                    key=key,
+                    sha256=file.sha256,
+                    attempt=attempt,
+                    reconnect=self.reconnect,
+                    before_commit=publish,
+                    progress=progress,
+                )
+        landed = self._landed(window, file.rows, published, written)
+        return replace(landed, bytes=file.bytes, sha256=file.sha256)
+
+    def _published(
+        self, file: ExportFile, destination: Destination, progress: Progress | None
+    ) -> Published:
+        if self.parquet:
+            from vectorshift_orchestration.readers import read_export
+            from vectorshift_orchestration.storage.parquet import write_parquet
+
+            schema, batches = read_export(file.path, file.format)
+            return write_parquet(schema, batches, destination, progress=progress)
+        from vectorshift_orchestration.storage.files import publish
+
+        return publish(file.path, destination, sha256=file.sha256, progress=progress)
+
+    def _landed(
+        self, window: Window, rows: int, published: Sequence[Published], written: Written | None
+    ) -> Landed:
+        file = published[0] if published else None
+        return Landed(
+            window,
+            rows,
+            uri=None if file is None else file.uri,
+            table=self.table,
+            deleted=None if written is None else written.deleted,
+            bytes=None if file is None else file.bytes,
+            sha256=None if file is None else file.sha256,
+        )
+
+    def _opened(self) -> AbstractContextManager[Any]:
+        if self.connect is None:
+            raise StorageError(f"Table {self.table!r} needs a database to land in. Give connect=.")
+        return self.connect()
