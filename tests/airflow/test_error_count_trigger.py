@@ -15,7 +15,7 @@ from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.triggers import VectorShiftErrorCountTrigger, error_count
 from tests.airflow.running import given_to_trigger, last_day, stored_and_read
 from vectorshift import Analytics
-from vectorshift_orchestration import Absolute, Baseline, Change, Rate, evaluate
+from vectorshift_orchestration import Absolute, Baseline, Change, Judging, Rate, evaluate
 
 DAY = timedelta(days=1)
 WATCHED = Analytics.query(object_ids=["watched"])
@@ -275,7 +275,8 @@ def test_the_service_says_how_long_to_wait(emulator, connect):
         found = []
         for _ in range(2):
             look = Look("vectorshift_default", None)
-            assert await look.figures(Absolute(metric="errors.sum", error=1), last_day()) is None
+            judging = Judging(Absolute(metric="errors.sum", error=1), [last_day()])
+            assert await look.figures(judging) is None
             found.append(look.pause)
         return found
 

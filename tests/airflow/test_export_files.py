@@ -9,7 +9,7 @@ from airflow.sdk import DAG, ObjectStoragePath
 from airflow.sdk.io import attach
 
 from airflow_provider_vectorshift._airflow import AirflowFailException
-from airflow_provider_vectorshift._landing import Landing, as_text
+from airflow_provider_vectorshift._landing import Place, as_text
 from airflow_provider_vectorshift.errors import VectorShiftConnectionError
 from airflow_provider_vectorshift.operators import VectorShiftExportOperator
 from tests.airflow.running import Runner, last_day, truth
@@ -127,7 +127,7 @@ def test_destination_of_a_missing_connection(monkeypatch):
 
     monkeypatch.setattr(filesystems, "_register_filesystems", lambda: {"memory": opened})
     with pytest.raises(VectorShiftConnectionError, match="names connection 'nowhere'"):
-        Landing("memory://nowhere@bucket/x.csv").target()
+        Place("memory://nowhere@bucket/x.csv").landing()
 
 
 QUERIES = [Analytics.query().where(status=status).to_dict() for status in ("success", "failure")]

@@ -93,7 +93,7 @@ def test_lineage(emulator, tmp_path, monkeypatch):
 
 def test_lineage_of_a_connections_table(emulator, tmp_path, monkeypatch):
     """A table of a connection is named as its hook names it, or by the connection."""
-    from airflow_provider_vectorshift._landing import Landing
+    from airflow_provider_vectorshift._landing import Place
     from airflow_provider_vectorshift._lineage import lineage_of
 
     monkeypatch.setenv("AIRFLOW_CONN_PG", "postgres://me:secret@db:5432/lake")
@@ -103,8 +103,8 @@ def test_lineage_of_a_connections_table(emulator, tmp_path, monkeypatch):
     named = []
     for conn_id in ("pg", "lite"):
         result = {"task_id": "ex_1", "rows": 1, "bytes": 2, "uri": "s3://lake/a/b.csv"}
-        landing = Landing(table="raw.events", sql_conn_id=conn_id)
-        lineage = lineage_of(result, "https://host/v1", landing)
+        place = Place(table="raw.events", sql_conn_id=conn_id)
+        lineage = lineage_of(result, "https://host/v1", place)
         file, table = ((each.namespace, each.name) for each in lineage.outputs)
         assert file == ("s3://lake", "a/b.csv")
         named.append(table)

@@ -13,7 +13,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from airflow_provider_vectorshift._airflow import AirflowFailException
-from airflow_provider_vectorshift._landing import Landing
+from airflow_provider_vectorshift._landing import Place
 from airflow_provider_vectorshift.errors import VectorShiftConnectionError
 from airflow_provider_vectorshift.operators import VectorShiftExportOperator
 from tests.airflow.running import Runner, last_day, truth
@@ -163,7 +163,7 @@ def test_table_that_cannot_take_the_rows(emulator, postgres):
 
 def test_reconnect_opens_another_connection(postgres):
     """`reconnect` gives a connection of its own to the same database, not in autocommit."""
-    target = Landing(table="events", sql_conn_id="pg").target()
+    target = Place(table="events", sql_conn_id="pg").landing()
     with target.connect() as connection:
         again = target.reconnect()
         assert again is not connection

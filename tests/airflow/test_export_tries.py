@@ -18,7 +18,6 @@ from airflow_provider_vectorshift.operators import VectorShiftExportOperator
 from tests.airflow.moved import TaskDeferred, deserialize, serialize
 from tests.airflow.running import MemoryStore, last_day, truth
 from vectorshift.errors import AnalyticsExportTimeout
-from vectorshift_orchestration.errors import StaleWriterError
 
 KEY = "vectorshift_export"
 
@@ -146,10 +145,11 @@ def test_same_result_in_every_mode(emulator, tries):
 def wait_for(emulator, export_id):
     """Until the emulator has an export ready."""
     from airflow_provider_vectorshift.hooks import VectorShiftHook
-    from vectorshift_orchestration.exports import wait
+    from vectorshift.export_tasks import export_state
 
     with VectorShiftHook().get_conn() as client:
-        wait(client, {"task_id": export_id}, timeout=30, poll_interval=0.05)
+        while export_state(client.export_task(export_id)) == "pending":
+            time.sleep(0.05)
 
 
 def test_deferral_is_noted_and_holds_no_secret(emulator, tries):
@@ -209,17 +209,31 @@ def test_not_durable(emulator, tries):
     assert emulator.counters()["exports_created"] == 1
 
 
-def test_slower_writer_gives_way(emulator, tries):
-    """When another task wrote the interval meanwhile, its rows stand, and the next try begins anew."""
+def test_slower_writer_brings_newer_rows(emulator, tries):
+    """When another task wrote the interval meanwhile, the task exports once more, within its try."""
     deferred = tries.deferred()
     wait_for(emulator, deferred.trigger.export_id)
     Tries(tries.folder).execute()
+    emulator.burst(1, at=last_day().start)
     ready = {"status": "ready", "export_id": deferred.trigger.export_id, "error": ""}
-    with pytest.raises(StaleWriterError):
-        tries.task().execute_complete(tries.context, event=ready, **deferred.kwargs)
-    assert tries.note() is None
+    result = tries.task().execute_complete(tries.context, event=ready, **deferred.kwargs)
+    assert result["task_id"] != deferred.trigger.export_id
     assert tries.rows() == truth(emulator, last_day())
-    assert tries.execute()["task_id"] != deferred.trigger.export_id
+    assert tries.note() is None
+
+
+def test_what_failed_for_good_is_not_gone_on_with(emulator, tries):
+    """A table is repaired and the task cleared: it exports again and lands no file of before."""
+    with duckdb.connect(str(tries.folder / "events.duckdb")) as connection:
+        connection.execute("CREATE TABLE events (span_id INTEGER)")
+    with pytest.raises(AirflowFailException, match="SchemaMismatch"):
+        tries.execute()
+    assert tries.note() is None
+    with duckdb.connect(str(tries.folder / "events.duckdb")) as connection:
+        connection.execute("DROP TABLE events")
+    emulator.burst(1, at=last_day().start)
+    assert tries.execute()["rows"] == len(truth(emulator, last_day()))
+    assert emulator.counters()["exports_created"] == 2
 
 
 # --- deadlines ---
@@ -227,7 +241,8 @@ def test_slower_writer_gives_way(emulator, tries):
 
 def overdue(tries, deferred):
     """Put the deadline of a deferred export into the past."""
-    note = tries.note() | {"deadline": time.time() - 1}
+    note = tries.note()
+    note = note | {"state": note["state"] | {"deadline": time.time() - 1}}
     tries.store.set(KEY, note)
     return deferred.kwargs | {"pending": note}
 

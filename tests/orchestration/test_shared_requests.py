@@ -10,9 +10,9 @@ from urllib.request import Request, urlopen
 import pytest
 
 from vectorshift import Client
-from vectorshift_orchestration.aggregates.shared_requests import aggregate_many, plan
 from vectorshift_orchestration.errors import SpecError, WindowError
 from vectorshift_orchestration.extract import aggregate
+from vectorshift_orchestration.extract.shared_requests import aggregate_many, plan
 from vectorshift_orchestration.specs import AggregationSpec
 from vectorshift_orchestration.windows import Window
 

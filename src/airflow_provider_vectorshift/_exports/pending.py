@@ -5,6 +5,7 @@ Airflow there is no store and every try asks anew. The note is removed as the ve
 that clearing a task that succeeded exports again.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
@@ -117,6 +118,12 @@ class PendingNote:
         self.pending = None
         if self._store is not None:
             self._store.delete(_KEY)
+
+    def discard_overdue(self) -> None:
+        """Forget an export whose time is up; one that an `execution_timeout` cut short is kept."""
+        found = self.stored()
+        if found is not None and found.state.is_overdue(time.time()):
+            self.discard()
 
     def stored(self) -> PendingExport | None:
         """What the store holds."""

@@ -76,6 +76,7 @@ class ExportTry:
             self._note.take_up(found, told["export_id"], time.time() + _LAST_LOOK)
             if told["status"] == "timeout":
                 self._log.warning("The last look at the export: %s", told["error"] or "pending")
+                self._note.discard_overdue()
                 raise self.timed_out(told["export_id"])
             if told["status"] == "refused":
                 self._note.discard()
@@ -90,9 +91,10 @@ class ExportTry:
         return AnalyticsExportTimeout(export_id, min(limits))
 
     def unreported(self) -> VectorShiftTriggererTimeout:
-        """The error of a wait that no triggerer ended."""
+        """The error of a wait that no triggerer ended; an overdue export is let go."""
         found = self._note.stored()
         named = "that this task waits for" if found is None else found.state.task_id
+        self._note.discard_overdue()
         return VectorShiftTriggererTimeout(
             f"No triggerer reported on export {named} in time: none is running, or they are too "
             "busy. Look at the triggerer, then run the task again."
@@ -119,7 +121,7 @@ class ExportTry:
                 progress=ProgressLog(self._log.info),
             )
             job.ask()
-            if arguments.deferrable and not job.wait(_SHORT_WAIT):
+            if arguments.deferrable and not job.wait(min(_SHORT_WAIT, arguments.poll_interval)):
                 assert self._note.pending is not None  # it was asked for, so it is noted
                 return self._note.pending
             return job.finish()

@@ -151,7 +151,7 @@ class VectorShiftExportOperator(WritingOperator):
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: "Context"
     ) -> Any:
-        """As Airflow does it, but when nobody reported in time, the error says so."""
+        """As Airflow does it, but when nobody reported in time, an overdue export is let go."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout as error:

@@ -134,7 +134,7 @@ def measure(
     Raises `RowOutsideWindow` for a bucket that nobody asked for, and the errors of
     `shared_requests.aggregate_many` and `error_messages`.
     """
-    from vectorshift_orchestration.aggregates.shared_requests import Answers, aggregate_many
+    from vectorshift_orchestration.extract.shared_requests import Answers, aggregate_many
     from vectorshift_orchestration.tables import require_buckets_inside
     from vectorshift_orchestration.thresholds.error_messages import error_messages
 

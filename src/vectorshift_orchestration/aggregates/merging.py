@@ -16,16 +16,13 @@ amounts of money are decimals, whose sums are not rounded at all.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vectorshift_orchestration import amounts
 from vectorshift_orchestration.errors import AggregationShapeError, MergeError
 from vectorshift_orchestration.specs import AggregationSpec, Metric, Ratio, parse_metric
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _RUNS = "runs.sum"
 _ONE_PER_RUN = frozenset({"runs", "errors"})
@@ -36,7 +33,7 @@ Figure = float | Decimal
 
 
 def mergeable(spec: AggregationSpec) -> AggregationSpec:
-    """What to ask of each part, so that `merge_tables` can answer `spec` for the whole.
+    """What to ask of each part, so that `merge_rows` can answer `spec` for the whole.
 
     Ratios become their two metrics; a mean needs its sum and the runs besides. Raises `MergeError`
     for percentiles and distinct counts.
@@ -57,30 +54,12 @@ def mergeable(spec: AggregationSpec) -> AggregationSpec:
     return AggregationSpec(list(asked), spec.group_by, spec.interval)
 
 
-def merge_tables(tables: Iterable[pa.Table], spec: AggregationSpec) -> pa.Table:
-    """One table of `spec` from one table of `mergeable(spec)` for each part.
+def merge_rows(rows: Sequence[Row], spec: AggregationSpec) -> dict[str, Figure | None]:
+    """The figures of `spec` by column, from rows with the columns of `mergeable(spec)`.
 
-    Rows with the same bucket and dimensions become one row; they come in order, nulls first.
     Raises `MergeError` for a mean whose number of values cannot be told, `AggregationShapeError` for
     a sum that its column cannot hold.
     """
-    import pyarrow as pa
-
-    from vectorshift_orchestration.tables import BUCKET_TIME, aggregation_schema
-
-    schema = aggregation_schema(spec)
-    keys = [BUCKET_TIME, *(name for name in spec.group_by if name != "time")]
-    groups: dict[tuple[Any, ...], list[Row]] = {}
-    for table in tables:
-        for row in table.to_pylist():
-            groups.setdefault(tuple(row[key] for key in keys), []).append(row)
-    order = sorted(groups, key=lambda key: [(part is not None, part) for part in key])
-    merged = [dict(zip(keys, key, strict=True)) | merge_rows(groups[key], spec) for key in order]
-    return pa.Table.from_pylist(merged, schema=schema)
-
-
-def merge_rows(rows: Sequence[Row], spec: AggregationSpec) -> dict[str, Figure | None]:
-    """The figures of `spec` by column, from rows with the columns of `mergeable(spec)`."""
     return {column.column: _merged(column, rows) for column in spec.columns}
 
 

@@ -360,6 +360,7 @@ class ExportJob:
                 self._ask_again(problem)
                 continue
             if time.monotonic() >= self._deadline:
+                self._record.discard()
                 raise AnalyticsExportTimeout(self._known.task_id, self._options.timeout)
             return False
 

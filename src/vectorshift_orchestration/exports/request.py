@@ -43,18 +43,18 @@ class ExportOptions:
         from vectorshift.analytics import ExportFormat
         from vectorshift_orchestration.specs.documents import nearest
 
-        known = {each.value for each in ExportFormat}
-        if str(self.format).upper() not in known:
+        known = [each.value.lower() for each in ExportFormat]
+        if str(self.format).lower() not in known:
             hint = nearest(self.format, sorted(known))
-            raise SpecError(f"format cannot be {self.format!r}. {hint}")
+            raise SpecError(f"format= cannot be {self.format!r}. {hint}")
         for name in ("timeout", "poll_interval"):
             value = getattr(self, name)
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if not (is_number and 0 < value < math.inf):
-                raise SpecError(f"{name} is a number of seconds above 0, not {value!r}.")
+                raise SpecError(f"{name}= is a number of seconds above 0, not {value!r}.")
         late: Any = self.late_arrival
         if not (isinstance(late, timedelta) and late >= timedelta(0)):
-            raise SpecError(f"late_arrival is a timedelta of 0 or more, not {late!r}.")
+            raise SpecError(f"late_arrival= is a timedelta of 0 or more, not {late!r}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from vectorshift_orchestration.aggregates.merging import merge_tables
+from vectorshift_orchestration.aggregates.merging import merge_rows
 from vectorshift_orchestration.errors import SpecError
 from vectorshift_orchestration.specs import AggregationSpec
 from vectorshift_orchestration.windows import Window
@@ -289,4 +289,19 @@ def _added_up(
     if spec.interval != shared.interval:
         starts = pc.floor_temporal(table[BUCKET_TIME], unit=spec.interval)  # weeks begin on Monday
         table = table.set_column(0, table.schema.field(0), starts)
-    return merge_tables([table], spec)
+    return _merged(table, spec)
+
+
+def _merged(table: pa.Table, spec: AggregationSpec) -> pa.Table:
+    """The rows of one bucket and one slice as one row; they come in order, nulls first."""
+    import pyarrow as pa
+
+    from vectorshift_orchestration.tables import BUCKET_TIME, aggregation_schema
+
+    keys = [BUCKET_TIME, *(name for name in spec.group_by if name != "time")]
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in table.to_pylist():
+        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+    order = sorted(groups, key=lambda key: [(part is not None, part) for part in key])
+    merged = [dict(zip(keys, key, strict=True)) | merge_rows(groups[key], spec) for key in order]
+    return pa.Table.from_pylist(merged, schema=aggregation_schema(spec))
