@@ -111,16 +111,27 @@ def test_a_day_lands_as_a_file(export, options, truth, tmp_path, storage, patter
 
 
 def test_a_retry_goes_on_with_the_same_export(export, options, truth, emulator, tmp_path):
-    """A run that gave up waiting leaves a task; the next run takes it and creates no other."""
+    """A run that could not look at its task leaves it; the next run takes it and creates no other."""
+    emulator.fault("export_poll", "status", code=409, times=0)
+    emulator.reset_counters()
+    assert not export(build_export_asset("nightly", **options), raise_on_error=False).success
+    assert not truth & set(ids_or_none(tmp_path / "events.duckdb"))
+    emulator.clear_faults()
+    assert export(build_export_asset("nightly", **options)).success
+    assert emulator.counters()["requests"]["export_create"] == 1
+    assert sorted(ids(tmp_path / "events.duckdb")) == sorted(truth)
+
+
+def test_a_task_whose_time_is_up_is_given_up(export, options, truth, emulator, tmp_path):
+    """A run that gave up waiting leaves nothing to go on with; the next run has the whole time."""
     emulator.fault("export_poll", "never_ready", times=0)
     emulator.reset_counters()
     assert not export(
         build_export_asset("nightly", **options | {"timeout": 0.3}), raise_on_error=False
     ).success
-    assert not truth & set(ids_or_none(tmp_path / "events.duckdb"))
     emulator.clear_faults()
     assert export(build_export_asset("nightly", **options)).success
-    assert emulator.counters()["requests"]["export_create"] == 1
+    assert emulator.counters()["requests"]["export_create"] == 2
     assert sorted(ids(tmp_path / "events.duckdb")) == sorted(truth)
 
 

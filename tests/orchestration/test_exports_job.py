@@ -302,13 +302,30 @@ def test_a_try_that_failed_for_good_leaves_no_record(
 
 
 def test_a_try_that_may_go_on_keeps_its_record(emulator, client, request_of_day, tmp_path):
-    """An export that takes its time is waited for by the next try, which gets no longer for it."""
+    """A database that is away for a while costs no other export, and no longer time to wait."""
+
+    @contextmanager
+    def away():
+        raise StorageError("The database cannot be reached.")
+        yield
+
+    records = Dying(after="staged")
+    with pytest.raises(KeyboardInterrupt):
+        run(client, request_of_day, tmp_path, records, timeout=50)
+    staged, again = records.state(), Records()
+    with pytest.raises(StorageError):
+        run(client, request_of_day, tmp_path, again, staged, table="events", connect=away)
+    assert again.discarded == 0
+    assert staged.deadline == pytest.approx(time.time() + 50, abs=40)
+
+
+def test_an_export_whose_time_is_up_leaves_no_record(emulator, client, request_of_day, tmp_path):
+    """The next try asks for a new one, which then has the whole time."""
     emulator.settings(export_mode="async", export_delay=60)
     records = Records()
     with pytest.raises(AnalyticsExportTimeout):
         run(client, request_of_day, tmp_path, records, timeout=0.2)
-    assert records.discarded == 0
-    assert records.state().deadline == pytest.approx(time.time(), abs=60)
+    assert records.discarded == 1
 
 
 # --- asking again ---------------------------------------------------------------------
