@@ -9,6 +9,7 @@ from airflow.sdk import Asset, BaseOperator
 
 from airflow_provider_vectorshift._arguments import as_json, check_connection, is_literal, name_of
 from airflow_provider_vectorshift._context import data_interval, window_of
+from airflow_provider_vectorshift._templates import filled_in
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from vectorshift.errors import AnalyticsInvalidQuery
@@ -76,6 +77,27 @@ class WindowedOperator(BaseOperator):
         super().render_template_fields(context, jinja_env)
         for name in self.json_fields:
             setattr(self, name, as_json(getattr(self, name)))
+
+    def render_template(
+        self,
+        content: Any,
+        context: "Context",
+        jinja_env: "Environment | None" = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:
+        """As Airflow does it, but a text stays a text and what comes out as nothing is refused.
+
+        With `render_template_as_native_obj` Airflow reads a literal `404` as a number, and an empty
+        parameter leaves an argument out, which would select every event of the account.
+
+        Raises `AirflowFailException`, which names the template.
+        """
+        if not isinstance(content, str):
+            return super().render_template(content, context, jinja_env, seen_oids)
+        if is_literal(content):
+            return content
+        with failing_fast(self._name):
+            return filled_in(self, content, context, super().render_template, jinja_env)
 
     @property
     def _takes_data_interval(self) -> bool:

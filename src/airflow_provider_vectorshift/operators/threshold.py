@@ -5,6 +5,8 @@ from datetime import datetime
 from logging import INFO, WARNING
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
+from airflow.sdk import BaseOperator
+
 from airflow_provider_vectorshift._airflow import AirflowFailException
 from airflow_provider_vectorshift._arguments import as_json, is_literal
 from airflow_provider_vectorshift.errors import failing_fast
@@ -164,7 +166,9 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
 
     def _rendered(self, message: str, verdict: Mapping[str, Any], context: "Context") -> str:
         try:
-            return str(self.render_template(message, cast("Context", {**context, **verdict})))
+            # Not as an argument is: an observation may be nothing.
+            told = cast("Context", {**context, **verdict})
+            return str(BaseOperator.render_template(self, message, told))
         except Exception as problem:  # whatever an expression in a template may raise
             raise AirflowFailException(
                 f"{self._name}: message= cannot be rendered: {problem}. The verdict is: "
