@@ -59,7 +59,9 @@ with DAG(
         query=RUNS,
         metrics=["runs.sum", "errors.sum", "error_rate", "latency.p95", "model_costs.sum"],
         duckdb_path=HOME / "health.duckdb",
-        start="{{ params.start or prev_data_interval_end_success or data_interval_start }}",
+        # From where the last successful run ended, and never less than this run's own interval.
+        start="{{ params.start or [prev_data_interval_end_success or data_interval_start, "
+        "data_interval_start] | min }}",
         pool="vectorshift",
         max_active_tis_per_dagrun=1,  # a DuckDB file has one writer at a time
         map_index_template="{{ task.table }}",

@@ -43,15 +43,26 @@ def window_of(
 ) -> "Window":
     """The window from `start` to `end`; what is None is taken from the run's data interval.
 
-    Raises `WindowError` with what to do when the run has no interval or an empty one, and for
+    Timetables that start with a run's own moment give microseconds. Each end is cut to the service's
+    clock in the same way, so that neighbouring runs share an edge. Raises `WindowError` with what to do when the run has no interval or an empty one, and for
     ends that are naive, reversed, or no times.
     """
     from vectorshift_orchestration import Window
 
-    if start is not None and end is not None:
-        return Window.parse(start, end)
-    first, last = data_interval(context)
-    return Window.parse(first if start is None else start, last if end is None else end)
+    if start is None or end is None:
+        first, last = data_interval(context)
+        start, end = first if start is None else start, last if end is None else end
+    return Window.parse(_on_the_clock(start), _on_the_clock(end))
+
+
+def _on_the_clock(end: datetime | str) -> datetime | str:
+    """The end, cut to milliseconds; a text that is not a time is left for `Window` to refuse."""
+    if isinstance(end, str):
+        try:
+            end = datetime.fromisoformat(end.strip())
+        except ValueError:
+            return end
+    return end.replace(microsecond=end.microsecond // 1000 * 1000)
 
 
 def data_interval(context: Mapping[str, Any]) -> tuple[datetime, datetime]:

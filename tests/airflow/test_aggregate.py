@@ -338,3 +338,62 @@ def test_serialized_round_trip():
     assert (plain.interval, plain.destination) == ("{{ params.width }}", "dt={{ ds }}/x.parquet")
     assert mapped.partial_kwargs["metrics"] == METRICS
     assert [each["object_id"] for each in mapped.expand_input.value["query"]] == ["pl_1", "pl_2"]
+
+
+# --- several intervals ---
+
+
+def nightly(day, **arguments):
+    """What a daily run of `day` returns, without buckets unless told otherwise."""
+    task = VectorShiftAggregateOperator(
+        task_id="health", **{"metrics": METRICS, "query": PIPELINES, **arguments}
+    )
+    return task.execute({"data_interval_start": day.start, "data_interval_end": day.end})
+
+
+def test_lookback_measures_each_interval_by_itself(emulator, tmp_path):
+    """Without buckets, each of the last days is a row of its own, and the newest is among them."""
+    before, database = DAY.earlier(1)[0], tmp_path / "health.duckdb"
+    done = nightly(DAY, lookback=1, table="health", duckdb_path=database)
+    assert (done["rows"], done["window"]["start"]) == (2, before.to_dict()["start"])
+    alone = [nightly(each, table="alone", duckdb_path=database) for each in (before, DAY)]
+    assert [each["rows"] for each in alone] == [1, 1]
+    with duckdb.connect(str(database), read_only=True) as connection:
+        health, single = (
+            connection.execute(f"SELECT * FROM {name} ORDER BY 1").fetchall()
+            for name in ("health", "alone")
+        )
+    assert health == single
+    assert health[0][1] != health[1][1]
+
+
+def test_lookback_without_a_table_gives_each_interval(emulator):
+    """The rows themselves are as many as there are intervals."""
+    rows = nightly(DAY, lookback=2)
+    assert [row["bucket_start"] for row in rows] == [
+        window.to_dict()["start"] for window in (*DAY.earlier(2), DAY)
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"start": DAY.start - DAY.width},
+        {"start": DAY.start - DAY.width, "end": DAY.end},
+        {"end": DAY.end + DAY.width},
+        {"lookback": 1, "destination": "x.parquet", "table": None, "duckdb_path": None},
+    ],
+)
+def test_two_intervals_are_not_one_row(emulator, tmp_path, arguments):
+    """One figure of two days would stand where the days' own rows belong."""
+    target = {"table": "health", "duckdb_path": tmp_path / "health.duckdb"}
+    with pytest.raises(AirflowFailException, match=r"[Gg]ive interval="):
+        nightly(DAY, **(target | arguments))
+    assert emulator.counters()["requests"] == {}
+
+
+def test_a_wider_start_is_right_with_buckets(emulator, tmp_path):
+    """With interval= the same start gives a row for each day."""
+    target = {"table": "health", "duckdb_path": tmp_path / "health.duckdb"}
+    done = nightly(DAY, start=DAY.start - DAY.width, interval="day", **target)
+    assert done["rows"] == 2

@@ -95,3 +95,26 @@ def test_partition_that_is_still_to_come():
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     with pytest.raises(WindowError, match="run_offset=-1"):
         window_of(partition("@daily", today), None, None)
+
+
+def test_ends_finer_than_the_clock_are_cut_alike():
+    """Timetables that begin at a run's own moment give microseconds; neighbours share an edge."""
+    first, second, third = (
+        datetime(2026, 11, 22, hour, 0, 0, micro, UTC)
+        for hour, micro in ((1, 123_456), (2, 999_999), (3, 1))
+    )
+    windows = [
+        window_of({"data_interval_start": start, "data_interval_end": end}, None, None)
+        for start, end in ((first, second), (second, third))
+    ]
+    assert windows[0].end == windows[1].start == second.replace(microsecond=999_000)
+    assert windows[0].start == first.replace(microsecond=123_000)
+    assert windows[1].end == third.replace(microsecond=0)
+    rendered = window_of({}, str(first), second.isoformat())  # as templates come out
+    assert rendered == windows[0]
+    with pytest.raises(WindowError, match="starts and ends"):
+        window_of(
+            {"data_interval_start": third, "data_interval_end": third.replace(microsecond=9)},
+            None,
+            None,
+        )

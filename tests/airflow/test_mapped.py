@@ -89,3 +89,22 @@ def test_shared_targets_are_refused(emulator, run, tmp_path):
     ]
     assert emulator.counters()["requests"] == {}
     assert not list(tmp_path.glob("*.parquet"))
+
+
+def test_tasks_mapped_over_windows_share_a_table(emulator, run, tmp_path):
+    """Each replaces its own days, so that the table has them all."""
+    database = str(tmp_path / "health.duckdb")
+    days = [*DAY.earlier(2), DAY]
+    done = run(
+        days={
+            **HEALTH,
+            "duckdb_path": database,
+            "table": "health",
+            "max_active_tis_per_dagrun": 1,
+            "expand_kwargs": [day.to_dict() for day in days],
+        },
+    )
+    assert done.errors == []
+    with duckdb.connect(database, read_only=True) as connection:
+        starts = connection.execute("SELECT bucket_start FROM health ORDER BY 1").fetchall()
+    assert [f"{start:%F}" for (start,) in starts] == [day.label for day in days]

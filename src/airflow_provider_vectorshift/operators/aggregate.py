@@ -7,18 +7,19 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_vectorshift._arguments import as_json, is_literal
+from airflow_provider_vectorshift._context import data_interval, window_of
 from airflow_provider_vectorshift._landing import Place
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.operators._writing import WritingOperator
-from vectorshift_orchestration.errors import SpecError
+from vectorshift_orchestration.errors import SpecError, WindowError
+from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from airflow.sdk import Context
 
     from vectorshift.analytics import Query
-    from vectorshift_orchestration import Window
     from vectorshift_orchestration.specs import AggregationSpec
 
 MOST_ROWS = 1_000
@@ -44,7 +45,7 @@ class VectorShiftAggregateOperator(WritingOperator):
         group_by: dimensions besides time: `pipeline_id`, `model_id`, ...
         interval: width of the time buckets (hour, day, week, month or year, in UTC); the window
             has to be made of whole ones. None measures the window as one, and `bucket_start` is its
-            start.
+            start; for a table it is the run's own interval then, so that no row stands for two.
         query: which events: a `Query`, what its `to_dict` gives, or None for all.
         destination: path or URI of a Parquet file, `s3://conn_id@bucket/key.parquet` for one with a
             connection.
@@ -54,7 +55,8 @@ class VectorShiftAggregateOperator(WritingOperator):
         start: start of the window, an aware datetime or ISO 8601 text; the data interval's by
             default.
         end: its end, which does not belong to it; the data interval's by default.
-        lookback: widens the window into the past by so many windows, for late events.
+        lookback: measures so many windows before it again, for late events: in buckets together with
+            it, without them each by itself, in a request of its own. Needs a table then.
         vectorshift_conn_id: connection of type `vectorshift`.
 
     Raises, as `AirflowFailException` without retries: an unknown metric, dimension or interval, a
@@ -115,15 +117,15 @@ class VectorShiftAggregateOperator(WritingOperator):
     def execute(self, context: "Context") -> dict[str, Any] | list[dict[str, Any]]:
         """Ask, and land the answer."""
         with failing_fast(self._name):
-            spec, window = self._spec(), self._window(context)
+            spec, windows = self._spec(), self._windows(context)
             self._check_target()
             self._require_own_target(context)
             with self._client() as client:
                 with self._checking("query="):
                     query = self._asked(client)
                 if not self._has_target:
-                    return self._listed(query, window, spec)
-                landed = self._landed(query, window, spec)
+                    return self._listed(query, windows, spec)
+                landed = self._landed(query, windows, spec)
             self._tell(context, landed)
             return landed
 
@@ -157,31 +159,72 @@ class VectorShiftAggregateOperator(WritingOperator):
                 f"in {file!r}."
             )
 
+    def _windows(self, context: "Context") -> "list[Window]":
+        """What is measured by itself: the window in buckets, or without them each interval.
+
+        Raises `SpecError` for an interval and earlier ones in one figure, which would stand in the
+        place of theirs.
+        """
+        if self.interval is not None:
+            return [self._window(context)]
+        window = window_of(context, self.start, self.end)
+        before = window.earlier(self.intervals_before)
+        if before and self.destination is not None:
+            raise SpecError(
+                f"{self._name}: lookback= measures several intervals, and destination= names the file "
+                "of one. Land in table=, or give interval= to have buckets in one file."
+            )
+        if self.table is not None:
+            self._require_one_interval(context, window)
+        return [*before, window]
+
+    def _require_one_interval(self, context: "Context", window: "Window") -> None:
+        try:
+            first, last = data_interval(context)
+        except WindowError:
+            return  # by hand, with a start and an end: one window is what was asked for
+        own = window_of(context, first, last)
+        if window != own and window.start <= own.start and own.end <= window.end:
+            raise SpecError(
+                f"{self._name}: from {window.start.isoformat()} to {window.end.isoformat()} is more "
+                "than the run's own interval, and without interval= it would be one row that "
+                "takes the place of the rows of earlier runs. Give interval= for buckets, or "
+                "lookback= to measure earlier intervals again, each by itself."
+            )
+
     # --- landing ---
 
-    def _landed(self, query: "Query", window: "Window", spec: "AggregationSpec") -> dict[str, Any]:
+    def _landed(
+        self, query: "Query", windows: "Sequence[Window]", spec: "AggregationSpec"
+    ) -> dict[str, Any]:
         from vectorshift_orchestration.tables import BUCKET_TIME
 
-        done = self.place.landing().write_measured(
-            [window],
-            lambda: {window: _figures(query, window, spec)},
+        landed = self.place.landing().write_measured(
+            windows,
+            lambda: {window: _figures(query, window, spec) for window in windows},
             time_column=BUCKET_TIME,
-        )[window]
-        self.log.info("Landed %s rows of %s", done.rows, window.label)
-        return done.to_json()
+        )
+        done = [landed[window] for window in windows]
+        rows = sum(each.rows for each in done)
+        whole = Window(windows[0].start, windows[-1].end)
+        self.log.info("Landed %s rows of %s", rows, whole.label)
+        deleted = [each.deleted for each in done if each.deleted is not None]
+        return done[-1].to_json() | {
+            "window": whole.to_dict(),
+            "rows": rows,
+            "deleted": sum(deleted) if deleted else None,
+        }
 
     def _listed(
-        self, query: "Query", window: "Window", spec: "AggregationSpec"
+        self, query: "Query", windows: "Sequence[Window]", spec: "AggregationSpec"
     ) -> list[dict[str, Any]]:
-        rows = _figures(query, window, spec)
-        if rows.num_rows > MOST_ROWS:
+        rows = [row for window in windows for row in _figures(query, window, spec).to_pylist()]
+        if len(rows) > MOST_ROWS:
             raise SpecError(
-                f"{self._name}: the result has {rows.num_rows:,} rows, and a task returns {MOST_ROWS:,} at "
+                f"{self._name}: the result has {len(rows):,} rows, and a task returns {MOST_ROWS:,} at "
                 "most. Give table= or destination=, or slice by less."
             )
-        return [
-            {name: _json_value(value) for name, value in row.items()} for row in rows.to_pylist()
-        ]
+        return [{name: _json_value(value) for name, value in row.items()} for row in rows]
 
 
 def _figures(query: "Query", window: "Window", spec: "AggregationSpec") -> "pa.Table":
