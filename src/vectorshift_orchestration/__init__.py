@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         StorageError as StorageError,
         UnstorableValue as UnstorableValue,
         WindowError as WindowError,
+        WindowTakenError as WindowTakenError,
     )
     from vectorshift_orchestration.exports import (
         ExportJob as ExportJob,
@@ -83,6 +84,7 @@ _HOMES = {
         *("ExportIncomplete", "ExportStateError", "ExtractIncomplete", "MergeError"),
         *("OrchestrationError", "PublishError", "RowOutsideWindow", "SchemaMismatch", "SpecError"),
         *("StaleWriterError", "StorageError", "UnstorableValue", "WindowError"),
+        "WindowTakenError",
     ),
     "exports": (
         *("ExportJob", "ExportLanded", "ExportOptions", "ExportRequest", "ExportState", "Record"),

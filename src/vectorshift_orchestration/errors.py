@@ -17,6 +17,7 @@
             ├── UnstorableValue      a value that the database would refuse or change
             ├── RowOutsideWindow     a row does not belong to the window being written
             ├── StaleWriterError     another writer committed the window after this one began
+            ├── WindowTakenError     the window holds what another request put there
             └── CommitUnknownError   the connection broke on COMMIT and nobody could be asked
 
 What trying again can do about one is its class's `retry_advice`, as in the SDK.
@@ -157,6 +158,15 @@ class StaleWriterError(StorageError):
     """
 
     retry_advice = RetryAdvice.ASK_ANEW
+
+
+class WindowTakenError(StorageError):
+    """A window that holds the rows of another query, which would be lost.
+
+    Give the rows a table or a source of their own, or say that they may be replaced.
+    """
+
+    retry_advice = RetryAdvice.PERMANENT
 
 
 class CommitUnknownError(StorageError):

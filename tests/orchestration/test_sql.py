@@ -98,7 +98,7 @@ def test_a_batch_that_fails_half_way_leaves_the_old_rows(store, write):
         raise ConnectionResetError("cut")
 
     with pytest.raises(ConnectionResetError):
-        write(breaking(), key="new")
+        write(breaking(), key="new", replace_other=True)
     assert (store.rows(), store.query(f"SELECT * FROM {LEDGER}")) == before
     assert committed(write.connection, "events", DAY).key == "old"
     write([batch([NOON], n=[3])])

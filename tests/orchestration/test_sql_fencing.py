@@ -70,7 +70,7 @@ def test_an_attempt_commits_once(store):
         write(store.connection, attempt=attempt)
     assert Attempt.parse(str(attempt)) == attempt
     for wrong in ("", "x", f"{0:032}", f"{0:032}.{0:032}.{0:032}", f"{0:032}.{0:031}g"):
-        with pytest.raises(StorageError, match="is no attempt"):
+        with pytest.raises(StorageError, match="is not an attempt"):
             Attempt.parse(wrong)
 
 

@@ -30,6 +30,10 @@ class Database(Protocol):
         """Whether a table that is made in a transaction goes away with it."""
 
     @property
+    def exact_texts(self) -> bool:
+        """Whether texts that differ, in case alone even, are never taken for one."""
+
+    @property
     def time_type(self) -> str:
         """The column type that instants are stored in, for messages."""
 
@@ -61,7 +65,10 @@ class Database(Protocol):
         """Execute a statement; the number of rows that it changed."""
 
     def columns(self, table: TableName) -> dict[str, str] | None:
-        """Names and types of a table's columns in order, or None when there is no table."""
+        """Names and types of a table's columns in order, or None when there is no table.
+
+        Raises `StorageError` for what is not a table, where the database tells.
+        """
 
     def types(self, schema: pa.Schema) -> dict[str, str]:
         """The types of new columns. Raises `SchemaMismatch` for what cannot be stored exactly."""
@@ -143,6 +150,13 @@ def reading(database: Database) -> Iterator[None]:
         yield
     finally:
         database.rollback()
+
+
+def not_a_table(table: TableName, kind: str) -> StorageError:
+    """The error for a name that something else than a table has."""
+    return StorageError(
+        f"{table.sql} is a {kind}, and windows are replaced in tables only. Name the table itself."
+    )
 
 
 def as_utc(value: datetime | str) -> datetime:

@@ -43,6 +43,7 @@ class DbApi:
 
     time_type = "TIMESTAMP"
     transactional_ddl = False
+    exact_texts = False
 
     def __init__(self, connection: Any) -> None:
         driver = _driver(connection)

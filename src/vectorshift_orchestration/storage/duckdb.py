@@ -23,6 +23,7 @@ import duckdb
 import pyarrow as pa
 
 from vectorshift_orchestration._failpoints import failpoint
+from vectorshift_orchestration.storage.databases import not_a_table
 from vectorshift_orchestration.storage.identifiers import TableName, listed, marked, quoted
 from vectorshift_orchestration.storage.locks import Territory
 
@@ -39,6 +40,7 @@ class DuckDB:
 
     errors: tuple[type[Exception], ...] = (duckdb.Error,)
     transactional_ddl = True
+    exact_texts = True
     time_type = "TIMESTAMP"
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -86,12 +88,16 @@ class DuckDB:
 
     def columns(self, table: TableName) -> dict[str, str] | None:
         rows = self.run(
-            "SELECT column_name, data_type FROM duckdb_columns() WHERE lower(table_name) = \0 "
-            "AND lower(schema_name) = \0 AND lower(database_name) = lower(coalesce(\0, "
-            "current_database())) ORDER BY column_index",
+            "SELECT column_name, data_type, (database_name, schema_name, table_name) IN "
+            "(SELECT (database_name, schema_name, view_name) FROM duckdb_views()) "
+            "FROM duckdb_columns() WHERE lower(table_name) = \0 AND lower(schema_name) = \0 "
+            "AND lower(database_name) = lower(coalesce(\0, current_database())) "
+            "ORDER BY column_index",
             [table.name.lower(), (table.schema or "").lower(), table.database],
         )
-        return dict(cast("list[tuple[str, str]]", rows)) or None
+        if any(is_view for *_, is_view in rows):
+            raise not_a_table(table, "view")
+        return {name: kind for name, kind, _ in rows} or None
 
     def types(self, schema: pa.Schema) -> dict[str, str]:
         with self._registered(_stored_schema(schema).empty_table()) as incoming:

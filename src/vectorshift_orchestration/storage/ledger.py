@@ -1,17 +1,22 @@
 """The commit record: one row for each window that a table holds, written in the same transaction.
 
 If the row is there, the window's rows are there, all of them; if not, none of that attempt are.
-The table is `_vectorshift_windows`, in the schema of the tables that it tells about.
+The table is `_vectorshift_windows`, in the schema of the tables that it tells about. A window of one
+source has a row of its own, whose `table_name` is `events[orders]`: so old ledgers need no other key.
 
 **Fencing.** Each commit leaves a token of its own. An attempt remembers a digest of the tokens of
 all windows that overlap its own; a commit there, of whatever window, changes it. A greatest number
 would not do: a window that is wider than both would not see a small number rise beside a great one.
+Windows of different sources do not overlap.
+
+**Whose rows.** A row remembers what was asked for, so that another request does not replace them unseen.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,10 +24,11 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from vectorshift_orchestration.errors import StaleWriterError, StorageError
+from vectorshift_orchestration.errors import StaleWriterError, StorageError, WindowTakenError
 from vectorshift_orchestration.storage.columns import fit
 from vectorshift_orchestration.storage.databases import Database, as_utc, database_of, reading
 from vectorshift_orchestration.storage.identifiers import TableName, listed
+from vectorshift_orchestration.storage.parts import SOURCE, Part
 from vectorshift_orchestration.windows import Window
 
 LEDGER = "_vectorshift_windows"
@@ -40,6 +46,8 @@ _SCHEMA = pa.schema(
         ("sha256", pa.string()),
         ("committed_at", _INSTANT),
         ("attempt_token", pa.string()),
+        ("query_key", pa.string()),
+        ("source", pa.string()),
     ]
 )
 _SAME = " AND ".join(f"{name} = \0" for name in _IDENTITY)
@@ -59,7 +67,7 @@ class Attempt:
     def parse(cls, text: str) -> Attempt:
         """The attempt whose `str` this is. Raises `StorageError` for other text."""
         if not _ATTEMPT.fullmatch(text):
-            raise StorageError(f"{text!r} is no attempt. Take it from begin_attempt.")
+            raise StorageError(f"{text!r} is not an attempt. Take it from begin_attempt.")
         return cls(*text.split("."))
 
     def __str__(self) -> str:
@@ -76,67 +84,121 @@ class Commit:
     sha256: str | None
     committed_at: datetime
     attempt_token: str | None = None
+    query_key: str | None = None
+    source: str | None = None
 
 
-def committed(connection: Any, table: str, window: Window) -> Commit | None:
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a window's rows answer: `key` with the window, `query_key` without it."""
+
+    key: str | None = None
+    query_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A row of the ledger whose window overlaps the one at hand."""
+
+    name: str
+    start: datetime
+    end: datetime
+    token: str | None
+    request: Request
+    source: str | None
+
+
+def committed(
+    connection: Any, table: str, window: Window, *, source: str | None = None
+) -> Commit | None:
     """The last commit of exactly this window of `table`, or None if there was none.
 
-    Takes the same connections as `overwrite_window`, and raises the driver's errors.
+    Takes the same connections and the same `source` as `overwrite_window`, and raises the driver's errors.
     """
     database = database_of(connection)
     with reading(database):
-        return find(database, database.resolve(TableName.parse(table)), window)
+        return find(database, Part(database.resolve(TableName.parse(table)), window, source))
 
 
-def find(database: Database, table: TableName, window: Window) -> Commit | None:
-    """The note of exactly this window, inside the caller's transaction."""
-    ledger = table.beside(LEDGER)
-    if "attempt_token" not in (database.columns(ledger) or ()):
+def find(database: Database, part: Part) -> Commit | None:
+    """The note of exactly this part, inside the caller's transaction."""
+    ledger = part.table.beside(LEDGER)
+    columns = database.columns(ledger) or ()
+    if "attempt_token" not in columns:
         return None
+    query_key = "query_key" if "query_key" in columns else "NULL"
     rows = database.run(
-        f"SELECT request_key, row_count, sha256, {database.instant_text('committed_at')}, attempt_token "
-        f"FROM {ledger.sql} WHERE {_SAME}",
-        _identity(database, table, window),
+        f"SELECT request_key, row_count, sha256, {database.instant_text('committed_at')}, "
+        f"attempt_token, {query_key} FROM {ledger.sql} WHERE {_SAME}",
+        _identity(database, part),
     )
     if not rows:
         return None
-    ((key, count, sha256, committed_at, token),) = rows
-    return Commit(window, key, count, sha256, as_utc(committed_at), token)
+    ((key, count, sha256, committed_at, token, query_key),) = rows
+    return Commit(
+        part.window, key, count, sha256, as_utc(committed_at), token, query_key, part.source
+    )
 
 
-def begin(database: Database, table: TableName, window: Window) -> Attempt:
+def overlapping(database: Database, part: Part) -> tuple[Note, ...]:
+    """The notes whose windows overlap the part's, of all sources or of its own and of none."""
+    ledger = part.table.beside(LEDGER)
+    columns = database.columns(ledger) or ()
+    if "attempt_token" not in columns:
+        return ()
+    start, end = (database.instant_text(name) for name in ("window_start", "window_end"))
+    query_key, source = (name if name in columns else "NULL" for name in ("query_key", "source"))
+    rows = database.run(
+        f"SELECT table_name, {start}, {end}, attempt_token, request_key, {query_key}, {source} "
+        f"FROM {ledger.sql} WHERE window_start < \0 AND window_end > \0",
+        [database.instant(part.window.end), database.instant(part.window.start)],
+    )
+    table = database.fold(part.table.name)
+    return tuple(
+        Note(name, as_utc(began), as_utc(ended), token, Request(key, query_key), source)
+        for name, began, ended, token, key, query_key, source in rows
+        if name == _name(table, source) and (part.source is None or source in (None, part.source))
+    )
+
+
+def seen(notes: Iterable[Note]) -> str:
+    """A digest of commits."""
+    tokens = sorted(note.token for note in notes if note.token)
+    return hashlib.sha256("".join(tokens).encode()).hexdigest()[:32]
+
+
+def begin(notes: Iterable[Note]) -> Attempt:
     """A new attempt, which remembers what is committed now."""
-    return Attempt(uuid4().hex, seen(database, table, window))
+    return Attempt(uuid4().hex, seen(notes))
 
 
-def seen(database: Database, table: TableName, window: Window) -> str:
-    """A digest of all commits that overlap the window."""
-    ledger = table.beside(LEDGER)
-    rows: list[tuple[Any, ...]] = []
-    if "attempt_token" in (database.columns(ledger) or ()):
-        rows = database.run(
-            f"SELECT attempt_token FROM {ledger.sql} WHERE table_name = \0 AND window_start < \0 "
-            "AND window_end > \0 AND attempt_token IS NOT NULL",
-            [
-                database.fold(table.name),
-                database.instant(window.end),
-                database.instant(window.start),
-            ],
-        )
-    return hashlib.sha256("".join(sorted(row[0] for row in rows)).encode()).hexdigest()[:32]
+def fence(part: Part, notes: Iterable[Note], attempt: Attempt) -> None:
+    """Raise `StaleWriterError` when somebody committed an overlapping part since `attempt` began.
 
-
-def fence(database: Database, table: TableName, window: Window, attempt: Attempt) -> None:
-    """Raise `StaleWriterError` when somebody committed an overlapping window since `attempt` began.
-
-    Inside the transaction, after its lock: from then on nobody else can.
+    With notes from inside the transaction, after its lock: from then on nobody else can.
     """
-    if seen(database, table, window) != attempt.saw:
+    if seen(notes) != attempt.saw:
         raise StaleWriterError(
-            f"Window {window.label} of {table.sql} was not changed: another writer committed it, or "
-            "a window that overlaps it, after this one began. Its rows stand; run again if they "
-            "should be replaced."
+            f"{part} was not changed: another writer committed it, or a window that overlaps it, "
+            "after this one began. Its rows stand; run again if they should be replaced."
         )
+
+
+def require_own(part: Part, notes: Iterable[Note], request: Request) -> None:
+    """Raise `WindowTakenError` when an overlapping part holds the rows of another request."""
+    for note in notes:
+        if _is_other(note, part, request):
+            whose = "another query" if note.source == part.source else f"source {note.source!r}"
+            raise taken(part, f"rows that {whose} put there")
+
+
+def taken(part: Part, what: str) -> WindowTakenError:
+    """The error for a part that holds what is not to be replaced unseen."""
+    return WindowTakenError(
+        f"{part} was not changed, because it holds {what}. Give each query a table of its own, or "
+        f"source=, which keeps the rows of several queries apart in column {SOURCE}; or "
+        "replace_other=True, once, to replace them."
+    )
 
 
 def prepare(database: Database, table: TableName) -> None:
@@ -146,34 +208,37 @@ def prepare(database: Database, table: TableName) -> None:
 
 def record(
     database: Database,
-    table: TableName,
-    window: Window,
+    part: Part,
+    notes: Iterable[Note],
     attempt: Attempt,
     *,
     rows: int,
-    key: str | None,
+    request: Request,
     sha256: str | None,
 ) -> None:
-    """Note, inside the caller's transaction, that `window` of `table` now holds `rows` rows.
+    """Note, inside the caller's transaction, that the part now holds `rows` rows.
 
-    Windows that lie wholly inside this one have been replaced with it, so their notes go.
+    `notes` are those that overlap it. What lies wholly inside of it has been replaced with it, and what overlaps it of another request
+    is not whole any more: those notes go.
     """
-    ledger = table.beside(LEDGER).sql
-    start, end = database.instant(window.start), database.instant(window.end)
-    name = database.fold(table.name)
-    database.run(
-        f"DELETE FROM {ledger} WHERE table_name = \0 AND window_start >= \0 AND window_end <= \0 "
-        "AND NOT (window_start = \0 AND window_end = \0)",
-        [name, start, end, start, end],
-    )
+    ledger = part.table.beside(LEDGER).sql
+    identity = _identity(database, part)
+    for note in notes:
+        same = note.source == part.source
+        inside = part.window.start <= note.start and note.end <= part.window.end
+        if (same and inside) or _is_other(note, part, request):
+            gone = [note.name, database.instant(note.start), database.instant(note.end)]
+            if gone != identity:
+                database.run(f"DELETE FROM {ledger} WHERE {_SAME}", gone)
     noted: dict[str, Any] = {
-        "request_key": key,
+        "request_key": request.key,
         "row_count": rows,
         "sha256": sha256,
         "committed_at": database.instant(datetime.now(UTC)),
         "attempt_token": str(attempt),
+        "query_key": request.query_key,
+        "source": part.source,
     }
-    identity = _identity(database, table, window)
     changes = ", ".join(f"{column} = \0" for column in noted)
     update = f"UPDATE {ledger} SET {changes} WHERE {_SAME}"
     if not database.changed(update, [*noted.values(), *identity]):
@@ -184,6 +249,22 @@ def record(
         )
 
 
-def _identity(database: Database, table: TableName, window: Window) -> list[Any]:
-    start, end = database.instant(window.start), database.instant(window.end)
-    return [database.fold(table.name), start, end]
+def _is_other(note: Note, part: Part, request: Request) -> bool:
+    """Whether the note tells of rows that this request has not asked for, as far as both say."""
+    if note.source != part.source:
+        return part.source is None  # rows without a source are looked for in the table itself
+    if note.request.query_key and request.query_key:
+        return note.request.query_key != request.query_key
+    if note.request.query_key or request.query_key or not (note.request.key and request.key):
+        return False
+    same_window = (note.start, note.end) == (part.window.start, part.window.end)
+    return same_window and note.request.key != request.key
+
+
+def _name(table: str, source: str | None) -> str:
+    return table if source is None else f"{table}[{source}]"
+
+
+def _identity(database: Database, part: Part) -> list[Any]:
+    name = _name(database.fold(part.table.name), part.source)
+    return [name, database.instant(part.window.start), database.instant(part.window.end)]

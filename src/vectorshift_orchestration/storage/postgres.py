@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from vectorshift_orchestration._failpoints import failpoint
 from vectorshift_orchestration.errors import StorageError
+from vectorshift_orchestration.storage.databases import not_a_table
 from vectorshift_orchestration.storage.identifiers import TableName, listed, marked, quoted
 from vectorshift_orchestration.storage.locks import Lock, Territory
 from vectorshift_orchestration.storage.postgres_types import (
@@ -36,6 +37,8 @@ ENDED = "Somebody ended the transaction before its COMMIT, so the window was not
 FAILED = "A statement of the transaction failed unseen, so its COMMIT would have undone everything."
 
 
+_KINDS = {"v": "view", "m": "materialized view", "f": "foreign table", "S": "sequence"}
+
 _IDLE, _INERROR, _UNKNOWN = 0, 3, 4
 """Of libpq's PGTransactionStatusType."""
 
@@ -44,6 +47,7 @@ class Postgres(ABC):
     """What every driver has in common."""
 
     transactional_ddl = True
+    exact_texts = True
     time_type = TIME_TYPE
 
     @abstractmethod
@@ -102,6 +106,13 @@ class Postgres(ABC):
         if not self.run("SELECT 1 FROM pg_namespace WHERE nspname = \0", [table.schema]):
             self.run(f"CREATE SCHEMA {table.schema_sql}")
         self.run(f"CREATE TABLE IF NOT EXISTS {table.sql} ({', '.join(columns)})")
+        ((kind,),) = self.run(
+            "SELECT c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE n.nspname = \0 AND c.relname = \0",
+            [table.schema, table.name],
+        )
+        if kind not in ("r", "p"):
+            raise not_a_table(table, _KINDS.get(kind, "relation of another kind"))
 
     def add_column(self, table: TableName, name: str, kind: str) -> None:
         self.run(f"ALTER TABLE {table.sql} ADD COLUMN IF NOT EXISTS {quoted(name)} {kind}")

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 
 from vectorshift_orchestration.errors import UnstorableValue
 from vectorshift_orchestration.storage.column_types import inexact
+from vectorshift_orchestration.storage.databases import not_a_table
 from vectorshift_orchestration.storage.dbapi import DbApi
-from vectorshift_orchestration.storage.identifiers import TableName
+from vectorshift_orchestration.storage.identifiers import TableName, quoted
 from vectorshift_orchestration.storage.locks import Territory
 
 
@@ -20,6 +21,7 @@ class Sqlite(DbApi):
     """An open connection of `sqlite3`."""
 
     transactional_ddl = True
+    exact_texts = True
 
     def is_lost(self) -> bool:
         return False  # the database is in this process: a COMMIT that failed was not done
@@ -42,6 +44,11 @@ class Sqlite(DbApi):
             "SELECT name, type FROM pragma_table_info(\0, coalesce(\0, 'main'))",
             [table.name, table.schema],
         )
+        views = f"{quoted(table.schema or 'main')}.sqlite_master WHERE type = 'view'"
+        if rows and self.run(
+            f"SELECT 1 FROM {views} AND lower(name) = \0", [self.fold(table.name)]
+        ):
+            raise not_a_table(table, "view")
         return {name: kind for name, kind in rows} or None
 
     def instant(self, instant: datetime) -> str:

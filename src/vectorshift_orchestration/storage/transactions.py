@@ -10,21 +10,15 @@ from typing import Any
 from vectorshift_orchestration.errors import CommitUnknownError, StaleWriterError, StorageError
 from vectorshift_orchestration.storage import ledger
 from vectorshift_orchestration.storage.databases import Database, database_of
-from vectorshift_orchestration.storage.identifiers import TableName
 from vectorshift_orchestration.storage.ledger import Attempt
 from vectorshift_orchestration.storage.locks import Territory
-from vectorshift_orchestration.windows import Window
+from vectorshift_orchestration.storage.parts import Part
 
 _MOST_SECONDS = 60.0
 """How long a new connection is asked for, before the outcome stays unknown."""
 
 
-def named(table: TableName, window: Window) -> str:
-    """How messages call what is written."""
-    return f"Window {window.label} of {table.sql}"
-
-
-def require_none_open(database: Database, what: str) -> None:
+def require_none_open(database: Database, what: object) -> None:
     """Raise `StorageError` when the caller has a transaction open."""
     if database.is_open():
         raise StorageError(
@@ -34,7 +28,7 @@ def require_none_open(database: Database, what: str) -> None:
 
 
 @contextmanager
-def refusals(database: Database, what: str) -> Iterator[None]:
+def refusals(database: Database, what: object) -> Iterator[None]:
     """The driver's errors as `StorageError`."""
     try:
         yield
@@ -45,7 +39,7 @@ def refusals(database: Database, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def transaction(database: Database, what: str, territory: Territory | None) -> Iterator[None]:
+def transaction(database: Database, what: object, territory: Territory | None) -> Iterator[None]:
     """All or nothing, alone in the territory. Raises `CommitUnknownError` for a lost COMMIT."""
     try:
         database.begin(territory)
@@ -69,8 +63,7 @@ def transaction(database: Database, what: str, territory: Territory | None) -> I
 
 def settle(
     reconnect: Callable[[], Any],
-    table: TableName,
-    window: Window,
+    part: Part,
     attempt: Attempt,
     problem: CommitUnknownError,
 ) -> None:
@@ -84,9 +77,9 @@ def settle(
         try:
             with closing(reconnect()) as connection:
                 database = database_of(connection)
-                with transaction(database, "", Territory(table, window)):
-                    noted = ledger.find(database, table, window)
-                    seen = ledger.seen(database, table, window)
+                with transaction(database, "", Territory(part.table, part.window)):
+                    noted = ledger.find(database, part)
+                    seen = ledger.seen(ledger.overlapping(database, part))
             break
         except Exception as again:  # whatever a caller's function raises
             if time.monotonic() + pause > deadline:
@@ -100,10 +93,10 @@ def settle(
         return
     if seen == attempt.saw:
         raise StorageError(
-            f"{named(table, window)} was not changed: the connection was lost on COMMIT, and the "
+            f"{part} was not changed: the connection was lost on COMMIT, and the "
             "ledger shows that it was not done. Run again."
         ) from problem
     raise StaleWriterError(
-        f"{named(table, window)} holds the rows of another writer, who committed after this one "
+        f"{part} holds the rows of another writer, who committed after this one "
         "lost its connection on COMMIT. Run again if they should be replaced."
     ) from problem
