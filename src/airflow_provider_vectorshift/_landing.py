@@ -34,19 +34,23 @@ class Place:
         table: `name` or `schema.name`.
         sql_conn_id: connection to the table's database, of any type whose hook is a `DbApiHook`.
         duckdb_path: DuckDB file that holds the table instead; made when it is not there.
+        source: a name that the table's rows bear, so that several tasks share the table.
+        replace_other: replace an interval of the table that holds the rows of another query.
     """
 
     destination: str | None = None
     table: str | None = None
     sql_conn_id: str | None = None
     duckdb_path: str | None = None
+    source: str | None = None
+    replace_other: bool = False
 
     def check(self, name: str) -> None:
         """Raise ValueError, a sentence that begins with `name`, unless it is clear where to land.
 
         What is only known at run time (an XCom of another task) is let pass.
         """
-        for argument in ("destination", "table", *_DATABASES):
+        for argument in ("destination", "table", "source", *_DATABASES):
             value = getattr(self, argument)
             if not (value is None or is_late(value) or (isinstance(value, str) and value.strip())):
                 raise ValueError(f"{name}: {argument}= is a text that is not empty, not {value!r}.")
@@ -62,6 +66,9 @@ class Place:
                 f"{name}: table= needs its database, either sql_conn_id= (an Airflow connection) or "
                 f"duckdb_path= (a DuckDB file){', not both' if given else ''}."
             )
+        if self.table is None and (self.source is not None or self.replace_other):
+            given = ["source" if self.source is not None else "replace_other"]
+            raise ValueError(f"{name}: {given[0]}= is about a table. Give table=, too.")
         self._check_names(name)
 
     def _check_names(self, name: str) -> None:
@@ -69,11 +76,13 @@ class Place:
         from vectorshift_orchestration.storage.destinations import require_file
         from vectorshift_orchestration.storage.duckdb_file import database_file
         from vectorshift_orchestration.storage.identifiers import TableName
+        from vectorshift_orchestration.storage.parts import check_source
 
         checks: dict[str, Callable[[str], Any]] = {
             "destination": require_file,
             "table": TableName.parse,
             "duckdb_path": database_file,
+            "source": check_source,
         }
         for argument, check in checks.items():
             value = getattr(self, argument)
@@ -109,6 +118,8 @@ class Place:
             connect=connect,
             reconnect=reconnect,
             parquet=parquet,
+            source=self.source,
+            replace_other=self.replace_other,
         )
 
 

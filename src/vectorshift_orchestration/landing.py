@@ -8,6 +8,8 @@ then is the same. A database is open while it is asked or written, and not in be
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
@@ -69,6 +71,15 @@ class Landed:
         return stated | {"window": self.window.to_dict()}
 
 
+def query_key_of(asked: Mapping[str, Any], account: str = "") -> str:
+    """The identity of what rows answer, whatever their window, in hex: the same in any process.
+
+    `asked` is JSON values: a query, and what is measured of it. `account` tells accounts apart.
+    """
+    canonical = json.dumps({"account": account, "asked": asked}, sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Landing:
     """A place for the rows of a window.
@@ -81,6 +92,9 @@ class Landing:
         reconnect: gives another connection to the same database, which is asked for the outcome of
             a COMMIT whose answer was lost.
         parquet: publish exported events as Parquet instead of the service's own format.
+        source: a name that the table's rows bear in a column of their own, so that several queries
+            share a table; only rows of that source are replaced.
+        replace_other: replace windows of the table that hold the rows of another query.
     """
 
     destination: Destination | None = None
@@ -88,6 +102,8 @@ class Landing:
     connect: Connect | None = None
     reconnect: Callable[[], Any] | None = None
     parquet: bool = False
+    source: str | None = None
+    replace_other: bool = False
 
     def check(self) -> None:
         """Raise `StorageError` when there is nowhere to land, or a table without its database."""
@@ -97,26 +113,40 @@ class Landing:
             )
         if self.table is not None and self.connect is None:
             raise StorageError(f"Table {self.table!r} needs a database to land in. Give connect=.")
+        if self.table is None and (self.source is not None or self.replace_other):
+            raise StorageError("A source and what may be replaced are a table's. Give table=, too.")
 
     # --- what the table knows ---
 
-    def begin_attempt(self, window: Window) -> Attempt | None:
+    def begin_attempt(self, window: Window, query_key: str | None = None) -> Attempt | None:
         """Note where the table's window stands before long work on it starts; None without a table.
 
         Give it to `write_rows` or `write_export`, which raise `StaleWriterError` when somebody else
-        committed the window, or one that overlaps it, in between. Raises as
+        committed the window, or one that overlaps it, in between. `query_key` is as there. Raises as
         `storage.sql.begin_attempt`.
         """
-        return self.begin_attempts([window]).get(window)
+        return self.begin_attempts([window], query_key).get(window)
 
-    def begin_attempts(self, windows: Iterable[Window]) -> dict[Window, Attempt]:
+    def begin_attempts(
+        self, windows: Iterable[Window], query_key: str | None = None
+    ) -> dict[Window, Attempt]:
         """`begin_attempt` of several windows; empty without a table."""
         if self.table is None:
             return {}
         from vectorshift_orchestration.storage.sql import begin_attempt
 
         with self._opened() as connection:
-            return {window: begin_attempt(connection, self.table, window) for window in windows}
+            return {
+                window: begin_attempt(
+                    connection,
+                    self.table,
+                    window,
+                    source=self.source,
+                    query_key=query_key,
+                    replace_other=self.replace_other,
+                )
+                for window in windows
+            }
 
     def committed(self, window: Window) -> Commit | None:
         """The last commit of exactly this window of the table; None for none and without a table."""
@@ -125,7 +155,7 @@ class Landing:
         from vectorshift_orchestration.storage.ledger import committed
 
         with self._opened() as connection:
-            return committed(connection, self.table, window)
+            return committed(connection, self.table, window, source=self.source)
 
     # --- writing ---
 
@@ -135,18 +165,19 @@ class Landing:
         measure: Callable[[], Mapping[Window, pa.Table]],
         *,
         time_column: str,
-        key: str | None = None,
+        query_key: str | None = None,
     ) -> dict[Window, Landed]:
         """Measure, then write: again, when somebody else wrote an overlapping window meanwhile.
 
-        `measure` gives the rows of each of the windows. Raises as `write_rows`.
+        `measure` gives the rows of each of the windows. The rest, and what is raised, is as in
+        `write_rows`.
         """
         wanted = list(windows)
         for overtaken in range(MOST_OVERTAKEN + 1):
-            attempts = self.begin_attempts(wanted)
+            attempts = self.begin_attempts(wanted, query_key)
             try:
                 return self.write_rows(
-                    measure(), time_column=time_column, key=key, attempts=attempts
+                    measure(), time_column=time_column, query_key=query_key, attempts=attempts
                 )
             except StaleWriterError:
                 if overtaken == MOST_OVERTAKEN:
@@ -158,14 +189,15 @@ class Landing:
         parts: Mapping[Window, pa.Table],
         *,
         time_column: str,
-        key: str | None = None,
+        query_key: str | None = None,
         attempts: Mapping[Window, Attempt] | None = None,
     ) -> dict[Window, Landed]:
         """Make each part the only rows of its window, in order, each window at once.
 
         With a file as well, or alone, there is one window, and the file, a Parquet file, appears
         just before the rows are committed. When a window fails, those before it stay written and
-        those from it on are as they were. `key` names what was asked for, and goes into the ledger.
+        those from it on are as they were. `query_key` is the identity of what the rows answer (see
+        `query_key_of`): a window that holds another query's rows is refused.
 
         Raises `StorageError` and what is below it, `PublishError`, and `StorageError` for a file and
         several windows.
@@ -178,7 +210,9 @@ class Landing:
         begun = attempts or {}
         with self._opened() if self.table is not None else nullcontext() as connection:
             return {
-                window: self._wrote(connection, window, rows, time_column, key, begun.get(window))
+                window: self._wrote(
+                    connection, window, rows, time_column, query_key, begun.get(window)
+                )
                 for window, rows in parts.items()
             }
 
@@ -188,7 +222,7 @@ class Landing:
         window: Window,
         rows: pa.Table,
         time_column: str,
-        key: str | None,
+        query_key: str | None,
         attempt: Attempt | None,
     ) -> Landed:
         from vectorshift_orchestration.storage.parquet import write_parquet
@@ -211,7 +245,9 @@ class Landing:
                 window,
                 rows,
                 time_column=time_column,
-                key=key,
+                source=self.source,
+                query_key=query_key,
+                replace_other=self.replace_other,
                 attempt=attempt,
                 reconnect=self.reconnect,
                 before_commit=publish,
@@ -224,6 +260,7 @@ class Landing:
         window: Window,
         *,
         key: str | None = None,
+        query_key: str | None = None,
         attempt: Attempt | str | None = None,
         on_published: Callable[[Published], None] | None = None,
         progress: Progress | None = None,
@@ -233,7 +270,8 @@ class Landing:
 
         With both, the file appears after all rows are in and just before they are committed, so an
         error leaves neither; only a failing COMMIT can leave the new file beside the old rows, and
-        running again mends that. `on_published` is called once the file is at its destination,
+        running again mends that. `key` names the request and `query_key` what is asked of any window;
+        a window that holds another query's rows is refused. `on_published` is called once the file is at its destination,
         `progress` with the number of rows loaded, `copied` with the bytes published (the rows, for
         Parquet).
 
@@ -265,7 +303,10 @@ class Landing:
                     batches,
                     schema=schema,
                     time_column=EVENT_TIME,
+                    source=self.source,
                     key=key,
+                    query_key=query_key,
+                    replace_other=self.replace_other,
                     sha256=file.sha256,
                     attempt=attempt,
                     reconnect=self.reconnect,

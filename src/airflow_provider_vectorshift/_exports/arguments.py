@@ -68,7 +68,10 @@ class ExportArguments:
     def target(self) -> list[Any]:
         """What a retry needs to be the same, to go on where the last try stopped."""
         place = self.place
-        return [place.destination, place.table, place.sql_conn_id, place.duckdb_path, self.parquet]
+        return [
+            *(place.destination, place.table, place.sql_conn_id, place.duckdb_path, place.source),
+            self.parquet,
+        ]
 
     def _check_file(self) -> None:
         destination = self.place.destination

@@ -65,7 +65,9 @@ def _mapped_names(defined: Any) -> set[str]:
     if expanded is None:  # a plain task in a mapped group
         return {name for name in (*_WINDOW, "source") if _varies(getattr(defined, name, None))}
     known = [expanded] if isinstance(expanded, Mapping) else expanded
-    each = [set(given) for given in known if isinstance(given, Mapping)] if _is_listed(known) else []
+    each = (
+        [set(given) for given in known if isinstance(given, Mapping)] if _is_listed(known) else []
+    )
     return set.union(*each) if each else set()
 
 

@@ -4,7 +4,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_vectorshift._arguments import check_flags
 from airflow_provider_vectorshift._landing import Place, as_text
+from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.operators._mapped import require_own_target
 from airflow_provider_vectorshift.operators._windowed import WindowedOperator
 
@@ -20,6 +22,10 @@ class WritingOperator(WindowedOperator):
         table: `name` or `schema.name`.
         sql_conn_id: connection to the table's database.
         duckdb_path: DuckDB file that holds the table instead.
+        source: a name that the table's rows bear in column `source_name`. Tasks with a source of their
+            own share a table: only rows of that source are replaced.
+        replace_other: replace an interval of the table that holds the rows of another query or
+            account, which is refused otherwise.
     """
 
     template_fields: Sequence[str] = (
@@ -28,6 +34,7 @@ class WritingOperator(WindowedOperator):
         "table",
         "sql_conn_id",
         "duckdb_path",
+        "source",
     )
 
     _lineage: tuple[Mapping[str, Any], str] | None = None
@@ -40,6 +47,8 @@ class WritingOperator(WindowedOperator):
         table: str | None = None,
         sql_conn_id: str | None = None,
         duckdb_path: str | os.PathLike[str] | None = None,
+        source: str | None = None,
+        replace_other: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -48,11 +57,27 @@ class WritingOperator(WindowedOperator):
         self.table = table
         self.sql_conn_id = sql_conn_id
         self.duckdb_path = as_text(duckdb_path)
+        self.source = source
+        self.replace_other = replace_other
+        check_flags(self, "replace_other")
 
     @property
     def place(self) -> Place:
         """Where the rows come to rest."""
-        return Place(self.destination, self.table, self.sql_conn_id, self.duckdb_path)
+        return Place(
+            self.destination,
+            self.table,
+            self.sql_conn_id,
+            self.duckdb_path,
+            self.source,
+            self.replace_other,
+        )
+
+    @property
+    def account(self) -> str:
+        """What tells the account from others in a table's ledger; the default connection's needs no name."""
+        is_default = self.vectorshift_conn_id == VectorShiftHook.default_conn_name
+        return "" if is_default else self.vectorshift_conn_id
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """The account's events, and the file and table that they landed in."""

@@ -52,6 +52,7 @@ class VectorShiftAggregateOperator(WritingOperator):
         table: `name` or `schema.name`, made when it is not there.
         sql_conn_id: connection to the table's database, of any type whose hook is a `DbApiHook`.
         duckdb_path: DuckDB file that holds the table instead.
+        source, replace_other: as in `VectorShiftExportOperator`.
         start: start of the window, an aware datetime or ISO 8601 text; the data interval's by
             default.
         end: its end, which does not belong to it; the data interval's by default.
@@ -197,12 +198,14 @@ class VectorShiftAggregateOperator(WritingOperator):
     def _landed(
         self, query: "Query", windows: "Sequence[Window]", spec: "AggregationSpec"
     ) -> dict[str, Any]:
+        from vectorshift_orchestration.landing import query_key_of
         from vectorshift_orchestration.tables import BUCKET_TIME
 
         landed = self.place.landing().write_measured(
             windows,
             lambda: {window: _figures(query, window, spec) for window in windows},
             time_column=BUCKET_TIME,
+            query_key=query_key_of({"query": query.to_dict(), **spec.to_dict()}, self.account),
         )
         done = [landed[window] for window in windows]
         rows = sum(each.rows for each in done)

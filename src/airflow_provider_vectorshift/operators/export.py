@@ -51,6 +51,10 @@ class VectorShiftExportOperator(WritingOperator):
         table: table to load, `name` or `schema.name`, made when it is not there, or None.
         sql_conn_id: connection to the table's database, of any type whose hook is a `DbApiHook`.
         duckdb_path: DuckDB file that holds the table instead; made when it is not there.
+        source: a name that the table's rows bear in column `source_name`. Tasks with a source of their
+            own share a table: only rows of that source are replaced.
+        replace_other: replace an interval of the table that holds the rows of another query or
+            account, which is refused otherwise.
         start: start of the interval, an aware datetime or ISO 8601 text; the data interval's by
             default, or its partition's.
         end: its end, which does not belong to it; by default like `start`.
@@ -178,7 +182,9 @@ class VectorShiftExportOperator(WritingOperator):
             self._require_own_target(context)
             with self._checking("query="):
                 query = self._asked().to_dict()
-            return ExportRequest(query, self._window(context), self.file_format.upper())
+            return ExportRequest(
+                query, self._window(context), self.file_format.upper(), self.account
+            )
 
     @property
     def _arguments(self) -> ExportArguments:

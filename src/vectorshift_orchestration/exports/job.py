@@ -235,7 +235,8 @@ class ExportJob:
     def _fence(self) -> None:
         """Take the token that keeps a slower writer from undoing a faster one's work."""
         if self._known.attempt is None:
-            attempt = self._landing.begin_attempt(self._request.window)
+            request = self._request
+            attempt = self._landing.begin_attempt(request.window, request.query_key)
             self._state = replace(self._known, attempt=None if attempt is None else str(attempt))
 
     def _is_committed(self) -> bool:
@@ -432,6 +433,7 @@ class ExportJob:
             staged,
             self._request.window,
             key=self._request.key,
+            query_key=self._request.query_key,
             attempt=self._known.attempt,
             on_published=self._note_published,
             progress=self._counting("loaded"),

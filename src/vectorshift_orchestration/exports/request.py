@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from vectorshift_orchestration.errors import SpecError
+from vectorshift_orchestration.landing import query_key_of
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -61,12 +62,19 @@ class ExportOptions:
 class ExportRequest:
     """The events of one query in one window, as one file.
 
-    `query` is what `Query.to_dict` gives, `format` is CSV, JSON or XLSX.
+    `query` is what `Query.to_dict` gives, `format` is CSV, JSON or XLSX. `account` names the account
+    where a table could hold several's; it is not part of what is asked.
     """
 
     query: Mapping[str, Any]
     window: Window
-    format: str = "CSV"
+    format: str = ExportOptions.format
+    account: str = ""
+
+    @property
+    def query_key(self) -> str:
+        """The identity of the query, whatever the window and the format."""
+        return query_key_of(self.query, self.account)
 
     @property
     def key(self) -> str:
@@ -90,12 +98,14 @@ class ExportRequest:
             "query": dict(self.query),
             "window": self.window.to_dict(),
             "format": self.format,
+            **({"account": self.account} if self.account else {}),
         }
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
         """Read back what `to_dict` gave. Raises `WindowError` for what is not a window."""
-        return cls(document["query"], Window.from_dict(document["window"]), document["format"])
+        window = Window.from_dict(document["window"])
+        return cls(document["query"], window, document["format"], document.get("account", ""))
 
     def bound(self, client: Client) -> Query:
         """The query of this client, limited to the window."""

@@ -152,13 +152,6 @@ def reading(database: Database) -> Iterator[None]:
         database.rollback()
 
 
-def not_a_table(table: TableName, kind: str) -> StorageError:
-    """The error for a name that something else than a table has."""
-    return StorageError(
-        f"{table.sql} is a {kind}, and windows are replaced in tables only. Name the table itself."
-    )
-
-
 def as_utc(value: datetime | str) -> datetime:
     """An instant as a database gives it back: naive values and text are UTC."""
     instant = datetime.fromisoformat(value) if isinstance(value, str) else value

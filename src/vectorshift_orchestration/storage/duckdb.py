@@ -23,8 +23,13 @@ import duckdb
 import pyarrow as pa
 
 from vectorshift_orchestration._failpoints import failpoint
-from vectorshift_orchestration.storage.databases import not_a_table
-from vectorshift_orchestration.storage.identifiers import TableName, listed, marked, quoted
+from vectorshift_orchestration.storage.identifiers import (
+    TableName,
+    listed,
+    marked,
+    not_a_table,
+    quoted,
+)
 from vectorshift_orchestration.storage.locks import Territory
 
 _WHOLE = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"})

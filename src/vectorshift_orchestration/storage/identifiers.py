@@ -92,3 +92,10 @@ class TableName:
     def schema_sql(self) -> str | None:
         """The schema for a statement, or None for the connection's own."""
         return ".".join(quoted(part) for part in self.parts[:-1]) or None
+
+
+def not_a_table(table: TableName, kind: str) -> StorageError:
+    """The error for a name that something else than a table has."""
+    return StorageError(
+        f"{table.sql} is a {kind}, and windows are replaced in tables only. Name the table itself."
+    )

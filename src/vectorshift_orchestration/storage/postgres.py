@@ -22,8 +22,13 @@ import pyarrow as pa
 
 from vectorshift_orchestration._failpoints import failpoint
 from vectorshift_orchestration.errors import StorageError
-from vectorshift_orchestration.storage.databases import not_a_table
-from vectorshift_orchestration.storage.identifiers import TableName, listed, marked, quoted
+from vectorshift_orchestration.storage.identifiers import (
+    TableName,
+    listed,
+    marked,
+    not_a_table,
+    quoted,
+)
 from vectorshift_orchestration.storage.locks import Lock, Territory
 from vectorshift_orchestration.storage.postgres_types import (
     TIME_TYPE,

@@ -11,9 +11,8 @@ import pyarrow.compute as pc
 
 from vectorshift_orchestration.errors import UnstorableValue
 from vectorshift_orchestration.storage.column_types import inexact
-from vectorshift_orchestration.storage.databases import not_a_table
 from vectorshift_orchestration.storage.dbapi import DbApi
-from vectorshift_orchestration.storage.identifiers import TableName, quoted
+from vectorshift_orchestration.storage.identifiers import TableName, not_a_table, quoted
 from vectorshift_orchestration.storage.locks import Territory
 
 
