@@ -1,7 +1,7 @@
 """Environments beside our own: each built once from a hashed lock, then kept.
 
 One holds the official client, whose import name is ours, so it only ever runs as a subprocess. One
-holds the oldest Airflow that we support.
+holds the oldest Airflow that we support. One holds ClickHouse, with which the emulator is compared.
 """
 
 import fcntl

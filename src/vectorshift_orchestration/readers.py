@@ -22,6 +22,7 @@ from vectorshift_orchestration.tables import (
     EVENT_ID,
     EVENT_SCHEMA,
     EVENT_TIME,
+    STATUS,
     canonical_name,
     plain_caller,
 )
@@ -36,8 +37,9 @@ def read_export(
     """The schema and the rows of an exported file.
 
     The schema is `EVENT_SCHEMA`, then the columns that the file has beyond it, as strings.
-    Headers may be spelled in any of the wire's ways (`canonical_name`). Empty text is null in all
-    three formats, because CSV cannot tell the two apart. `progress` is called with the number of
+    Headers may be spelled in any of the wire's ways (`canonical_name`), and the status in any case:
+    it is lower case here, as in pages. Empty text is null in all three formats, because CSV cannot
+    tell the two apart. `progress` is called with the number of
     rows read so far.
 
     Raises `ExportFileError` naming file, row and what to do: at once for an empty file or a header
@@ -98,6 +100,8 @@ def _column(path: Path, field: pa.Field, text: pa.Array, rows_before: int) -> pa
     """A text column in its type; the first cell that has none is named by its row."""
     if field.name == CALLER and pc.any(pc.starts_with(text, "{")).as_py():
         return pa.array(map(plain_caller, text.to_pylist()), pa.string())
+    if field.name == STATUS:
+        return pc.utf8_lower(text)
     try:
         values = text if pa.types.is_string(field.type) else text.cast(field.type)
     except pa.ArrowInvalid:

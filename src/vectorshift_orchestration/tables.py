@@ -67,6 +67,7 @@ the text alone (CONTRACT.md A5, B3). It is the text here, wherever the event com
 EVENT_ID = "span_id"
 EVENT_TIME = "span_start_time"
 CALLER = "caller"
+STATUS = "status"
 _OTHER_NAMES = {
     "start_time": "span_start_time",
     "event_start_time": "span_start_time",

@@ -70,6 +70,13 @@ def test_every_spelling_of_the_wire_is_read(tmp_path, format, spelling):
     assert read["error_message"][0].as_py().startswith("line one")
 
 
+def test_the_status_is_lower_case_as_in_pages(tmp_path, format):
+    """A file's SUCCESS is read as `success`, which is how pages have it."""
+    rows = [event(number) | {"status": ("SUCCESS", "Failure", None)[number]} for number in range(3)]
+    read = table(WRITERS[format](tmp_path / "f", rows), format)
+    assert read.column("status").to_pylist() == ["success", "failure", None]
+
+
 def test_columns_beyond_an_event_stay_as_text(tmp_path, format):
     """A column that nobody knows is kept, as a string, after the known ones."""
     rows = [event(0, region="eu", shard=7), event(1, region=None, shard=8)]
