@@ -7,9 +7,9 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
-from vectorshift_emulator._settings import SWITCHES, Settings
+from vectorshift_emulator._settings import PROFILES, SWITCHES, nearest
 from vectorshift_emulator.server import serve
 
 
@@ -22,7 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 after a signal, 2 when it could not start.
     """
-    options = vars(_parser().parse_args(arguments))
+    parser = _parser()
+    known, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        names = [name for action in parser._actions for name in action.option_strings]
+        parser.error(f"there is no option {unknown[0]}{nearest(unknown[0], names)}")
+    options = vars(known)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
@@ -46,6 +51,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _takes(type_: Any) -> dict[str, Any]:
+    """How the command line reads a switch of this type; one that is not named stays unset."""
+    unset: dict[str, Any] = {"default": argparse.SUPPRESS}
+    if type_ is bool:
+        return unset | {"action": argparse.BooleanOptionalAction}
+    if get_origin(type_) is Literal:
+        known = get_args(type_)
+        return unset | {"type": type(known[0]), "metavar": "|".join(map(str, known))}
+    if type_ is str:
+        return unset | {"metavar": "ZONE"}
+    return unset | {"type": int if int in get_args(type_) else float, "metavar": "NUMBER"}
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="vectorshift_emulator",
@@ -61,17 +79,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--api-key", default="sk_demo", help="key that clients must send")
     add("--database", type=Path, default=None, help="file that keeps the events")
     switches = parser.add_argument_group("switches", "see docs/emulator.md")
-    first = Settings()
+    switches.add_argument(
+        "--profile", default="default", metavar="|".join(PROFILES), help="a service"
+    )
     for name, type_ in SWITCHES.items():
-        option, default = f"--{name.replace('_', '-')}", getattr(first, name)
-        if type_ is bool:
-            switches.add_argument(
-                option, action=argparse.BooleanOptionalAction, default=default, help="yes or no"
-            )
-        elif get_origin(type_) is Literal:
-            switches.add_argument(option, choices=get_args(type_), default=default, help="one of")
-        else:
-            switches.add_argument(option, type=float, default=default, help="a number")
+        switches.add_argument(f"--{name.replace('_', '-')}", **_takes(type_), dest=name)
     return parser
 
 

@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from vectorshift_emulator._service import Service
 from vectorshift_emulator.api import replies, routes
+from vectorshift_emulator.api.conditions import FailedQuery
 from vectorshift_emulator.api.limiter import Limiter
 from vectorshift_emulator.api.protojson import InvalidRequest
 from vectorshift_emulator.api.routes import Handler, json_reply
@@ -75,6 +76,8 @@ class Endpoint:
             reply = self._refusal(request) or await self._handler(self._service, request)
         except InvalidRequest as error:
             reply = json_reply(replies.failed(str(error)), 400)
+        except FailedQuery as error:
+            reply = json_reply(replies.failed(str(error)))
         await reply(scope, receive, send)
 
     def _refusal(self, request: Request) -> Response | None:

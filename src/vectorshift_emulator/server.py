@@ -49,8 +49,8 @@ def serve(
         host: IPv4 address or name to listen on.
         port: port to listen on; 0 takes a free one.
         database: file that keeps the events; one that has events is not filled again.
-        switches: how the service behaves, by the names in docs/emulator.md; `Control.settings`
-            changes them later.
+        switches: how the service behaves: `profile`, and switches by the names in
+            docs/emulator.md; `Control.settings` changes them later.
 
     Yields:
         The running emulator, with `base_url`, `api_key` and its control surface.
@@ -70,7 +70,7 @@ def serve(
         origin = _origin(host, listener.getsockname()[1])
         store = Store(None if database is None else Path(database))
         stack.callback(store.close)
-        _fill(store, events=events, days=days, seed=seed, end=end)
+        _fill(store, settings, events=events, days=days, seed=seed, end=end)
         files = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="emulator-")))
         exports = Exports(
             store,
@@ -98,6 +98,7 @@ def _origin(host: str, port: int) -> str:
 
 def _fill(
     store: "Store",
+    settings: Settings,
     *,
     events: int,
     days: int,
@@ -111,6 +112,7 @@ def _fill(
         return
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     generator.fill(store.cursor(), events=events, days=days, seed=seed, end=end or midnight)
+    generator.refine(store.cursor(), settings.clock)
 
 
 @contextlib.contextmanager

@@ -38,7 +38,7 @@ class Client:
 
     def count(self, **body):
         """The answer of count."""
-        return self.ask("/events/count", body)["count"]
+        return int(self.ask("/events/count", body)["count"])
 
     def search(self, **body):
         """The events of a search, by default up to 1,000 of them."""

@@ -1,15 +1,15 @@
 """Aggregations: every operation at every level of the group-by in one statement.
 
 GROUPING SETS compute each total from the events themselves, so percentiles and distinct counts of
-a level are exact and never combined from those below. Source: CONTRACT.md A4, A5, F, G4-G6.
+a level are never combined from those below. Source: CONTRACT.md A4, A5, F, G4-G6.
 """
-
-from collections.abc import Callable
-from typing import Any
 
 import duckdb
 
+from vectorshift_emulator._settings import Settings
+from vectorshift_emulator.api import buckets
 from vectorshift_emulator.api.requests import Aggregation, Aggregator, Operation
+from vectorshift_emulator.api.results import Tree
 from vectorshift_emulator.api.sql import Sql
 
 VALUES = {
@@ -32,25 +32,27 @@ VALUES = {
 FRACTIONAL = {"MODEL_COSTS", "AI_CREDITS", "LATENCY", "NODE_LATENCY"}
 """Fields whose sums need compensation, so that the order of the rows does not show."""
 
-LABELS = {
-    "MODEL_ID": "model_id",
-    "PIPELINE_ID": "pipeline_id",
-    "FEEDBACK_TYPE": "feedback_type",
-    "SEARCH_TYPE": "search_type",
-    "NODE_TYPE": "node_type",
-}
-"""The column of each dimension but TIME."""
+SAMPLE = 8192
+"""Values that a sampled percentile looks at, as many as ClickHouse's quantile() keeps."""
+
+DISTINCT = 65_536
+"""Distinct values up to which an approximate count is exact, as with ClickHouse's uniq()."""
+_HALVINGS = 8
 
 
-def label(dimension: str, interval: str | None) -> str:
-    """The label of an event's bucket: UTC bucket start, weeks from Monday; null is "" (G4)."""
-    if dimension == "TIME":
-        bucket = f"date_trunc('{interval}', start_time)::TIMESTAMP"
-        return f"strftime({bucket}, '%Y-%m-%dT%H:%M:%SZ')"
-    return f"coalesce({LABELS[dimension]}, '')"
+def value_of(field: str, settings: Settings) -> str:
+    """The value of an event for a field; with switch `absent`, stored columns are never null."""
+    if settings.absent == "null":
+        return VALUES[field]
+    match field:
+        case "TOKENS" | "MODEL_COSTS" | "AI_CREDITS" | "LATENCY" | "NODE_LATENCY" | "END_TIME":
+            return f"coalesce({VALUES[field]}, 0)"
+        case "USERS":
+            return "coalesce(user_id, '')"
+    return VALUES[field]
 
 
-def aggregate(operation: Operation, value: str) -> str:
+def aggregate(operation: Operation, value: str, settings: Settings) -> str:
     """The SQL aggregate of one operation over column `value`."""
     fractional = operation.field in FRACTIONAL
     match operation.aggregator:
@@ -63,88 +65,84 @@ def aggregate(operation: Operation, value: str) -> str:
         case Aggregator.MAX:
             return f"max({value})"
         case Aggregator.COUNT_DISTINCT:
-            return f"nullif(count(DISTINCT {value}), 0)"
+            return f"nullif({distinct(value, settings)}, 0)"
         case Aggregator.PERCENTILE:
-            return f"quantile_cont({value}::DOUBLE, {operation.percent} / 100)"
+            assert operation.percent is not None
+            return percentile(value, operation.percent, settings)
 
 
-def statement(request: Aggregation, condition: Sql) -> Sql:
+def percentile(value: str, percent: int, settings: Settings) -> str:
+    """A percentile of a column: between two values, one of the values, or from a sample."""
+    match settings.percentile:
+        case "linear":
+            return f"quantile_cont({value}::DOUBLE, {percent} / 100)"
+        case "element":
+            ordered = f"list({value} ORDER BY {value}) FILTER ({value} IS NOT NULL)"
+            place = f"least(floor({percent} / 100 * count({value}))::BIGINT + 1, count({value}))"
+            return f"({ordered})[{place}]"
+        case "sampled":
+            drawn = f"list({value} ORDER BY draw) FILTER ({value} IS NOT NULL)"
+            return (
+                f"list_aggregate(({drawn})[:{SAMPLE}]::DOUBLE[], 'quantile_cont', {percent} / 100)"
+            )
+
+
+def distinct(value: str, settings: Settings) -> str:
+    """The number of distinct values; approximate ones are counted by a share of their hashes."""
+    exact = f"count(DISTINCT {value})"
+    if settings.distinct == "exact":
+        return exact
+    cases = " ".join(
+        f"WHEN {exact} <= {DISTINCT << halvings} THEN {1 << halvings} * "
+        f"count(DISTINCT CASE WHEN hash({value}) % {1 << halvings} = 0 THEN {value} END)"
+        for halvings in range(1, _HALVINGS + 1)
+    )
+    return f"CASE WHEN {exact} <= {DISTINCT} THEN {exact} {cases} END"
+
+
+def statement(request: Aggregation, condition: Sql, settings: Settings) -> Sql:
     """All totals and buckets: a row is (depth, labels..., operations...), shallow rows first.
 
     A bucket in which an operation has no value holds null for it.
     """
     names = [f"label_{number}" for number, _ in enumerate(request.dimensions)]
     labels = [
-        f"{label(dimension, request.interval)} AS {name}"
+        f"{buckets.key(dimension, request.interval, settings)} AS {name}"
         for dimension, name in zip(request.dimensions, names, strict=True)
     ]
     fields = sorted({operation.field for operation in request.operations})
-    values = [f"{VALUES[field]} AS {field.lower()}_value" for field in fields]
+    values = [f"{value_of(field, settings)} AS {field.lower()}_value" for field in fields]
     results = [
-        aggregate(operation, f"{operation.field.lower()}_value") for operation in request.operations
+        aggregate(operation, f"{operation.field.lower()}_value", settings)
+        for operation in request.operations
     ]
     levels = ["(" + ", ".join(names[:depth]) + ")" for depth in range(len(names) + 1)]
     depth = " + ".join(f"(1 - grouping({name}))" for name in names)
+    selected = ", ".join([*labels, *values, "hash(span_id) AS draw"])
     return Sql(
         f"SELECT {depth} AS depth, {', '.join(names)}, {', '.join(results)} "
-        f"FROM (SELECT {', '.join(labels + values)} FROM events WHERE {condition.text}) "
+        f"FROM (SELECT {selected} FROM events WHERE {condition.text}) "
         f"GROUP BY GROUPING SETS ({', '.join(levels)}) ORDER BY depth, {', '.join(names)}",
         condition.parameters,
     )
 
 
 def result(
-    cursor: duckdb.DuckDBPyConnection,
-    request: Aggregation,
-    condition: Sql,
-    name: Callable[[str], str],
-) -> dict[str, Any]:
+    cursor: duckdb.DuckDBPyConnection, request: Aggregation, condition: Sql, settings: Settings
+) -> dict[str, object]:
     """The results by operation label; an operation without any value is absent (G5).
 
-    Every level carries its total beside its map (CONTRACT.md A5). `name` spells the keys.
+    Every level carries its total beside its map (CONTRACT.md A5).
     """
-    query = statement(request, condition)
+    query = statement(request, condition, settings)
     rows = cursor.execute(query.text, query.arguments).fetchall()
-    tree = _Tree(len(request.dimensions), name)
+    tree = Tree(len(request.dimensions), settings)
     for depth, *cells in rows:
-        path, results = cells[:depth], cells[tree.depth :]
-        for operation, value in zip(request.operations, results, strict=True):
+        path = [
+            buckets.label(dimension, key, request.interval, settings)
+            for dimension, key in zip(request.dimensions, cells[:depth], strict=False)
+        ]
+        for operation, value in zip(request.operations, cells[tree.depth :], strict=True):
             if value is not None:
-                tree.place(operation.label, path, _number(value))
+                tree.place(operation.label, path, value)
     return tree.results
-
-
-class _Tree:
-    """Nested results, built from shallow buckets to deep ones."""
-
-    def __init__(self, depth: int, name: Callable[[str], str]) -> None:
-        self.depth = depth
-        self.results: dict[str, Any] = {}
-        self._name = name
-
-    def place(self, operation: str, path: list[str], total: int | float) -> None:
-        """Put the value of one bucket where its path of labels leads."""
-        if not path:
-            self.results[operation] = self._total(total)
-            return
-        level = self.results[operation]
-        for label_ in path[:-1]:
-            level = self._buckets(level, "nested_result", "nested_aggregation_map")[label_]
-        if len(path) < self.depth:
-            buckets = self._buckets(level, "nested_result", "nested_aggregation_map")
-            buckets[path[-1]] = self._total(total)
-        else:
-            self._buckets(level, "result", "aggregation_map")[path[-1]] = total
-
-    def _total(self, total: int | float) -> dict[str, Any]:
-        return {self._name("total_aggregation"): total}
-
-    def _buckets(self, level: dict[str, Any], wrapper: str, key: str) -> dict[str, Any]:
-        held = level.setdefault(self._name(wrapper), {self._name(key): {}})
-        buckets: dict[str, Any] = held[self._name(key)]
-        return buckets
-
-
-def _number(value: Any) -> int | float:
-    """A result as a JSON number; integers stay exact."""
-    return value if isinstance(value, int | float) else float(value)

@@ -68,14 +68,15 @@ FIELDS = (
 )
 DIMENSIONS = ("TIME", "MODEL_ID", "PIPELINE_ID", "FEEDBACK_TYPE", "SEARCH_TYPE", "NODE_TYPE")
 INTERVALS = ("HOUR", "DAY", "WEEK", "MONTH", "YEAR")
-COMPARISONS = {
+OPERATIONS = {
     "EQUALS": "=",
     "LESS_THAN": "<",
     "LESS_THAN_EQUALS": "<=",
     "GREATER_THAN": ">",
     "GREATER_THAN_EQUALS": ">=",
+    "MATCHES": "MATCHES",
 }
-"""The comparing operations of a basic filter, with their SQL."""
+"""The operations of a basic filter; those that compare with their SQL."""
 
 OBJECT_TYPES = (*KINDS, "agent")
 DEFAULT_PAGE_SIZE = 50
@@ -185,14 +186,13 @@ class Parser:
         found = self._fields(raw, "column", "value", "operation")
         column = protojson.enum(found.get("column"), "column", columns.DATA)
         value = protojson.required(found, "value")
-        operation = found.get("operation")
-        if operation == "MATCHES":
+        operator = protojson.enum(found.get("operation"), "operation", OPERATIONS)
+        if operator == "MATCHES":
             if column.type == "time":
                 raise refuse(f"operation MATCHES needs a text column, not {column.wire}")
             return Matches(column, self._text(value, column))
-        operator = protojson.enum(operation, "operation", COMPARISONS)
         if column.type == "users" and operator != "=":
-            raise refuse(f"operation {operation} needs a column of one value, not {column.wire}")
+            raise refuse(f"operation {operator} needs a column of one value, not {column.wire}")
         return Comparison(column, operator, self._operand(value, column))
 
     def _compound(self, raw: Any) -> Filter:

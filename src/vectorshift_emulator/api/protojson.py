@@ -3,7 +3,6 @@
 Nothing here knows the service's messages; `contract.py` does. The leniency is protojson's: a field
 may be spelled snake_case or lowerCamelCase, null means unset, an int64 may be a string. So is the
 strictness: unknown fields, wrong JSON types and duplicate keys are refused (CONTRACT.md A1, A6).
-One choice of ours: an enum is accepted by name only, never by number.
 """
 
 import json
@@ -148,24 +147,31 @@ def number(raw: Any, field: str) -> float:
 
 
 def timestamp(raw: Any, field: str) -> datetime:
-    """An RFC3339 instant, as aware UTC.
+    """An RFC3339 instant of up to nine digits, as aware UTC, cut to its microsecond.
 
     Raises:
-        InvalidRequest: not RFC3339, without an offset, or finer than one microsecond.
+        InvalidRequest: not RFC3339, or without an offset.
     """
-    match = _RFC3339.fullmatch(string(raw, field))
-    if match is None:
+    if not _RFC3339.fullmatch(string(raw, field)):
         raise _invalid(raw, "google.protobuf.Timestamp", field)
-    if (match["fraction"] or "")[6:].strip("0"):
-        raise refuse(f"timestamp {_shown(raw)} in field {field} is finer than a microsecond")
     try:
         return datetime.fromisoformat(raw).astimezone(UTC)
     except (ValueError, OverflowError):
         raise _invalid(raw, "google.protobuf.Timestamp", field) from None
 
 
+def nanoseconds(raw: str) -> int:
+    """What an RFC3339 text says beyond its microsecond."""
+    match = _RFC3339.fullmatch(raw)
+    return int(((match and match["fraction"]) or "").ljust(9, "0")[6:])
+
+
 def enum(raw: Any, field: str, members: Mapping[str, Item]) -> Item:
-    """What `members` holds under the enum name `raw`."""
+    """What `members` holds under the enum name `raw`, or as its number `raw`, counted from 0."""
+    if isinstance(raw, float) and raw.is_integer():
+        raw = int(raw)
+    if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw < len(members):
+        return list(members.values())[raw]
     if not isinstance(raw, str) or raw not in members:
         raise refuse(f"invalid value for enum field {field}: {_shown(raw)}")
     return members[raw]

@@ -9,11 +9,11 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from vectorshift_emulator._settings import Case
+from vectorshift_emulator._settings import Case, Settings
 from vectorshift_emulator.api import protojson
 from vectorshift_emulator.api.columns import EVERY, Column
 from vectorshift_emulator.api.requests import Page, Table, TableColumn
-from vectorshift_emulator.api.sql import instant
+from vectorshift_emulator.api.values import held, instant, literal
 
 _PROTO_NAMES = {
     "span_start_time": "startTime",
@@ -54,21 +54,44 @@ def with_object(text: str, key: str, item: str) -> str:
     return f'{text[:-1]},"{key}":{item}}}'
 
 
-def pagination(page: Page, total: int, envelope: Case) -> dict[str, int]:
-    """The `pagination_meta` of a page of events."""
-    name = spelling(envelope)
-    return {
-        name("results_per_page"): page.size,
-        name("page_number"): page.number,
-        name("offset"): page.offset,
-        name("total_records"): total,
-    }
+def int64(value: int, settings: Settings) -> int | str:
+    """A 64-bit integer as protojson prints it, or as a number."""
+    return str(value) if settings.int64 == "text" else value
 
 
-def event_json(case: Case) -> str:
+def counted(key: str, value: int, settings: Settings) -> dict[str, int | str]:
+    """A field that holds a count, absent where zeros are omitted and it is one."""
+    return {} if value == 0 and settings.zeros == "omitted" else {key: int64(value, settings)}
+
+
+def total_records(total: int, page: int, settings: Settings) -> dict[str, int | str]:
+    """What a page of `page` rows says of all records, by switch `total_records`."""
+    match settings.total_records:
+        case "right":
+            return counted("total_records", total, settings)
+        case "page":
+            return counted("total_records", page, settings)
+        case "0":
+            return {"total_records": int64(0, settings)}
+        case "absent":
+            return {}
+
+
+def pagination(page: Page, total: int, rows: int, settings: Settings) -> dict[str, int | str]:
+    """The `pagination_meta` of a page of events; int32 fields are numbers always."""
+    fields = {"results_per_page": page.size, "page_number": page.number, "offset": page.offset}
+    if settings.zeros == "omitted" and page.offset == 0:
+        del fields["offset"]
+    name = spelling(settings.envelope)
+    every = fields | total_records(total, rows, settings)
+    return {name(key): value for key, value in every.items()}
+
+
+def event_json(settings: Settings) -> str:
     """The SQL expression of one event as JSON text, unset fields left out."""
     pairs = (
-        f"'{json.dumps(_event_key(column, case))}:' || {_event_value(column)}" for column in EVERY
+        f"'{json.dumps(_event_key(column, settings.keys))}:' || {_event_value(column, settings)}"
+        for column in EVERY
     )
     return f"'{{' || concat_ws(',', {', '.join(pairs)}) || '}}'"
 
@@ -79,7 +102,7 @@ def _event_key(column: Column, case: Case) -> str:
     return _PROTO_NAMES.get(column.name, protojson.camel(column.name))
 
 
-def _event_value(column: Column) -> str:
+def _event_value(column: Column, settings: Settings) -> str:
     """The JSON text of one field of an event; null when it is unset."""
     if column.type == "status":
         return f"to_json(upper({column.stored}))"
@@ -88,49 +111,47 @@ def _event_value(column: Column) -> str:
             "CASE WHEN contains(caller, '@') THEN '{\"email\":' ELSE '{\"system\":' END"
             " || to_json(caller) || '}'"
         )
-    return _value(column)
+    value = _value(column, settings)
+    if settings.zeros == "omitted" and settings.absent == "default" and column.type != "time":
+        return f"nullif(nullif({value}, '\"\"'), '0.0')"
+    return value
 
 
-def _value(column: Column) -> str:
+def _value(column: Column, settings: Settings) -> str:
     if column.type == "json":
         return f"{column.stored}::VARCHAR"
     if column.type == "time":
-        return f"to_json({instant(column.stored)})"
-    return f"to_json({column.stored})"
+        return f"to_json({instant(column, settings)})"
+    return f"to_json({held(column, settings)})"
 
 
-def row_json(table: Table, case: Case) -> str:
+def row_json(table: Table, settings: Settings) -> str:
     """The SQL expression of one table row as JSON text: cells, interface data if asked for."""
-    cells = ", ".join(_cell(column, case) for column in table.columns)
+    cells = ", ".join(_cell(column, settings) for column in table.columns)
     row = f"'{{\"cells\":[' || concat_ws(',', {cells}) || ']'"
     if table.interface_data:
-        key = spelling(case)("interface_data")
+        key = spelling(settings.keys)("interface_data")
         row += f""" || coalesce(',"{key}":' || interface_data::VARCHAR, '')"""
     return f"{row} || '}}'"
 
 
-def _cell(column: TableColumn, case: Case) -> str:
+def _cell(column: TableColumn, settings: Settings) -> str:
     """A labelled cell with its one typed value; a null has the label alone."""
-    name = spelling(case)
+    name = spelling(settings.keys)
     label = json.dumps(column.label, ensure_ascii=False)
-    start = _literal(f'{{"{name("column_label")}":{label}')
+    start = literal(f'{{"{name("column_label")}":{label}')
     oneof = name("number_value" if column.column.type == "number" else "string_value")
-    value = f"""',"{oneof}":' || {_cell_value(column.column)}"""
+    value = f"""',"{oneof}":' || {_cell_value(column.column, settings)}"""
     return f"{start} || coalesce({value}, '') || '}}'"
 
 
-def _cell_value(column: Column) -> str:
+def _cell_value(column: Column, settings: Settings) -> str:
     """The JSON text of a cell: JSON and lists are text in a table."""
     if column.type in ("json", "users"):
         return f"to_json(to_json({column.stored})::VARCHAR)"
-    return _value(column)
+    return _value(column, settings)
 
 
 def table_columns(columns: Iterable[TableColumn]) -> list[dict[str, str]]:
     """The descriptors of a table's columns."""
     return [{"name": column.label, "type": column.column.wire} for column in columns]
-
-
-def _literal(text: str) -> str:
-    """A text as an SQL string."""
-    return "'" + text.replace("'", "''") + "'"

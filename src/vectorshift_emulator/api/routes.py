@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from vectorshift_emulator._service import Service
-from vectorshift_emulator.api import aggregates, contract, replies, rundata, sql
+from vectorshift_emulator.api import aggregates, conditions, contract, replies, rundata, sql
 from vectorshift_emulator.api.columns import SCOPE
 from vectorshift_emulator.api.contract import Parser
 from vectorshift_emulator.api.protojson import refuse
@@ -37,9 +37,9 @@ def parser(service: Service) -> Parser:
     return Parser(strict=service.settings.strict)
 
 
-def where(service: Service, conditions: Conditions) -> Sql:
-    """The SQL of the conditions, with the bounds of the settings."""
-    return sql.where(conditions, service.settings.bounds)
+def where(service: Service, wanted: Conditions) -> Sql:
+    """The SQL of the conditions, read as the settings say."""
+    return conditions.where(wanted, service.settings)
 
 
 def json_reply(text: str, status: int = 200) -> Response:
@@ -49,9 +49,10 @@ def json_reply(text: str, status: int = 200) -> Response:
 
 async def count(service: Service, request: Request) -> Response:
     """POST /analytics/events/count."""
-    conditions = parser(service).count(await request.body())
-    total = await service.store.run(_count, service, where(service, conditions))
-    return json_reply(replies.reply({"count": total}, service.settings.envelope))
+    wanted = parser(service).count(await request.body())
+    total = await service.store.run(_count, service, where(service, wanted))
+    payload = replies.counted("count", total, service.settings)
+    return json_reply(replies.reply(payload, service.settings.envelope))
 
 
 def _count(service: Service, condition: Sql) -> int:
@@ -68,23 +69,28 @@ def _texts(service: Service, query: Sql) -> list[str]:
 async def search(service: Service, request: Request) -> Response:
     """POST /analytics/events/search."""
     asked = parser(service).search(await request.body())
-    return json_reply(await service.store.run(_search, service, asked))
+    offset = 0 if repeats(request) else asked.page.offset
+    return json_reply(await service.store.run(_search, service, asked, offset))
 
 
-def _search(service: Service, asked: Search) -> str:
-    condition, page = where(service, asked.conditions), asked.page
+def repeats(request: Request) -> bool:
+    """Whether a fault makes every page the first one."""
+    return "first_page" in request.scope
+
+
+def _search(service: Service, asked: Search, offset: int) -> str:
+    condition, page, settings = where(service, asked.conditions), asked.page, service.settings
     query = sql.objects(
-        replies.event_json(service.settings.keys),
+        replies.event_json(settings),
         condition,
-        sql.NEWEST_FIRST,
+        sql.newest_first(settings, service.next_seed()),
         limit=page.size,
-        offset=page.offset,
+        offset=offset,
     )
     with service.store.snapshot():
         total, events = _count(service, condition), _texts(service, query)
-    envelope = service.settings.envelope
-    meta = replies.pagination(page, total, envelope)
-    text = replies.reply({"pagination_meta": meta}, envelope)
+    meta = replies.pagination(page, total, len(events), settings)
+    text = replies.reply({"pagination_meta": meta}, settings.envelope)
     return replies.with_list(text, "events", events)
 
 
@@ -95,9 +101,9 @@ async def aggregations(service: Service, request: Request) -> Response:
 
 
 def _aggregations(service: Service, asked: Aggregation) -> str:
-    name = replies.spelling(service.settings.keys)
     condition = where(service, asked.conditions)
-    results = aggregates.result(service.store.cursor(), asked, condition, name)
+    results = aggregates.result(service.store.cursor(), asked, condition, service.settings)
+    name = replies.spelling(service.settings.keys)
     payload = {"result": {name("aggregation_result"): results}}
     return replies.reply(payload, service.settings.envelope)
 
@@ -105,30 +111,36 @@ def _aggregations(service: Service, asked: Aggregation) -> str:
 async def tables(service: Service, request: Request) -> Response:
     """POST /analytics/tables."""
     asked = parser(service).table(await request.body())
-    return json_reply(await service.store.run(_table, service, asked))
+    offset = 0 if repeats(request) else sql.table_offset(asked.page)
+    return json_reply(await service.store.run(_table, service, asked, offset))
 
 
-def _table(service: Service, asked: Table) -> str:
-    condition = where(service, asked.conditions)
+def _table(service: Service, asked: Table, offset: int) -> str:
+    condition, settings = where(service, asked.conditions), service.settings
     query = sql.objects(
-        replies.row_json(asked, service.settings.keys),
+        replies.row_json(asked, settings),
         condition,
-        sql.NEWEST_FIRST,
+        sql.newest_first(settings, service.next_seed()),
         limit=asked.page.size,
-        offset=sql.table_offset(asked.page),
+        offset=offset,
     )
     payload: dict[str, Any] = {"columns": replies.table_columns(asked.columns)}
     with service.store.snapshot():
         rows = _texts(service, query)
         if asked.record_count:
-            payload["total_records"] = _count(service, condition)
-    return replies.with_list(replies.reply(payload, service.settings.envelope), "rows", rows)
+            total = _count(service, condition)
+            payload |= replies.total_records(total, len(rows), settings)
+    return replies.with_list(replies.reply(payload, settings.envelope), "rows", rows)
 
 
 async def export_create(service: Service, request: Request) -> Response:
     """POST /analytics/exports."""
     asked = parser(service).export(await request.body())
-    query = sql.export(asked.table, where(service, asked.table.conditions))
+    condition, share = where(service, asked.table.conditions), request.scope.get("short_file")
+    limit = None
+    if share is not None:
+        limit = int(share * await service.store.run(_count, service, condition))
+    query = sql.export(asked, condition, service.settings, limit=limit)
     task = await service.store.run(
         service.exports.create,
         query.text,
@@ -162,10 +174,10 @@ async def trace(service: Service, request: Request) -> Response:
 
 
 def _trace(service: Service, trace_id: str, narrowed: Conditions) -> str:
-    whole = sql.comparison(Comparison(SCOPE["TraceId"], "=", trace_id))
-    condition = sql.joined([whole, sql.where(narrowed)])
+    whole = where(service, Conditions(pinned=(Comparison(SCOPE["TraceId"], "=", trace_id),)))
+    condition = sql.joined([whole, where(service, narrowed)])
     query = sql.objects(
-        replies.event_json(service.settings.keys), condition, sql.OLDEST_FIRST, limit=EVERYTHING
+        replies.event_json(service.settings), condition, sql.OLDEST_FIRST, limit=EVERYTHING
     )
     with service.store.snapshot():
         if not _count(service, whole):
@@ -187,7 +199,7 @@ async def event(service: Service, request: Request) -> Response:
 
 def _event(service: Service, one: Conditions) -> str:
     query = sql.objects(
-        replies.event_json(service.settings.keys), sql.where(one), sql.OLDEST_FIRST, limit=1
+        replies.event_json(service.settings), where(service, one), sql.OLDEST_FIRST, limit=1
     )
     events = _texts(service, query)
     if not events:

@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from vectorshift_emulator._settings import Precision
 from vectorshift_emulator.api import protojson
 from vectorshift_emulator.api.contract import KINDS
 from vectorshift_emulator.data.store import COLUMNS
@@ -21,6 +22,7 @@ _ARROW = {
     "TIMESTAMP": pa.timestamp("us"),
     "DOUBLE": pa.float64(),
     "BIGINT": pa.int64(),
+    "SMALLINT": pa.int16(),
     "BOOLEAN": pa.bool_(),
     "VARCHAR[]": pa.list_(pa.string()),
     "JSON": pa.string(),
@@ -32,7 +34,9 @@ class BadRow(ValueError):
     """A row that does not fit table `events`; the text says why."""
 
 
-def insert(cursor: duckdb.DuckDBPyConnection, raw: Any, *, now: datetime) -> list[str]:
+def insert(
+    cursor: duckdb.DuckDBPyConnection, raw: Any, *, now: datetime, clock: Precision
+) -> list[str]:
     """Insert every given row, or none.
 
     Args:
@@ -40,6 +44,7 @@ def insert(cursor: duckdb.DuckDBPyConnection, raw: Any, *, now: datetime) -> lis
             What a row leaves out is completed: new ids, kind pipeline.run, start `now`, success,
             and entity, is_run and interface_type from the kind.
         now: aware time for rows without a start.
+        clock: how fine a start may be; with nanoseconds, the other times are of microseconds.
 
     Returns:
         The span ids, in order.
@@ -49,14 +54,14 @@ def insert(cursor: duckdb.DuckDBPyConnection, raw: Any, *, now: datetime) -> lis
     """
     if not isinstance(raw, list):
         raise BadRow("events are a list of objects")
-    rows = [complete(row, now) for row in raw]
+    rows = [complete(row, now, clock) for row in raw]
     cursor.register("inserted", pa.Table.from_pylist(rows, _SCHEMA))
     cursor.execute("INSERT INTO events BY NAME SELECT * FROM inserted")
     cursor.unregister("inserted")
     return [row["span_id"] for row in rows]
 
 
-def complete(raw: Any, now: datetime) -> dict[str, Any]:
+def complete(raw: Any, now: datetime, clock: Precision) -> dict[str, Any]:
     """One row with everything that it needs."""
     if not isinstance(raw, dict):
         raise BadRow("an event is an object")
@@ -64,7 +69,9 @@ def complete(raw: Any, now: datetime) -> dict[str, Any]:
     if unknown:
         raise BadRow(f"table events has no column {', '.join(sorted(unknown))}")
     given = {name: value for name, value in raw.items() if value is not None}
-    row = {name: _read(name, value) for name, value in given.items()}
+    row = {name: _read(name, value, clock) for name, value in given.items()}
+    if clock == "ns" and "start_time" in given:
+        row["start_ns"] = protojson.nanoseconds(given["start_time"])
     kind = row.setdefault("span_kind", "pipeline.run")
     entity = kind.partition(".")[0]
     if entity not in KINDS:
@@ -74,7 +81,8 @@ def complete(raw: Any, now: datetime) -> dict[str, Any]:
         "span_id": f"sp_{secrets.token_hex(8)}",
         "trace_id": f"tr_{secrets.token_hex(8)}",
         "entity": entity,
-        "start_time": _stored(now),
+        "start_time": _stored(now, 1000),
+        "start_ns": 0,
         "status": "success",
         "interface_type": entity,
         "is_run": is_root and (kind.endswith(".run") or kind == "pipeline.bulk_run"),
@@ -83,17 +91,21 @@ def complete(raw: Any, now: datetime) -> dict[str, Any]:
     return row
 
 
-def _stored(value: datetime) -> datetime:
-    """An instant as the table holds it: naive UTC on the grid of one millisecond."""
+def _stored(value: datetime, grid: int) -> datetime:
+    """An instant as the table holds it: naive UTC on a grid of so many microseconds."""
     utc = value.astimezone(UTC).replace(tzinfo=None)
-    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
+    return utc.replace(microsecond=utc.microsecond // grid * grid)
 
 
-def _time(value: Any, name: str) -> datetime:
+def _time(value: Any, name: str, clock: Precision) -> datetime:
     instant = protojson.timestamp(value, name)
-    if instant.microsecond % 1000:
+    if clock == "ms" and instant.microsecond % 1000:
         raise BadRow(f"{name} {value} is finer than a millisecond, the service's clock")
-    return _stored(instant)
+    if protojson.nanoseconds(value) and (clock != "ns" or name != "start_time"):
+        raise BadRow(
+            f"{name} {value} is finer than a microsecond; only a start may be, by clock ns"
+        )
+    return _stored(instant, 1)
 
 
 def _json(value: Any, name: str) -> str:
@@ -108,18 +120,19 @@ def _texts(value: Any, name: str) -> list[str]:
 
 _READERS: Mapping[str, Callable[[Any, str], Any]] = {
     "VARCHAR": protojson.string,
-    "TIMESTAMP": _time,
     "DOUBLE": protojson.number,
     "BIGINT": protojson.integer,
+    "SMALLINT": protojson.integer,
     "BOOLEAN": protojson.boolean,
     "VARCHAR[]": _texts,
     "JSON": _json,
 }
 
 
-def _read(name: str, value: Any) -> Any:
+def _read(name: str, value: Any, clock: Precision) -> Any:
+    type_ = COLUMNS[name]
     try:
-        read = _READERS[COLUMNS[name]](value, name)
+        read = _time(value, name, clock) if type_ == "TIMESTAMP" else _READERS[type_](value, name)
     except ValueError as error:
         raise BadRow(str(error)) from None
     if name == "status" and read not in STATUSES:

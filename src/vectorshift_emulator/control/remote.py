@@ -55,7 +55,10 @@ class Control:
         return rows
 
     def settings(self, **changes: Any) -> dict[str, Any]:
-        """Change switches, all or none, and return the value of every one."""
+        """Change switches, all or none, and return the value of every one.
+
+        `profile` sets all that make a whole service, before the others (docs/emulator.md).
+        """
         method = "POST" if changes else "GET"
         shown: dict[str, Any] = self._call(method, "/settings", changes or None)
         return shown

@@ -30,7 +30,12 @@ class BadCommand(ValueError):
 def insert(service: Service, raw: Any) -> Any:
     """POST /events: insert the given rows."""
     with service.store.lock:
-        spans = inserts.insert(service.store.cursor(), raw, now=datetime.now(UTC))
+        spans = inserts.insert(
+            service.store.cursor(),
+            raw,
+            now=datetime.now(UTC),
+            clock=service.settings.clock,
+        )
     return {"span_ids": spans}
 
 

@@ -15,7 +15,8 @@ class BadQuery(ValueError):
 def rows(cursor: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
     """The rows of one SELECT as JSON objects.
 
-    Times are RFC3339 with `Z`; JSON columns are decoded.
+    Times are RFC3339 with `Z`, milliseconds, microseconds where there are some; JSON columns are
+    decoded.
 
     Raises:
         BadQuery: `sql` is not exactly one SELECT statement, or fails.
@@ -40,7 +41,7 @@ def rows(cursor: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.isoformat(timespec="milliseconds") + "Z"
+        return value.isoformat(timespec="microseconds").removesuffix("000") + "Z"
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, list):

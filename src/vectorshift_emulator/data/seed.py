@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from vectorshift_emulator._settings import Precision
 from vectorshift_emulator.data import catalogue, shapes
 from vectorshift_emulator.data.seed_tables import SLOTS, catalogue_tables, views
 from vectorshift_emulator.data.span_sql import bits, insert
@@ -70,6 +71,23 @@ def fill(cursor: DuckDBPyConnection, *, events: int, days: int, seed: int, end: 
             cursor.execute("ROLLBACK")
             raise
         cursor.execute("COMMIT")
+
+
+def refine(cursor: DuckDBPyConnection, clock: Precision) -> None:
+    """Move every trace by less than a millisecond, so that starts are as fine as the clock.
+
+    Args:
+        cursor: A DuckDB cursor; table ``events`` has generated rows alone.
+        clock: ``ms`` leaves the rows as they are.
+    """
+    if clock == "ms":
+        return
+    shift = "to_microseconds((hash(trace_id) % 1000)::BIGINT)"
+    moved = ("start_time", "end_time", "session_last_message_time")
+    changes = [f"{name} = {name} + {shift}" for name in moved]
+    if clock == "ns":
+        changes.append("start_ns = hash(trace_id, 1) % 1000")
+    cursor.execute(f"UPDATE events SET {', '.join(changes)}")
 
 
 def live_events(

@@ -26,6 +26,7 @@ COLUMNS: dict[str, str] = {
     "span_kind": "VARCHAR",
     "entity": "VARCHAR",
     "start_time": "TIMESTAMP",
+    "start_ns": "SMALLINT",
     "end_time": "TIMESTAMP",
     "status": "VARCHAR",
     "error_message": "VARCHAR",
@@ -60,7 +61,10 @@ COLUMNS: dict[str, str] = {
     "span_attributes": "JSON",
     "interface_data": "JSON",
 }
-"""Table `events`: column names and DuckDB types, in order."""
+"""Table `events`: column names and DuckDB types, in order.
+
+`start_ns` is what a start has beyond its microsecond, 0 to 999 nanoseconds.
+"""
 
 
 class Store:
@@ -77,7 +81,10 @@ class Store:
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="emulator-sql")
         self.lock = threading.RLock()
         """Held by whoever writes."""
-        declared = ", ".join(f"{name} {type_}" for name, type_ in COLUMNS.items())
+        defaults = {"start_ns": " DEFAULT 0"}
+        declared = ", ".join(
+            f"{name} {type_}{defaults.get(name, '')}" for name, type_ in COLUMNS.items()
+        )
         self._connection.execute(f"CREATE TABLE IF NOT EXISTS events ({declared})")
 
     def cursor(self) -> duckdb.DuckDBPyConnection:

@@ -1,35 +1,24 @@
-"""Writers of export files: CSV and JSON by DuckDB, XLSX row by row, all in bounded memory."""
+"""Export files: CSV and JSON by DuckDB, XLSX row by row, all in bounded memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from hashlib import sha256
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from xlsxwriter import Workbook
-from xlsxwriter.exceptions import XlsxWriterException
+from vectorshift_emulator._settings import Settings
+from vectorshift_emulator.exports import workbooks
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-    from xlsxwriter.worksheet import Worksheet
 
 Extension: TypeAlias = Literal["CSV", "JSON", "XLSX"]
 
-XLSX_MAX_ROWS = 1_048_576
-"""Rows of a worksheet, its header included (limit of the file format)."""
-XLSX_MAX_TEXT = 32_767
-"""Characters of a cell (limit of the file format)."""
+NULLS = {"empty": "", "\\N": "\\N", "<nil>": "<nil>"}
+"""How switch `file_null` writes null."""
 
-_XLSX_OPTIONS = {"constant_memory": True, "nan_inf_to_errors": True}
-_BATCH = 5_000
 _HASH_BLOCK = 1 << 20
-
-
-class ExportError(Exception):
-    """An export file cannot be written. The text says why and what to do."""
 
 
 class Written(NamedTuple):
@@ -44,20 +33,22 @@ def write(
     cursor: DuckDBPyConnection,
     select_sql: str,
     params: Sequence[Any],
+    settings: Settings,
     *,
     extension: Extension,
     path: Path,
 ) -> Written:
     """Write the result of a query to ``path``; the file appears there complete or not at all.
 
-    Timestamps become RFC 3339 with ``Z`` and milliseconds. JSON values and lists are real JSON in
-    JSON files and compact JSON text in the others. NULL is ``null`` or an empty cell.
+    Timestamps become RFC 3339 with ``Z`` and milliseconds, or stay a workbook's own. JSON values
+    and lists are real JSON in JSON files and compact JSON text in the others.
 
     Args:
         cursor: A DuckDB cursor; nobody else uses it meanwhile.
         select_sql: The query; its columns are the file's.
         params: Values of the query's parameters.
-        extension: ``CSV``, ``JSON`` or ``XLSX``.
+        settings: How null, no rows, long texts and many rows are written.
+        extension: The format.
         path: The file to make. Beside it, ``<name>.part`` is used meanwhile.
 
     Raises:
@@ -66,7 +57,7 @@ def write(
     """
     part = path.with_name(path.name + ".part")
     try:
-        rows = _WRITERS[extension](cursor, select_sql, params, part)
+        rows = _WRITERS[extension](cursor, select_sql, params, part, settings)
         written = Written(rows, part.stat().st_size, _sha256(part))
         part.replace(path)
     finally:
@@ -91,11 +82,16 @@ def _as_json_value(column: str, type_: str) -> str:
 
 
 def _as_text(column: str, type_: str) -> str:
+    return _as_json_value(column, type_) if type_ == "TIMESTAMP" else _as_cell(column, type_)
+
+
+def _as_cell(column: str, type_: str) -> str:
+    """A workbook's cell: text, number, or a time of its own."""
     if type_ == "JSON":
         return f"json({column})::VARCHAR AS {column}"
     if type_.endswith("]") or type_.startswith(("STRUCT", "MAP")):
         return f"to_json({column})::VARCHAR AS {column}"
-    return _as_json_value(column, type_)
+    return column
 
 
 def _shown(
@@ -119,62 +115,54 @@ def _copy(
 
 
 def _write_csv(
-    cursor: DuckDBPyConnection, select_sql: str, params: Sequence[Any], part: Path
+    cursor: DuckDBPyConnection,
+    select_sql: str,
+    params: Sequence[Any],
+    part: Path,
+    settings: Settings,
 ) -> int:
     query = _shown(cursor, select_sql, params, _as_text)
-    return _copy(cursor, query, params, part, "FORMAT csv, HEADER, QUOTE '\"', ESCAPE '\"'")
+    null = NULLS[settings.file_null]
+    options = f"FORMAT csv, HEADER, QUOTE '\"', ESCAPE '\"', NULLSTR '{null}'"
+    return _copy(cursor, query, params, part, options)
 
 
 def _write_json(
-    cursor: DuckDBPyConnection, select_sql: str, params: Sequence[Any], part: Path
+    cursor: DuckDBPyConnection,
+    select_sql: str,
+    params: Sequence[Any],
+    part: Path,
+    settings: Settings,
 ) -> int:
     query = _shown(cursor, select_sql, params, _as_json_value)
-    return _copy(cursor, query, params, part, "FORMAT json, ARRAY true")
-
-
-def _write_xlsx(
-    cursor: DuckDBPyConnection, select_sql: str, params: Sequence[Any], part: Path
-) -> int:
-    rows = _count(cursor, select_sql, params)
-    if rows > XLSX_MAX_ROWS - 1:
-        raise ExportError(
-            f"{rows} rows do not fit into an XLSX sheet of {XLSX_MAX_ROWS} rows with a header: "
-            "narrow the filters or export CSV or JSON"
-        )
-    cursor.execute(_shown(cursor, select_sql, params, _as_text), params)
-    try:
-        with Workbook(str(part), _XLSX_OPTIONS | {"tmpdir": str(part.parent)}) as book:
-            # A fixed date: the same rows make the same bytes, and so the same ETag.
-            book.set_properties({"created": datetime(2000, 1, 1)})  # noqa: DTZ001 - XLSX has no zone
-            _fill_sheet(book.add_worksheet("events"), cursor)
-    except XlsxWriterException as error:
-        raise ExportError(f"the XLSX file cannot be written: {error}") from error
+    is_array = settings.json_form == "array"
+    rows = _copy(cursor, query, params, part, f"FORMAT json, ARRAY {is_array}")
+    if is_array and not rows and settings.json_empty == "null":
+        part.write_text("null")
     return rows
 
 
-def _fill_sheet(sheet: Worksheet, cursor: DuckDBPyConnection) -> None:
-    """Write the header and every row that the cursor has ready."""
-    header = [column[0] for column in cursor.description]
-    for number, row in enumerate(chain([header], _rows(cursor))):
-        for place, value in enumerate(row):
-            if isinstance(value, str):
-                if len(value) > XLSX_MAX_TEXT:
-                    raise ExportError(
-                        f"row {number}, column {header[place]}: a text of {len(value)} characters "
-                        f"does not fit into an XLSX cell of {XLSX_MAX_TEXT}: export CSV or JSON"
-                    )
-                sheet.write_string(number, place, value)
-            elif value is not None:
-                sheet.write(number, place, value)
-
-
-def _count(cursor: DuckDBPyConnection, select_sql: str, params: Sequence[Any]) -> int:
-    return int(cursor.execute(f"SELECT count(*) FROM ({select_sql})", params).fetchall()[0][0])
-
-
-def _rows(cursor: DuckDBPyConnection) -> Iterator[Sequence[Any]]:
-    while batch := cursor.fetchmany(_BATCH):
-        yield from batch
+def _write_xlsx(
+    cursor: DuckDBPyConnection,
+    select_sql: str,
+    params: Sequence[Any],
+    part: Path,
+    settings: Settings,
+) -> int:
+    counted = cursor.execute(f"SELECT count(*) FROM ({select_sql})", params).fetchall()
+    rows = int(counted[0][0])
+    show = _as_cell if settings.xlsx_times == "native" else _as_text
+    query = _shown(cursor, select_sql, params, show)
+    workbooks.check(rows, settings.xlsx_sheet_rows)
+    cursor.execute(query, params)
+    workbooks.write(
+        cursor,
+        part,
+        null="<nil>" if settings.file_null == "<nil>" else None,
+        sheet_rows=settings.xlsx_sheet_rows,
+        cuts=settings.xlsx_long_text == "cut",
+    )
+    return rows
 
 
 def _sha256(path: Path) -> str:
@@ -185,7 +173,7 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-_WRITERS: dict[str, Callable[[Any, str, Sequence[Any], Path], int]] = {
+_WRITERS: dict[Extension, Callable[[Any, str, Sequence[Any], Path, Settings], int]] = {
     "CSV": _write_csv,
     "JSON": _write_json,
     "XLSX": _write_xlsx,

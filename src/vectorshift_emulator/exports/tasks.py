@@ -19,8 +19,9 @@ from starlette.responses import Response
 from vectorshift_emulator._settings import Settings
 from vectorshift_emulator.data.store import Store
 from vectorshift_emulator.exports.downloads import file_reply, refusal
-from vectorshift_emulator.exports.files import ExportError, Extension, Written, write
+from vectorshift_emulator.exports.files import Extension, Written, write
 from vectorshift_emulator.exports.urls import UrlSigner, Verdict
+from vectorshift_emulator.exports.workbooks import ExportError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -186,7 +187,7 @@ class Exports:
     ) -> None:
         try:
             task.written = write(
-                cursor, select_sql, params, extension=task.extension, path=task.path
+                cursor, select_sql, params, self._settings, extension=task.extension, path=task.path
             )
         except (ExportError, DatabaseError, OSError) as error:
             task.error = str(error).replace(str(self._directory), "exports")

@@ -36,11 +36,22 @@ ANYWHERE = (
     "truncate",
     "drip",
 )
-ON_EXPORTS = ("never_ready", "task_failed", "ready_without_url")
-ON_DOWNLOADS = ("flip_byte", "wrong_etag", "expired", "wrong_file")
-KINDS = (*ANYWHERE, *ON_EXPORTS, *ON_DOWNLOADS)
 
-_EXPORT_ROUTES = ("export_create", "export_poll")
+_EXPORTS = ("export_create", "export_poll")
+ONLY_ON = {
+    "never_ready": _EXPORTS,
+    "task_failed": _EXPORTS,
+    "ready_without_url": _EXPORTS,
+    "short_file": ("export_create",),
+    "first_page": ("search", "tables"),
+    "flip_byte": ("download",),
+    "wrong_etag": ("download",),
+    "expired": ("download",),
+    "wrong_file": ("download",),
+}
+"""The routes on which a fault of some kinds makes sense."""
+
+KINDS = (*ANYWHERE, *ONLY_ON)
 
 
 class BadFault(ValueError):
@@ -62,7 +73,8 @@ class Fault:
         retry_after: value of the Retry-After header, verbatim (`status`).
         seconds: time before the reply (`delay`).
         fraction: share of the body before it happens, 0 to 1 (`truncate`, `flip_byte`; `hang` and
-            `reset`, where None means that the request is not even acted on).
+            `reset`, where None means that the request is not even acted on); share of the rows
+            that a file gets (`short_file`).
         framing: how a cut body is framed (`truncate`).
         bytes_per_second: speed of the body (`drip`).
     """
@@ -84,9 +96,7 @@ class Fault:
         """Whether this fault is meant for `route` and its kind makes sense there."""
         if self.route not in ("*", route):
             return False
-        if self.kind in ON_EXPORTS:
-            return route in _EXPORT_ROUTES
-        return self.kind not in ON_DOWNLOADS or route == "download"
+        return route in ONLY_ON.get(self.kind, ROUTES)
 
     @property
     def spent(self) -> bool:

@@ -17,6 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vectorshift_emulator.faults.connections import Connections
 from vectorshift_emulator.faults.faults import Fault
 
+ON_THE_WAY = ("short_file", "first_page")
+"""Faults that the route itself commits: it finds them in the scope of its request."""
+
 _DRIP_SECONDS = 0.1
 
 
@@ -44,6 +47,8 @@ async def spoiled(
             connections.reset(scope)
         await _disconnected(receive)
         return
+    if fault.kind in ON_THE_WAY:
+        scope[fault.kind] = 0.5 if fault.fraction is None else fault.fraction
     if fault.kind == "delay":
         await asyncio.sleep(fault.seconds)
     passing = _passing(fault, scope, receive, send, connections)

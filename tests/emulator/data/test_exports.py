@@ -10,7 +10,7 @@ from python_calamine import CalamineWorkbook
 from vectorshift_emulator._settings import Settings
 from vectorshift_emulator.api.columns import EVERY
 from vectorshift_emulator.data import seed
-from vectorshift_emulator.exports import files
+from vectorshift_emulator.exports import workbooks
 from vectorshift_emulator.exports.tasks import Exports
 
 END = datetime(2026, 3, 2, tzinfo=UTC)
@@ -235,7 +235,7 @@ def test_a_query_that_fails_leaves_no_file(made, tmp_path):
 
 def test_more_rows_than_a_sheet_has_fail_the_task(made, tmp_path):
     """An XLSX export of more rows than a sheet holds fails and says what to do."""
-    task = made("XLSX", f"SELECT range AS span_id FROM range({files.XLSX_MAX_ROWS})")
+    task = made("XLSX", f"SELECT range AS span_id FROM range({workbooks.MAX_ROWS})")
     assert "1048576 rows do not fit" in task.reply(datetime.now(UTC))["error"]
     assert list(tmp_path.iterdir()) == []
 
