@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Connect: TypeAlias = "Callable[[], AbstractContextManager[Any]]"
 Progress: TypeAlias = "Callable[[int], None]"
 
-MOST_OVERTAKEN = 10
+MOST_OVERTAKEN = 20
 """How often a writer begins again because another one committed an overlapping window meanwhile.
 
 Each neighbour commits once, so there are hardly more of them than runs that are active at once.

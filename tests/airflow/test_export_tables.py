@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 
 import duckdb
@@ -15,9 +16,13 @@ from psycopg.conninfo import conninfo_to_dict
 from airflow_provider_vectorshift._airflow import AirflowFailException
 from airflow_provider_vectorshift._landing import Place
 from airflow_provider_vectorshift.errors import VectorShiftConnectionError
-from airflow_provider_vectorshift.operators import VectorShiftExportOperator
+from airflow_provider_vectorshift.operators import (
+    VectorShiftAggregateOperator,
+    VectorShiftExportOperator,
+)
 from tests.airflow.running import Runner, last_day, truth
 from tests.postgres import schemas
+from vectorshift_orchestration import Window
 
 
 @pytest.fixture(scope="module")
@@ -200,3 +205,31 @@ def test_postgres_in_a_dag_run(emulator, postgres, tmp_path, monkeypatch, metada
     assert done.errors == []
     rows = postgres.execute("SELECT span_id FROM events ORDER BY 1").fetchall()
     assert rows == truth(emulator, last_day()) != []
+
+
+@pytest.mark.parametrize("kind", ["export", "aggregate"])
+def test_parallel_runs_that_look_back_all_land(emulator, postgres, kind):
+    """Eight nights at once, each with the two before it: none is a stale writer for good."""
+    days = [*last_day().earlier(7), last_day()]
+
+    def night(day):
+        arguments = {"start": day.start, "end": day.end, "lookback": 2, "table": kind}
+        if kind == "export":
+            task = VectorShiftExportOperator(
+                task_id="t", poll_interval=0.05, sql_conn_id="pg", **arguments
+            )
+        else:
+            task = VectorShiftAggregateOperator(
+                task_id="t", metrics=["runs.sum"], sql_conn_id="pg", interval="day", **arguments
+            )
+        return task.execute({})["rows"]
+
+    with ThreadPoolExecutor(len(days)) as at_once:
+        assert all(at_once.map(night, days))
+    whole = Window(days[0].earlier(2)[0].start, days[-1].end)
+    if kind == "export":
+        rows = postgres.execute("SELECT span_id FROM export ORDER BY 1").fetchall()
+        assert rows == truth(emulator, whole)
+    else:
+        ((count,),) = postgres.execute("SELECT count(*) FROM aggregate").fetchall()
+        assert count == len(days) + 2

@@ -31,7 +31,7 @@ from vectorshift_orchestration.exports import (
     ExportState,
     resume,
 )
-from vectorshift_orchestration.landing import Landing
+from vectorshift_orchestration.landing import MOST_OVERTAKEN, Landing
 from vectorshift_orchestration.storage.duckdb_file import duckdb_file
 from vectorshift_orchestration.storage.sql import overwrite_window
 from vectorshift_orchestration.tables import EVENT_SCHEMA, EVENT_TIME
@@ -252,9 +252,9 @@ def test_a_job_that_was_overtaken_brings_newer_rows(
 
 
 def test_a_job_that_is_always_overtaken_gives_way(client, connection, request_of_day, tmp_path):
-    """After ten times it is a stale writer for good, which changes nothing and leaves no record."""
+    """After so many times it is a stale writer for good, which changes nothing and leaves no record."""
     target = {"table": "events", "connection": connection}
-    records = Overtaken(connection, times=11)
+    records = Overtaken(connection, times=MOST_OVERTAKEN + 1)
     with pytest.raises(StaleWriterError):
         run(client, request_of_day, tmp_path, records, **target)
     assert rows_in(connection) == []
