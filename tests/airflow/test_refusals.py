@@ -33,9 +33,9 @@ def assert_refused(run, done, *words):
     [
         ({"start": "{{ '2026-11-22T00:00:00' }}"}, "no time zone"),
         ({"start": "{{ data_interval_end }}"}, "holds nothing"),
-        ({"start": "{{ None }}"}, "'None'"),
+        ({"start": "{{ None }}"}, "{{ None }} comes out as nothing"),
         ({"file_format": "{{ 'CVS' }}"}, "Did you mean csv?"),
-        ({"destination": "{{ '' }}"}, "destination= is a text"),
+        ({"destination": "{{ '' }}"}, "{{ '' }} comes out as nothing"),
         ({"destination": "{{ 'some/folder/' }}"}, "Name the file"),
     ],
 )

@@ -28,6 +28,7 @@ ADVICE = {
         core.SchemaMismatch,
         core.UnstorableValue,
         core.RowOutsideWindow,
+        core.WindowTakenError,
     },
     RetryAdvice.ASK_ANEW: {
         sdk.AnalyticsNotFound,

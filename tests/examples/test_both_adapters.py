@@ -1,0 +1,48 @@
+"""What both orchestrators share is equal in both: the errors that end a task, and the options' defaults."""
+
+import inspect
+from datetime import timedelta
+
+import dagster as dg
+import pytest
+
+from airflow_provider_vectorshift._airflow import AirflowFailException
+from airflow_provider_vectorshift._connections.settings import Settings
+from airflow_provider_vectorshift.errors import failing_fast
+from airflow_provider_vectorshift.operators import VectorShiftExportOperator
+from dagster_vectorshift import ExportOptions, VectorShiftResource, as_dagster_failures
+from tests.orchestration.test_retry_advice import OWN
+from tests.sdk.test_no_silent_wrong_answer import EXAMPLES
+from vectorshift.errors import RetryAdvice
+from vectorshift_orchestration.exports.request import ExportOptions as Shared
+
+ERRORS = [*EXAMPLES, *OWN]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_an_error_is_final_in_both_or_in_neither(error):
+    """Trying again cannot help: Airflow's retries and Dagster's policy are not asked then, and only then."""
+    with pytest.raises(Exception) as airflow, failing_fast("task"):  # noqa: PT011  # of any class
+        raise error
+    with pytest.raises(Exception) as dagster, as_dagster_failures():  # noqa: PT011  # likewise
+        raise error
+    final = error.retry_advice is RetryAdvice.PERMANENT
+    assert isinstance(airflow.value, AirflowFailException) is final
+    assert isinstance(dagster.value, dg.Failure) is final
+
+
+def test_exports_have_the_same_defaults():
+    """Format, time-outs and patience stand in one place, and are what both say."""
+    shared = Shared()
+    operator = inspect.signature(VectorShiftExportOperator).parameters
+    export = ExportOptions("x")
+    for name in ("timeout", "poll_interval", "late_arrival"):
+        assert operator[name].default == getattr(export, name) == getattr(shared, name)
+    assert operator["file_format"].default == export.format == shared.format
+    assert isinstance(shared.late_arrival, timedelta)
+
+
+def test_accounts_have_the_same_settings():
+    """What a connection's extra can say of the account, the resource can say, too."""
+    extra = set(Settings.__dataclass_fields__) - {"conn_id"}
+    assert extra <= set(VectorShiftResource.model_fields)
