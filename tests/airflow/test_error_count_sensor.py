@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 
@@ -11,6 +12,7 @@ from airflow_provider_vectorshift._airflow import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
 )
 from airflow_provider_vectorshift.sensors import VectorShiftErrorCountSensor
 from airflow_provider_vectorshift.triggers import VectorShiftBreachTrigger
@@ -142,6 +144,39 @@ def test_a_trailing_window_while_deferred(emulator):
         return (await anext(deferral.value.trigger.run())).payload
 
     assert task.execute_complete({}, asyncio.run(first_event()))["observed"] == 30
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_assets_are_told(emulator, deferrable):
+    """The assets among the outlets get the verdict as the extra of their events, in every mode."""
+    from airflow.sdk import Asset
+    from airflow.sdk.execution_time.context import OutletEventAccessors
+
+    burst(emulator)
+    asset, events = Asset("lake://failures"), OutletEventAccessors()
+    task = sensor(outlets=[asset], deferrable=deferrable)
+    context = {**yesterday(), "outlet_events": events}
+    verdict = deferred_end(task, context) if deferrable else task.execute(context)
+    assert events[asset].extra == verdict
+
+
+@pytest.mark.parametrize(
+    ("limits", "error"),
+    [
+        ({"timeout": 20, "execution_timeout": timedelta(seconds=600)}, AirflowSensorTimeout),
+        ({"timeout": 600, "execution_timeout": timedelta(seconds=20)}, AirflowTaskTimeout),
+    ],
+)
+def test_the_earlier_limit_holds_while_deferred(emulator, limits, error):
+    """The earlier of `timeout` and `execution_timeout` is the trigger's deadline, and says how the try ends."""
+    task = sensor(deferrable=True, **limits)
+    with pytest.raises(TaskDeferred) as deferral:
+        task.execute(yesterday())
+    assert 0 < deferral.value.trigger.deadline - time.time() <= 20
+    assert timedelta(seconds=60) < deferral.value.timeout <= timedelta(seconds=80)
+    late = {"event": {"status": "timeout", "verdict": None, "error": ""}}
+    with pytest.raises(error, match="20 s"):
+        task.resume_execution("execute_complete", late, yesterday())
 
 
 def test_a_start_and_an_end(emulator):

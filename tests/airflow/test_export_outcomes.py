@@ -137,18 +137,46 @@ def test_no_lineage_before_it_landed():
 
 
 def test_assets_are_told_directly(emulator, tmp_path):
-    """Each asset among the outlets gets the result as its event's extra; an alias is left alone."""
+    """Each asset among the outlets gets the result as its event's extra; an alias stands for the file."""
     from airflow.sdk.execution_time.context import OutletEventAccessors
 
-    asset = Asset("lake://events")
+    asset, alias = Asset("lake://events"), AssetAlias("any")
     events = OutletEventAccessors()
     events[asset].extra["owner"] = "me"
     _, result = export(
-        {"outlet_events": events},
-        destination=tmp_path / "events.csv",
-        outlets=[asset, AssetAlias("any")],
+        {"outlet_events": events}, destination=tmp_path / "events.csv", outlets=[asset, alias]
     )
     assert events[asset].extra == {"owner": "me", **result}
+    (event,) = events[alias].asset_alias_events
+    assert event.dest_asset_key.uri == Asset(uri=result["uri"]).uri
+    assert event.extra == result
+
+
+def test_an_alias_without_a_file(emulator, tmp_path, caplog):
+    """An alias for a table alone has no event, and the log says why."""
+    from airflow.sdk.execution_time.context import OutletEventAccessors
+
+    events, alias = OutletEventAccessors(), AssetAlias("any")
+    where = {"table": "events", "duckdb_path": tmp_path / "events.duckdb"}
+    export({"outlet_events": events}, outlets=[alias], **where)
+    assert events[alias].asset_alias_events == []
+    assert "'any' among the outlets has no event" in caplog.text
+
+
+@pytest.mark.airflow
+@pytest.mark.parametrize("by", ["name", "uri"])
+def test_assets_by_reference_in_a_dag_run(emulator, tmp_path, monkeypatch, metadata_database, by):
+    """An outlet by `Asset.ref` has one event with the result, as the asset itself would."""
+    import sqlite3
+
+    monkeypatch.setenv("ONE_EXPORT_ASSET_REF", by)
+    done = Runner(tmp_path, monkeypatch)()
+    assert done.errors == []
+    with sqlite3.connect(metadata_database) as connection:
+        events = connection.execute(
+            "SELECT extra FROM asset_event WHERE source_run_id = ?", [done.run_id]
+        ).fetchall()
+    assert [json.loads(extra) for (extra,) in events] == [done.result]
 
 
 @pytest.mark.airflow

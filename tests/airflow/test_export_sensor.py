@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
@@ -13,6 +14,7 @@ from airflow_provider_vectorshift._airflow import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
 )
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.sensors import VectorShiftExportSensor
@@ -21,6 +23,7 @@ from tests.airflow.running import given_to_trigger, stored_and_read
 
 IN_TRIGGERER = {"deferrable": True, "complete_in_triggerer": True}
 STARTING_THERE = {"deferrable": True, "start_from_trigger": True}
+ALL_THERE = IN_TRIGGERER | STARTING_THERE
 QUICK = {"poke_interval": 0.05, "timeout": 30}
 
 
@@ -96,6 +99,14 @@ def test_importing_adds_little():
         (IN_TRIGGERER | {"outlets": ["x"]}, "would ignore outlets="),
         (IN_TRIGGERER | {"multiple_outputs": True}, "would ignore multiple_outputs="),
         (IN_TRIGGERER | {"on_skipped_callback": print}, "would ignore on_skipped_callback="),
+        (IN_TRIGGERER | {"on_success_callback": [print]}, "would ignore on_success_callback="),
+        (
+            IN_TRIGGERER | {"default_args": {"on_success_callback": print}},
+            "would ignore on_success_callback=",
+        ),
+        (IN_TRIGGERER | {"post_execute": print}, "would ignore post_execute="),
+        (ALL_THERE | {"pre_execute": print}, "would ignore pre_execute="),
+        (ALL_THERE | {"on_execute_callback": print}, "would ignore on_execute_callback="),
     ],
 )
 def test_bad_arguments(arguments, words):
@@ -103,6 +114,53 @@ def test_bad_arguments(arguments, words):
     with pytest.raises(ValueError, match=words) as caught:
         VectorShiftExportSensor(task_id="wait", **{"export_id": "ex_1", **arguments})
     assert "VectorShiftExportSensor 'wait'" in str(caught.value)
+
+
+@pytest.mark.airflow33
+def test_a_retry_policy_would_be_lost():
+    """A policy is asked on workers only, so a task that the triggerer fails cannot have one."""
+    from airflow_provider_vectorshift.retry import VectorShiftRetryPolicy
+
+    with pytest.raises(ValueError, match="would ignore retry_policy="):
+        sensor("ex_1", retry_policy=VectorShiftRetryPolicy(), **IN_TRIGGERER)
+
+
+def test_mail_would_be_lost():
+    """Airflow mails from workers only."""
+    with (
+        pytest.warns(DeprecationWarning, match="email"),
+        pytest.raises(ValueError, match="would ignore email="),
+    ):
+        sensor("ex_1", email="me@example.org", **IN_TRIGGERER)
+
+
+def test_a_subclass_whose_hook_would_be_lost():
+    """A hook that a subclass overrides runs on workers only, like one that is given."""
+
+    class Telling(VectorShiftExportSensor):
+        def post_execute(self, context, result=None):
+            raise AssertionError("not called")
+
+    with pytest.raises(ValueError, match="would ignore its method post_execute"):
+        Telling(task_id="wait", export_id="ex_1", **IN_TRIGGERER)
+
+
+def test_what_is_called_in_any_case_is_taken():
+    """Airflow calls these for a task that the triggerer ends, or before the wait on a worker."""
+    kept = ("on_failure_callback", "on_retry_callback", "on_execute_callback", "pre_execute")
+    sensor("ex_1", **dict.fromkeys(kept, print), **IN_TRIGGERER)
+
+
+@pytest.mark.airflow33
+@pytest.mark.parametrize("ended", ["success", "skipped", "failed"])
+def test_callbacks_of_a_task_that_the_triggerer_ends(ended):
+    """What Airflow itself does: of the callbacks, it has the DAG processor call those of failures alone."""
+    from airflow.callbacks.callback_requests import TaskCallbackRequest
+    from airflow.utils.state import TaskInstanceState
+
+    state = TaskInstanceState(ended)
+    request = TaskCallbackRequest.model_construct(task_callback_type=state)
+    assert request.is_failure_callback == (ended == "failed")
 
 
 @pytest.mark.airflow33
@@ -272,6 +330,73 @@ def of_a_task(trigger):
         id=uuid4(), dag_id="d", task_id="wait", run_id="r", try_number=1, dag_version_id=uuid4()
     )
     return trigger
+
+
+@pytest.mark.parametrize(
+    ("limits", "error"),
+    [
+        ({"timeout": 20, "execution_timeout": timedelta(seconds=600)}, AirflowSensorTimeout),
+        ({"timeout": 600, "execution_timeout": timedelta(seconds=20)}, AirflowTaskTimeout),
+    ],
+)
+def test_the_earlier_limit_holds_while_deferred(emulator, export_id, limits, error):
+    """The earlier of `timeout` and `execution_timeout` is the trigger's deadline, and says how the try ends."""
+    emulator.fault("export_poll", "never_ready", times=0)
+    task = sensor(export_id, deferrable=True, **limits)
+    deferred = deferral(task)
+    assert 0 < deferred.trigger.deadline - time.time() <= 20
+    assert timedelta(seconds=60) < deferred.timeout <= timedelta(seconds=80)
+    late = {"status": "timeout", "export_id": export_id, "error": ""}
+    with pytest.raises(error, match="20 s"):
+        task.resume_execution("execute_complete", {"event": late}, {})
+    soft = sensor(export_id, deferrable=True, soft_fail=True, **limits)
+    with pytest.raises(AirflowSkipException):
+        soft.resume_execution("execute_complete", {"event": late}, {})
+
+
+def test_time_before_the_wait_counts(emulator, export_id):
+    """`execution_timeout` counts from the try's start, as it does on a worker."""
+    emulator.fault("export_poll", "never_ready", times=0)
+    began = datetime.now(UTC) - timedelta(seconds=500)
+    task = sensor(
+        export_id, deferrable=True, timeout=3600, execution_timeout=timedelta(seconds=600)
+    )
+    instance = SimpleNamespace(start_date=began, xcom_push=lambda **_: None)
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute({"ti": instance})
+    assert 0 < deferred.value.trigger.deadline - time.time() <= 100
+
+
+@pytest.mark.airflow33
+def test_the_earlier_limit_holds_from_the_start():
+    """So it does for a task that starts in the triggerer."""
+    task = sensor("ex_1", execution_timeout=timedelta(seconds=20), **STARTING_THERE)
+    assert task.start_trigger_args.trigger_kwargs["timeout"] == 20
+    assert task.start_trigger_args.timeout == timedelta(seconds=80)
+
+
+def test_no_triggerer_answers_within_the_execution_timeout(emulator):
+    """When Airflow ends the deferral for the triggerer, the earlier limit says how as well."""
+    from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
+
+    failed = {"error": TriggerFailureReason.TRIGGER_TIMEOUT}
+    task = sensor("ex_1", deferrable=True, execution_timeout=timedelta(seconds=20))
+    with pytest.raises(AirflowTaskTimeout):
+        task.resume_execution(TRIGGER_FAIL_REPR, failed, {})
+
+
+def test_assets_are_told(emulator, export_id):
+    """The assets among the outlets get the result as the extra of their events, in every mode."""
+    from airflow.sdk import Asset
+    from airflow.sdk.execution_time.context import OutletEventAccessors
+
+    asset = Asset("lake://events")
+    for deferrable in (False, True):
+        events = OutletEventAccessors()
+        task = sensor(export_id, outlets=[asset], deferrable=deferrable)
+        told = {"status": "ready", "export_id": export_id, "error": ""}
+        task.resume_execution("execute_complete", {"event": told}, {"outlet_events": events})
+        assert events[asset].extra == {"export_id": export_id, "status": "ready"}
 
 
 def test_ended_by_the_triggerer(emulator, export_id):

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.sdk import Asset, BaseOperator
+from airflow.sdk import BaseOperator
 
 from airflow_provider_vectorshift._arguments import as_json, check_connection, is_literal, name_of
 from airflow_provider_vectorshift._context import data_interval, window_of
@@ -161,12 +161,6 @@ class WindowedOperator(BaseOperator):
         if not isinstance(self.query, Mapping):
             raise SpecError(f"It is a Query or what its to_dict() gives, not {self.query!r}.")
         return self.query
-
-    def _tell_assets(self, context: Mapping[str, Any], result: Mapping[str, Any]) -> None:
-        """Give the assets among the outlets the result as the extra of their events."""
-        for outlet in self.outlets:
-            if isinstance(outlet, Asset):
-                context["outlet_events"][outlet].extra.update(result)
 
     @property
     def _name(self) -> str:

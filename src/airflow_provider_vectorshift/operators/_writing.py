@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vectorshift._arguments import check_flags
+from airflow_provider_vectorshift._assets import tell_assets
 from airflow_provider_vectorshift._landing import Place, as_text
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.operators._mapped import require_own_target
@@ -95,4 +96,4 @@ class WritingOperator(WindowedOperator):
     def _tell(self, context: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         """Give the result to assets and lineage."""
         self._lineage = result, self._hook.base_url
-        self._tell_assets(context, result)
+        tell_assets(self, context, result)

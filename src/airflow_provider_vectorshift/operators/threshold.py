@@ -9,6 +9,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_vectorshift._airflow import AirflowFailException
 from airflow_provider_vectorshift._arguments import as_json, is_literal
+from airflow_provider_vectorshift._assets import tell_assets
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.operators._windowed import WindowedOperator
@@ -127,7 +128,7 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
         if verdict["severity"] in _FAILING[self.fail_on]:
             context["ti"].xcom_push(key="return_value", value=verdict)
             raise VectorShiftThresholdBreached(verdict["message"])
-        self._tell_assets(context, verdict)
+        tell_assets(self, context, verdict)
         self.log.log(INFO if verdict["state"] == "ok" else WARNING, "%s", verdict["message"])
         return verdict
 

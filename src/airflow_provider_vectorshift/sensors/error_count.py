@@ -5,19 +5,20 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.sdk import BaseSensorOperator, PokeReturnValue
+from airflow.sdk import PokeReturnValue
 
 from airflow_provider_vectorshift._airflow import (
     AirflowFailException,
-    AirflowSensorTimeout,
     conf,
 )
 from airflow_provider_vectorshift._alerts.rules import rule_document
 from airflow_provider_vectorshift._alerts.windows import seconds, trailing_window
 from airflow_provider_vectorshift._arguments import check_flags, is_literal
+from airflow_provider_vectorshift._assets import tell_assets
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.operators._windowed import WindowedOperator
+from airflow_provider_vectorshift.sensors._time_limits import TimeLimitedSensor
 from vectorshift_orchestration.errors import SpecError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from vectorshift_orchestration import Rule, Window
 
 
-class VectorShiftErrorCountSensor(WindowedOperator, BaseSensorOperator):
+class VectorShiftErrorCountSensor(WindowedOperator, TimeLimitedSensor):
     """Waits until a rule is breached, such as more failed runs than `threshold`.
 
     It judges the run's data interval, the interval from `start` to `end`, or, with `trailing`, the
@@ -111,6 +112,7 @@ class VectorShiftErrorCountSensor(WindowedOperator, BaseSensorOperator):
         from airflow_provider_vectorshift.triggers._waiting import GRACE
         from airflow_provider_vectorshift.triggers.breach import VectorShiftBreachTrigger
 
+        wait = self._longest_wait(context)
         return self.defer(
             trigger=VectorShiftBreachTrigger(
                 vectorshift_conn_id=self.vectorshift_conn_id,
@@ -120,10 +122,10 @@ class VectorShiftErrorCountSensor(WindowedOperator, BaseSensorOperator):
                 trailing=self.trailing,
                 settle=self.settle,
                 poll_interval=self.poke_interval,
-                deadline=time.time() + self.timeout,
+                deadline=time.time() + wait,
             ),
             method_name=self.execute_complete.__name__,
-            timeout=timedelta(seconds=self.timeout) + GRACE,
+            timeout=timedelta(seconds=wait) + GRACE,
         )
 
     def poke(self, context: "Context") -> PokeReturnValue:
@@ -133,6 +135,8 @@ class VectorShiftErrorCountSensor(WindowedOperator, BaseSensorOperator):
         with failing_fast(self._name), self._client() as client:
             verdict = judge(client, self.query, self._rule(), self._judged(context))
         self.log.info("%s", verdict["reason"])
+        if not verdict["ok"]:
+            tell_assets(self, context, verdict)
         return PokeReturnValue(is_done=not verdict["ok"], xcom_value=verdict)
 
     def execute_complete(self, context: "Context", event: Any) -> dict[str, Any]:
@@ -143,10 +147,11 @@ class VectorShiftErrorCountSensor(WindowedOperator, BaseSensorOperator):
         if told["status"] == "refused":
             raise AirflowFailException(told["error"])
         if told["verdict"] is None:
-            raise AirflowSensorTimeout(
-                f"{self._name}: the rule was not breached within {self.timeout:g} s. "
+            raise self._out_of_time(
+                f"{self._name}: the rule was not breached within {self._wait_limit}. "
                 f"{told['error']}".rstrip()
             )
+        tell_assets(self, context, told["verdict"])
         return told["verdict"]
 
     def _rule(self) -> "Rule":

@@ -6,12 +6,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk import BaseSensorOperator, PokeReturnValue
+from airflow.sdk import PokeReturnValue
 
 from airflow_provider_vectorshift._airflow import (
     AirflowFailException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
     conf,
 )
 from airflow_provider_vectorshift._arguments import (
@@ -20,6 +18,7 @@ from airflow_provider_vectorshift._arguments import (
     is_literal,
     name_of,
 )
+from airflow_provider_vectorshift._assets import tell_assets
 from airflow_provider_vectorshift._exports.events import (
     ExportEvent,
     event_of_error,
@@ -30,17 +29,20 @@ from airflow_provider_vectorshift._exports.events import (
 from airflow_provider_vectorshift._templates import check_triggerer_value
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.links import VectorShiftExportLink, export_url
+from airflow_provider_vectorshift.sensors._in_triggerer import (
+    check_nothing_lost,
+    check_nothing_lost_mapped,
+)
+from airflow_provider_vectorshift.sensors._time_limits import TimeLimitedSensor
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.definitions.xcom_arg import XComArg
 
 _FIRST_INTERVAL = 2.0
-_ONLY_ON_A_WORKER = ("outlets", "on_skipped_callback", "multiple_outputs")
-"""What Airflow loses without a word when a trigger ends the task."""
 
 
-class VectorShiftExportSensor(BaseSensorOperator):
+class VectorShiftExportSensor(TimeLimitedSensor):
     """Waits until an export is ready, for example one that an upstream task asked for.
 
     The result (XCom) is the same in every mode: `export_id` and `status`, which is `ready`. An
@@ -99,24 +101,27 @@ class VectorShiftExportSensor(BaseSensorOperator):
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
-        """As in `BaseOperator`. Raises ValueError for `start_from_trigger`, which Airflow cannot map."""
+        """As in `BaseOperator`. Raises ValueError for `start_from_trigger`, which Airflow cannot map,
+        and for what `complete_in_triggerer` would lose.
+        """
         if kwargs.get("start_from_trigger"):
             raise ValueError(
                 f"{cls.__name__} {kwargs.get('task_id')!r}: start_from_trigger= does not work with "
                 "mapped tasks, which Airflow starts on a worker. Leave it out."
             )
+        if kwargs.get("complete_in_triggerer"):
+            check_nothing_lost_mapped(f"{cls.__name__} {kwargs.get('task_id')!r}", kwargs)
         return super().partial(**kwargs)
 
     def execute(self, context: "Context") -> Any:
         """Wait here, or look once and wait on in the triggerer."""
         if not self.deferrable:
             return super().execute(context)
-        deadline = time.time() + self.timeout
         with self._skipping():
             told = self._first_look()
             if told is None:
                 self._show(context)
-                self._defer(deadline)
+                self._defer(self._longest_wait(context))
             return self._finished(context, told)
 
     def poke(self, context: "Context") -> PokeReturnValue:
@@ -131,16 +136,16 @@ class VectorShiftExportSensor(BaseSensorOperator):
         """Report what the trigger saw."""
         return self._finished(context, read_export_event(event))
 
-    def _defer(self, deadline: float) -> NoReturn:
+    def _defer(self, wait: float) -> NoReturn:
         from airflow_provider_vectorshift.triggers._waiting import GRACE
         from airflow_provider_vectorshift.triggers.export import VectorShiftExportTrigger
 
         self.defer(
             trigger=VectorShiftExportTrigger(
-                export_id=self._identifier, deadline=deadline, **self._trigger_arguments
+                export_id=self._identifier, deadline=time.time() + wait, **self._trigger_arguments
             ),
             method_name=self.execute_complete.__name__,
-            timeout=timedelta(seconds=self.timeout) + GRACE,
+            timeout=timedelta(seconds=wait) + GRACE,
         )
 
     # --- arguments ---
@@ -154,12 +159,8 @@ class VectorShiftExportSensor(BaseSensorOperator):
         for name, given in in_triggerer.items():
             if given and not self.deferrable:
                 raise ValueError(f"{self._name}: {name}=True needs deferrable=True.")
-        for name in _ONLY_ON_A_WORKER:
-            if self.complete_in_triggerer and getattr(self, name):
-                raise ValueError(
-                    f"{self._name}: with complete_in_triggerer=True Airflow would ignore {name}=. "
-                    "Leave out one of them."
-                )
+        if self.complete_in_triggerer:
+            check_nothing_lost(self, started_there=start_from_trigger)
         if not self.poke_interval > 0:
             raise ValueError(f"{self._name}: poke_interval= is a number of seconds above 0.")
         if is_literal(self.export_id) and not isinstance(self.export_id, str):
@@ -179,8 +180,9 @@ class VectorShiftExportSensor(BaseSensorOperator):
 
         if not hasattr(BaseTrigger, "render_template_fields"):
             return  # before Airflow 3.3
+        wait = self._longest_wait({})
         trigger = VectorShiftExportTrigger(
-            export_id=str(self.export_id), timeout=self.timeout, **self._trigger_arguments
+            export_id=str(self.export_id), timeout=wait, **self._trigger_arguments
         )
         path, arguments = trigger.serialize()
         self.start_from_trigger = True
@@ -188,7 +190,7 @@ class VectorShiftExportSensor(BaseSensorOperator):
             trigger_cls=path,
             trigger_kwargs=arguments,
             next_method=self.execute_complete.__name__,
-            timeout=timedelta(seconds=self.timeout) + GRACE,
+            timeout=timedelta(seconds=wait) + GRACE,
         )
 
     @property
@@ -254,10 +256,12 @@ class VectorShiftExportSensor(BaseSensorOperator):
             self._show(context)
         match told["status"]:
             case "ready":
-                return result_of(told)
+                result = result_of(told)
+                tell_assets(self, context, result)
+                return result
             case "timeout":
-                raise AirflowSensorTimeout(
-                    f"{self._name}: export {export_id} was not ready within {self.timeout:g} s. "
+                raise self._out_of_time(
+                    f"{self._name}: export {export_id} was not ready within {self._wait_limit}. "
                     f"{error}".rstrip()
                 )
             case "failed":
@@ -275,6 +279,5 @@ class VectorShiftExportSensor(BaseSensorOperator):
         try:
             yield
         except AirflowFailException as error:
-            if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(str(error)) from error
+            self._skip(error)
             raise

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pendulum
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset
 from airflow.timetables.interval import CronDataIntervalTimetable
 
@@ -42,6 +43,10 @@ with DAG(
         "outlets": [Asset(uri) for uri in os.environ.get("ONE_EXPORT_ASSET", "").split()],
         **json.loads(os.environ.get("ONE_EXPORT", '{"destination": "unused"}')),
     }
+    if by := os.environ.get("ONE_EXPORT_ASSET_REF"):
+        known = Asset(name="referred", uri="x-lake://referred")
+        EmptyOperator(task_id="knows_the_asset", outlets=[known])
+        arguments["outlets"] = [Asset.ref(**{by: getattr(known, by)})]
     if each := json.loads(os.environ.get("ONE_EXPORT_EACH", "[]")):
         VectorShiftExportOperator.partial(**arguments).expand_kwargs(each)
     else:

@@ -1,0 +1,72 @@
+"""How long a sensor may wait: the same deferred as on a worker."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseSensorOperator
+
+from airflow_provider_vectorshift._airflow import (
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    TaskDeferralTimeout,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.sdk import Context
+
+
+class TimeLimitedSensor(BaseSensorOperator):
+    """A sensor whose `execution_timeout` holds while it is deferred, too, where Airflow ignores it.
+
+    The earlier of the two limits ends the wait: `timeout` for good, as `AirflowSensorTimeout`, and
+    `execution_timeout` the try, as `AirflowTaskTimeout`, so that retries apply. With `soft_fail` or
+    `never_fail` both skip the task.
+    """
+
+    def resume_execution(
+        self, next_method: str, next_kwargs: dict[str, Any] | None, context: "Context"
+    ) -> Any:
+        """As Airflow does it, but the limit that ended the wait decides how the task ends."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowTaskTimeout as error:
+            self._skip(error)
+            raise
+        except AirflowSensorTimeout as error:
+            if isinstance(error.__cause__, TaskDeferralTimeout) and self._try_ends_first:
+                raise self._out_of_time(str(error)) from error
+            raise
+
+    def _longest_wait(self, context: "Mapping[str, Any]") -> float:
+        """Seconds that are left to wait; all of them where the context has no task that has begun."""
+        if self.execution_timeout is None:
+            return self.timeout
+        began = getattr(context.get("ti"), "start_date", None)
+        used = 0.0 if began is None else max(time.time() - began.timestamp(), 0.0)
+        return max(min(self.timeout, self.execution_timeout.total_seconds() - used), 0.0)
+
+    def _out_of_time(self, told: str) -> AirflowSensorTimeout | AirflowTaskTimeout:
+        """The error of a wait that came to its end, with what there is to tell about it."""
+        if not self._try_ends_first:
+            return AirflowSensorTimeout(told)
+        return AirflowTaskTimeout(told)
+
+    @property
+    def _wait_limit(self) -> str:
+        """The limit that ends the wait, in words."""
+        if not self._try_ends_first or self.execution_timeout is None:
+            return f"{self.timeout:g} s"
+        return f"the execution_timeout of {self.execution_timeout.total_seconds():g} s"
+
+    @property
+    def _try_ends_first(self) -> bool:
+        limit = self.execution_timeout
+        return limit is not None and limit.total_seconds() < self.timeout
+
+    def _skip(self, error: BaseException) -> None:
+        """Raise `AirflowSkipException` where the sensor's failures are skips."""
+        if self.soft_fail or self.never_fail:
+            raise AirflowSkipException(str(error)) from error
