@@ -14,6 +14,10 @@ class VectorShiftConnectionError(AirflowFailException):
     retry_advice: ClassVar[RetryAdvice] = RetryAdvice.PERMANENT
 
 
+class VectorShiftConnectionMissing(VectorShiftConnectionError):
+    """There is no Airflow connection of that name where it was looked up."""
+
+
 class VectorShiftTriggererTimeout(TaskDeferralTimeout):
     """No triggerer told how a deferred export stands, and its time is up; a retry may help."""
 

@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING
 from airflow.sdk import BaseHook
 
 from airflow_provider_vectorshift._airflow import AirflowNotFoundException
-from airflow_provider_vectorshift.errors import VectorShiftConnectionError
+from airflow_provider_vectorshift.errors import (
+    VectorShiftConnectionError,
+    VectorShiftConnectionMissing,
+)
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -64,7 +67,7 @@ class VectorShiftHook(BaseHook):
         """
         from airflow_provider_vectorshift._connections.shared_clients import shared_client
 
-        return shared_client(self.vectorshift_conn_id, self._asettings)
+        return shared_client(self.vectorshift_conn_id, self._triggerer_settings)
 
     @property
     def base_url(self) -> str:
@@ -107,9 +110,18 @@ class VectorShiftHook(BaseHook):
         except AirflowNotFoundException:
             raise self._missing() from None
 
-    def _missing(self) -> VectorShiftConnectionError:
+    async def _triggerer_settings(self) -> "Settings":
+        try:
+            return await self._asettings()
+        except VectorShiftConnectionMissing as error:
+            raise VectorShiftConnectionMissing(
+                f"The triggerer looked it up: {error} Where connections are environment variables, the "
+                "triggerer needs them as well as the workers."
+            ) from None
+
+    def _missing(self) -> VectorShiftConnectionMissing:
         name = self.vectorshift_conn_id
-        return VectorShiftConnectionError(
+        return VectorShiftConnectionMissing(
             f"There is no connection {name!r}. Create one of type vectorshift with the API key as "
             f"its password, or set AIRFLOW_CONN_{name.upper()} to "
             '{"conn_type": "vectorshift", "password": "<API key>"}.'

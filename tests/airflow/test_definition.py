@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_vectorshift.operators import VectorShiftExportOperator
+from airflow_provider_vectorshift._airflow import AirflowFailException
+from airflow_provider_vectorshift._arguments import as_json
+from airflow_provider_vectorshift.operators import (
+    VectorShiftAggregateOperator,
+    VectorShiftExportOperator,
+)
 from tests.airflow.moved import TaskDeferred
 from tests.airflow.running import last_day, stored_and_read
 from vectorshift import Analytics
@@ -57,12 +62,12 @@ TABLE = {"table": "events", "duckdb_path": "x"}
         ({"table": "t", "duckdb_path": ":memory:"}, "duckdb_path= cannot .* file of this machine"),
         (FILE | {"duckdb_path": "x"}, "duckdb_path= names a database. Give table="),
         (FILE | {"sql_conn_id": "x"}, "sql_conn_id= names a database. Give table="),
-        (FILE | {"timeout": 0}, "timeout= is a number of seconds above 0, not 0"),
+        (FILE | {"timeout": 0}, "timeout= is a timedelta or a number of seconds above 0, not 0"),
         (FILE | {"timeout": float("inf")}, "timeout="),
         (FILE | {"poll_interval": -1}, "poll_interval="),
         (FILE | {"poll_interval": "2"}, "poll_interval="),
         (FILE | {"poll_interval": True}, "poll_interval="),
-        (FILE | {"late_arrival": 3600}, "late_arrival= is a timedelta"),
+        (FILE | {"late_arrival": "3600"}, "late_arrival= is a timedelta"),
         (FILE | {"late_arrival": timedelta(hours=-1)}, "late_arrival="),
         (FILE | {"deferrable": "yes"}, "deferrable= is True or False"),
         (FILE | {"durable": 1}, "durable="),
@@ -95,6 +100,72 @@ def test_bad_arguments(arguments, words):
     with pytest.raises(ValueError, match=words) as caught:
         VectorShiftExportOperator(task_id="export", **arguments)
     assert "VectorShiftExportOperator 'export'" in str(caught.value)
+
+
+@pytest.mark.parametrize("late", [timedelta(minutes=30), 1800])
+@pytest.mark.parametrize("timeout", [timedelta(minutes=5), 300, 300.0])
+@pytest.mark.parametrize("interval", [timedelta(seconds=4), 4])
+def test_durations(late, timeout, interval):
+    """A duration may be a timedelta or a number of seconds, whichever argument it is for."""
+    task = VectorShiftExportOperator(
+        task_id="export", **FILE, late_arrival=late, timeout=timeout, poll_interval=interval
+    )
+    options = task._arguments.options
+    assert (options.late_arrival, options.timeout, options.poll_interval) == (
+        timedelta(minutes=30),
+        300,
+        4,
+    )
+
+
+@pytest.mark.parametrize("name", ["poll_interval", "timeout", "late_arrival"])
+@pytest.mark.parametrize("value", [True, None, "soon", timedelta(seconds=-1), float("nan"), [1]])
+def test_what_is_not_a_duration(name, value):
+    """Everything else is refused in one sentence that says what to give."""
+    with pytest.raises(
+        ValueError, match=rf"'export': {name}= is a timedelta or a number of seconds"
+    ):
+        VectorShiftExportOperator(task_id="export", **FILE, **{name: value})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "['runs.sum', 'latency.p95']",
+        ' ["runs.sum", "latency.p95"]',
+        '["runs.sum",\n"latency.p95"]',
+    ],
+)
+def test_a_list_without_tojson(text):
+    """What `{{ params.metrics }}` comes out as is read as the list that it is."""
+    assert as_json(text) == ["runs.sum", "latency.p95"]
+
+
+def test_a_document_without_tojson():
+    """So is a query or a rule; a text that is not the literal of a JSON value stays a text."""
+    document = {"where": None, "object_ids": ["pl_1"], "x": [{"y": True, "z": 0.5}]}
+    assert as_json(str(document)) == document
+    for text in (
+        "{1: 'a'}",
+        "{'a': (1, 2)}",
+        "{'a', 'b'}",
+        "[f(x)]",
+        "{'a': b'x'}",
+        "[nan]",
+        "{{ x }}",
+    ):
+        assert as_json(text) == text
+
+
+@pytest.mark.parametrize("name", ["query", "metrics", "group_by"])
+def test_a_text_that_is_not_json(name):
+    """A template that comes out as something else names `tojson`."""
+    given = {"query": None, "metrics": ["runs.sum"], "group_by": []} | {name: "{{ params.x }}"}
+    task = VectorShiftAggregateOperator(
+        task_id="measure", start="2026-01-01T00Z", end="2026-01-02T00Z", **given
+    )
+    with pytest.raises(AirflowFailException, match=rf"'measure': {name}= .*\| tojson"):
+        task.render_template_fields({"params": {"x": {"at": datetime(2026, 1, 1, tzinfo=UTC)}}})
 
 
 def test_templates_and_other_tasks_results_are_let_pass():

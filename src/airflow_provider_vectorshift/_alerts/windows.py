@@ -4,7 +4,6 @@ Events arrive late, so nothing is judged before it has settled: `settle` says fo
 a window may still come in.
 """
 
-import math
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -47,15 +46,3 @@ def due_windows(newest: "Window", until: datetime | None, most: int) -> "list[Wi
 def _on_the_clock(instant: datetime) -> datetime:
     """The instant, cut to the service's resolution."""
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
-
-
-def seconds(name: str, value: timedelta | float, *, above_0: bool = True) -> float:
-    """A duration in seconds. Raises ValueError, naming the argument, for what is none."""
-    try:
-        number = value.total_seconds() if isinstance(value, timedelta) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not (math.isfinite(number) and (number > 0 if above_0 else number >= 0)):
-        least = "above 0" if above_0 else "of 0 or more"
-        raise ValueError(f"{name}= is a timedelta or a number of seconds {least}, not {value!r}.")
-    return number

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_vectorshift._arguments import is_literal
+from airflow_provider_vectorshift._arguments import is_literal, seconds
 from airflow_provider_vectorshift._landing import Place
 from vectorshift_orchestration.exports.request import ExportOptions
 
@@ -32,10 +32,10 @@ class ExportArguments:
     file_format: str = ExportOptions.format
     parquet: bool = False
     deferrable: bool = False
-    poll_interval: float = ExportOptions.poll_interval
-    timeout: float = ExportOptions.timeout
+    poll_interval: timedelta | float = ExportOptions.poll_interval
+    timeout: timedelta | float = ExportOptions.timeout
     durable: bool = True
-    late_arrival: timedelta = ExportOptions.late_arrival
+    late_arrival: timedelta | float = ExportOptions.late_arrival
     lookback: int = 0
     execution_timeout: timedelta | None = None
 
@@ -55,13 +55,14 @@ class ExportArguments:
 
     @property
     def options(self) -> ExportOptions:
-        """The same in the core's words. Raises `SpecError` for a value that cannot be."""
+        """The same in the core's words. Raises ValueError for a value that cannot be."""
         known = self.file_format if is_literal(self.file_format) else ExportOptions.format
+        late_arrival = seconds("late_arrival", self.late_arrival, above_0=False)
         return ExportOptions(
             format=known,
-            timeout=self.timeout,
-            poll_interval=self.poll_interval,
-            late_arrival=self.late_arrival,
+            timeout=seconds("timeout", self.timeout),
+            poll_interval=seconds("poll_interval", self.poll_interval),
+            late_arrival=timedelta(seconds=late_arrival),
         )
 
     @property

@@ -85,7 +85,7 @@ class ExportTry:
 
     def timed_out(self, export_id: str) -> AnalyticsExportTimeout:
         """The error of an export that was not ready in time."""
-        limits = [self._arguments.timeout]
+        limits = [self._arguments.options.timeout]
         if self._arguments.execution_timeout is not None:
             limits.append(self._arguments.execution_timeout.total_seconds())
         return AnalyticsExportTimeout(export_id, min(limits))
@@ -121,7 +121,9 @@ class ExportTry:
                 progress=ProgressLog(self._log.info),
             )
             job.ask()
-            if arguments.deferrable and not job.wait(min(_SHORT_WAIT, arguments.poll_interval)):
+            if arguments.deferrable and not job.wait(
+                min(_SHORT_WAIT, arguments.options.poll_interval)
+            ):
                 assert self._note.pending is not None  # it was asked for, so it is noted
                 return self._note.pending
             return job.finish()

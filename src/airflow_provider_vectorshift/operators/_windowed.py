@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_vectorshift._airflow import AirflowFailException
 from airflow_provider_vectorshift._arguments import as_json, check_connection, is_literal, name_of
 from airflow_provider_vectorshift._context import data_interval, window_of
 from airflow_provider_vectorshift._templates import filled_in
@@ -76,7 +77,13 @@ class WindowedOperator(BaseOperator):
                 data_interval(context)
         super().render_template_fields(context, jinja_env)
         for name in self.json_fields:
-            setattr(self, name, as_json(getattr(self, name)))
+            value = as_json(getattr(self, name))
+            if isinstance(value, str) and value.strip()[:1] in ("{", "["):
+                raise AirflowFailException(
+                    f"{self._name}: {name}= comes out as a text that is not JSON: {value!r}. Write its "
+                    "template as {{ ... | tojson }}."
+                )
+            setattr(self, name, value)
 
     def render_template(
         self,

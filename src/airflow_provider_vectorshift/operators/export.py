@@ -62,8 +62,9 @@ class VectorShiftExportOperator(WritingOperator):
             arrive late. Needs a table and no destination: a file is named by one interval.
         vectorshift_conn_id: connection of type `vectorshift`.
         deferrable: wait in the triggerer, without a worker slot.
-        poll_interval: seconds between looks at the export; grows to a minute while deferred.
-        timeout: seconds from asking for the export to its being ready, in both modes.
+        poll_interval: time between looks at the export; grows to a minute while deferred. Like
+            `timeout` and `late_arrival` a timedelta or seconds.
+        timeout: time from asking for the export to its being ready, in both modes.
         durable: remember the export over retries, where Airflow has a task state store.
         late_arrival: how long after its end an interval may still hold more rows than the service
             counts.
@@ -98,10 +99,10 @@ class VectorShiftExportOperator(WritingOperator):
         lookback: int | str = 0,
         vectorshift_conn_id: str = VectorShiftHook.default_conn_name,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: float = ExportArguments.poll_interval,
-        timeout: float = ExportArguments.timeout,
+        poll_interval: timedelta | float = ExportArguments.poll_interval,
+        timeout: timedelta | float = ExportArguments.timeout,
         durable: bool = ExportArguments.durable,
-        late_arrival: timedelta = ExportArguments.late_arrival,
+        late_arrival: timedelta | float = ExportArguments.late_arrival,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -262,7 +263,7 @@ class VectorShiftExportOperator(WritingOperator):
                 vectorshift_conn_id=self.vectorshift_conn_id,
                 export_id=export_id,
                 deadline=deadline,
-                poll_interval=self.poll_interval,
+                poll_interval=self._arguments.options.poll_interval,
             ),
             method_name=self.execute_complete.__name__,
             kwargs={"asked": request.to_dict(), "pending": pending.to_json()},

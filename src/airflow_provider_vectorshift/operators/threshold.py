@@ -126,11 +126,19 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
         if self.message is not None:
             verdict["message"] = self._rendered(self.message, verdict, context)
         if verdict["severity"] in _FAILING[self.fail_on]:
-            context["ti"].xcom_push(key="return_value", value=verdict)
+            self._push(context, verdict)
             raise VectorShiftThresholdBreached(verdict["message"])
         tell_assets(self, context, verdict)
         self.log.log(INFO if verdict["state"] == "ok" else WARNING, "%s", verdict["message"])
         return verdict
+
+    def _push(self, context: "Context", verdict: Mapping[str, Any]) -> None:
+        """Leave the verdict as Airflow would if the task succeeded."""
+        if not self.do_xcom_push:
+            return
+        for key, value in verdict.items() if self.multiple_outputs else ():
+            context["ti"].xcom_push(key=key, value=value)
+        context["ti"].xcom_push(key="return_value", value=verdict)
 
     # --- what was asked for ---
 

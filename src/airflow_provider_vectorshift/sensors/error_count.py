@@ -12,8 +12,8 @@ from airflow_provider_vectorshift._airflow import (
     conf,
 )
 from airflow_provider_vectorshift._alerts.rules import rule_document
-from airflow_provider_vectorshift._alerts.windows import seconds, trailing_window
-from airflow_provider_vectorshift._arguments import check_flags, is_literal
+from airflow_provider_vectorshift._alerts.windows import trailing_window
+from airflow_provider_vectorshift._arguments import check_flags, is_literal, seconds
 from airflow_provider_vectorshift._assets import tell_assets
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook

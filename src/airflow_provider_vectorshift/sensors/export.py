@@ -17,6 +17,7 @@ from airflow_provider_vectorshift._arguments import (
     check_flags,
     is_literal,
     name_of,
+    seconds,
 )
 from airflow_provider_vectorshift._assets import tell_assets
 from airflow_provider_vectorshift._exports.events import (
@@ -54,7 +55,7 @@ class VectorShiftExportSensor(TimeLimitedSensor):
 
     Args:
         export_id: the service's task id of the export; a template.
-        vectorshift_conn_id: connection of type `vectorshift`.
+        vectorshift_conn_id: connection of type `vectorshift`; a template.
         deferrable: wait in the triggerer, without a worker slot; `mode` does not matter then.
         complete_in_triggerer: also end the task there. Nothing of it runs on a worker afterwards,
             and a failure is told in the trigger's log only and follows the task's `retries`. Needs
@@ -74,7 +75,7 @@ class VectorShiftExportSensor(TimeLimitedSensor):
     text, and `AirflowSensorTimeout` at the timeout.
     """
 
-    template_fields: Sequence[str] = ("export_id",)
+    template_fields: Sequence[str] = ("export_id", "vectorshift_conn_id")
     operator_extra_links = (VectorShiftExportLink(),)
     export_url = ""
     """The address of the export in the API, once it was looked at; `VectorShiftExportLink` shows it."""
@@ -118,6 +119,7 @@ class VectorShiftExportSensor(TimeLimitedSensor):
         if not self.deferrable:
             return super().execute(context)
         with self._skipping():
+            self._check_connection()
             told = self._first_look()
             if told is None:
                 self._show(context)
@@ -126,6 +128,7 @@ class VectorShiftExportSensor(TimeLimitedSensor):
 
     def poke(self, context: "Context") -> PokeReturnValue:
         """Look once. Raises what `execute` raises, except for the timeout."""
+        self._check_connection()
         told = self._look()
         if told is None:
             self._show(context)
@@ -161,8 +164,10 @@ class VectorShiftExportSensor(TimeLimitedSensor):
                 raise ValueError(f"{self._name}: {name}=True needs deferrable=True.")
         if self.complete_in_triggerer:
             check_nothing_lost(self, started_there=start_from_trigger)
-        if not self.poke_interval > 0:
-            raise ValueError(f"{self._name}: poke_interval= is a number of seconds above 0.")
+        try:
+            seconds("poke_interval", self.poke_interval)
+        except ValueError as problem:
+            raise ValueError(f"{self._name}: {problem}") from None
         if is_literal(self.export_id) and not isinstance(self.export_id, str):
             raise ValueError(
                 f"{self._name}: export_id= is the text of an export's task_id, not {self.export_id!r}."
@@ -172,7 +177,8 @@ class VectorShiftExportSensor(TimeLimitedSensor):
         check_connection(self._name, self.vectorshift_conn_id)
 
     def _start_from_trigger(self) -> None:
-        check_triggerer_value(self._name, "export_id", self.export_id)
+        for name in self.template_fields:
+            check_triggerer_value(self._name, name, getattr(self, name))
         from airflow.triggers.base import BaseTrigger, StartTriggerArgs
 
         from airflow_provider_vectorshift.triggers._waiting import GRACE
@@ -207,6 +213,13 @@ class VectorShiftExportSensor(TimeLimitedSensor):
             f"{'empty' if isinstance(self.export_id, str) else type(self.export_id).__name__}. "
             "Let the upstream task return that id alone."
         )
+
+    def _check_connection(self) -> None:
+        """Raise `AirflowFailException` for a template of the connection that came out as nothing."""
+        try:
+            check_connection(self._name, self.vectorshift_conn_id)
+        except ValueError as problem:
+            raise AirflowFailException(str(problem)) from None
 
     @property
     def _trigger_arguments(self) -> dict[str, Any]:
@@ -268,7 +281,8 @@ class VectorShiftExportSensor(TimeLimitedSensor):
                 raise AirflowFailException(f"{self._name}: export {export_id} failed: {error}")
             case "missing":
                 raise AirflowFailException(
-                    f"{self._name}: the service knows no export {export_id}: {error}"
+                    f"{self._name}: the service knows no export {export_id}: {error} If it knows no "
+                    "other one either, check the connection's base URL, with its /v1."
                 )
             case "refused":
                 raise AirflowFailException(f"{self._name}: {error}")

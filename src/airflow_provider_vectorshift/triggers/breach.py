@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
 from typing import Any, Literal, TypedDict, cast, get_args
 
@@ -11,6 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_vectorshift._alerts.look import load
 from airflow_provider_vectorshift._alerts.verdicts import ajudge
 from airflow_provider_vectorshift._alerts.windows import trailing_window
+from airflow_provider_vectorshift._arguments import seconds
 from airflow_provider_vectorshift.errors import is_permanent
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.triggers._waiting import looks
@@ -72,9 +73,9 @@ class VectorShiftBreachTrigger(BaseTrigger):
         rule: Mapping[str, Any],
         query: Mapping[str, Any] | None,
         window: Mapping[str, Any] | None,
-        trailing: float | None,
-        settle: float,
-        poll_interval: float,
+        trailing: timedelta | float | None,
+        settle: timedelta | float,
+        poll_interval: timedelta | float,
         deadline: float,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -82,9 +83,9 @@ class VectorShiftBreachTrigger(BaseTrigger):
         self.rule = rule
         self.query = query
         self.window = window
-        self.trailing = trailing
-        self.settle = settle
-        self.poll_interval = poll_interval
+        self.trailing = None if trailing is None else seconds("trailing", trailing)
+        self.settle = seconds("settle", settle, above_0=False)
+        self.poll_interval = seconds("poll_interval", poll_interval, above_0=False)
         self.deadline = deadline
         self._hook = VectorShiftHook(vectorshift_conn_id)
 

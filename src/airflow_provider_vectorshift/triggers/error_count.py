@@ -19,8 +19,8 @@ from airflow_provider_vectorshift._alerts.look import Look, load
 from airflow_provider_vectorshift._alerts.rules import rule_document
 from airflow_provider_vectorshift._alerts.verdicts import verdict_as_json
 from airflow_provider_vectorshift._alerts.watermark import Watermark
-from airflow_provider_vectorshift._alerts.windows import due_windows, newest_window, seconds
-from airflow_provider_vectorshift._arguments import as_json, check_connection
+from airflow_provider_vectorshift._alerts.windows import due_windows, newest_window
+from airflow_provider_vectorshift._arguments import as_json, check_connection, seconds
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from vectorshift.errors import VectorshiftError
 
@@ -76,7 +76,7 @@ class VectorShiftErrorCountTrigger(BaseEventTrigger):
         window: timedelta | float = timedelta(minutes=10),
         query: "Query | Mapping[str, Any] | str | None" = None,
         vectorshift_conn_id: str = VectorShiftHook.default_conn_name,
-        interval: float = 60.0,
+        interval: timedelta | float = 60.0,
         settle: timedelta | float = timedelta(minutes=1),
         catch_up: int = 24,
     ) -> None:

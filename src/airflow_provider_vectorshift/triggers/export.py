@@ -7,6 +7,7 @@ leaves its export behind, which the service cannot cancel and a retry goes on wi
 
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import (
@@ -17,6 +18,7 @@ from airflow.triggers.base import (
     TriggerEvent,
 )
 
+from airflow_provider_vectorshift._arguments import seconds
 from airflow_provider_vectorshift._exports.events import (
     ExportEvent,
     event_of_error,
@@ -47,10 +49,10 @@ class VectorShiftExportTrigger(BaseTrigger):
         export_id: the service's task id of the export.
         deadline: when to give up, in POSIX seconds; it holds wherever the trigger moves. Give
             either this or `timeout`.
-        timeout: seconds from the trigger's first start to giving up, for a task that starts here
+        timeout: time (a timedelta or seconds, like the intervals) from the trigger's first start to giving up, for a task that starts here
             and whose deadline nobody could know. A triggerer that takes over starts to count anew.
-        poll_interval: seconds before the first look; it grows by half each time.
-        longest_interval: seconds that it grows to.
+        poll_interval: time before the first look; it grows by half each time.
+        longest_interval: what it grows to.
         complete_in_triggerer: end the task here, without a worker.
         soft_fail: end it as skipped instead of failed; with `complete_in_triggerer`.
         do_xcom_push: whether a success has a result; with `complete_in_triggerer`.
@@ -64,9 +66,9 @@ class VectorShiftExportTrigger(BaseTrigger):
         vectorshift_conn_id: str,
         export_id: str,
         deadline: float | None = None,
-        timeout: float | None = None,
-        poll_interval: float = 2.0,
-        longest_interval: float = 60.0,
+        timeout: timedelta | float | None = None,
+        poll_interval: timedelta | float = 2.0,
+        longest_interval: timedelta | float = 60.0,
         complete_in_triggerer: bool = False,
         soft_fail: bool = False,
         do_xcom_push: bool = True,
@@ -77,9 +79,9 @@ class VectorShiftExportTrigger(BaseTrigger):
         self.vectorshift_conn_id = vectorshift_conn_id
         self.export_id = export_id  # not task_id, which Airflow sets to the id of its own task
         self.deadline = deadline
-        self.timeout = timeout
-        self.poll_interval = poll_interval
-        self.longest_interval = longest_interval
+        self.timeout = None if timeout is None else seconds("timeout", timeout, above_0=False)
+        self.poll_interval = seconds("poll_interval", poll_interval, above_0=False)
+        self.longest_interval = seconds("longest_interval", longest_interval, above_0=False)
         self.complete_in_triggerer = complete_in_triggerer
         self.soft_fail = soft_fail
         self.do_xcom_push = do_xcom_push
