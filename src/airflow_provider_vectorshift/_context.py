@@ -19,6 +19,13 @@ _WAY_OUT = (
     "interval), trigger it with a logical date, or give the operator start= and end=."
 )
 
+_OF_A_KEY = (
+    'Give the operator start= and end=; for a day of UTC whose key is its midnight: start="{{ '
+    'partition_key }}Z", end="{{ macros.datetime.fromisoformat(partition_key) + '
+    'macros.timedelta(days=1) }}Z".'
+)
+"""What a DAG can do that runs for the partitions of an asset."""
+
 _PERIODS = {
     "@hourly": "hour",
     "0 * * * *": "hour",
@@ -96,6 +103,11 @@ def _partition(context: Mapping[str, Any]) -> "Window":
     if period is not None and begin is not None:
         window = Window(begin, begin + _TICK).align(period, getattr(timetable, "timezone", UTC))
     if window is None or window.start != begin:
+        if not expression:  # it runs when somebody else's partition is there, so it has no cron
+            raise WindowError(
+                f"This run's partition {key!r} comes from an asset and does not say when it ends. "
+                f"{_OF_A_KEY}"
+            )
         raise WindowError(
             f"This run's partition {key!r} does not say when it ends. Schedule the DAG with a "
             "CronPartitionTimetable of whole hours, days, weeks from Monday ('0 0 * * 1'), months or "

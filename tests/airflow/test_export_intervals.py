@@ -1,6 +1,7 @@
 """Which interval a run is about: the data interval, explicit ends, a partition, and what is refused."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pendulum
@@ -90,6 +91,26 @@ def test_partition_without_a_date():
 
 
 @pytest.mark.airflow33
+def test_partition_of_an_asset():
+    """The DAG that consumes a partitioned asset has no cron expression: it is told the ends to give, and they work."""
+    import re
+
+    from airflow.sdk.execution_time import macros
+    from jinja2.sandbox import SandboxedEnvironment
+
+    context = partition("@daily", datetime(2026, 11, 22, tzinfo=UTC))
+    context |= {"dag": SimpleNamespace(timetable=object()), "partition_date": None}
+    with pytest.raises(WindowError, match="comes from an asset") as refused:
+        window_of(context, None, None)
+    assert "CronPartitionTimetable" not in str(refused.value)
+    advised = re.findall(r'(start|end)="(.*?)"', str(refused.value))
+    filled = {
+        name: SandboxedEnvironment(autoescape=True).from_string(text).render(context, macros=macros)
+        for name, text in advised
+    }
+    assert window_of(context, **filled) == Window.day("2026-11-22")
+
+
 def test_partition_that_is_still_to_come():
     """A period that has not ended is refused, because its events are not all there."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -8,6 +8,7 @@ from airflow_provider_vectorshift._arguments import check_flags
 from airflow_provider_vectorshift._assets import tell_assets
 from airflow_provider_vectorshift._landing import Place, as_text
 from airflow_provider_vectorshift.hooks import VectorShiftHook
+from airflow_provider_vectorshift._schedules import warn_of_lost_hours
 from airflow_provider_vectorshift.operators._mapped import require_own_target
 from airflow_provider_vectorshift.operators._windowed import WindowedOperator
 
@@ -61,6 +62,8 @@ class WritingOperator(WindowedOperator):
         self.source = source
         self.replace_other = replace_other
         check_flags(self, "replace_other")
+        if self._takes_data_interval:
+            warn_of_lost_hours(self)
 
     @property
     def place(self) -> Place:

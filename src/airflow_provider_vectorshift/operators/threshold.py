@@ -10,6 +10,7 @@ from airflow.sdk import BaseOperator
 from airflow_provider_vectorshift._airflow import AirflowFailException
 from airflow_provider_vectorshift._arguments import as_json, is_literal
 from airflow_provider_vectorshift._assets import tell_assets
+from airflow_provider_vectorshift._schedules import warn_of_lost_hours
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.operators._windowed import WindowedOperator
@@ -110,6 +111,8 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
         self._check_calendar()
         if message is not None:
             self._check_message(message)
+        if self._takes_data_interval:
+            warn_of_lost_hours(self)
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Judge, tell, and fail if it is time to."""

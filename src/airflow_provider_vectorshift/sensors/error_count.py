@@ -15,6 +15,7 @@ from airflow_provider_vectorshift._alerts.rules import rule_document
 from airflow_provider_vectorshift._alerts.windows import trailing_window
 from airflow_provider_vectorshift._arguments import check_flags, is_literal, seconds
 from airflow_provider_vectorshift._assets import tell_assets
+from airflow_provider_vectorshift._schedules import warn_of_lost_hours
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.operators._windowed import WindowedOperator
@@ -101,6 +102,8 @@ class VectorShiftErrorCountSensor(WindowedOperator, TimeLimitedSensor):
             raise ValueError(f"{self._name}: give either trailing=, or start=, end= and lookback=.")
         if is_literal(self.rule):
             self._rule()
+        if self._takes_data_interval:
+            warn_of_lost_hours(self)
 
     def execute(self, context: "Context") -> Any:
         """Wait here or in the triggerer, once it is sure that there is something to judge."""

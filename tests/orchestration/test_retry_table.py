@@ -1,0 +1,39 @@
+"""docs/reliability.md tells of every error what a retry does, as its class has it."""
+
+import re
+from pathlib import Path
+
+import vectorshift.errors
+import vectorshift_orchestration.errors
+from vectorshift.errors import RetryAdvice, VectorshiftError
+
+DOCS = Path(__file__).parents[2] / "docs" / "reliability.md"
+
+
+def documented():
+    """The error classes in the table's last column, by advice."""
+    section = DOCS.read_text().split("## What a retry does")[1].split("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("| `")]
+    return {cells[0].strip(" `"): re.findall(r"`(\w+)`", cells[-1]) for cells in rows}
+
+
+def declared():
+    """The error classes of the SDK and the core, by the advice in their code."""
+    modules = (vectorshift.errors, vectorshift_orchestration.errors)
+    classes = {
+        found
+        for module in modules
+        for found in vars(module).values()
+        if isinstance(found, type)
+        and issubclass(found, VectorshiftError)
+        and found.__module__ == module.__name__
+    }
+    return {
+        str(advice): sorted(each.__name__ for each in classes if each.retry_advice is advice)
+        for advice in RetryAdvice
+    }
+
+
+def test_the_table_is_the_code():
+    """Each error is in the row of its advice, once; no row has another."""
+    assert documented() == declared()
