@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_vectorshift._arguments import check_flags
 from airflow_provider_vectorshift._assets import tell_assets
 from airflow_provider_vectorshift._landing import Place, as_text
-from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift._schedules import warn_of_lost_hours
+from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.operators._mapped import require_own_target
 from airflow_provider_vectorshift.operators._windowed import WindowedOperator
 
