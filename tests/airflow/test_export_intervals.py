@@ -1,6 +1,6 @@
 """Which interval a run is about: the data interval, explicit ends, a partition, and what is refused."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
@@ -108,7 +108,7 @@ def test_partition_of_an_asset():
         name: SandboxedEnvironment(autoescape=True).from_string(text).render(context, macros=macros)
         for name, text in advised
     }
-    assert window_of(context, **filled) == Window.day("2026-11-22")
+    assert window_of(context, **filled) == Window.day(date(2026, 11, 22))
 
 
 def test_partition_that_is_still_to_come():
