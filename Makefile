@@ -15,7 +15,7 @@ help: ## List the commands
 demo: .venv/.complete ## A nightly export through Airflow and a health table through Dagster, checked against the truth (TRACE="file ..." for real data)
 	@$(BIN)/python dags_examples/demo.py $(if $(TRACE),--trace $(TRACE))
 
-up: .venv/.complete ## Emulator, Airflow and Dagster together, examples loaded; Ctrl-C stops everything
+up: .venv/.complete ## Emulator, Airflow and Dagster together, examples at work; Ctrl-C stops everything
 	@$(BIN)/python dags_examples/up.py
 
 test: .venv/.complete ## All tests; PART="tests/sdk tests/emulator" runs some, without the slow ones

@@ -52,10 +52,9 @@ def main() -> int:
     )
     parser.add_argument("--events", type=int, default=100_000, help="generated events over 30 days")
     options = parser.parse_args()
-    stack.folders()
     began = time.monotonic()
     try:
-        with stack.emulator(*_source(options)) as service:
+        with stack.home(), stack.emulator(*_source(options)) as service:
             for path in options.trace:
                 traces.load(service, path)
             lines = _demo(service, options.trace)
@@ -93,8 +92,7 @@ def _demo(service: Emulator, trace: list[Path]) -> list[Line]:
     )
 
     print("Airflow: exporting that day ...", flush=True)
-    if not (stack.HOME / "airflow" / "airflow.db").exists():
-        stack.run("airflow-db", [stack.BIN / "airflow", "db", "migrate"], env)
+    stack.run("airflow-db", [stack.BIN / "airflow", "db", "migrate"], env)
     exported = stack.run(
         "airflow-dag",
         [stack.BIN / "airflow", "dags", "test", "nightly_export", str(day + timedelta(days=1))],

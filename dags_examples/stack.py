@@ -1,5 +1,6 @@
 """What `make demo` and `make up` share: folders, the environment of the examples, and processes that end with us."""
 
+import fcntl
 import json
 import os
 import secrets
@@ -100,6 +101,7 @@ def environment(service: Emulator, first_day: str) -> dict[str, str]:
         "AIRFLOW_HOME": str(HOME / "airflow"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES / "airflow"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
@@ -110,11 +112,38 @@ def environment(service: Emulator, first_day: str) -> dict[str, str]:
     }
 
 
-def folders() -> None:
-    """Make the folders that the examples and their orchestrators write to."""
+@contextmanager
+def home() -> Iterator[None]:
+    """The folders that the examples and their orchestrators write to, for one command at a time.
+
+    Raises StepFailed while another one is at work there.
+    """
     for name in ("logs", "airflow", "dagster"):
         (HOME / name).mkdir(parents=True, exist_ok=True)
     shutil.copy(EXAMPLES / "dagster" / "dagster.yaml", HOME / "dagster" / "dagster.yaml")
+    with (HOME / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go when this process dies
+        except BlockingIOError:
+            raise StepFailed(
+                f"Another `make demo` or `make up` is at work in {HOME}; end it first."
+            ) from None
+        _end_dead_runs()
+        yield
+
+
+def _end_dead_runs() -> None:
+    """Cancel Dagster's runs that died with an earlier command, and free the pools that they hold."""
+    if not (HOME / "dagster" / "history").exists():
+        return
+    import dagster as dg
+
+    alive = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    with dg.DagsterInstance.from_config(str(HOME / "dagster")) as instance:
+        for run in instance.get_runs(dg.RunsFilter(statuses=alive)):
+            instance.report_run_canceled(run)
+        for run_id in instance.event_log_storage.get_concurrency_run_ids():
+            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
 
 
 def _kept_secret(name: str) -> str:

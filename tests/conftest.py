@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-LIVE = ("tests/airflow_live/", "tests/dagster/test_live.py")
+LIVE = ("tests/airflow_live/", "tests/dagster/test_live.py", "tests/examples/test_up.py")
 """Real servers with all their processes: one after the other, or they take the machine from each other."""
 
 
