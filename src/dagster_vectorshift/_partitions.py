@@ -25,7 +25,7 @@ def partition_windows(
 
 
 def earlier_windows(
-    window: Window, count: int, partitions_def: dg.TimeWindowPartitionsDefinition
+    partitions_def: dg.TimeWindowPartitionsDefinition, window: Window, count: int
 ) -> list[Window]:
     """The `count` partitions before a window, oldest first; fewer where there are none."""
     found = [window]

@@ -3,7 +3,8 @@
 The SDK's client has already repeated what it safely could (RELIABILITY.md 2 H), so a step must not
 multiply those tries: an error that a repetition cannot change ends the step for good, and one that
 names a time gives the step's slot back until then. Everything else (no answer, a failing service, a
-locked database) is raised as it is, for the retry policy of the asset.
+locked database) is raised as it is, for the retry policy of the asset. What a repetition can change
+is each error's own `retry_advice`.
 """
 
 from collections.abc import Iterator
@@ -11,49 +12,11 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from vectorshift.errors import (
-    AnalyticsInvalidQuery,
-    AnalyticsNotFound,
-    AuthenticationError,
-    BadRequestError,
-    ConfigurationError,
-    InternalServerError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
-    UnprocessableEntityError,
-    VectorshiftError,
-)
-from vectorshift_orchestration.errors import (
-    AggregationShapeError,
-    EventShapeError,
-    MergeError,
-    RowOutsideWindow,
-    SchemaMismatch,
-    SpecError,
-    WindowError,
-)
-
-PERMANENT = (
-    AggregationShapeError,
-    AnalyticsInvalidQuery,
-    AnalyticsNotFound,
-    AuthenticationError,
-    BadRequestError,
-    ConfigurationError,
-    EventShapeError,
-    MergeError,
-    NotFoundError,
-    PermissionDeniedError,
-    RowOutsideWindow,
-    SchemaMismatch,
-    SpecError,
-    UnprocessableEntityError,
-    WindowError,
-)
-"""The same call would fail the same way until somebody changes something."""
+from vectorshift.errors import InternalServerError, RateLimitError, RetryAdvice, VectorshiftError
+from vectorshift_orchestration.errors import StaleWriterError
 
 _POSTPONEMENTS = 3
+_OVERTAKEN = 10
 _DEFAULT_WAIT = 60.0
 _LONGEST_WAIT = 3600.0
 
@@ -62,22 +25,28 @@ _LONGEST_WAIT = 3600.0
 def as_dagster_failures() -> Iterator[None]:
     """Raise what Dagster understands for the errors of the block.
 
-    Raises `dg.Failure` that allows no retries for every error in `PERMANENT`, and
+    Raises `dg.Failure` that allows no retries for every error whose advice is PERMANENT, and
     `dg.RetryRequested` when the service is still limiting requests (429), or names a time in
     `Retry-After` with another refusal: after that time, an hour at most, 60 s if none was named,
-    three times at most. Other errors pass.
+    three times at most; likewise, at once and ten times at most, when another run wrote the window
+    meanwhile, so that it has to be measured again. Other errors pass.
     """
     try:
         yield
-    except PERMANENT as error:
-        raise dg.Failure(
-            description=str(error), metadata=_metadata(error), allow_retries=False
-        ) from error
-    except (RateLimitError, InternalServerError) as error:
-        if error.retry_after is None and not isinstance(error, RateLimitError):
-            raise
-        wait = _DEFAULT_WAIT if error.retry_after is None else error.retry_after
-        raise dg.RetryRequested(_POSTPONEMENTS, min(wait, _LONGEST_WAIT)) from error
+    except StaleWriterError as error:
+        raise dg.RetryRequested(_OVERTAKEN) from error
+    except VectorshiftError as error:
+        if error.retry_advice is RetryAdvice.PERMANENT:
+            raise dg.Failure(
+                description=str(error), metadata=_metadata(error), allow_retries=False
+            ) from error
+        wait = getattr(error, "retry_after", None)
+        if isinstance(error, RateLimitError) or (
+            isinstance(error, InternalServerError) and wait is not None
+        ):
+            seconds = min(_DEFAULT_WAIT if wait is None else wait, _LONGEST_WAIT)
+            raise dg.RetryRequested(_POSTPONEMENTS, seconds) from error
+        raise
 
 
 def _metadata(error: VectorshiftError) -> dict[str, str | int]:

@@ -13,6 +13,7 @@ from vectorshift import Analytics
 from vectorshift_orchestration.errors import SpecError
 
 TODAY = datetime.now(UTC).date()
+YESTERDAY = TODAY - timedelta(days=1)
 FIRST, LAST = TODAY - timedelta(days=7), TODAY - timedelta(days=1)
 ROWS = "SELECT * FROM pipeline_health ORDER BY ALL"
 TRUTH = """
@@ -374,3 +375,27 @@ def test_a_schema_check_of_dagster_sees_a_new_column(runs, build):
     changed = judged("tokens.sum")
     assert not changed.passed
     assert "tokens_sum" in changed.description
+
+
+def test_a_day_that_cannot_be_written_keeps_back_no_other(runs, build, instance):
+    """The other days of the range are written and marked; the run fails in the end and names the bad one."""
+    days = [YESTERDAY - timedelta(days=back) for back in (3, 2, 1, 0)]
+    runs.sql(
+        "CREATE TABLE health (bucket_start TIMESTAMP"
+        f" CHECK (bucket_start <> TIMESTAMP '{days[1]}'), runs_sum BIGINT)"
+    )
+    tables = [
+        HealthTable("health", metrics=["runs.sum"], group_by=[]),
+        HealthTable("by_pipeline", metrics=["runs.sum"]),
+    ]
+    done = runs(build(*tables), days[0], days[-1], raise_on_error=False)
+    assert not done.success
+    told = done.all_node_events[-1].event_specific_data.user_failure_data
+    assert f"health, partition {days[1]}" in told.description
+    assert told.description.startswith("1 of 4 partitions")
+    written = {str(row["day"]) for row in runs.sql("SELECT bucket_start::DATE AS day FROM health")}
+    marked = instance.get_materialized_partitions(dg.AssetKey("health"))
+    assert written == marked == {str(day) for day in days} - {str(days[1])}
+    assert instance.get_materialized_partitions(dg.AssetKey("by_pipeline")) == {
+        str(day) for day in days
+    }

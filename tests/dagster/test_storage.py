@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from dagster_vectorshift import DuckDBStorage
+from tests.dagster.landed import write
 from vectorshift_orchestration.errors import StorageError
 from vectorshift_orchestration.windows import Window
 
@@ -38,7 +39,7 @@ def test_a_file_that_stays_locked_is_an_error(other_writer):
     path, _ = other_writer
     storage = DuckDBStorage(path=str(path), lock_timeout=0.2)
     with pytest.raises(StorageError, match=r"health\.duckdb cannot be opened"):
-        storage.overwrite("health", {DAY: ROWS})
+        write(storage, "health", DAY, ROWS)
 
 
 def test_a_locked_file_is_waited_for(other_writer):
@@ -46,7 +47,7 @@ def test_a_locked_file_is_waited_for(other_writer):
     path, end = other_writer
     written = {}
     storage = DuckDBStorage(path=str(path))
-    writer = threading.Thread(target=lambda: written.update(storage.overwrite("h", {DAY: ROWS})))
+    writer = threading.Thread(target=lambda: written.update({DAY: write(storage, "h", DAY, ROWS)}))
     writer.start()
     end()
     writer.join()
@@ -57,7 +58,7 @@ def test_missing_folders_are_made(tmp_path, monkeypatch):
     """The file's folders are made, and ~ is the home directory."""
     monkeypatch.setenv("HOME", str(tmp_path))
     storage = DuckDBStorage(path="~/a/b/health.duckdb")
-    assert storage.overwrite("health", {DAY: ROWS})[DAY].rows == 1
+    assert write(storage, "health", DAY, ROWS).rows == 1
     assert storage.locate("health") == (tmp_path / "a/b/health.duckdb").as_uri()
 
 
@@ -66,6 +67,6 @@ def test_a_file_that_is_no_database_is_an_error(tmp_path):
     path = tmp_path / "health.duckdb"
     path.write_text("not a database, but long enough to be looked at as one " * 100)
     with pytest.raises(StorageError, match="cannot be opened, so nothing was written"):
-        DuckDBStorage(path=str(path)).overwrite("health", {DAY: ROWS})
+        write(DuckDBStorage(path=str(path)), "health", DAY, ROWS)
     with pytest.raises(StorageError, match="cannot be opened, so nothing was written"):
-        DuckDBStorage(path=str(path / "below.duckdb")).overwrite("health", {DAY: ROWS})
+        write(DuckDBStorage(path=str(path / "below.duckdb")), "health", DAY, ROWS)

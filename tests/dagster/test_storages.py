@@ -16,6 +16,7 @@ from dagster_vectorshift import (
     VectorShiftResource,
     build_health_assets,
 )
+from tests.dagster.landed import write
 from tests.postgres import schemas
 from vectorshift_orchestration.errors import PublishError, StorageError
 from vectorshift_orchestration.windows import Window
@@ -94,10 +95,10 @@ def test_a_database_is_named_without_its_secrets(monkeypatch):
     storage = PostgresStorage(url=dg.EnvVar("CANARY_URL"), connect_timeout=1)
     assert storage.locate("health") == "postgresql://127.0.0.1:1/db"
     with pytest.raises(StorageError, match=r"127\.0\.0\.1:1/db cannot be reached") as refused:
-        storage.overwrite("health", {DAY: ROWS})
+        write(storage, "health", DAY, ROWS)
     monkeypatch.setenv("CANARY_BAD", "pg_canary is no url")
     with pytest.raises(StorageError, match="URL cannot be read") as unread:
-        PostgresStorage(url=dg.EnvVar("CANARY_BAD")).overwrite("health", {DAY: ROWS})
+        write(PostgresStorage(url=dg.EnvVar("CANARY_BAD")), "health", DAY, ROWS)
     for text in (repr(storage), str(refused.value), str(unread.value)):
         assert "pg_canary" not in text
     assert refused.value.__cause__ is unread.value.__cause__ is None
@@ -106,24 +107,24 @@ def test_a_database_is_named_without_its_secrets(monkeypatch):
 def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
     """A Parquet partition is all old or all new; a folder that is a file is a typed error."""
     storage = ParquetStorage(path=str(tmp_path))
-    storage.overwrite("health", {DAY: ROWS})
+    write(storage, "health", DAY, ROWS)
     file = tmp_path / "health" / "dt=2026-11-22" / "part-0.parquet"
     assert storage.locate("health", DAY) == f"file://{file}"
     before = file.read_bytes()
     broken = ROWS.append_column("bad", pa.array([None], pa.null()))
     odd = pa.table({"bucket_start": ROWS["bucket_start"], "x": pa.array([{}], pa.struct([]))})
     with pytest.raises((PublishError, pa.ArrowException)):
-        storage.overwrite("health", {DAY: odd})
+        write(storage, "health", DAY, odd)
     assert file.read_bytes() == before
-    storage.overwrite("health", {DAY: broken})
+    write(storage, "health", DAY, broken)
     assert [each.name for each in file.parent.iterdir()] == ["part-0.parquet"]
     (tmp_path / "other").write_text("in the way")
     with pytest.raises(PublishError, match="other"):
-        storage.overwrite("other", {DAY: ROWS})
+        write(storage, "other", DAY, ROWS)
 
 
 def test_object_stores_are_written_too():
     """Any file system of fsspec is a place for Parquet, here one in memory."""
     storage = ParquetStorage(path="memory://lake")
-    storage.overwrite("health", {DAY: ROWS})
+    write(storage, "health", DAY, ROWS)
     assert storage.locate("health", DAY).startswith("memory://")

@@ -227,7 +227,7 @@ def _check(options: CheckOptions, rule: Rule, name: str) -> dg.AssetChecksDefini
             with as_dagster_failures():
                 query = scoped(account.get_client(), options.query)
                 windows = _windows(context, partitions_def, options.window)
-                verdicts = judge(query, rule, windows.values(), partitions_def)
+                verdicts = judge(query, rule, list(windows.values()), partitions_def)
                 errors = explain(query, rule, verdicts.values())
             for partition, window in windows.items():
                 yield evaluation(

@@ -8,19 +8,21 @@ shown and what an alert can read are the same. What is too much is decided in
 from __future__ import annotations
 
 import json
+import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from dagster_vectorshift._partitions import earlier_windows
-from vectorshift_orchestration.aggregates.measures import question
-from vectorshift_orchestration.errors import MergeError, SpecError, WindowError
-from vectorshift_orchestration.thresholds import evaluate
+from vectorshift.errors import VectorshiftError
+from vectorshift_orchestration.errors import SpecError
 from vectorshift_orchestration.thresholds.error_messages import TopErrors, top_errors
+from vectorshift_orchestration.thresholds.judging import Judging, is_about_errors
 from vectorshift_orchestration.thresholds.rules import Rule
-from vectorshift_orchestration.thresholds.verdicts import Verdict, verdict
+from vectorshift_orchestration.thresholds.verdicts import Verdict
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -29,48 +31,38 @@ if TYPE_CHECKING:
 
 Partitions = dg.TimeWindowPartitionsDefinition
 _EXPLAINED = 5
-_ERRORS = "errors.sum"
+_log = logging.getLogger(__name__)
 
 
 def judge(
     query: Query,
     rule: Rule,
-    windows: Iterable[Window],
+    windows: Sequence[Window],
     partitions_def: Partitions | None = None,
 ) -> dict[Window, Verdict]:
-    """The verdict on each window, in one request, the windows that a rule looks back on included.
+    """The verdict on each window, in one request where one answers all.
 
-    What came before a window is the partitions before it, or windows of its width. Windows whose
-    figures cannot be told apart in one answer (finer than an hour, or percentiles of days that are
-    not UTC days) are asked for one by one. Raises the errors of `thresholds.evaluate`.
+    What came before a window is the partitions before it, or windows of its width. Raises the
+    errors of `Judging.ask`.
     """
-    from vectorshift_orchestration.extract import figures
-
-    before = {window: _before(window, rule, partitions_def) for window in windows}
-    every = sorted({*before, *(each for history in before.values() for each in history)})
-    try:
-        asked = question(rule.measured, every)
-    except (MergeError, WindowError):
-        if len(before) == 1:
-            raise
-        return {window: evaluate(rule, query, window) for window in before}
-    found = asked.read(figures(query, asked.window, asked.spec))
-    measured = dict(zip(every, found, strict=True))
-    return {
-        window: verdict(rule, window, [measured[each] for each in (*history, window)])
-        for window, history in before.items()
-    }
+    before = Window.earlier if partitions_def is None else partial(earlier_windows, partitions_def)
+    return dict(zip(windows, Judging(rule, windows, before).ask(query), strict=True))
 
 
 def explain(query: Query, rule: Rule, verdicts: Iterable[Verdict]) -> dict[Window, TopErrors]:
     """The commonest error messages of windows with too many errors: the latest five of them.
 
-    One request for each; none for windows that are all right, and for rules about anything else.
+    One request for each; none for windows that are all right, and for rules about anything else. A
+    breach whose messages cannot be had is told without them.
     """
-    if _ERRORS not in (metric.operation.shorthand for metric in rule.measured.measured):
-        return {}
+    errors = {}
     breached = sorted(each.window for each in verdicts if not each.ok)
-    return {window: top_errors(query, window) for window in breached[-_EXPLAINED:]}
+    for window in breached[-_EXPLAINED:] if is_about_errors(rule) else ():
+        try:
+            errors[window] = top_errors(query, window)
+        except VectorshiftError as problem:
+            _log.warning("The error messages of %s could not be read: %s", window.label, problem)
+    return errors
 
 
 def scoped(client: Client, query: Query | None) -> Query:
@@ -154,13 +146,6 @@ def _metadata(
             dg.TableSchema([dg.TableColumn("count", "int"), dg.TableColumn("message", "string")]),
         )
     return {name: value for name, value in shown.items() if value is not None}
-
-
-def _before(window: Window, rule: Rule, partitions_def: Partitions | None) -> list[Window]:
-    """The windows that the rule looks back on, oldest first."""
-    if partitions_def is None:
-        return window.earlier(rule.history)
-    return earlier_windows(window, rule.history, partitions_def)
 
 
 def _latest(instance: dg.DagsterInstance, asset_key: dg.AssetKey, partition: str | None) -> Any:

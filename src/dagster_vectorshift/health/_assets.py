@@ -20,7 +20,7 @@ from dagster_vectorshift.health._options import (
     HealthDefinitionsOptions,
     HealthOptions,
 )
-from dagster_vectorshift.health._outputs import to_io_manager, to_storage
+from dagster_vectorshift.health._outputs import Output, ToIOManager, ToStorage
 from dagster_vectorshift.schedules import planned
 from dagster_vectorshift.tables import BUCKET_TIME
 
@@ -108,11 +108,11 @@ def _assets(
     )
     def health_assets(context: dg.AssetExecutionContext) -> Iterator[Any]:
         account: VectorShiftResource = getattr(context.resources, options.resource_key)
-        if io_manager_key is not None:
-            output = to_io_manager(options.as_type, account.ui_url)
-        else:
-            storage = getattr(context.resources, options.storage_key)
-            output = to_storage(_table_storage(storage, options.storage_key), account.ui_url)
+        output: Output = (
+            ToStorage(_table_storage(context, options.storage_key))
+            if io_manager_key is None
+            else ToIOManager(options.as_type)
+        )
         with as_dagster_failures():
             windows = partition_windows(context, options.partitions_def)
             yield from body(context, measure(context, health_set, account, windows, output))
@@ -144,11 +144,12 @@ def _check_specs(health_set: HealthSet) -> list[dg.AssetCheckSpec]:
         ]
 
 
-def _table_storage(storage: Any, key: str) -> "TableStorage":
-    if not callable(getattr(storage, "overwrite", None)):
+def _table_storage(context: dg.AssetExecutionContext, key: str) -> "TableStorage":
+    storage = getattr(context.resources, key)
+    if getattr(storage, "kind", None) == "file" or not callable(getattr(storage, "landing", None)):
         raise dg.Failure(
             f"Resource {key!r} is a {type(storage).__name__}, which keeps no tables. Give a "
-            "DuckDBStorage, a PostgresStorage, a ParquetStorage or your own TableStorage.",
+            "DuckDBStorage, a PostgresStorage, a ParquetStorage or your own storage.",
             allow_retries=False,
         )
     return cast("TableStorage", storage)

@@ -20,6 +20,7 @@ from dagster_vectorshift.tables import (
     Table,
 )
 from dagster_vectorshift.translator import HealthTableProps
+from vectorshift.errors import RetryAdvice
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 HISTORY = 30
 """How many partitions a trend shows."""
+
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class Health:
     windows: Mapping[str, Window]
     tables: "dict[str, pa.Table]"
     requests: int
+    ui_url: str | None
     _set: HealthSet
     _output: Output
     _judged: "dict[dg.AssetCheckKey, list[Verdict]]"
@@ -85,9 +89,10 @@ class Health:
         Each check gives one evaluation for each partition. When one that blocks has failed with
         ERROR, Dagster fails the step in the end, so nothing downstream runs.
         """
+        failed: dict[str, Mapping[str, Exception]] = {}
         for key, table in self._set.tables.items():
             if table.name in self.tables:
-                yield self._kept(key, table, self.tables[table.name])
+                yield from self._kept(key, table, self.tables[table.name], failed)
         for check_key, verdicts in self._judged.items():
             check = self._set.checks[check_key]
             for partition_key, verdict in zip(self.windows, verdicts, strict=True):
@@ -100,26 +105,69 @@ class Health:
                     blocking=check.blocking,
                     instance=self.context.instance,
                 )
+        _refuse(failed, len(self.windows))
 
-    def _kept(self, key: dg.AssetKey, table: Table, rows: "pa.Table") -> dg.MaterializeResult[Any]:
+    def _kept(
+        self,
+        key: dg.AssetKey,
+        table: Table,
+        rows: "pa.Table",
+        failed: dict[str, Mapping[str, Exception]],
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        """Keep a table; of one that could not be kept whole, only the partitions that were are told."""
         parts = _cut(rows, list(self.windows.values()))
-        kept = self._output(table, rows, parts)
+        kept = self._output.keep(table, rows, parts)
+        failed[table.name] = {
+            partition: kept.failed[window]
+            for partition, window in self.windows.items()
+            if window in kept.failed
+        }
+        shared = {
+            **table_metadata(rows.schema, self._set.lineages[table.name], table),
+            **kept.table,
+            "vectorshift/requests": self.requests,
+        }
+        if self.ui_url is not None:
+            shared["vectorshift/ui"] = dg.MetadataValue.url(self.ui_url)
         past = _history(self.context, key, table, self._set.options.partitions_def, self.windows)
-        for partition_key, window in self.windows.items():
+        for partition, window in self.windows.items():
             told = partition_metadata(window, parts[window], table, past[-HISTORY + 1 :])
             past.append(_figures(told))
-            self.context.add_asset_metadata(
-                {**told, **kept.windows.get(window, {})},
-                asset_key=key,
-                partition_key=partition_key,
+            told = {**told, **kept.windows.get(window, {})}
+            if not kept.failed:
+                self.context.add_asset_metadata(told, asset_key=key, partition_key=partition)
+            elif window not in kept.failed:
+                self.context.log_event(
+                    dg.AssetMaterialization(key, partition=partition, metadata={**shared, **told})
+                )
+        if not kept.failed:
+            version = dg.DataVersion(_fingerprint(rows))
+            yield dg.MaterializeResult(
+                asset_key=key, metadata=shared, data_version=version, **kept.value
             )
-        columns = table_metadata(rows.schema, self._set.lineages[table.name], table)
-        return dg.MaterializeResult(
-            asset_key=key,
-            metadata={**columns, **kept.table, "vectorshift/requests": self.requests},
-            data_version=dg.DataVersion(_fingerprint(rows)),
-            **kept.value,
-        )
+
+
+def _refuse(failed: Mapping[str, Mapping[str, Exception]], partitions: int) -> None:
+    """Raise for the partitions that could not be kept: the error itself, or one that names them."""
+    problems = [each for table in failed.values() for each in table.values()]
+    if not problems:
+        return
+    if partitions == 1:
+        raise problems[0]
+    named = [
+        f"{table}, partition {partition}: {problem}"
+        for table, several in failed.items()
+        for partition, problem in several.items()
+    ]
+    bad = {partition for table in failed.values() for partition in table}
+    raise dg.Failure(
+        f"{len(bad)} of {partitions} partitions could not be written and are as they were; the others of this run "
+        f"are new. {' '.join(named[:_NAMED])}",
+        metadata={"vectorshift/failed_partitions": dg.MetadataValue.json(named)},
+        allow_retries=any(
+            getattr(each, "retry_advice", None) is not RetryAdvice.PERMANENT for each in problems
+        ),
+    )
 
 
 def measure(
@@ -141,11 +189,13 @@ def measure(
     partitions = list(windows.values())
     keys = context.selected_asset_keys
     tables = [table for key, table in health_set.tables.items() if key in keys]
-    judgements = {
-        key: check.judge(partitions, health_set.options.partitions_def)
+    judgings = {
+        key: check.judging(partitions, health_set.options.partitions_def)
         for key, check in health_set.checks.items()
         if key in context.selected_asset_check_keys
     }
+    for table in tables:
+        output.begin(table, partitions)
     query = scoped(account.get_client(), health_set.options.query)
     messages = {
         table.name: error_messages(query, partitions, limit=table.limit)
@@ -153,10 +203,8 @@ def measure(
         if isinstance(table, ErrorTable)
     }
     measured = [table for table in tables if isinstance(table, HealthTable)]
-    specs = [table.spec for table in measured] + [
-        each.question.spec for each in judgements.values()
-    ]
-    asked = span([*partitions, *(each.question.window for each in judgements.values())])
+    specs = [table.spec for table in measured] + [each.question.spec for each in judgings.values()]
+    asked = span([*partitions, *(each.question.window for each in judgings.values())])
     share = health_set.options.share_requests
     answers = aggregate_many(query, asked, specs, share=share) if specs else Answers([], 0)
     for answer in answers.tables:
@@ -170,15 +218,16 @@ def measure(
         table.name: _cut(answer, [run])[run]
         for table, answer in zip(measured, answers.tables, strict=False)
     }
-    judged = zip(judgements.items(), answers.tables[len(measured) :], strict=True)
+    judged = zip(judgings.items(), answers.tables[len(measured) :], strict=True)
     return Health(
         context,
         windows,
         rows | {name: found.table for name, found in messages.items()},
         answers.requests + sum(found.requests for found in messages.values()),
+        account.ui_url,
         health_set,
         output,
-        {key: judgement.verdicts(answer) for (key, judgement), answer in judged},
+        {key: judging.verdicts(answer.to_pylist()) for (key, judging), answer in judged},
     )
 
 

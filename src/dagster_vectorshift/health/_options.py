@@ -114,7 +114,7 @@ def _require_judgeable(
         seen.add((check.table, check.check_name))
         try:
             if first is not None:
-                check.judge([Window(*first)], partitions_def)
+                _ = check.judging([Window(*first)], partitions_def).question
         except (MergeError, WindowError) as problem:
             raise dg.DagsterInvalidDefinitionError(
                 f"Check {check.table}:{check.check_name} cannot be answered for these partitions: "

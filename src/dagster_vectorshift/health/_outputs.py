@@ -1,57 +1,119 @@
 """Where the rows of a table go: to a storage, or to Dagster as the asset's value."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-import dagster as dg
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dagster_vectorshift.health._frames import RowType, converted
-from dagster_vectorshift.tables import Table
+from dagster_vectorshift.tables import BUCKET_TIME, Table
+from vectorshift_orchestration.errors import PublishError, StaleWriterError, StorageError
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from dagster_vectorshift.storage._protocol import TableStorage
+    from vectorshift_orchestration.landing import Landed, Landing
+    from vectorshift_orchestration.storage.ledger import Attempt
 
 
 @dataclass(frozen=True)
 class Kept:
-    """Metadata of the table and of each window that was kept, and the asset's value where it has one."""
+    """Metadata of the table and of each window that was kept, and the asset's value where it has one.
+
+    `failed` says of each window that could not be kept why.
+    """
 
     table: Mapping[str, Any]
     windows: Mapping[Window, Mapping[str, Any]] = field(default_factory=dict)
+    failed: Mapping[Window, StorageError | PublishError] = field(default_factory=dict)
     value: Mapping[str, Any] = field(default_factory=dict)
 
 
-Output: TypeAlias = "Callable[[Table, pa.Table, Mapping[Window, pa.Table]], Kept]"
-"""Keeps the rows of a table, which it gets as a whole and window by window."""
+class Output(Protocol):
+    """Keeps tables, window by window."""
+
+    def begin(self, table: Table, windows: Sequence[Window]) -> None:
+        """Note where the windows stand before they are measured."""
+
+    def keep(self, table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]") -> Kept:
+        """Keep the rows of a table, which are given as a whole and by window."""
 
 
-def to_storage(storage: "TableStorage", ui_url: str | None) -> Output:
+class ToStorage:
     """An output that writes to a storage, each partition at once."""
 
-    def keep(table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]") -> Kept:
-        name = table.table_name
-        written = storage.overwrite(name, parts)
-        place = {"dagster/uri": storage.locate(name), "dagster/storage_kind": storage.kind}
-        windows = {
-            window: {
-                "vectorshift/rows_replaced": written[window].deleted,
-                "dagster/uri": storage.locate(name, window),
-            }
-            for window in parts
-        }
-        return Kept(place | _page(ui_url), windows)
+    def __init__(self, storage: "TableStorage") -> None:
+        self._storage = storage
+        self._attempts: dict[str, dict[Window, Attempt]] = {}
 
-    return keep
+    def begin(self, table: Table, windows: Sequence[Window]) -> None:
+        """Take the tokens by which a write notices that another run wrote a window meanwhile."""
+        attempts = self._attempts[table.name] = {}
+        for landing, several in self._landings(table, windows):
+            attempts |= landing.begin_attempts(several)
+
+    def keep(self, table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]") -> Kept:
+        """Write each window; one that cannot be written keeps its old rows, and the others go on."""
+        storage, name = self._storage, table.table_name
+        kept, failed = dict[Window, dict[str, Any]](), dict[Window, StorageError | PublishError]()
+        for landing, several in self._landings(table, list(parts)):
+            left = several
+            while left:  # an error may have cost the connection
+                with _held(landing) as place:
+                    while left:
+                        window, *left = left
+                        try:
+                            done = self._write(place, table, window, parts[window])
+                        except StaleWriterError:
+                            raise
+                        except (StorageError, PublishError) as problem:
+                            failed[window] = problem
+                            break
+                        replaced = (
+                            {}
+                            if done.deleted is None
+                            else {"vectorshift/rows_replaced": done.deleted}
+                        )
+                        kept[window] = replaced | {"dagster/uri": storage.locate(name, window)}
+        place_of = {"dagster/uri": storage.locate(name), "dagster/storage_kind": storage.kind}
+        return Kept(place_of, kept, failed)
+
+    def _write(self, place: "Landing", table: Table, window: Window, rows: "pa.Table") -> "Landed":
+        attempts = self._attempts.get(table.name)
+        return place.write_rows({window: rows}, time_column=BUCKET_TIME, attempts=attempts)[window]
+
+    def _landings(
+        self, table: Table, windows: Sequence[Window]
+    ) -> "list[tuple[Landing, list[Window]]]":
+        """The windows of each place in a row: of a database it is one, of files one for each."""
+        places = groupby(
+            windows, lambda window: self._storage.landing(table.table_name, window, "PARQUET")
+        )
+        return [(landing, list(several)) for landing, several in places]
 
 
-def to_io_manager(as_type: RowType, ui_url: str | None) -> Output:
+class ToIOManager:
     """An output that hands the rows of all partitions to Dagster, with naive UTC times."""
-    return lambda table, rows, parts: Kept(_page(ui_url), value={"value": converted(rows, as_type)})
+
+    def __init__(self, as_type: RowType) -> None:
+        self._as_type = as_type
+
+    def begin(self, table: Table, windows: Sequence[Window]) -> None:
+        """The IO manager knows no other writers."""
+
+    def keep(self, table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]") -> Kept:
+        """The rows as the asset's value."""
+        return Kept({}, value={"value": converted(rows, self._as_type)})
 
 
-def _page(ui_url: str | None) -> dict[str, Any]:
-    return {} if ui_url is None else {"vectorshift/ui": dg.MetadataValue.url(ui_url)}
+@contextmanager
+def _held(landing: "Landing") -> "Iterator[Landing]":
+    """The same place with its database open over the block, which writes to it again and again."""
+    if landing.connect is None:
+        yield landing
+        return
+    with landing.connect() as connection:
+        yield replace(landing, connect=lambda: nullcontext(connection))

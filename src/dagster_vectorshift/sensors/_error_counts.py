@@ -109,7 +109,7 @@ def build_error_count_sensor(
             return dg.SkipReason("No window has ended yet.")
         with _bounded(account, time_budget) as client:
             scope = scoped(client, query)
-            verdicts = judge(scope, rule, windows.values())
+            verdicts = judge(scope, rule, list(windows.values()))
             versions = {name: _version(verdicts[window]) for name, window in windows.items()}
             news = {
                 name: verdicts[window]

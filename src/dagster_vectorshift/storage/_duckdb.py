@@ -1,29 +1,27 @@
 """Tables in one DuckDB file."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
 from pydantic import Field
 
+from dagster_vectorshift._environment import resolved
 from dagster_vectorshift.storage._protocol import PathText
 from vectorshift.errors import ConfigurationError
+from vectorshift_orchestration.errors import StorageError
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from duckdb import DuckDBPyConnection
-
-    from vectorshift_orchestration.landing import Landed, Landing
+    from vectorshift_orchestration.landing import Landing
 
 
 class DuckDBStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[type-arg]  # yields itself
     """Tables in one DuckDB file.
 
     DuckDB lets one process write a file at a time. Assets that share a file belong in one pool of
-    limit 1; against writers elsewhere, such as a shell that has the file open, `overwrite` waits.
+    limit 1; against writers elsewhere, such as a shell that has the file open, a write waits.
     """
 
     kind: ClassVar[str] = "duckdb"
@@ -42,44 +40,28 @@ class DuckDBStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[typ
 
         return file_uri(self._file)
 
-    def overwrite(self, table: str, parts: "Mapping[Window, pa.Table]") -> "dict[Window, Landed]":
-        """Make each part the only rows of `table` in its window, each window in one transaction.
-
-        A window is all old or all new at any moment, and noted in the ledger with its rows. Windows
-        are written in order; when one fails, those before it stay written and those from it on are
-        as they were. Times of rows are in column `bucket_start`.
-
-        Raises `ConfigurationError` for a path that is no local file, `StorageError` when the file stays locked or the database refuses, `SchemaMismatch`
-        when the table's columns do not fit, `RowOutsideWindow` for a stray row.
-        """
-        from vectorshift_orchestration.tables import BUCKET_TIME
-
-        return self.landing(table).write_rows(parts, time_column=BUCKET_TIME)
-
-    def landing(self, table: str, window: Window | None = None, format: str = "") -> "Landing":
-        """Where rows land: the table, whose database is open while it is asked or written."""
+    def landing(self, table: str, window: Window, format: str) -> "Landing":
+        """The table; the file is open while it is asked or written, and no longer."""
         from vectorshift_orchestration.landing import Landing
 
         return Landing(table=table, connect=self.connect)
 
-    @contextmanager
-    def connect(self) -> "Iterator[DuckDBPyConnection]":
-        """An open connection to the file, closed afterwards.
+    def connect(self) -> AbstractContextManager[Any]:
+        """A connection to the file (`duckdb.DuckDBPyConnection`), closed behind the block.
 
-        Raises `StorageError` when it cannot be opened within `lock_timeout`.
+        Raises `StorageError` when it cannot be opened within `lock_timeout`, and
+        `ConfigurationError` for a path that is not a local file.
         """
         from vectorshift_orchestration.storage.duckdb_file import duckdb_file
 
-        with duckdb_file(self._file, lock_timeout=self.lock_timeout) as connection:
-            yield connection
+        return duckdb_file(self._file, lock_timeout=self.lock_timeout)
 
     @property
     def _file(self) -> Path:
-        from vectorshift_orchestration.errors import StorageError
         from vectorshift_orchestration.storage.duckdb_file import database_file
 
         try:
-            return database_file(self.path)
+            return database_file(resolved(self.path))
         except StorageError as problem:
             raise ConfigurationError(
                 f"{problem} Take ParquetStorage for an object store."

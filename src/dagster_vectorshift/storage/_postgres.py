@@ -1,7 +1,6 @@
 """Tables in a PostgreSQL database."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
@@ -13,9 +12,7 @@ from vectorshift_orchestration.errors import StorageError
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from vectorshift_orchestration.landing import Landed, Landing
+    from vectorshift_orchestration.landing import Landing
 
 _SHOWN = ("host", "port", "dbname")
 
@@ -45,30 +42,18 @@ class PostgresStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[t
         host = "" if str(host).startswith("/") else str(host)
         return f"postgresql://{host}{f':{port}' if host and port else ''}/{name}"
 
-    def overwrite(self, table: str, parts: "Mapping[Window, pa.Table]") -> "dict[Window, Landed]":
-        """Make each part the only rows of `table` in its window, each window in one transaction.
-
-        Raises `StorageError` when the database cannot be reached or refuses, `SchemaMismatch` when
-        the table's columns do not fit, `RowOutsideWindow` for a stray row.
-        """
-        from vectorshift_orchestration.tables import BUCKET_TIME
-
-        return self.landing(table).write_rows(parts, time_column=BUCKET_TIME)
-
-    def landing(self, table: str, window: Window | None = None, format: str = "") -> "Landing":
-        """Where rows land: the table, whose database is open while it is asked or written."""
+    def landing(self, table: str, window: Window, format: str) -> "Landing":
+        """The table; a connection is open while it is asked or written, and no longer."""
         from vectorshift_orchestration.landing import Landing
 
         return Landing(table=table, connect=self.connect, reconnect=self.reconnect)
 
-    @contextmanager
-    def connect(self) -> Iterator[Any]:
-        """An open psycopg connection, closed afterwards.
+    def connect(self) -> AbstractContextManager[Any]:
+        """A psycopg connection, closed behind the block.
 
         Raises `StorageError` when it cannot be opened; the message never holds the URL.
         """
-        with closing(self.reconnect()) as connection:
-            yield connection
+        return closing(self.reconnect())
 
     def reconnect(self) -> Any:
         """Another connection, which the caller closes. Raises as `connect`."""

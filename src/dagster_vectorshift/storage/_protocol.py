@@ -1,8 +1,7 @@
 """What an asset needs to know of a storage."""
 
-from collections.abc import Mapping
 from os import PathLike
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeAlias
 
 from pydantic import BeforeValidator
 
@@ -10,9 +9,7 @@ from dagster_vectorshift._documents import FROM_ENVIRONMENT
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from vectorshift_orchestration.landing import Landed, Landing
+    from vectorshift_orchestration.landing import Landing
 
 
 def _written_out(path: Any) -> Any:
@@ -26,7 +23,7 @@ def _written_out(path: Any) -> Any:
     return str(path) if is_path else path
 
 
-PathText = Annotated[str, BeforeValidator(_written_out), FROM_ENVIRONMENT]
+PathText: TypeAlias = Annotated[str, BeforeValidator(_written_out), FROM_ENVIRONMENT]
 """A path or a URI, which may be given as a `Path` or a `UPath`."""
 
 
@@ -39,11 +36,8 @@ class ExportStorage(Protocol):
         """The address of a table, or of the part that holds a window, without any credential."""
 
     def landing(self, table: str, window: Window, format: str) -> "Landing":
-        """Where the rows of a window land; `format` is the one that the service exports."""
+        """Where the rows of a window land. `format` is the service's, PARQUET for rows of health."""
 
 
 class TableStorage(ExportStorage, Protocol):
-    """A place for tables of health, and for exported events."""
-
-    def overwrite(self, table: str, parts: "Mapping[Window, pa.Table]") -> "dict[Window, Landed]":
-        """Make each part the only rows of `table` in its window, each window at once."""
+    """A place for tables of health as well: its landings take rows, not only files of the service."""
