@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn, Self, TypeVar
 
 from vectorshift import _settings as settings
 from vectorshift._calls import Flow, Persistence, with_retries
+from vectorshift._habits import Habits
 from vectorshift._pace import Pace
 from vectorshift._retry import Quota, Retry
 from vectorshift.errors import ConfigurationError, MissingApiKeyError
@@ -49,6 +50,7 @@ class Account:
         self._total_timeout = settings.seconds(total_timeout, "total_timeout")
         self._retry = retry or Retry()
         self._quota = Quota()
+        self.habits = Habits()
         self._pace = Pace(settings.rate(rate_limit))
         self._max_connections = settings.connections(max_connections)
         self._trust = settings.trust(verify)

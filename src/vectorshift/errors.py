@@ -296,14 +296,25 @@ class AnalyticsRequestFailed(AnalyticsError):
 
 
 class AnalyticsIncomplete(AnalyticsError):
-    """A walk over all pages could not see every row that the service announced. Attributes: `seen`, `expected`."""
+    """A walk over all pages could not see every row that there is.
 
-    def __init__(self, what: str, *, seen: int, expected: int) -> None:
+    Attributes: `seen`, `expected` (None where the service does not tell), `again` (rows that came more than once).
+    """
+
+    def __init__(self, what: str, *, seen: int, expected: int | None, again: int = 0) -> None:
         self.seen = seen
         self.expected = expected
+        self.again = again
+        number = "an unknown number of" if expected is None else f"{expected:,}"
+        reason = "Rows moved while the pages were read"
+        if again:
+            reason = (
+                f"{again:,} rows came again on later pages, so rows moved while they were read, or the service keeps no "
+                "fixed order, or it ignores the offset"
+            )
         super().__init__(
-            f"{what}: saw {seen:,} of {expected:,} rows. Rows moved while the pages were read; "
-            "bound the query with an end time that lies in the past and read again."
+            f"{what}: saw {seen:,} of {number} rows. {reason}; bound the query with an end time that lies in the past and "
+            "read again. If that is not enough, narrow the query until it fits in one page, or ask for an export."
         )
 
 

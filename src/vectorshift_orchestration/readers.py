@@ -24,6 +24,7 @@ from vectorshift_orchestration.tables import (
     EVENT_TIME,
     STATUS,
     canonical_name,
+    instants,
     plain_caller,
 )
 
@@ -103,9 +104,9 @@ def _column(path: Path, field: pa.Field, text: pa.Array, rows_before: int) -> pa
     if field.name == STATUS:
         return pc.utf8_lower(text)
     try:
-        values = text if pa.types.is_string(field.type) else text.cast(field.type)
+        values = _read(field, text)
     except pa.ArrowInvalid:
-        bad = next(index for index, cell in enumerate(text) if not _casts(cell, field.type))
+        bad = next(index for index in range(len(text)) if not _reads(field, text.slice(index, 1)))
         raise _bad_cell(path, field, rows_before + bad + 1, "cannot be read") from None
     if pa.types.is_floating(field.type):
         finite = pc.fill_null(pc.is_finite(values), True)
@@ -118,9 +119,15 @@ def _column(path: Path, field: pa.Field, text: pa.Array, rows_before: int) -> pa
     return values
 
 
-def _casts(cell: pa.Scalar, kind: pa.DataType) -> bool:
+def _read(field: pa.Field, text: pa.Array) -> pa.Array:
+    if pa.types.is_timestamp(field.type):
+        return instants(text, field.name)
+    return text if pa.types.is_string(field.type) else text.cast(field.type)
+
+
+def _reads(field: pa.Field, cell: pa.Array) -> bool:
     try:
-        cell.cast(kind)
+        _read(field, cell)
     except pa.ArrowInvalid:
         return False
     return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
@@ -66,6 +67,7 @@ the text alone (CONTRACT.md A5, B3). It is the text here, wherever the event com
 
 EVENT_ID = "span_id"
 EVENT_TIME = "span_start_time"
+EVENT_END = "span_end_time"
 CALLER = "caller"
 STATUS = "status"
 _OTHER_NAMES = {
@@ -78,6 +80,11 @@ _OTHER_NAMES = {
     "parent_event_id": "parent_span_id",
     "event_attributes": "span_attributes",
 }
+_FINE_TIME = (
+    r"^(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:(\.\d{1,6})\d*)?([Zz]|[+-]\d{2}:?\d{2})$"
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_YEAR_ONE = datetime(1, 1, 2, tzinfo=UTC)
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -88,6 +95,25 @@ def canonical_name(name: str) -> str:
     """
     snake = _HUMP.sub("_", name.strip()).lower()
     return _OTHER_NAMES.get(snake, snake)
+
+
+def instants(text: pa.Array, name: str) -> pa.Array:
+    """A column of RFC 3339 times as `INSTANT`; what is finer than a microsecond is cut off.
+
+    The end of an event is null where it is the zero time of a database (1970) or of a language (year 1): such an event
+    has not ended. Raises `pa.ArrowInvalid` for a cell that is no time.
+    """
+    try:
+        times = text.cast(INSTANT)
+    except pa.ArrowInvalid:  # nine digits, small letters
+        plain = pc.replace_substring_regex(text, pattern=_FINE_TIME, replacement=r"\1T\2\3\4")
+        times = pc.utf8_upper(plain).cast(INSTANT)
+    if name != EVENT_END:
+        return times
+    zero = pc.or_(
+        pc.equal(times, pa.scalar(_EPOCH, INSTANT)), pc.less(times, pa.scalar(_YEAR_ONE, INSTANT))
+    )
+    return pc.if_else(zero, None, times)
 
 
 def plain_caller(value: Any) -> Any:
@@ -176,7 +202,8 @@ def _event_column(field: pa.Field, rows: Sequence[dict[str, Any]]) -> pa.Array:
     try:
         if pa.types.is_floating(field.type):
             return pa.array(values, field.type)
-        return pa.array([_as_text(value) for value in values], pa.string()).cast(field.type)
+        text = pa.array([_as_text(value) for value in values], pa.string())
+        return instants(text, field.name) if pa.types.is_timestamp(field.type) else text
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         raise EventShapeError(
             f"The service sent an event whose {field.name} is no {field.type}. Nothing was taken."

@@ -75,7 +75,9 @@ def write_xlsx(path: Path, rows: list[dict[str, Any]]) -> Path:
         for number, row in enumerate(rows, start=1):
             for column, value in enumerate(row.values()):
                 cell = as_cell(value)
-                if isinstance(cell, str):
+                if isinstance(cell, bool):
+                    sheet.write_boolean(number, column, cell)
+                elif isinstance(cell, str):
                     sheet.write_string(number, column, cell)
                 elif cell is not None:
                     sheet.write_number(number, column, cell)

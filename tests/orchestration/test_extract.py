@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from tests.sdk.scripted import Answer, in_turn, serving
-from vectorshift import Client
+from vectorshift import Client, InvalidResponseError
 from vectorshift.analytics import EventField, FieldFilter, LogicalOp, Query
 from vectorshift_orchestration.errors import (
     EventShapeError,
@@ -179,7 +179,6 @@ def one_page(*found, count=None):
         ({"spanId": "s", "startTime": iso(DAY.start - TICK)}, "another way"),
         ({"startTime": iso(START)}, "without span_id"),
         ({"spanId": "s"}, "without span_start_time"),
-        ({"spanId": "s", "startTime": iso(START), "latency": [1]}, "latency is no double"),
         ({"spanId": "s", "startTime": iso(START), "endTime": "soon"}, "span_end_time is no"),
     ],
 )
@@ -189,6 +188,18 @@ def test_an_event_that_cannot_be_trusted_is_an_error(event, part):
         with pytest.raises(EventShapeError, match=part) as caught:
             list(events(client.query(), DAY))
         assert "soon" not in str(caught.value)
+
+
+@pytest.mark.parametrize("latency", [[1], "NaN", "1_000", True])
+def test_a_latency_that_is_no_number_is_an_error(latency):
+    """What no service can mean is refused as the page is read, with its field."""
+    event = {"spanId": "s", "startTime": iso(START), "latency": latency}
+    with (
+        serving(one_page(event)) as service,
+        Client("sk_test_key", service.base_url) as client,
+        pytest.raises(InvalidResponseError, match="not a finite number"),
+    ):
+        list(events(client.query(), DAY))
 
 
 def test_a_row_that_comes_twice_counts_once():

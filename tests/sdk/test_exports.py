@@ -1,6 +1,7 @@
 """Waiting for an export: what the service may say about it, and how each of it ends."""
 
 import asyncio
+import json
 import threading
 import time
 from itertools import islice
@@ -19,6 +20,9 @@ from vectorshift import (
     NotFoundError,
     Retry,
 )
+from vectorshift._calls import Pause, Reply
+from vectorshift.analytics import _flows as flows
+from vectorshift.analytics._spec import Spec
 from vectorshift.export_tasks import export_state, poll_intervals
 
 URL = "http://127.0.0.1:9/file"
@@ -148,12 +152,23 @@ def test_passing_failures_of_a_look_are_not_seen(wait, service):
         wait()
 
 
-def test_looks_become_rarer(service):
-    """The wait between looks grows from poll_interval to five times that."""
-    service.script = in_turn(PENDING)
-    with Client("sk_x", service.base_url) as client, pytest.raises(AnalyticsExportTimeout):
-        client.query().export_and_wait("CSV", "a.csv", timeout=0.3, poll_interval=0.01)
-    assert 6 <= len(service.requests) <= 16
+def waits(flow, reply):
+    """The pauses of a flow to which the service always answers the same, until it raises."""
+    now, step = 0.0, next(flow)
+    while True:
+        if isinstance(step, Pause):
+            now += step.seconds
+            yield step.seconds
+        step = flow.send(now if isinstance(step, Pause) else reply)
+
+
+def test_looks_become_rarer():
+    """The wait between looks grows from poll_interval to five times that; the last one ends at the deadline."""
+    flow = flows.export_and_wait(Spec(), "CSV", "a.csv", timeout=30, poll_interval=1)
+    seen = []
+    with pytest.raises(AnalyticsExportTimeout):
+        seen.extend(waits(flow, Reply(200, json.dumps(PENDING).encode())))
+    assert [each for each in seen if each] == [1, 1.5, 2.25, 3.375, 5, 5, 5, 5, 1.875]
 
 
 # --- the emulator's modes ----------------------------------------------------------------------
@@ -253,6 +268,60 @@ STATES = [
 def test_the_state_of_a_task(task, state):
     """A task is failed when the service says so, ready when it has a URL, and pending in every other case."""
     assert export_state(task) == state
+
+
+MEANINGS = {
+    "failed": [
+        "FAILED",
+        "TASK_STATUS_FAILED",
+        "Error",
+        "EXPORT_STATE_CANCELLED",
+        "timed_out",
+        "expired",
+    ],
+    "ready": ["READY", "TASK_STATUS_READY", "SUCCEEDED", "completed", "done"],
+    "pending": [
+        "PENDING",
+        "TASK_STATUS_PENDING",
+        "queued",
+        "RUNNING",
+        "IN_PROGRESS",
+        "unspecified",
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("state", "word"), [(s, w) for s, words in MEANINGS.items() for w in words]
+)
+def test_a_state_in_the_words_of_a_service(scripted, service, caplog, state, word):
+    """Enum names and other words for the three states are read as those, in silence."""
+    service.script = in_turn(PENDING | {"task_status": word, "error": "disk full"})
+    task = scripted.export_task("ex_1")
+    assert (task["task_status"], export_state({"task_status": word})) == (
+        state,
+        "failed" if state == "failed" else "pending",
+    )
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("word", ["TASK_STATUS_FAILED", "error", "CANCELED"])
+def test_waiting_ends_with_a_word_for_failure(wait, service, word):
+    """Nobody waits until the timeout for an export that failed in other words."""
+    service.script = in_turn(PENDING, PENDING | {"task_status": word, "error": "disk full"})
+    with pytest.raises(AnalyticsExportFailed, match="disk full"):
+        wait()
+
+
+def test_an_unknown_state_is_logged_once_and_waited_for(scripted, service, caplog):
+    """However often it is seen."""
+    odd = PENDING | {"task_status": "Moonstruck"}
+    service.script = in_turn(PENDING, odd, odd, odd, READY)
+    task = scripted.query().export_and_wait("CSV", "a.csv", timeout=60, poll_interval=0.001)
+    assert task["download_url"] == URL
+    assert [record.getMessage() for record in caplog.records] == [
+        "An export is 'moonstruck', a state that is not known: it is waited for like a pending one."
+    ]
 
 
 def test_the_rhythm_of_looks():

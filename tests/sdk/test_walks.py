@@ -12,6 +12,7 @@ from vectorshift import (
     AnalyticsInvalidQuery,
     Client,
     InternalServerError,
+    InvalidResponseError,
     Retry,
 )
 from vectorshift.analytics import AsyncQuery, EventField
@@ -152,9 +153,15 @@ def page(rows, total=None):
     return Answer({"status": "success", "events": events} | meta)
 
 
-def by_offset(pages):
-    """A script that answers a search by its offset."""
-    return lambda request: pages[request.json["pagination_config"]["offset"]]
+def by_offset(pages, count=None):
+    """A script that answers a search by its offset, and a count if it is given."""
+
+    def answer(request):
+        if request.path == "/analytics/events/count":
+            return Answer({"status": "success", "count": count})
+        return pages[request.json["pagination_config"]["offset"]]
+
+    return answer
 
 
 @pytest.mark.parametrize(
@@ -169,7 +176,7 @@ def by_offset(pages):
 )
 def test_pages_are_put_together(walked, scripted, service, pages, found):
     """Repeated rows come once, missing totals mean reading to an empty page, short pages are followed."""
-    service.script = by_offset(pages)
+    service.script = by_offset(pages, count=len(found))
     assert [event["span_id"] for event in walked(scripted.query(), "iter_events", 2)] == [
         f"sp_{n}" for n in found
     ]
@@ -190,6 +197,174 @@ def test_rows_that_cannot_be_seen_are_told(walked, scripted, service, pages):
     with pytest.raises(AnalyticsIncomplete, match="bound the query") as caught:
         walked(scripted.query(), "iter_events", 2)
     assert caught.value.seen < caught.value.expected
+
+
+# --- totals that tell nothing ------------------------------------------------------------------
+
+TOTALS = {
+    "absent": lambda received, matching: None,
+    "zero": lambda received, matching: 0,
+    "page": lambda received, matching: received,
+    "right": lambda received, matching: matching,
+}
+
+
+class Service:
+    """A service of `matching` events that says `total` of each page and gives at most `cap` rows."""
+
+    def __init__(self, matching, total, cap=10**9, order=lambda request, rows: rows):
+        at = "2026-01-01T00:00:00Z"
+        self.rows = [{"spanId": f"sp_{n}", "startTime": at} for n in range(matching)]
+        self.total = TOTALS[total]
+        self.cap = cap
+        self.order = order
+
+    def __call__(self, request):
+        if request.path == "/analytics/events/count":
+            return Answer({"status": "success", "count": len(self.rows)})
+        paging = request.json["pagination_config"]
+        size, start = paging["results_per_page"], paging["offset"]
+        if request.path == "/analytics/tables":
+            start = (paging["page_number"] - 1) * size
+        rows = self.order(request, self.rows)[start : start + min(size, self.cap)]
+        total = self.total(len(rows), len(self.rows))
+        if request.path == "/analytics/tables":
+            values = [
+                {"event_id": row["spanId"], "event_start_time": row["startTime"]} for row in rows
+            ]
+            told = {"rows": [{"values": each} for each in values]}
+            return Answer(
+                {"status": "success"} | told | ({} if total is None else {"total_records": total})
+            )
+        meta = {} if total is None else {"pagination_meta": {"total_records": total}}
+        return Answer({"status": "success", "events": rows} | meta)
+
+
+WALKS = {"iter_events": (), "iter_rows": (["event_id"],)}
+
+
+@pytest.mark.parametrize("total", TOTALS)
+@pytest.mark.parametrize("matching", [0, 1, 2, 3, 4, 11])
+@pytest.mark.parametrize("walk", WALKS)
+def test_a_total_that_tells_nothing_ends_no_walk(walked, scripted, service, walk, matching, total):
+    """No total, 0, or the length of the page: every row comes all the same, at the price of one count."""
+    service.script = Service(matching, total)
+    found = walked(scripted.query(), walk, *WALKS[walk], page_size=2)
+    assert len(found) == matching
+    counts = [each for each in service.requests if each.path.endswith("/count")]
+    assert len(counts) <= 1
+    assert len(service.requests) - len(counts) == max(1, -(-matching // 2))
+
+
+@pytest.mark.parametrize("total", TOTALS)
+@pytest.mark.parametrize("matching", [3, 4, 11])
+def test_smaller_pages_than_asked_for_are_followed(walked, scripted, service, matching, total):
+    """A cap on the page size, together with any total."""
+    service.script = Service(matching, total, cap=2)
+    assert len(walked(scripted.query(), "iter_events", 500)) == matching
+    with pytest.raises(AnalyticsIncomplete, match="smaller page_size"):
+        walked(scripted.query(), "iter_rows", ["event_id"], page_size=500)
+
+
+@pytest.mark.parametrize("total", TOTALS)
+def test_who_has_counted_need_not_count_again(walked, scripted, service, total):
+    """`expected` spares the walk its own count."""
+    service.script = Service(11, total)
+    assert len(walked(scripted.query(), "iter_events", 500, expected=11)) == 11
+    assert len(service.requests) == 1
+    with pytest.raises(AnalyticsIncomplete, match="11 of 12"):
+        walked(scripted.query(), "iter_events", 500, expected=12)
+
+
+def test_totals_that_proved_right_are_believed(walked, scripted, service):
+    """After a total that no page could know by itself, a client counts no more."""
+    service.script = Service(1200, "right")
+    assert len(walked(scripted.query(), "iter_events", 500)) == 1200
+    service.script = Service(7, "right")
+    service.requests.clear()
+    assert len(walked(scripted.query(), "iter_events", 500)) == 7
+    assert len(service.requests) == 1
+
+
+@pytest.mark.parametrize("total", TOTALS)
+@pytest.mark.parametrize("walk", WALKS)
+def test_a_service_that_ignores_the_offset_is_told(walked, scripted, service, walk, total):
+    """Each page is the first: the walk ends after a bounded number of requests, with what the service does."""
+    service.script = Service(10_000, total, order=lambda request, rows: _rotated(request, rows, 0))
+    with pytest.raises(AnalyticsIncomplete, match="ignores the offset") as caught:
+        walked(scripted.query(), walk, *WALKS[walk], page_size=20)
+    assert (caught.value.seen, caught.value.expected) == (20, 10_000)
+    assert len(service.requests) <= 20
+
+
+def test_a_service_that_ignores_the_offset_may_give_all_at_once(walked, scripted, service):
+    """What fits on one page is whole, however often the page comes."""
+    service.script = Service(20, "absent", order=lambda request, rows: _rotated(request, rows, 0))
+    assert len(walked(scripted.query(), "iter_events", 20)) == 20
+
+
+@pytest.mark.parametrize("total", TOTALS)
+def test_rows_in_no_order_are_told(walked, scripted, service, total):
+    """Pages that repeat and skip rows, as a database without an order gives them, are never a short result in silence."""
+    service.script = Service(60, total, order=lambda request, rows: _rotated(request, rows, 7))
+    with pytest.raises(AnalyticsIncomplete, match="no fixed order") as caught:
+        walked(scripted.query(), "iter_events", 20)
+    assert caught.value.seen < caught.value.expected == 60
+    assert caught.value.again > 0
+
+
+def _rotated(request, rows, step):
+    """Rows so that a page at any offset begins with the first, moved on by `step` for each page."""
+    start = request.json["pagination_config"]["offset"]
+    size = request.json["pagination_config"]["results_per_page"]
+    moved = start - start // size * step if step else start
+    return [*rows[-moved:], *rows] if moved else rows
+
+
+def test_an_or_that_cannot_be_counted_is_read_to_its_end(walked, scripted, service):
+    """Five alternatives cannot be counted: without totals the walk ends at an empty page, unless rows came again."""
+    query = scripted.query().where(
+        *(EventField.SOURCE.matches(each) for each in "abcde"), logical_op="OR"
+    )
+    service.script = Service(5, "absent")
+    assert len(walked(query, "iter_events", 2)) == 5
+    service.script = Service(
+        60,
+        "absent",
+        order=lambda request, rows: (
+            _rotated(request, rows, 7) if request.json["pagination_config"]["offset"] < 60 else []
+        ),
+    )
+    with pytest.raises(AnalyticsIncomplete, match="unknown number"):
+        walked(query, "iter_events", 20)
+
+
+@pytest.mark.parametrize("told", ["soon", "2026-01-01", 5, {"seconds": 5}], ids=repr)
+@pytest.mark.parametrize("name", ["startTime", "spanId"])
+def test_an_event_that_cannot_be_placed_is_refused(walked, scripted, service, name, told):
+    """A start that is no time, an id that is none: an error of ours that names field and request."""
+    if name == "spanId" and not isinstance(told, dict):
+        told = [told]
+    event = {"spanId": "sp_1", "startTime": "2026-01-01T00:00:00Z"} | {name: told}
+    service.script = lambda _: Answer({"status": "success", "events": [event]})
+    with pytest.raises(
+        InvalidResponseError, match=r"/analytics/events/search.*span_(start_time|id) is"
+    ):
+        walked(scripted.query(), "iter_events")
+
+
+def test_events_without_an_id_are_not_read_twice(walked, scripted, service):
+    """The same page again, of rows that nobody can tell apart, is no more rows."""
+    event = {"startTime": "2026-01-01T00:00:00Z"}
+
+    def script(request):
+        if request.path == "/analytics/events/count":
+            return Answer({"status": "success", "count": 9})
+        return Answer({"status": "success", "events": [event, event]})
+
+    service.script = script
+    with pytest.raises(AnalyticsIncomplete, match="2 of 9"):
+        walked(scripted.query(), "iter_events", 2)
 
 
 def test_a_table_that_caps_its_pages_is_told(walked, scripted, service):

@@ -1,7 +1,8 @@
 """Aggregation answers: from the wire's nested maps to buckets, scalars and flat dicts.
 
 The reader knows the operations and dimensions that were asked for, so the shape of an answer never depends on how many
-slices it happens to hold. Source: CONTRACT.md A5 (TypeResult, Labels), B4 (Results), D7.
+slices it happens to hold. A total is believed where its slices do not speak against it: a service may print 0 where it
+fills none in. Source: CONTRACT.md A5 (TypeResult, Labels), B4 (Results), D7.
 """
 
 import math
@@ -10,9 +11,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from vectorshift._calls import Call, Reply
-from vectorshift.analytics import _answers as answers
-from vectorshift.analytics._enums import AggregationOp
-from vectorshift.analytics._operations import AggregationOperation
+from vectorshift.analytics import _answers as answers, _values as values
+from vectorshift.analytics._answers import JSON
+from vectorshift.analytics._enums import AggregationOp, GroupBy
+from vectorshift.analytics._operations import AggregationOperation, Percentile
 from vectorshift.analytics._results import AggregationBucket, AggregationResult
 from vectorshift.errors import AnalyticsInvalidQuery
 
@@ -24,27 +26,66 @@ _REDUCERS: dict[Any, Callable[[Iterable[float]], float]] = {
 }
 
 
-def number(raw: Any) -> float:
-    """Read a number that may come as text. Whole numbers stay int, so that no digit beyond 2**53 is lost."""
-    if isinstance(raw, bool) or raw is None:
-        raise ValueError(f"{raw!r} is no number")
-    if isinstance(raw, str):
-        raw = int(raw) if re.fullmatch(r"-?\d+", raw) else float(raw)
-    if not isinstance(raw, (int, float)):
-        raise ValueError(f"{raw!r} is no number")
-    return raw
+_COUNTING = (AggregationOp.SUM, AggregationOp.COUNT_DISTINCT)
+"""What is 0 of nothing; anything else has no value then."""
+_CLOSE = 1e-9
+_ABOUT = 0.05
+"""How far a distinct count may be off: a service may estimate it."""
 
 
-def _figure(raw: Any, op: Any) -> float:
-    return answers.whole(number(raw)) if op is AggregationOp.COUNT_DISTINCT else number(raw)
-
-
-def _reduce(op: Any, values: list[float]) -> float | None:
-    if op not in _REDUCERS or not values:
+def _figure(raw: Any, op: Any, what: str) -> float | None:
+    """Read a figure; None is that of nothing, which comes as null or, where it was divided, as NaN."""
+    if raw is None:
+        return 0 if op in _COUNTING else None
+    not_a_number = raw != raw or (isinstance(raw, str) and raw.lower() in ("nan", "-nan"))
+    if not_a_number and (op is AggregationOp.MEAN or isinstance(op, Percentile)):
         return None
-    if op is AggregationOp.SUM and all(isinstance(value, int) for value in values):
-        return sum(values)
-    return _REDUCERS[op](values)
+    if op is not AggregationOp.COUNT_DISTINCT:
+        return values.number(raw, what)
+    distinct = values.whole(raw, what)
+    if distinct < 0:
+        raise ValueError(f"{what} is {distinct}, not a number of values")
+    return distinct
+
+
+def _made_of(op: Any, parts: list[float]) -> float | None:
+    """The figure of a whole by those of its slices, if they determine it."""
+    if len(parts) == 1:
+        return parts[0]
+    if op not in _REDUCERS or not parts:
+        return None
+    if op is AggregationOp.SUM and all(isinstance(each, int) for each in parts):
+        return sum(parts)
+    return _REDUCERS[op](parts)
+
+
+def _whole(
+    op: Any, total: float | None, parts: list[float], *, by_time: bool, what: str
+) -> float | None:
+    """The figure of a node, from its own total and the figures of its slices."""
+    if not parts:
+        return total if total or op in _COUNTING else None
+    made = _made_of(op, parts)
+    if total is None or (total == 0 and any(parts)):  # a total that was not filled in
+        return made
+    # Slices of time hold each event once; others may overlap, or leave out what has no label.
+    if by_time and _contradicts(op, total, parts, made):
+        raise ValueError(
+            f"the total of {what} is {total}, which its slices {sorted(parts)[:5]} cannot make"
+        )
+    return total
+
+
+def _contradicts(op: Any, total: float, parts: list[float], made: float | None) -> bool:
+    if op in _REDUCERS:
+        return made is None or not math.isclose(total, made, rel_tol=_CLOSE, abs_tol=_CLOSE)
+    least, most = min(parts), max(parts)
+    if op is AggregationOp.MEAN:
+        slack = _CLOSE * max(abs(least), abs(most), 1)
+        return not least - slack <= total <= most + slack
+    if op is AggregationOp.COUNT_DISTINCT:
+        return not most * (1 - _ABOUT) <= total <= sum(parts) * (1 + _ABOUT)
+    return False  # a percentile may be taken of a sample, another one each time
 
 
 def _same_label(label: str, operation: AggregationOperation) -> bool:
@@ -95,50 +136,54 @@ def _nodes(data: Any, operations: tuple[AggregationOperation, ...], levels: int)
     return {missing[0]: {"nested_result": {"nested_aggregation_map": rest}}} if rest else {}
 
 
-def _bucket(label: str, node: Any, depth: int, op: Any) -> AggregationBucket:
-    """Read a node that has `depth` dimensions below it."""
+def _bucket(label: str, node: Any, dims: tuple[str, ...], op: Any) -> AggregationBucket:
+    """Read a node that is sliced by `dims`."""
     bucket: AggregationBucket = {"label": label}
-    figure = node
-    if isinstance(node, dict):
-        slices, leaves, figure = _slices(node)
-        if depth > 1 and leaves and slices:
-            raise ValueError(f"slice {label!r} ends {depth - 1} dimension(s) early")
-        if depth:
-            bucket["nested"] = [_bucket(name, each, depth - 1, op) for name, each in slices.items()]
-            if figure is None:
-                values = [each["value"] for each in bucket["nested"] if "value" in each]
-                figure = _reduce(op, values)
-        elif figure is None and slices:
-            figure = _only_value(label, slices)
-    elif depth:
-        raise ValueError(f"slice {label!r} is a number where more dimensions were expected")
-    if figure is not None and not math.isnan(value := _figure(figure, op)):
-        bucket["value"] = value  # a mean of nothing has none
+    if not isinstance(node, dict):
+        if dims:
+            raise ValueError(f"slice {label!r} is a number where more dimensions were expected")
+        figure = _figure(node, op, label)
+    elif dims:
+        slices, leaves, told = _slices(node)
+        if len(dims) > 1 and leaves and slices:
+            raise ValueError(f"slice {label!r} ends {len(dims) - 1} dimension(s) early")
+        bucket["nested"] = [_bucket(name, each, dims[1:], op) for name, each in slices.items()]
+        parts = [each["value"] for each in bucket["nested"] if "value" in each]
+        total = None if told is None else _figure(told, op, f"the total of {label}")
+        figure = _whole(op, total, parts, by_time=dims[0] == GroupBy.TIME, what=label)
+    else:
+        figure = _figure(_leaf(label, node), op, label)
+    if figure is not None:
+        bucket["value"] = figure
     return bucket
 
 
-def _only_value(label: str, slices: dict[str, Any]) -> float:
-    if len(slices) > 1:
+def _leaf(label: str, node: JSON) -> Any:
+    """The figure of a slice that is a message; proto-JSON leaves a zero out of it."""
+    slices, _, told = _slices(node)
+    if told is None and len(slices) > 1:
         raise ValueError(f"slice {label!r} holds {len(slices)} further slices and no total")
-    return number(next(iter(slices.values())))
+    if told is None and slices:
+        return next(iter(slices.values()))
+    return told if node.keys() & {"total_aggregation", "totalAggregation"} else told or 0
 
 
 def reader(
-    operations: tuple[AggregationOperation, ...], depth: int
+    operations: tuple[AggregationOperation, ...], dims: tuple[str, ...]
 ) -> Callable[[Any, Call, Reply], AggregationResult]:
-    """Return the reader of an answer to `operations` with `depth` dimensions.
+    """Return the reader of an answer to `operations`, sliced by `dims`.
 
-    Depth 0 reads the YEAR slices that stand in for "no dimension" and reduces them; where years cannot be reduced and
+    Without dimensions it reads the YEAR slices that stand in for none and reduces them; where years cannot be reduced and
     the service sent no total, it raises `AnalyticsInvalidQuery`.
     """
 
     def read(data: Any, call: Call, reply: Reply) -> AggregationResult:
         answers.succeeded(data, call, reply, "result", "aggregation_result")
-        levels = depth or 1
-        nodes = _nodes(data, operations, levels)
+        levels = dims or (GroupBy.TIME.value,)
+        nodes = _nodes(data, operations, len(levels))
         ops = {operation.label: operation.op for operation in operations}
         buckets = [_bucket(label, node, levels, ops[label]) for label, node in nodes.items()]
-        if not depth:
+        if not dims:
             buckets = [_over_years(each, ops[each["label"]]) for each in buckets]
         return {"buckets": buckets}
 
@@ -146,12 +191,11 @@ def reader(
 
 
 def _over_years(bucket: AggregationBucket, op: Any) -> AggregationBucket:
-    years = bucket.get("nested", [])
+    years = [each for each in bucket.get("nested", []) if "value" in each]
     if len(years) > 1 and (op is AggregationOp.MEAN or "value" not in bucket):
         raise spans_years(str(op) if isinstance(op, AggregationOp) else "percentile")
-    figures = [each["value"] for each in (bucket, *years) if "value" in each]
     total: AggregationBucket = {"label": bucket["label"]}
-    return {**total, "value": figures[0]} if figures else total
+    return {**total, "value": bucket["value"]} if "value" in bucket else total
 
 
 def spans_years(what: str) -> AnalyticsInvalidQuery:
@@ -171,7 +215,7 @@ def scalar(result: AggregationResult) -> float:
 def distinct(result: AggregationResult) -> int:
     """Return the figure of an ungrouped `count_distinct`."""
     buckets = result["buckets"]
-    return answers.whole(buckets[0].get("value", 0)) if buckets else 0
+    return int(buckets[0].get("value", 0)) if buckets else 0
 
 
 def flat(result: AggregationResult) -> dict[str, float]:

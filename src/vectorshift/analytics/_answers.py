@@ -3,18 +3,20 @@
 Aggregations have a module of their own, `_aggregates.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from vectorshift._bodies import error_message
 from vectorshift._calls import Call, Reply
-from vectorshift.analytics import _results as results
+from vectorshift.analytics import _results as results, _values as values
+from vectorshift.analytics._filters import EventField
 from vectorshift.errors import (
     AnalyticsError,
     AnalyticsExportFailed,
     AnalyticsNotFound,
     AnalyticsRequestFailed,
 )
+from vectorshift.export_tasks import task_state
 
 JSON = dict[str, Any]
 
@@ -23,17 +25,6 @@ def get(data: Mapping[str, Any], name: str) -> Any:
     """Return a value under its snake_case or camelCase name."""
     found = data.get(name)
     return data.get(results._camel(name)) if found is None else found
-
-
-def whole(raw: Any) -> int:
-    """Read an integer that may come as text; never through a float, which would lose digits beyond 2**53."""
-    if isinstance(raw, str):
-        raw = int(raw)
-    if isinstance(raw, float) and raw.is_integer():
-        raw = int(raw)
-    if isinstance(raw, bool) or not isinstance(raw, int):
-        raise ValueError(f"{raw!r} is no whole number")
-    return raw
 
 
 def context(call: Call, reply: Reply) -> JSON:
@@ -70,7 +61,11 @@ def succeeded(data: JSON, call: Call, reply: Reply, *payload: str) -> None:
 def read_count(data: JSON, call: Call, reply: Reply) -> int:
     """Read the number; proto-JSON leaves a zero out."""
     succeeded(data, call, reply, "count")
-    return whole(data.get("count", 0))
+    count = data.get("count")
+    found = 0 if count is None else values.whole(count, "count")
+    if found < 0:
+        raise ValueError(f"count is {found}, not a number of events")
+    return found
 
 
 def _list(data: JSON, name: str) -> list[Any]:
@@ -87,22 +82,39 @@ def read_events(data: JSON, call: Call, reply: Reply) -> results.EventPage:
     meta = get(data, "pagination_meta")
     if isinstance(meta, dict):
         known = {name: get(meta, name) for name in results.PaginationMeta.__annotations__}
-        answer["pagination_meta"] = {n: whole(v) for n, v in known.items() if v is not None}  # type: ignore[typeddict-item]  # its keys
+        answer["pagination_meta"] = {
+            n: values.whole(v, n) for n, v in known.items() if v is not None
+        }  # type: ignore[typeddict-item]  # its keys
     return answer
 
 
-def read_table(data: JSON, call: Call, reply: Reply) -> results.DataTableResult:
-    """Read one page of a table: rows as `cells` or as `values`."""
-    succeeded(data, call, reply, "rows")
-    columns = [_read_column(each) for each in _list(data, "columns")]
-    answer: results.DataTableResult = {
-        "rows": [_read_row(each) for each in _list(data, "rows")],
-        "columns": columns,
+def table_reader(
+    columns: list[JSON], *, counted: bool
+) -> Callable[[JSON, Call, Reply], results.DataTableResult]:
+    """Return the reader of one page of a table of `columns`, in which `total_records` was asked for if `counted`.
+
+    Rows come as `cells` or as `values`. Ids, times and the status are read as those of an event.
+    """
+    readers = {
+        column["column_label"]: _CELLS[column["column_type"]]
+        for column in columns
+        if column["column_type"] in _CELLS
     }
-    total = get(data, "total_records")
-    if total is not None:
-        answer["total_records"] = whole(total)
-    return answer
+
+    def read(data: JSON, call: Call, reply: Reply) -> results.DataTableResult:
+        succeeded(data, call, reply, "rows")
+        answer: results.DataTableResult = {
+            "rows": [_read_row(each, readers) for each in _list(data, "rows")],
+            "columns": [_read_column(each) for each in _list(data, "columns")],
+        }
+        total = get(data, "total_records")
+        if total is not None:
+            answer["total_records"] = values.whole(total, "total_records")
+        elif counted and not answer["rows"]:
+            answer["total_records"] = 0  # which proto-JSON leaves out
+        return answer
+
+    return read
 
 
 def _read_column(raw: JSON) -> dict[str, str]:
@@ -110,13 +122,16 @@ def _read_column(raw: JSON) -> dict[str, str]:
     return raw if name is None else raw | {"name": name, "type": kind or ""}
 
 
-def _read_row(raw: JSON) -> results.DataTableRow:
-    values = raw.get("values")
-    if not isinstance(values, dict):
-        values = {
-            get(cell, "column_label") or "": _read_cell(cell) for cell in raw.get("cells") or ()
+def _read_row(raw: JSON, readers: Mapping[str, Callable[[str, Any], Any]]) -> results.DataTableRow:
+    cells = raw.get("values")
+    if not isinstance(cells, dict):
+        cells = {
+            get(each, "column_label") or "": _read_cell(each) for each in raw.get("cells") or ()
         }
-    row: results.DataTableRow = {"values": values}
+    for label, read in readers.items():
+        if cells.get(label) is not None:
+            cells[label] = read(label, cells[label])
+    row: results.DataTableRow = {"values": cells}
     interface = get(raw, "interface_data")
     if interface is not None:
         row["interface_data"] = interface
@@ -127,8 +142,30 @@ def _read_cell(cell: JSON) -> Any:
     for name in ("string_value", "number_value", "bool_value"):
         found = get(cell, name)
         if found is not None:
-            return float(found) if name == "number_value" and isinstance(found, str) else found
+            return values.number(found, "a number_value") if name == "number_value" else found
     return None
+
+
+def _time_cell(label: str, told: Any) -> str | None:
+    if told == "":
+        return None
+    values.moment(told, label)
+    return results.spelled_time(told)
+
+
+def _end_cell(label: str, told: Any) -> str | None:
+    if isinstance(told, str) and values.is_zero_time(told):
+        return None
+    return _time_cell(label, told)
+
+
+_CELLS: dict[str, Callable[[str, Any], Any]] = {
+    EventField.EVENT_ID.value: lambda label, told: values.identifier(told, label),
+    EventField.STATUS.value: lambda _, told: told.lower() if isinstance(told, str) else told,
+    EventField.EVENT_START_TIME.value: _time_cell,
+    EventField.EVENT_END_TIME.value: _end_cell,
+    EventField.SESSION_LAST_MESSAGE_TIME.value: _end_cell,
+}
 
 
 def read_run(data: JSON, call: Call, reply: Reply) -> results.RunData:
@@ -145,7 +182,7 @@ def read_task(data: JSON, call: Call, reply: Reply) -> results.ExportTask:
         found = get(data, name)
         if found is not None:
             task[name] = str(found)  # type: ignore[literal-required]  # a key of ExportTask
-    told = (task.get("task_status") or "").lower()
+    told = task_state(task["task_status"]) if task.get("task_status") else ""
     response = (task.get("status") or "").lower()
     if response in ("pending", "ready") and not told:
         told = response
@@ -153,7 +190,8 @@ def read_task(data: JSON, call: Call, reply: Reply) -> results.ExportTask:
         task["task_status"] = told
     if not (response or told or task):
         raise ValueError("it has nothing of an export task")
-    if _failed(data) and not told:
+    nothing = not (told or task.get("task_id") or task.get("download_url"))
+    if not told and (_failed(data) or (nothing and call.method == "GET")):
         reason = _reason(data, reply)
         if call.method == "POST":
             raise AnalyticsExportFailed(task.get("task_id", ""), reason, **context(call, reply))

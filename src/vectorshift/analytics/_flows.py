@@ -98,15 +98,18 @@ def table(
     wanted = spec.limit if limit is None else check.limit(limit)
     start = spec.offset if offset is None else check.offset(offset)
     size, first = table_page(wanted, start)
+    encoded = [requests.column(each) for each in columns]
     body = requests.table_body(
         plan(spec, "table"),
-        [requests.column(each) for each in columns],
+        encoded,
         size,
         first,
         bool(include_interface_data),
         bool(return_record_count),
     )
-    result = yield from ask(requests.table(body), answers.read_table)
+    result = yield from ask(
+        requests.table(body), answers.table_reader(encoded, counted=bool(return_record_count))
+    )
     result["rows"] = result["rows"][start - first : start - first + wanted]
     return result
 
@@ -135,10 +138,9 @@ def raw_aggregate(
         years = calendar_years(spec)
         if years and years[0] != years[1]:
             raise aggregates.spans_years("mean")
-    call = requests.aggregate(
-        plan(spec, "aggregate"), chosen, tuple(map(str, spec.dims)), spec.interval
-    )
-    return (yield from ask(call, aggregates.reader(chosen, len(spec.dims))))
+    dims = tuple(map(str, spec.dims))
+    call = requests.aggregate(plan(spec, "aggregate"), chosen, dims, spec.interval)
+    return (yield from ask(call, aggregates.reader(chosen, dims)))
 
 
 def aggregate(spec: Spec, field: Any, op: AggregationOp | Percentile) -> Flow[Any]:
@@ -272,8 +274,12 @@ def trace(trace_id: Any, event_ids: Any = None, kinds: Any = None) -> Flow[Trace
 
     def read(data: dict[str, Any], call: Call, reply: Reply) -> Trace:
         found = answers.read_events(data, call, reply)["events"]
+        named = answers.get(data, "trace_id")
+        narrowed = ids or chosen
+        if not found and not (named and narrowed):
+            raise answers.not_found(f"trace {identifier}", data, call, reply)
         return {
-            "trace_id": answers.get(data, "trace_id") or identifier,
+            "trace_id": named or identifier,
             "events": [each for each in found if _wanted(each, ids, chosen)],
         }
 
@@ -322,4 +328,11 @@ def run(
     call = requests.run_data(
         check.identifier(object_id, "object_id"), check.text(object_type, "object_type"), identifier
     )
-    return (yield from _look_up(call, f"run {identifier}", answers.read_run))
+
+    def read(data: dict[str, Any], call: Call, reply: Reply) -> RunData:
+        found = answers.read_run(data, call, reply)
+        if not found:
+            raise answers.not_found(f"run {identifier}", data, call, reply)
+        return found
+
+    return (yield from _look_up(call, f"run {identifier}", read))

@@ -1,26 +1,37 @@
 """Walks over all pages, complete or ending in an error, with the next page under way while the caller works.
 
 Offset paging over live data can repeat and skip rows (CONTRACT.md G3). So the first page fixes the end: later pages ask
-for nothing that started after the walk began (nor after the newest event seen on that page); rows are de-duplicated by
-span id; and what was seen is compared with the number of rows that the service announced.
+for nothing that started after the walk began (nor after the newest event on that page), to the second at most; rows are
+de-duplicated by span id; and what was seen is compared with how many rows there are. A total tells that if it is more
+than its page can know by itself, and otherwise a count does: a service may send no total, 0, or the length of the page.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
-from vectorshift._calls import Flow
-from vectorshift.analytics import _flows as flows, _requests as requests, _validation as check
+from vectorshift._calls import Call, Flow, Reply, ask
+from vectorshift._habits import Habits
+from vectorshift.analytics import (
+    _answers as answers,
+    _flows as flows,
+    _requests as requests,
+    _validation as check,
+    _values as values,
+)
 from vectorshift.analytics._filters import EventField, FieldFilter
-from vectorshift.analytics._results import DataTableResult, DataTableRow, Event, EventPage
+from vectorshift.analytics._plan import plan
+from vectorshift.analytics._results import DataTableRow, Event
 from vectorshift.analytics._spec import Spec
 from vectorshift.errors import AnalyticsIncomplete, AnalyticsInvalidQuery
 
 R = TypeVar("R")
-P = TypeVar("P")
 Progress = Callable[[int, int | None], None]
 _TIME = EventField.EVENT_START_TIME
+_SECOND = timedelta(seconds=1)
+_MOST_IDLE = 10
+"""Pages in a row that may bring nothing new: rows that arrive meanwhile move others to later pages."""
 
 
 class Runner(Protocol):
@@ -29,83 +40,167 @@ class Runner(Protocol):
     def __call__(self, flow: Flow[Any]) -> Any: ...
 
 
-class Walk(Generic[P, R]):
-    """Where a walk stands. Pure: it says which flow brings the next page, and takes that page."""
+@dataclass(frozen=True, slots=True)
+class Page(Generic[R]):
+    """Rows with their span ids, when the newest of them started, and the total that came along."""
+
+    rows: list[R]
+    ids: list[str | None]
+    newest: datetime | None
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a walk is to be made: `expected` is the number of rows as somebody has counted it already."""
+
+    page_size: int
+    progress: Progress | None
+    expected: int | None
+    habits: Habits
+
+
+class Walk(Generic[R]):
+    """Where a walk stands. Pure: it says which flow comes next and takes what it brings.
+
+    A page is taken; where that leaves it `unsure` how many rows there are, a count is; then it settles what it knows.
+    """
 
     what = "walk"
 
-    def __init__(self, spec: Spec, page_size: int, progress: Progress | None) -> None:
-        self.size = check.limit(page_size)
+    def __init__(self, spec: Spec, way: Way) -> None:
+        self.size = check.limit(way.page_size)
         self.position = spec.offset
         self.finished = False
+        self.unsure = False
         self._spec = spec
+        self._way = way
         self._began = datetime.now(UTC)
         self._pinned = False
         self._seen: set[str] = set()
+        self._last: list[R] = []
         self._rows = 0
-        self._announced: int | None = None
-        self._progress = progress
+        self._again = 0
+        self._idle = 0
+        self._counted = False
+        self._total = None if way.expected is None else check.count(way.expected, "expected")
+        self._announced = None if self._total is None else max(0, self._total - spec.offset)
 
-    def next_page(self) -> Flow[P]:
+    def next_page(self) -> Flow[Page[R]]:
         """The flow that brings the page at `position`."""
         raise NotImplementedError
 
-    def _fresh(self, span_id: Any) -> bool:
-        if span_id is None:
-            return True
-        if span_id in self._seen:
-            return False
+    def count(self) -> Flow[int | None]:
+        """The flow that counts the rows; None for an OR that cannot be counted."""
+        try:
+            return (yield from flows.count(self._spec))["count"]
+        except AnalyticsInvalidQuery:
+            return None
+
+    def take(self, page: Page[R]) -> list[R]:
+        """Return the rows of the page that are new."""
+        same = page.rows == self._last
+        fresh = [
+            row
+            for row, span_id in zip(page.rows, page.ids, strict=True)
+            if (not same if span_id is None else self._is_new(span_id))
+        ]
+        self._last = page.rows
+        self._idle = 0 if fresh else self._idle + 1
+        self._again += len(page.rows) - len(fresh)
+        self._rows += len(fresh)
+        self.position += len(page.rows)
+        self._learn(page)
+        known = self._total is not None and self._total >= self.position
+        doubt = not known or self._idle >= _MOST_IDLE
+        self.unsure = doubt and not self._counted and bool(page.rows)
+        self._pin(page.newest)
+        return fresh
+
+    def counted(self, count: int | None) -> None:
+        """Take the number of rows that there are."""
+        self._counted = True
+        if count is not None:
+            self._total = count if count >= self.position else None
+            self._announced = max(0, count - self._spec.offset)
+
+    def settle(self) -> None:
+        """Say whether the walk is finished. Raises `AnalyticsIncomplete` when it is and rows are missing."""
+        at_end = self._total is not None and self.position >= self._total
+        self.finished = not self._last or at_end or self._idle >= _MOST_IDLE
+        if self._way.progress is not None:
+            self._way.progress(self._rows, self._announced)
+        # Where nobody tells how many there are, rows that came again speak of others that did not come.
+        complete = not self._again if self._announced is None else self._rows >= self._announced
+        if self.finished and not complete:
+            raise self._incomplete()
+
+    def _incomplete(self, problem: str = "") -> AnalyticsIncomplete:
+        return AnalyticsIncomplete(
+            self.what + problem, seen=self._rows, expected=self._announced, again=self._again
+        )
+
+    def _is_new(self, span_id: str) -> bool:
+        known = span_id in self._seen
         self._seen.add(span_id)
-        return True
+        return not known
 
-    def _pin(self, newest: list[datetime]) -> None:
-        if not self._pinned:
-            end = max([self._began, *newest])
-            bound = FieldFilter.lte(_TIME, end)
-            self._spec = replace(self._spec, terms=(*self._spec.terms, bound))
-            self._pinned = True
+    def _learn(self, page: Page[R]) -> None:
+        """Take a total that says more than the length of its page, or that such ones came before."""
+        total = page.total or 0
+        if total > max(self.position, self.size):
+            self._way.habits.counts_beyond_page = True
+        itself = page.rows and not self._way.habits.counts_beyond_page
+        if total > self.position or (total == self.position > 0 and not itself):
+            self._total = total
+            if self._announced is None:
+                self._announced = max(0, total - self._spec.offset)
 
-    def _advance(self, received: int, fresh: int, total: int | None) -> None:
-        if self._announced is None and total is not None:
-            self._announced = max(0, total - self._spec.offset)
-        self._rows += fresh
-        self.position += received
-        self.finished = received == 0 or (total is not None and self.position >= total)
-        if self._progress is not None:
-            self._progress(self._rows, self._announced)
-        if self.finished and self._announced is not None and self._rows < self._announced:
-            raise AnalyticsIncomplete(self.what, seen=self._rows, expected=self._announced)
+    def _pin(self, newest: datetime | None) -> None:
+        """Let the pages to come, and a count, end where this one does."""
+        if self._pinned:
+            return
+        end = max(self._began, newest or self._began)
+        if self.unsure:  # a whole second, since nobody else will tell if the service cuts the bound
+            end = (end + _SECOND).replace(microsecond=0)
+        self._spec = replace(self._spec, terms=(*self._spec.terms, FieldFilter.lte(_TIME, end)))
+        self._pinned = True
 
 
-class EventWalk(Walk[EventPage, Event]):
+class EventWalk(Walk[Event]):
     """A walk over `events`; a service that caps the page size is followed at its own pace."""
 
     what = "iter_events"
 
-    def next_page(self) -> Flow[EventPage]:
+    def next_page(self) -> Flow[Page[Event]]:
         """One page of events."""
-        return flows.events(self._spec, self.size, self.position)
-
-    def take(self, page: EventPage) -> list[Event]:
-        """Return the rows of the page that are new."""
-        raw = page["events"]
-        fresh = [each for each in raw if self._fresh(each.get("span_id"))]
-        self._pin(
-            [moment(each.get("span_start_time")) for each in raw if each.get("span_start_time")]
-        )
-        self._advance(len(raw), len(fresh), page.get("pagination_meta", {}).get("total_records"))
-        return fresh
+        call = requests.search(plan(self._spec, "search"), self.size, self.position)
+        return ask(call, _read_page)
 
 
-class RowWalk(Walk[DataTableResult, DataTableRow]):
+def _read_page(data: Any, call: Call, reply: Reply) -> Page[Event]:
+    page = answers.read_events(data, call, reply)
+    rows = page["events"]
+    ids = [each.get("span_id") for each in rows]
+    starts = [each.get("span_start_time") for each in rows]
+    return Page(
+        rows,
+        [None if each is None else values.identifier(each, "span_id") for each in ids],
+        max(
+            (values.moment(each, "span_start_time") for each in starts if each is not None),
+            default=None,
+        ),
+        page.get("pagination_meta", {}).get("total_records"),
+    )
+
+
+class RowWalk(Walk[DataTableRow]):
     """A walk over `table`; the span id and the start time ride along and are taken out again unless asked for."""
 
     what = "iter_rows"
 
-    def __init__(
-        self, spec: Spec, columns: Any, interface: bool, page_size: int, progress: Progress | None
-    ) -> None:
-        super().__init__(spec, page_size, progress)
+    def __init__(self, spec: Spec, columns: Any, interface: bool, way: Way) -> None:
+        super().__init__(spec, way)
         if isinstance(columns, str) or not isinstance(columns, (list, tuple)) or not columns:
             raise AnalyticsInvalidQuery("iter_rows() needs a list of at least one column.")
         chosen = {requests.column(each)["column_label"]: each for each in columns}
@@ -117,45 +212,37 @@ class RowWalk(Walk[DataTableResult, DataTableRow]):
         self._columns = [*chosen.values(), *(helpers[label] for label in self._extra)]
         self._interface = interface
 
-    def next_page(self) -> Flow[DataTableResult]:
+    def next_page(self) -> Flow[Page[DataTableRow]]:
         """One page of the table."""
-        return flows.table(
+        found = yield from flows.table(
             self._spec, self._columns, self._interface, True, self.size, self.position
         )
-
-    def take(self, page: DataTableResult) -> list[DataTableRow]:
-        """Return the rows of the page that are new."""
-        raw = page["rows"]
-        fresh = [each for each in raw if self._fresh(each["values"].get(self._id))]
-        self._pin(
-            [
-                moment(each["values"].get(self._time))
-                for each in raw
-                if each["values"].get(self._time)
-            ]
+        cells = [each["values"] for each in found["rows"]]
+        starts = [each.get(self._time) for each in cells]
+        return Page(
+            found["rows"],
+            [each.get(self._id) for each in cells],
+            max((values.moment(each, self._time) for each in starts if each), default=None),
+            found.get("total_records"),
         )
-        for each in fresh:
-            for label in self._extra:
-                each["values"].pop(label, None)
-        total = page.get("total_records")
-        short = total is not None and len(raw) < min(self.size, total - self.position)
-        self._advance(len(raw), len(fresh), total)
-        if short and total is not None:
-            # Tables page by number: after a short page the next one would begin elsewhere.
-            raise AnalyticsIncomplete(
-                f"iter_rows: the service gave fewer rows than the page size of {self.size}; use a smaller page_size",
-                seen=self._rows,
-                expected=total,
+
+    def take(self, page: Page[DataTableRow]) -> list[DataTableRow]:
+        """Return the rows of the page that are new, without what was not asked for."""
+        return [
+            {**row, "values": {k: v for k, v in row["values"].items() if k not in self._extra}}
+            for row in super().take(page)
+        ]
+
+    def settle(self) -> None:
+        """Tables page by number: after a page that is shorter than asked for the next would begin elsewhere."""
+        super().settle()
+        if not self.finished and len(self._last) < self.size:
+            raise self._incomplete(
+                f": the service gave fewer rows than the page size of {self.size}; use a smaller page_size"
             )
-        return fresh
 
 
-def moment(text: Any) -> datetime:
-    """Read an RFC3339 time."""
-    return datetime.fromisoformat(str(text))
-
-
-def walk(state: EventWalk | RowWalk, run: Runner) -> Iterator[Any]:
+def walk(state: Walk[R], run: Runner) -> Iterator[R]:
     """Yield every row, fetching one page ahead in a thread."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -163,6 +250,9 @@ def walk(state: EventWalk | RowWalk, run: Runner) -> Iterator[Any]:
         pending = ahead.submit(run, state.next_page())
         while True:
             rows = state.take(pending.result())
+            if state.unsure:
+                state.counted(run(state.count()))
+            state.settle()
             if state.finished:
                 yield from rows
                 return
@@ -170,9 +260,7 @@ def walk(state: EventWalk | RowWalk, run: Runner) -> Iterator[Any]:
             yield from rows
 
 
-async def awalk(
-    state: EventWalk | RowWalk, run: Callable[[Flow[Any]], Awaitable[Any]]
-) -> AsyncIterator[Any]:
+async def awalk(state: Walk[R], run: Callable[[Flow[Any]], Awaitable[Any]]) -> AsyncIterator[R]:
     """Yield every row, fetching one page ahead in a task."""
     import asyncio
 
@@ -183,6 +271,9 @@ async def awalk(
     try:
         while True:
             rows = state.take(await pending)
+            if state.unsure:
+                state.counted(await run(state.count()))
+            state.settle()
             if not state.finished:
                 pending = asyncio.ensure_future(fetch())
             for row in rows:

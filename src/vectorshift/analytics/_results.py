@@ -6,6 +6,8 @@ documentation and the wire differ; it stores the page's. Source: reference page 
 
 from typing import Any, TypedDict
 
+from vectorshift.analytics import _values as values
+
 
 class Event(TypedDict, total=False):
     """One annotated event; all keys optional. Times are RFC3339 text, latencies milliseconds."""
@@ -175,6 +177,7 @@ class EventDict(dict[str, Any]):
 def event(raw: dict[str, Any]) -> Event:
     """Read one event from the wire: page names, lower-case status; keys inside its objects are the user's and stay.
 
+    Empty text is no number and no time, and neither is the zero time that stands for the end of a run in progress.
     Source: CONTRACT.md A5 (Event), C (status case).
     """
     found = EventDict()
@@ -185,6 +188,24 @@ def event(raw: dict[str, Any]) -> Event:
     if isinstance(status, str):
         found["status"] = status.lower()
     for name in ("latency", "node_latency"):
-        if isinstance(dict.get(found, name), (str, int)):
-            found[name] = float(found[name])
+        if dict.get(found, name) == "":
+            del found[name]
+        elif dict.__contains__(found, name):
+            found[name] = float(values.number(found[name], name))
+    for name in ("span_start_time", "span_end_time"):
+        told = dict.get(found, name)
+        if isinstance(told, str):
+            _read_time(found, name, told)
     return found  # type: ignore[return-value]  # a dict with the TypedDict's keys
+
+
+def _read_time(found: EventDict, name: str, told: str) -> None:
+    if not told or (name == "span_end_time" and values.is_zero_time(told)):
+        del found[name]
+    else:
+        found[name] = spelled_time(told)
+
+
+def spelled_time(told: str) -> str:
+    """A time as `datetime.fromisoformat` reads it, which takes no lower-case letters."""
+    return told.upper() if told[-1] == "z" or told[10:11] == "t" else told

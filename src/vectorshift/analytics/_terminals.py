@@ -5,7 +5,7 @@ and export".
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from vectorshift.analytics import _flows as flows
 from vectorshift.analytics._enums import (
@@ -28,6 +28,9 @@ from vectorshift.analytics._results import (
     Trace,
 )
 from vectorshift.analytics._runnable import Runnable
+
+if TYPE_CHECKING:
+    from vectorshift.analytics._paging import Way
 
 Progress = Callable[[int, int | None], None]
 Slices: TypeAlias = (
@@ -138,24 +141,37 @@ class Terminals(Runnable, Generic[Figure, Number]):
     # --- walks over all pages ---
 
     def iter_events(
-        self, page_size: int = 500, progress: Progress | None = None
+        self,
+        page_size: int = 500,
+        progress: Progress | None = None,
+        *,
+        expected: int | None = None,
     ) -> Iterator[Event]:
         """Every matching event, newest pages first as the service orders them, each once; see `_paging.py`.
 
-        `progress(rows so far, rows in all or None)` is called after each page. Ends complete, or raises
-        `AnalyticsIncomplete`. Events that start after the walk began are not part of it.
+        `progress(rows so far, rows in all or None)` is called after each page. `expected` is what `count()` gave, if it
+        was asked already: where the service's totals cannot be believed, the walk asks it by itself. Ends complete, or
+        raises `AnalyticsIncomplete`. Events that start after the walk began are not part of it.
         """
         from vectorshift.analytics import _paging as paging
 
-        return paging.walk(paging.EventWalk(self._spec, page_size, progress), self._run)
+        return paging.walk(
+            paging.EventWalk(self._spec, self._way(page_size, progress, expected)), self._run
+        )
 
     def aiter_events(
-        self, page_size: int = 500, progress: Progress | None = None
+        self,
+        page_size: int = 500,
+        progress: Progress | None = None,
+        *,
+        expected: int | None = None,
     ) -> AsyncIterator[Event]:
         """`iter_events`, awaiting: `async for event in query.aiter_events()`."""
         from vectorshift.analytics import _paging as paging
 
-        return paging.awalk(paging.EventWalk(self._spec, page_size, progress), self._arun)
+        return paging.awalk(
+            paging.EventWalk(self._spec, self._way(page_size, progress, expected)), self._arun
+        )
 
     def iter_rows(
         self,
@@ -163,12 +179,19 @@ class Terminals(Runnable, Generic[Figure, Number]):
         include_interface_data: bool = False,
         page_size: int = 500,
         progress: Progress | None = None,
+        *,
+        expected: int | None = None,
     ) -> Iterator[DataTableRow]:
         """Every row of a table, each event once; like `iter_events`."""
         from vectorshift.analytics import _paging as paging
 
         return paging.walk(
-            paging.RowWalk(self._spec, columns, include_interface_data, page_size, progress),
+            paging.RowWalk(
+                self._spec,
+                columns,
+                include_interface_data,
+                self._way(page_size, progress, expected),
+            ),
             self._run,
         )
 
@@ -178,14 +201,26 @@ class Terminals(Runnable, Generic[Figure, Number]):
         include_interface_data: bool = False,
         page_size: int = 500,
         progress: Progress | None = None,
+        *,
+        expected: int | None = None,
     ) -> AsyncIterator[DataTableRow]:
         """`iter_rows`, awaiting."""
         from vectorshift.analytics import _paging as paging
 
         return paging.awalk(
-            paging.RowWalk(self._spec, columns, include_interface_data, page_size, progress),
+            paging.RowWalk(
+                self._spec,
+                columns,
+                include_interface_data,
+                self._way(page_size, progress, expected),
+            ),
             self._arun,
         )
+
+    def _way(self, page_size: int, progress: Progress | None, expected: int | None) -> "Way":
+        from vectorshift.analytics._paging import Way
+
+        return Way(page_size, progress, expected, self._bound().habits)
 
     # --- raw aggregation ---
 

@@ -70,13 +70,16 @@ def offset(value: Any) -> int:
 
 def size(value: Any, what: str) -> int:
     """Return a number of bytes: an int of 1 or more."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise AnalyticsInvalidQuery(f"{what} must be a whole number of 1 or more, not {value!r}.")
-    return value
+    return _whole(value, what, least=1, below=2**63)
 
 
-def _whole(value: Any, what: str, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least or value >= 2**31:
+def count(value: Any, what: str) -> int:
+    """Return a number of rows: an int of 0 or more."""
+    return _whole(value, what, least=0, below=2**63)
+
+
+def _whole(value: Any, what: str, least: int, below: int = 2**31) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < below:
         raise AnalyticsInvalidQuery(
             f"{what} must be a whole number of {least} or more, not {value!r}."
         )

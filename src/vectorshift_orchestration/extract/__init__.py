@@ -58,7 +58,9 @@ def events(
         if not coverage.counted(Query.count(bound)["count"]):
             continue
         try:
-            for event in Query.iter_events(bound, page_size, coverage.page):
+            for event in Query.iter_events(
+                bound, page_size, coverage.page, expected=coverage.expected
+            ):
                 coverage.take(event)
         except AnalyticsIncomplete as problem:
             coverage.short(problem.seen)

@@ -63,7 +63,7 @@ class Coverage:
 
     def counted(self, count: int) -> bool:
         """Take the count of the part; say whether it is to be read."""
-        self._count = count
+        self.expected = count
         if count > self._chunk_rows and self._halve():
             return False
         return count > 0
@@ -85,7 +85,7 @@ class Coverage:
         if self._events:
             self._pack()
         rows = sum(batch.num_rows for batch in self._batches)
-        if rows < self._count:
+        if rows < self.expected:
             self.short(rows)
             return []
         self._rows += rows
@@ -95,11 +95,11 @@ class Coverage:
         """Read the part again in halves. Raises `ExtractIncomplete` when it cannot be halved."""
         if not self._halve():
             raise ExtractIncomplete(
-                f"The service counts {self._count:,} events in {self._part.label} and hands out "
+                f"The service counts {self.expected:,} events in {self._part.label} and hands out "
                 f"{rows:,}, and that part is too narrow to be asked for in halves. Nothing of it "
                 "was taken: narrow the query by object or kind, or ask for an export.",
                 rows=rows,
-                counted=self._count,
+                counted=self.expected,
             )
 
     def _halve(self) -> bool:
