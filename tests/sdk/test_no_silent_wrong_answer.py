@@ -515,7 +515,7 @@ def test_ids_are_one_quoted_path_segment(client, scripted, service, identifier):
     """An id never ends the path, climbs out of it or adds a query; the service sees exactly the id."""
     from urllib.parse import unquote
 
-    service.script = in_turn(SUCCESS | {"event": {}, "task_id": "x"})
+    service.script = in_turn(SUCCESS | {"event": {}, "events": [{}], "task_id": "x"})
     scripted.event(identifier)
     scripted.trace(identifier)
     scripted.export_task(identifier)
