@@ -174,7 +174,8 @@ def test_assets_by_reference_in_a_dag_run(emulator, tmp_path, monkeypatch, metad
     assert done.errors == []
     with sqlite3.connect(metadata_database) as connection:
         events = connection.execute(
-            "SELECT extra FROM asset_event WHERE source_run_id = ?", [done.run_id]
+            "SELECT extra FROM asset_event WHERE source_run_id = ? AND source_task_id = 'export'",
+            [done.run_id],
         ).fetchall()
     assert [json.loads(extra) for (extra,) in events] == [done.result]
 
