@@ -101,7 +101,9 @@ def _partition(context: Mapping[str, Any]) -> "Window":
     period = _PERIODS.get(expression)
     window = None
     if period is not None and begin is not None:
-        window = Window(begin, begin + _TICK).align(period, getattr(timetable, "timezone", UTC))
+        zone = getattr(timetable, "timezone", UTC)
+        # Of a midnight that comes twice Airflow's ticks are the second.
+        window = Window(begin, begin + _TICK).align(period, zone, fold=1)
     if window is None or window.start != begin:
         if not expression:  # it runs when somebody else's partition is there, so it has no cron
             raise WindowError(

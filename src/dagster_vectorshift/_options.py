@@ -4,6 +4,7 @@ Its fields are the arguments of the factory, the keys of the YAML and the defaul
 """
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import wraps
@@ -110,6 +111,10 @@ class AssetOptions(Document):
     def prefix(self) -> list[str]:
         """The prefix as the parts of a key."""
         return [self.key_prefix] if isinstance(self.key_prefix, str) else list(self.key_prefix)
+
+    def named(self, given: str | None, name: str) -> str:
+        """What is given, or the asset's prefix and name, as Dagster takes it for anything but assets."""
+        return re.sub(r"\W", "_", given or "_".join([*self.prefix, name]), flags=re.ASCII)
 
     def get_translator(self) -> DagsterVectorShiftTranslator:
         """How the assets are named and described; for components to override."""

@@ -1,14 +1,18 @@
 """From Dagster's partitions to windows of time: the only module that knows both."""
 
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from vectorshift_orchestration.windows import Window
+from vectorshift_orchestration.errors import WindowError
+from vectorshift_orchestration.windows import Window, edges
 
 _MONTHS_SAMPLED = 14
 _MONTH = timedelta(days=30)
+_HALF_DAY = timedelta(hours=12)
 
 
 def partition_windows(
@@ -16,8 +20,17 @@ def partition_windows(
 ) -> dict[str, Window]:
     """The window of each partition of this run, in order.
 
-    Raises `WindowError` for a partition that is no usable window.
+    Raises `WindowError` for a run without partitions, for one that does not exist (any more, or
+    yet), and for a partition that is not a usable window.
     """
+    for key in context.partition_keys or ["of this run"]:
+        if not partitions_def.has_partition_key(key):
+            raise WindowError(
+                f"There is no partition {key}; there are {partitions_def.get_first_partition_key()} "
+                f"to {partitions_def.get_last_partition_key()}. Nothing was asked for."
+            )
+    if (zone := partitions_def.timezone) != "UTC":
+        context.log.info("Partitions of %s are cut by time zone data %s.", zone, edges.database())
     return {
         key: Window(*partitions_def.time_window_for_partition_key(key))
         for key in context.partition_keys
@@ -64,7 +77,7 @@ def require_whole_buckets(
     `dg.DagsterInvalidDefinitionError` with the first partition that begins or ends inside a bucket
     of `interval`, and for partitions that are no windows of time.
     """
-    for window in _sampled(require_time(partitions_def, f"Health table {table}")):
+    for window in sampled(require_time(partitions_def, f"Health table {table}")):
         if not window.is_aligned(interval):
             raise dg.DagsterInvalidDefinitionError(
                 f"Health table {table} has UTC buckets of one {interval}, and its partition from "
@@ -74,9 +87,24 @@ def require_whole_buckets(
             )
 
 
-def _sampled(partitions_def: dg.TimeWindowPartitionsDefinition) -> Iterator[Window]:
+def sampled(partitions_def: dg.TimeWindowPartitionsDefinition) -> Iterator[Window]:
+    """A partition of every month of a year, and those in which the clocks of the zone change."""
+    zone, start = ZoneInfo(partitions_def.timezone), partitions_def.start.astimezone(UTC)
     for month in range(_MONTHS_SAMPLED):
-        moment = partitions_def.start + month * _MONTH
-        found = partitions_def.get_next_partition_window(moment, respect_bounds=False)
-        if found is not None:
-            yield Window(*found)
+        yield _beginning(partitions_def, start + month * _MONTH)
+    half_days = [start + count * _HALF_DAY for count in range(_MONTHS_SAMPLED * 60)]
+    for before, after in pairwise(half_days):
+        if before.astimezone(zone).utcoffset() != after.astimezone(zone).utcoffset():
+            window = _beginning(
+                partitions_def, before - 2 * _beginning(partitions_def, start).width
+            )
+            while window.start < after:
+                yield window
+                window = _beginning(partitions_def, window.end)
+
+
+def _beginning(partitions_def: dg.TimeWindowPartitionsDefinition, moment: datetime) -> Window:
+    """The first partition that begins at an instant or after it, whether it exists or not."""
+    found = partitions_def.get_next_partition_window(moment, respect_bounds=False)
+    assert found is not None  # without bounds there is always another one
+    return Window(*found)

@@ -7,14 +7,18 @@ locked database) is raised as it is, for the retry policy of the asset. What a r
 is each error's own `retry_advice`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 
 import dagster as dg
 
 from vectorshift.errors import InternalServerError, RateLimitError, RetryAdvice, VectorshiftError
 from vectorshift_orchestration.errors import StaleWriterError
 
+_Named = TypeVar("_Named")
+
+_NAMED = 5
 _POSTPONEMENTS = 3
 _OVERTAKEN = 10
 _DEFAULT_WAIT = 60.0
@@ -47,6 +51,36 @@ def as_dagster_failures() -> Iterator[None]:
             seconds = min(_DEFAULT_WAIT if wait is None else wait, _LONGEST_WAIT)
             raise dg.RetryRequested(_POSTPONEMENTS, seconds) from error
         raise
+
+
+@contextmanager
+def kept_apart(failed: dict[_Named, VectorshiftError], name: _Named) -> Iterator[None]:
+    """Note the block's error by name, so that a run goes on with its other partitions.
+
+    What the whole run has to wait for, or to do again, is raised.
+    """
+    try:
+        yield
+    except (RateLimitError, StaleWriterError):
+        raise
+    except VectorshiftError as problem:
+        failed[name] = problem
+
+
+def require_none(failed: Mapping[str, VectorshiftError], partitions: int) -> None:
+    """Raise for what failed: the error itself in a run of one partition, else one that names them."""
+    if failed and partitions == 1:
+        raise next(iter(failed.values()))
+    if failed:
+        named = [f"{name}: {problem}" for name, problem in failed.items()]
+        is_final = all(each.retry_advice is RetryAdvice.PERMANENT for each in failed.values())
+        more = f" And {len(named) - _NAMED} more." if named[_NAMED:] else ""
+        raise dg.Failure(
+            f"Of the {partitions} partitions of this run these could not be written and are as they "
+            f"were; all others are new. {' '.join(named[:_NAMED])}{more}",
+            metadata={"vectorshift/failed": dg.MetadataValue.json(named)},
+            allow_retries=not is_final,
+        )
 
 
 def _metadata(error: VectorshiftError) -> dict[str, str | int]:

@@ -3,8 +3,10 @@ were missed while nothing ran."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
@@ -13,7 +15,7 @@ from dagster_vectorshift._options import takes
 
 _MINUTE = timedelta(minutes=1)
 _DAY = 24 * 60
-_SAFE_DAYS = 27
+_SAFE_DAYS = 28
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 RUNNING = dg.Resolver(
@@ -115,29 +117,32 @@ def _scheduled(assets: dg.AssetsDefinition, schedule: Schedule) -> dg.ScheduleDe
     keys, policy = sorted(assets.keys), assets.backfill_policy
     cap = policy.max_partitions_per_run if policy is not None else None
     settle, lookback, catch_up = schedule.settle, schedule.lookback, schedule.catch_up
+    cron = schedule.cron_schedule or settled_cron(days, settle) or days.cron_schedule
 
     def due(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        settled = context.scheduled_execution_time - settle
-        reach = _before(days, settled, 1 + max(lookback, catch_up))
+        newest = newest_settled(days, context.scheduled_execution_time, settle, cron)
+        reach = _up_to(days, newest, 1 + max(lookback, catch_up))
         if not reach:
             yield dg.SkipReason("No partition has ended and settled yet.")
             return
-        first = max(0, len(reach) - 1 - lookback)
-        if catch_up:
-            first = min(first, _first_missed(context.instance, keys, days, reach))
-        asked = reach[first:]
-        step = cap or len(asked)
-        for start in range(0, len(asked), step):
-            part = asked[start : start + step]
-            yield dg.RunRequest(
-                run_key=f"{part[0]}...{part[-1]}",
-                tags=dict(zip(_RANGE, (part[0], part[-1]), strict=True)),
-            )
+        missed = _missed(
+            context.instance, keys, days, reach[-1 - catch_up : -1] if catch_up else []
+        )
+        wanted = [each in missed or each in reach[-1 - lookback :] for each in reach]
+        for is_wanted, group in groupby(zip(reach, wanted, strict=True), lambda each: each[1]):
+            asked = [each for each, _ in group]
+            step = cap or len(asked)
+            for start in range(0, len(asked) if is_wanted else 0, step):
+                part = asked[start : start + step]
+                yield dg.RunRequest(
+                    run_key=f"{part[0]}...{part[-1]}",
+                    tags=dict(zip(_RANGE, (part[0], part[-1]), strict=True)),
+                )
 
     return dg.ScheduleDefinition(
         name=name,
         job=dg.define_asset_job(f"{name}_job", selection=[assets]),
-        cron_schedule=schedule.cron_schedule or settled_cron(days, settle),
+        cron_schedule=cron,
         execution_timezone=days.timezone,
         execution_fn=due,
         default_status=schedule.default_status,
@@ -145,23 +150,24 @@ def _scheduled(assets: dg.AssetsDefinition, schedule: Schedule) -> dg.ScheduleDe
     )
 
 
-def settled_cron(partitions_def: dg.TimeWindowPartitionsDefinition, settle: timedelta) -> str:
-    """The cron schedule whose ticks come `settle` after the partitions' ends.
+def settled_cron(
+    partitions_def: dg.TimeWindowPartitionsDefinition, settle: timedelta
+) -> str | None:
+    """The cron schedule whose ticks come `settle` after the partitions' ends, by the clocks of their zone.
 
-    Partitions of another cadence than hours, days, weeks and months keep theirs: the partition is
-    taken by the first tick after it has settled.
+    None where no cron schedule says so: for another cadence than hours, days, weeks and months, and
+    for days that not every month has.
     """
-    minutes = settle // _MINUTE
     fields = partitions_def.cron_schedule.split()
-    if not minutes or len(fields) != 5 or not fields[0].isdigit():
-        return partitions_def.cron_schedule
+    if len(fields) != 5 or not fields[0].isdigit():
+        return None
     minute, hour, day_of_month, month, day_of_week = fields
+    minutes = int(minute) + settle // _MINUTE
     if fields[1:] == ["*"] * 4:
-        return f"{(int(minute) + minutes) % 60} * * * *"
+        return f"{minutes % 60} * * * *"
     if not hour.isdigit() or month != "*":
-        return partitions_def.cron_schedule
-    of_day = int(hour) * 60 + int(minute) + minutes
-    days, clock = divmod(of_day, _DAY)
+        return None
+    days, clock = divmod(int(hour) * 60 + minutes, _DAY)
     time = f"{clock % 60} {clock // 60}"
     if day_of_month == day_of_week == "*":
         return f"{time} * * *"
@@ -169,37 +175,67 @@ def settled_cron(partitions_def: dg.TimeWindowPartitionsDefinition, settle: time
         return f"{time} * * {(int(day_of_week) + days) % 7}"
     if day_of_week == "*" and day_of_month.isdigit() and int(day_of_month) + days <= _SAFE_DAYS:
         return f"{time} {int(day_of_month) + days} * *"
-    return partitions_def.cron_schedule
+    return None
 
 
-def _before(
-    partitions_def: dg.TimeWindowPartitionsDefinition, moment: datetime, count: int
-) -> list[str]:
-    """The keys of the last `count` partitions that had ended at a moment, oldest first."""
-    found: list[str] = []
+def newest_settled(
+    partitions_def: dg.TimeWindowPartitionsDefinition,
+    tick: datetime,
+    settle: timedelta,
+    cron_schedule: str,
+) -> dg.TimeWindow | None:
+    """The newest partition that exists and has settled at a tick.
+
+    Instants are compared, not clocks. But a tick of the partitions' own cadence is that of a date:
+    in the night in which the clocks go forward it comes up to two hours early, and it is the only
+    one of its day.
+    """
+    moment = tick.astimezone(UTC)
+    is_of_a_date = (
+        cron_schedule == settled_cron(partitions_def, settle) and cron_schedule.split()[1].isdigit()
+    )
+    today = moment.astimezone(ZoneInfo(partitions_def.timezone)).date()
+
+    def has_settled(window: dg.TimeWindow) -> bool:
+        if is_of_a_date:
+            return (window.end.replace(tzinfo=None) + settle).date() <= today
+        return window.end.astimezone(UTC) + settle <= moment
+
+    last = partitions_def.get_last_partition_window()
     window = partitions_def.get_prev_partition_window(moment)
+    for _ in range(-partitions_def.end_offset):  # the last ones that have ended do not exist yet
+        window = window and partitions_def.get_prev_partition_window(window.start)
+    while window and last and not (window.start <= last.start and has_settled(window)):
+        window = partitions_def.get_prev_partition_window(window.start)
+    return window if last else None
+
+
+def _up_to(
+    partitions_def: dg.TimeWindowPartitionsDefinition, window: dg.TimeWindow | None, count: int
+) -> list[str]:
+    """The keys of the last `count` partitions up to a window, oldest first."""
+    found: list[str] = []
     while window is not None and len(found) < count:
         found.insert(0, partitions_def.get_partition_key_for_timestamp(window.start.timestamp()))
         window = partitions_def.get_prev_partition_window(window.start)
     return found
 
 
-def _first_missed(
+def _missed(
     instance: dg.DagsterInstance,
     keys: Sequence[dg.AssetKey],
     partitions_def: dg.TimeWindowPartitionsDefinition,
     reach: Sequence[str],
-) -> int:
-    """The position after the last partition that all assets have, or are about to have.
+) -> set[str]:
+    """The partitions, after the first that all assets have, that an asset neither has nor is about to have.
 
-    The newest one is left out: it is asked for in any case. Nothing was missed before the first.
+    A run that failed or was cancelled leaves its partitions missed, whatever came after them.
     """
     known = (dg.AssetPartitionStatus.MATERIALIZED, dg.AssetPartitionStatus.IN_PROGRESS)
-    earlier = list(reach[:-1])
-    statuses = [
-        instance.get_status_by_partition(key, earlier, partitions_def) or {} for key in keys
-    ]
-    for position in range(len(earlier) - 1, -1, -1):
-        if all(each.get(earlier[position]) in known for each in statuses):
-            return position + 1
-    return len(reach)
+    statuses = [instance.get_status_by_partition(key, reach, partitions_def) or {} for key in keys]
+    complete = [all(each.get(key) in known for each in statuses) for key in reach]
+    firsts = [instance.fetch_materializations(key, limit=1, ascending=True).records for key in keys]
+    # What was materialized before the reach is history that begins before it.
+    is_older = all(first and first[0].partition_key not in reach for first in firsts)
+    begins = 0 if is_older else complete.index(True) if True in complete else len(reach)
+    return {key for key, done in zip(reach[begins:], complete[begins:], strict=True) if not done}

@@ -65,6 +65,16 @@ def test_partition_of_a_long_day():
 
 
 @pytest.mark.airflow33
+def test_partitions_around_a_midnight_that_comes_twice():
+    """Airflow ticks at the second one: the hour between belongs to the day before, and none is left out."""
+    ticks = [datetime(2025, 10, day, hour, tzinfo=UTC) for day, hour in ((25, 0), (26, 1), (27, 1))]
+    found = [
+        window_of(partition("@daily", tick, "Atlantic/Azores"), None, None) for tick in ticks[:2]
+    ]
+    assert found == [Window(*ticks[:2]), Window(*ticks[1:])]
+
+
+@pytest.mark.airflow33
 @pytest.mark.parametrize(
     ("cron", "date"),
     [

@@ -29,7 +29,14 @@ def files(tmp_path):
 def evaluate(instance):
     """Records an evaluation without a run."""
 
-    def evaluate(passed=False, asset="health", check="error_rate", partition=None, severity=ERROR):
+    def evaluate(
+        passed=False,
+        asset="health",
+        check="error_rate",
+        partition=None,
+        severity=ERROR,
+        metadata=None,
+    ):
         instance.report_runless_asset_event(
             dg.AssetCheckEvaluation(
                 dg.AssetKey.from_user_string(asset),
@@ -37,6 +44,7 @@ def evaluate(instance):
                 passed=passed,
                 partition=partition,
                 severity=severity,
+                metadata=metadata,
             )
         )
 
@@ -230,6 +238,36 @@ def test_an_alert_that_cannot_be_sent_is_tried_again(evaluate, tick, told):
     broken = False
     tick(notify=notify)
     assert [each.partition for each in told] == ["a", "c", "b"]
+
+
+@pytest.mark.parametrize("answer", [False, 0, ""])
+def test_a_channel_that_says_no_has_not_taken_the_alert(evaluate, tick, told, answer):
+    """A false result, as Apprise gives it instead of an error, is a failure; None and true ones are not."""
+    evaluate()
+    with pytest.raises(ExceptionGroup, match="1 alerts could not be sent") as failed:
+        tick(notify=lambda alert: answer)
+    assert repr(answer) in str(failed.value.exceptions[0])
+    tick(notify=lambda alert: told.append(alert) or True)
+    tick()
+    assert len(told) == 1
+
+
+def test_a_backfill_of_old_days_stays_silent(evaluate, tick, told):
+    """With `max_age` only what ended lately is told; without it, everything is."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    for partition, days in (("old", 40), ("new", 1)):
+        window = {
+            f"vectorshift/window_{edge}": dg.MetadataValue.timestamp(
+                now - timedelta(days=days, hours=hours)
+            )
+            for edge, hours in (("start", 24), ("end", 0))
+        }
+        evaluate(partition=partition, metadata=window)
+    evaluate(partition="no window")
+    tick(max_age=timedelta(days=3))
+    assert [each.partition for each in told] == ["new", "no window"]
+    tick()
+    assert {each.partition for each in told} == {"new", "no window", "old"}
 
 
 def test_a_crash_right_after_sending_repeats_the_same_key(evaluate, tick, told):

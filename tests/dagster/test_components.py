@@ -155,7 +155,7 @@ def test_yaml_says_what_python_says(load):
     assert specs["ai/by_hour"].kinds == {"vectorshift", "postgres"}
     (check,) = assets.check_specs
     assert (check.name, check.blocking) == ("rate", True)
-    schedule = defs.resolve_schedule_def("by_pipeline_by_hour_messages_schedule")
+    schedule = defs.resolve_schedule_def("ai_by_pipeline_schedule")
     assert schedule.cron_schedule == "30 1 * * *"
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
 
@@ -232,6 +232,17 @@ def test_a_wrong_word_is_named(load, capsys, wrong, right, named):
     told = failure_of(load, HEALTH.replace(right, wrong, 1)) + "".join(capsys.readouterr())
     assert named in told
     assert "defs.yaml" in told
+
+
+def test_components_of_the_same_tables_live_in_one_project(load):
+    """Two prefixes keep ops, schedules and resources apart, with hyphens as `dg.asset` takes them."""
+    both = [load(HEALTH.replace("[ai]", f"[{prefix}]")) for prefix in ("team-a", "team-b")]
+    defs = dg.Definitions.merge(*both)
+    dg.Definitions.validate_loadable(defs)
+    assert {each.name for each in defs.schedules} == {
+        f"team_{letter}_by_pipeline_schedule" for letter in "ab"
+    }
+    assert len(defs.resources) == 4
 
 
 UNSET = "{{ env.NOT_SET }}"

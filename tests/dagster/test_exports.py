@@ -1,6 +1,8 @@
 """Exports as assets: every event lands, a retry goes on with the same export, no URL is kept."""
 
+import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import dagster as dg
 import duckdb
@@ -15,7 +17,9 @@ from dagster_vectorshift import (
     build_export_definitions,
     build_two_phase_export,
 )
+from dagster_vectorshift.exports import _ready
 from vectorshift import Analytics
+from vectorshift.errors import InternalServerError
 
 TODAY = datetime.now(UTC).date()
 DAY = TODAY - timedelta(days=2)
@@ -190,12 +194,167 @@ def test_two_phases_hold_no_slot_between_them(emulator, options, instance, tmp_p
     waiting = tick()
     assert (waiting.run_requests, waiting.skip_message) == ([], "1 exports are pending.")
     emulator.clear_faults()
+    keys = set()
     for _ in range(2):
         (asked,) = tick().run_requests
-        assert (asked.partition_key, asked.run_key) == (str(DAY), task_id)
+        assert asked.partition_key == str(DAY)
+        assert task_id in asked.run_key
+        keys.add(asked.run_key)
+    assert len(keys) == 1
     assert told(dg.materialize([landing], **run))["dagster/partition_row_count"] == len(truth)
     assert tick().run_requests == []
     assert emulator.counters()["requests"]["export_create"] == 1
+
+
+@pytest.fixture
+def two_phase(emulator, options, instance, tmp_path):
+    """An export in two assets: its runs, and ticks of its sensor."""
+    account = VectorShiftResource(api_key=emulator.api_key, base_url=emulator.base_url)
+    storage = DuckDBStorage(path=str(tmp_path / "events.duckdb"))
+
+    class TwoPhase:
+        def __init__(self):
+            self.defs = build_two_phase_export("nightly", **options)
+            self.asking, self.landing = self.defs.assets
+
+        def run(self, asset, storage=storage, **given):
+            given = {"partition_key": str(DAY), "raise_on_error": False} | given
+            resources = {"vectorshift": account, "storage": storage}
+            return dg.materialize([asset], resources=resources, instance=instance, **given)
+
+        def tick(self, cursor=None):
+            resources = dg.Definitions(resources={"vectorshift": account, "storage": storage})
+            with dg.build_sensor_context(
+                instance=instance,
+                cursor=cursor,
+                resources={"vectorshift": account},
+                repository_def=dg.Definitions.merge(self.defs, resources).get_repository_def(),
+            ) as context:
+                return self.defs.sensors[0].evaluate_tick(context)
+
+        def ask_for(self, *partitions):
+            """Note requests as the first asset does."""
+            for partition in partitions:
+                instance.report_runless_asset_event(
+                    dg.AssetMaterialization(
+                        "nightly_request",
+                        partition=partition,
+                        metadata={_ready.TASK: f"task-{partition}"},
+                    )
+                )
+
+    return TwoPhase()
+
+
+def test_a_landing_that_failed_is_tried_again(two_phase, emulator, monkeypatch, tmp_path):
+    """After a pause the sensor asks for it with another key; asked for anew, with another one at once."""
+    emulator.settings(export_delay=0)
+    assert two_phase.run(two_phase.asking).success
+    (first,) = two_phase.tick().run_requests
+    broken = FileStorage(path="/proc/nowhere")
+    assert not two_phase.run(two_phase.landing, broken, tags=first.tags).success
+    assert two_phase.tick().run_requests == []
+    monkeypatch.setattr(_ready, "_PAUSE", timedelta(0))
+    (second,) = two_phase.tick().run_requests
+    assert second.run_key != first.run_key
+    monkeypatch.undo()
+    assert two_phase.run(two_phase.asking).success
+    (third,) = two_phase.tick().run_requests
+    assert third.run_key not in (first.run_key, second.run_key)
+    assert two_phase.run(two_phase.landing, tags=third.tags).success
+    assert two_phase.tick().run_requests == []
+
+
+def test_a_landing_is_not_tried_for_ever(two_phase, monkeypatch):
+    """After some tries nothing is asked for until somebody asks for the export again."""
+    monkeypatch.setattr(_ready, "_PAUSE", timedelta(0))
+    monkeypatch.setattr(_ready, "is_pending", lambda *_: False)
+    two_phase.ask_for(str(DAY))
+    keys = set()
+    while found := two_phase.tick().run_requests:
+        keys.add(found[0].run_key)
+        broken = FileStorage(path="/proc/nowhere")
+        assert not two_phase.run(two_phase.landing, broken, tags=found[0].tags).success
+    assert len(keys) == 5
+
+
+def test_every_open_request_is_looked_at(two_phase, monkeypatch, instance):
+    """620 hours that wait are all seen, the oldest too, and what others reported is passed over."""
+    hours = [f"{DAY}-{number:03}" for number in range(620)]
+    two_phase.ask_for(*hours)
+    for partition in (hours[0], None):
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization("nightly_request", partition=partition)
+        )
+    instance.report_runless_asset_event(dg.AssetMaterialization("nightly", partition=hours[1]))
+    monkeypatch.setattr(_ready, "is_pending", lambda *_: False)
+    found = {each.partition_key for each in two_phase.tick().run_requests}
+    assert found == set(hours) - {hours[1]}
+
+
+def test_a_tick_is_bounded_and_the_next_goes_on(two_phase, monkeypatch):
+    """Looks that take long end the tick in time, and the next one begins with those that were not reached."""
+    days = [f"2026-01-{day:02}" for day in range(1, 11)]
+    two_phase.ask_for(*days)
+    clock, seen = [0.0], []
+
+    def look(client, task_id, seconds):
+        seen.append(task_id)
+        clock[0] += 10.0
+        return True
+
+    monkeypatch.setattr(_ready, "is_pending", look)
+    monkeypatch.setattr(_ready, "time", SimpleNamespace(monotonic=lambda: clock[0], time=time.time))
+    cursor = None
+    for _ in range(3):
+        cursor = two_phase.tick(cursor).cursor
+    assert seen[:10] == [f"task-{day}" for day in days]
+    assert len(seen) == 12
+
+
+def test_one_bad_look_is_not_the_end_of_the_others(two_phase, emulator, monkeypatch):
+    """A look that fails is told, and the others land; only when all fail the tick does."""
+    two_phase.ask_for("2026-01-01", "2026-01-02")
+
+    def look(client, task_id, seconds):
+        if task_id.endswith("01"):
+            raise InternalServerError("the service is down", status_code=503)
+        return False
+
+    monkeypatch.setattr(_ready, "is_pending", look)
+    assert [each.partition_key for each in two_phase.tick().run_requests] == ["2026-01-02"]
+    monkeypatch.setattr(_ready, "is_pending", lambda *_: look(None, "01", 0.0))
+    with pytest.raises(InternalServerError):
+        two_phase.tick()
+
+
+def test_a_day_that_cannot_land_keeps_back_no_other(export, options, tmp_path, emulator):
+    """In one run over a range the other days land and are marked; the run fails in the end and names the bad one."""
+    days = [DAY - timedelta(days=back) for back in (2, 1, 0)]
+    place = tmp_path / "lake"
+    (place / "nightly" / f"dt={days[1]}" / "part-0.csv" / "in the way").mkdir(parents=True)
+    nightly = build_export_asset(
+        "nightly", **options | {"backfill_policy": dg.BackfillPolicy.single_run()}
+    )
+    done = dg.materialize(
+        [nightly],
+        tags={
+            "dagster/asset_partition_range_start": str(days[0]),
+            "dagster/asset_partition_range_end": str(days[2]),
+        },
+        resources={
+            "vectorshift": VectorShiftResource(
+                api_key=emulator.api_key, base_url=emulator.base_url
+            ),
+            "storage": FileStorage(path=str(place)),
+        },
+        raise_on_error=False,
+    )
+    assert not done.success
+    (failure,) = done.get_step_failure_events()
+    assert f"partition {days[1]}" in str(failure.step_failure_data)
+    marked = [each.materialization.partition for each in done.get_asset_materialization_events()]
+    assert marked == [str(days[0]), str(days[2])]
 
 
 def test_an_export_comes_with_its_schedule(options):

@@ -85,10 +85,21 @@ def test_only_the_partition_that_is_due_counts(instance, back, passed):
     [
         (DAYS, 28 * HOUR, 26 * HOUR),
         (dg.HourlyPartitionsDefinition("2025-01-01-00:00"), 1.5 * HOUR, 1.25 * HOUR),
+        (dg.MonthlyPartitionsDefinition("2026-02-01"), 748 * HOUR, 746 * HOUR),
+        (
+            dg.DailyPartitionsDefinition("2026-02-01", timezone="Europe/Berlin"),
+            29 * HOUR,
+            27 * HOUR,
+        ),
+        (
+            dg.WeeklyPartitionsDefinition("2026-02-01", timezone="America/New_York"),
+            173 * HOUR,
+            171 * HOUR,
+        ),
     ],
 )
 def test_a_policy_waits_for_a_partition_and_a_delay(partitions_def, fail, warn):
-    """The asset may be as old as a partition is long, and a delay more."""
+    """The asset may be as old as the widest partition is long, and a delay more."""
     policy = build_health_freshness_policy(partitions_def)
     assert (policy.fail_window.to_timedelta(), policy.warn_window.to_timedelta()) == (fail, warn)
     assert dg.AssetSpec("health", freshness_policy=policy).freshness_policy == policy

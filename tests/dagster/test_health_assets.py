@@ -392,10 +392,27 @@ def test_a_day_that_cannot_be_written_keeps_back_no_other(runs, build, instance)
     assert not done.success
     told = done.all_node_events[-1].event_specific_data.user_failure_data
     assert f"health, partition {days[1]}" in told.description
-    assert told.description.startswith("1 of 4 partitions")
+    assert told.description.startswith("Of the 4 partitions of this run")
     written = {str(row["day"]) for row in runs.sql("SELECT bucket_start::DATE AS day FROM health")}
     marked = instance.get_materialized_partitions(dg.AssetKey("health"))
     assert written == marked == {str(day) for day in days} - {str(days[1])}
     assert instance.get_materialized_partitions(dg.AssetKey("by_pipeline")) == {
         str(day) for day in days
     }
+
+
+def test_a_partition_that_is_the_same_has_the_same_fingerprint(runs, build, instance):
+    """Each partition tells a fingerprint of its own rows, whatever else its run wrote."""
+    health, first = build(), YESTERDAY - timedelta(days=2)
+
+    def fingerprints(done):
+        return {
+            each.materialization.partition: each.materialization.metadata[
+                "vectorshift/fingerprint"
+            ].value
+            for each in done.get_asset_materialization_events()
+        }
+
+    several = fingerprints(runs(health, first, YESTERDAY))
+    assert fingerprints(runs(health, YESTERDAY)) == {str(YESTERDAY): several[str(YESTERDAY)]}
+    assert len(set(several.values())) == 3

@@ -25,6 +25,7 @@ from dagster_vectorshift import (
     HealthTable,
     VectorShiftResource,
     build_health_assets,
+    vectorshift_health_assets,
 )
 
 pytestmark = pytest.mark.slow
@@ -286,6 +287,36 @@ def test_files_of_dagster_hold_each_type(emulator, tmp_path, as_type):
     )
     counts = frame["runs_sum"].to_pylist() if as_type == "arrow" else frame["runs_sum"]
     assert sum(counts) == truth[0]["runs"]
+
+
+def test_a_text_that_is_null_at_first_stays_a_text(emulator, tmp_path):
+    """A column of nulls in the first partition is text in the database, and takes the next day's words."""
+    health = vectorshift_health_assets(
+        tables=[RUNS], partitions_def=DAYS, io_manager_key="tables", as_type="pandas"
+    )
+
+    def body(context, health):
+        rows = health.tables["health"]
+        note = pa.array([None if first else "a word"] * rows.num_rows, pa.string())
+        health.tables["health"] = rows.append_column("note", note)
+        yield from health.materialize()
+
+    first = True
+    for day in (FIRST, LAST):
+        assert dg.materialize(
+            [health(body)],
+            partition_key=str(day),
+            resources={
+                "vectorshift": VectorShiftResource(
+                    api_key=emulator.api_key, base_url=emulator.base_url
+                ),
+                "tables": DuckDBPandasIOManager(database=str(tmp_path / "t.duckdb"), schema="main"),
+            },
+        ).success
+        first = False
+    with duckdb.connect(str(tmp_path / "t.duckdb")) as connection:
+        found = connection.execute("SELECT DISTINCT note, typeof(note) FROM health").fetchall()
+    assert sorted(found, key=str) == [("a word", "VARCHAR"), (None, "VARCHAR")]
 
 
 def test_an_unknown_type_is_refused():

@@ -1,17 +1,24 @@
 """Schedules: the partition that has settled, earlier ones again, and all that were missed, in one run."""
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
+from dagster._utils.schedules import schedule_execution_time_iterator
 
 from dagster_vectorshift import (
+    DuckDBStorage,
+    FileStorage,
     HealthTable,
+    VectorShiftResource,
+    build_export_asset,
     build_export_definitions,
     build_health_assets,
     build_health_definitions,
     build_health_schedule,
 )
+from dagster_vectorshift.schedules import newest_settled, settled_cron
 
 NIGHT = datetime(2026, 11, 23, 2, tzinfo=UTC)
 TABLES = [HealthTable("one", metrics=["runs.sum"]), HealthTable("two", metrics=["errors.sum"])]
@@ -98,13 +105,159 @@ def test_what_was_missed_is_caught_up_in_one_run(asked, instance):
     assets = health()
     materialized(instance, "2026-11-10", "2026-11-12")
     materialized(instance, "2026-11-15", keys=["one"])
-    assert asked(build_health_schedule(assets), assets) == [("2026-11-13", "2026-11-22")]
+    assert asked(build_health_schedule(assets), assets) == [
+        ("2026-11-11", "2026-11-11"),
+        ("2026-11-13", "2026-11-22"),
+    ]
     assert asked(build_health_schedule(assets, catch_up=5), assets) == [
-        ("2026-11-22", "2026-11-22")
+        ("2026-11-17", "2026-11-22")
     ]
     assert asked(build_health_schedule(assets, catch_up=0), assets) == [
         ("2026-11-22", "2026-11-22")
     ]
+
+
+def test_what_failed_behind_a_finished_day_is_asked_for(asked, instance):
+    """A night that failed or was cancelled while later ones succeeded is asked for, by itself, and no finished one."""
+    assets = health()
+    materialized(instance, "2026-11-10", "2026-11-17", "2026-11-19", "2026-11-20", "2026-11-21")
+    materialized(instance, "2026-11-16", keys=["one"])
+    resources = {key: dg.ResourceDefinition.none_resource() for key in ("vectorshift", "storage")}
+    failed = dg.materialize(
+        [assets],
+        resources=resources,
+        instance=instance,
+        raise_on_error=False,
+        tags={
+            "dagster/asset_partition_range_start": "2026-11-20",
+            "dagster/asset_partition_range_end": "2026-11-20",
+        },
+    )
+    assert not failed.success
+    assert asked(build_health_schedule(assets), assets) == [
+        ("2026-11-11", "2026-11-16"),
+        ("2026-11-18", "2026-11-18"),
+        ("2026-11-20", "2026-11-20"),
+        ("2026-11-22", "2026-11-22"),
+    ]
+    assert asked(build_health_schedule(assets, lookback=1, catch_up=4), assets) == [
+        ("2026-11-18", "2026-11-18"),
+        ("2026-11-20", "2026-11-22"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("end_offset", "newest"), [(-1, "2026-11-21"), (-3, "2026-11-19"), (1, "2026-11-22")]
+)
+def test_only_partitions_that_exist_are_asked_for(asked, end_offset, newest):
+    """An offset that leaves out the last days leaves them out of the schedule; one that adds a day adds none that has not ended."""
+    assets = health(dg.DailyPartitionsDefinition("2026-01-01", end_offset=end_offset))
+    assert asked(build_health_schedule(assets), assets) == [(newest, newest)]
+
+
+def test_partitions_end(asked):
+    """After the last day of partitions that end there is nothing new, whatever the clock says."""
+    assets = health(dg.DailyPartitionsDefinition("2026-01-01", end_date="2026-11-20"))
+    assert asked(build_health_schedule(assets), assets) == [("2026-11-19", "2026-11-19")]
+
+
+@pytest.mark.parametrize("day", ["2026-11-27", "2031-01-01", "2025-12-31"])
+def test_a_partition_that_does_not_exist_is_refused(day, instance, emulator):
+    """A run over a day outside of the definition fails for good, asks for nothing and materializes nothing."""
+    days = dg.DailyPartitionsDefinition("2026-01-01", end_date="2026-11-20")
+    account = VectorShiftResource(api_key=emulator.api_key, base_url=emulator.base_url)
+    emulator.reset_counters()
+    for assets in (health(days), build_export_asset("events", partitions_def=days)):
+        done = dg.materialize(
+            [assets],
+            resources={"vectorshift": account, "storage": FileStorage(path="/nowhere")}
+            if assets.keys == {dg.AssetKey("events")}
+            else {"vectorshift": account, "storage": DuckDBStorage(path="/nowhere/x.duckdb")},
+            instance=instance,
+            raise_on_error=False,
+            tags={
+                "dagster/asset_partition_range_start": day,
+                "dagster/asset_partition_range_end": day,
+            },
+        )
+        (failure,) = done.get_step_failure_events()
+        assert f"There is no partition {day}" in str(failure.step_failure_data)
+        assert not done.get_asset_materialization_events()
+    assert emulator.counters()["requests"] == {}
+
+
+def test_hours_are_counted_as_instants(asked):
+    """In the night in which the clocks go forward the hour that has settled is asked for, and not the next."""
+    hours = dg.HourlyPartitionsDefinition("2026-01-01-00:00", timezone="Europe/Berlin")
+    assets = health(hours, [HealthTable("one", metrics=["runs.sum"], interval="hour")])
+    schedule = build_health_schedule(assets, settle=timedelta(hours=2), catch_up=0)
+    for tick, hour in (
+        ("2026-03-29T01:00Z", "2026-03-28-23:00"),  # 03:00 by the clock, an hour after 01:00
+        ("2026-03-29T02:00Z", "2026-03-29-00:00"),
+        ("2026-03-29T03:00Z", "2026-03-29-01:00"),
+        ("2026-03-29T04:00Z", "2026-03-29-03:00"),
+    ):
+        moment = datetime.fromisoformat(tick).astimezone(ZoneInfo("Europe/Berlin"))
+        assert asked(schedule, assets, moment) == [(hour, hour)]
+
+
+@pytest.mark.parametrize("minutes", [30, 60, 90, 120, 150, 180, 1530])
+@pytest.mark.parametrize(
+    ("zone", "first"),
+    [
+        ("Europe/Dublin", "2026-03-26"),
+        ("Africa/Casablanca", "2026-03-19"),
+        ("Europe/Berlin", "2026-03-26"),
+        ("America/New_York", "2026-03-05"),
+        ("Europe/Berlin", "2025-10-23"),
+        ("Atlantic/Azores", "2025-10-23"),
+        ("Atlantic/Azores", "2026-03-26"),
+    ],
+)
+def test_each_local_day_is_asked_for_once(zone, first, minutes):
+    """Over a change of the clocks every tick of the real scheduler is the turn of the next day, whatever settles."""
+    days = dg.DailyPartitionsDefinition("2025-01-01", timezone=zone)
+    settle = timedelta(minutes=minutes)
+    cron = settled_cron(days, settle)
+    begin = datetime.fromisoformat(first).replace(tzinfo=ZoneInfo(zone))
+    ticks = schedule_execution_time_iterator(begin.timestamp(), cron, zone)
+    asked = [
+        newest_settled(days, next(ticks), settle, cron).start.astimezone(ZoneInfo(zone)).date()
+        for _ in range(7)
+    ]
+    assert [(each - asked[0]).days for each in asked] == list(range(7))
+
+
+def test_another_table_renames_nothing():
+    """Schedule and job are named after the first table, or as was said, cleaned as Dagster needs it."""
+
+    def named(*tables, **options):
+        defs = build_health_definitions(
+            tables=[HealthTable(name, metrics=["runs.sum"]) for name in tables],
+            partitions_def=dg.DailyPartitionsDefinition("2026-01-01"),
+            **options,
+        )
+        (schedule,) = defs.schedules
+        return schedule.name, schedule.job.name
+
+    assert named("one") == named("one", "two") == ("one_schedule", "one_schedule_job")
+    assert (
+        named("run-health", key_prefix=["ai-ops", "v1.2"])[0] == "ai_ops_v1_2_run_health_schedule"
+    )
+    assert named("one", name="nightly-health")[0] == "nightly_health_schedule"
+    exported = build_export_definitions(
+        "run-events",
+        key_prefix="ai-ops",
+        two_phase=True,
+        partitions_def=dg.DailyPartitionsDefinition("2026-01-01"),
+    )
+    assert [each.name for each in exported.schedules] == ["ai_ops_run_events_request_schedule"]
+    assert [each.name for each in exported.sensors] == ["ai_ops_run_events_ready"]
+    assert [each.name for each in exported.jobs] == ["ai_ops_run_events_landing"]
+    assert {key for each in exported.assets for key in each.keys} == {
+        dg.AssetKey(["ai-ops", "run-events"]),
+        dg.AssetKey(["ai-ops", "run-events_request"]),
+    }
 
 
 def test_a_cap_makes_several_runs_of_a_range(asked, instance):

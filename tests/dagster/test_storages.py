@@ -10,6 +10,7 @@ import pytest
 
 from dagster_vectorshift import (
     DuckDBStorage,
+    FileStorage,
     HealthTable,
     ParquetStorage,
     PostgresStorage,
@@ -18,6 +19,7 @@ from dagster_vectorshift import (
 )
 from tests.dagster.landed import write
 from tests.postgres import schemas
+from vectorshift.errors import ConfigurationError
 from vectorshift_orchestration.errors import PublishError, StorageError
 from vectorshift_orchestration.windows import Window
 
@@ -121,6 +123,25 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
     (tmp_path / "other").write_text("in the way")
     with pytest.raises(PublishError, match="other"):
         write(storage, "other", DAY, ROWS)
+
+
+def test_a_path_from_a_variable_is_read_outside_of_dagster_too(tmp_path, monkeypatch):
+    """In a script a storage writes where the variable says, never into a folder of the variable's name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CANARY_LAKE", str(tmp_path / "lake"))
+    monkeypatch.setenv("CANARY_FILE", str(tmp_path / "health.duckdb"))
+    for storage in (
+        ParquetStorage(path=dg.EnvVar("CANARY_LAKE")),
+        DuckDBStorage(path=dg.EnvVar("CANARY_FILE")),
+    ):
+        assert str(tmp_path) in storage.locate("health", DAY)
+        assert write(storage, "health", DAY, ROWS).rows == 1
+    exports = FileStorage(path=dg.EnvVar("CANARY_LAKE")).landing("events", DAY, "CSV")
+    assert exports.destination.startswith(str(tmp_path / "lake"))
+    assert {each.name for each in tmp_path.iterdir()} == {"lake", "health.duckdb"}
+    monkeypatch.delenv("CANARY_LAKE")
+    with pytest.raises(ConfigurationError, match="CANARY_LAKE is not set"):
+        ParquetStorage(path=dg.EnvVar("CANARY_LAKE")).landing("health", DAY, "PARQUET")
 
 
 def test_object_stores_are_written_too():

@@ -39,7 +39,7 @@ def judge(
     from vectorshift_orchestration import Judging, top_errors
 
     scope, errors = scoped(client, query), None
-    judging = Judging(rule, [window], lambda each, count: each.earlier(count, every, tz))
+    judging = Judging(rule, [window], lambda each, count: each.earlier(count, every, tz, fold=1))
     (found,) = judging.ask(scope)
     if judging.needs_messages(found):
         try:

@@ -6,23 +6,25 @@ of; a backfill of old days makes such an asset look fresh. The checks ask for th
 
 import warnings
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import dagster as dg
 
 from dagster_vectorshift._options import require_several
-from dagster_vectorshift._partitions import require_time
+from dagster_vectorshift._partitions import require_time, sampled
 from dagster_vectorshift.checks._assets import CheckedAsset, asset_key_of
 from dagster_vectorshift.checks._evaluations import Partitions
+from dagster_vectorshift.schedules import settled_cron
 
 _DELAY = timedelta(hours=4)
-_SHORT_MONTH = 28
-_UNITS = {
-    "HOURLY": ("minute_of_hour",),
-    "DAILY": ("minute_of_hour", "hour_of_day"),
-    "WEEKLY": ("minute_of_hour", "hour_of_day", "day_of_week"),
-    "MONTHLY": ("minute_of_hour", "hour_of_day", "day_of_month"),
+_MINUTE = timedelta(minutes=1)
+_CADENCES = {
+    "HOURLY": timedelta(hours=1),
+    "DAILY": timedelta(days=1),
+    "WEEKLY": timedelta(days=7),
+    "MONTHLY": timedelta(days=28),
 }
+"""How long a partition lasts at the least, by the clock."""
 
 
 def build_health_freshness_policy(
@@ -36,8 +38,7 @@ def build_health_freshness_policy(
     positive and for partitions that are no windows of time.
     """
     require_time(partitions_def, "A freshness policy")
-    width = _width(partitions_def)
-    wait = _delay(delay, width)
+    width, wait = _widest(partitions_def), _delay(delay, partitions_def)
     return dg.FreshnessPolicy.time_window(fail_window=width + wait, warn_window=width + wait / 2)
 
 
@@ -72,52 +73,35 @@ def build_health_freshness_checks(
 def _deadline(partitions_def: Partitions, delay: timedelta | None) -> str:
     """When the partition that has just ended should be there, as a cron expression."""
     cadence = partitions_def.schedule_type
-    if cadence is None or cadence.name not in _UNITS:
+    if cadence is None or cadence.name not in _CADENCES:
         raise dg.DagsterInvalidDefinitionError(
             f"Partitions by {partitions_def.cron_schedule!r} are not hourly, daily, weekly or monthly. "
             "Take dg.build_time_partition_freshness_checks with a deadline_cron of your own."
         )
-    width = _width(partitions_def)
-    wait = _delay(delay, width)
-    if wait >= (timedelta(days=_SHORT_MONTH) if cadence.name == "MONTHLY" else width):
+    wait = _delay(delay, partitions_def)
+    if wait >= _CADENCES[cadence.name]:
         raise dg.DagsterInvalidDefinitionError(
             f"A partition that is due {wait} after its end is due after the next one has ended. "
             "Give a shorter delay."
         )
-    due = _first_end(partitions_def) + wait
-    if cadence.name == "MONTHLY" and due.day > _SHORT_MONTH:
+    found = settled_cron(partitions_def, wait)
+    if found is None:
         raise dg.DagsterInvalidDefinitionError(
-            f"Not every month has a day {due.day}, on which the partition would be due. "
+            f"Not every month has a day on which a partition would be due after {wait}. "
             "Give another delay."
         )
-    moments = {
-        "minute_of_hour": due.minute,
-        "hour_of_day": due.hour,
-        "day_of_week": due.isoweekday() % 7,
-        "day_of_month": due.day,
-    }
-    return partitions_def.get_cron_schedule(
-        **{unit: moments[unit] for unit in _UNITS[cadence.name]}
-    )
+    return found
 
 
-def _first_end(partitions_def: Partitions) -> datetime:
-    """The local end of the first partition."""
-    found = partitions_def.get_next_partition_window(partitions_def.start, respect_bounds=False)
-    assert found is not None  # without bounds there is always another one
-    return found.end
+def _widest(partitions_def: Partitions) -> timedelta:
+    """The width of the widest partition: months and the days of a zone differ."""
+    return max(window.width for window in sampled(partitions_def))
 
 
-def _width(partitions_def: Partitions) -> timedelta:
-    found = partitions_def.get_next_partition_window(partitions_def.start, respect_bounds=False)
-    assert found is not None  # as above
-    return found.end - found.start
-
-
-def _delay(delay: timedelta | None, width: timedelta) -> timedelta:
-    chosen = min(_DELAY, width / 2) if delay is None else delay
-    if chosen <= timedelta(0):
+def _delay(delay: timedelta | None, partitions_def: Partitions) -> timedelta:
+    chosen = min(_DELAY, _widest(partitions_def) / 2) if delay is None else delay
+    if chosen < _MINUTE:
         raise dg.DagsterInvalidDefinitionError(
-            f"The delay until a partition is due is a positive time, not {chosen}."
+            f"The delay until a partition is due is positive, a minute or more, not {chosen}."
         )
-    return chosen
+    return chosen // _MINUTE * _MINUTE

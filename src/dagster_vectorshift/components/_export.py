@@ -17,5 +17,5 @@ class VectorShiftExportComponent(BringsResources, ExportDefinitionsOptions, dg.C
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The asset or the two, their schedule, and the resources that are written here."""
-        options, resources = self.bound(self.name)
+        options, resources = self.bound(self.op)
         return dg.Definitions.merge(export_definitions(options), resources)

@@ -26,7 +26,6 @@ class VectorShiftHealthComponent(BringsResources, HealthDefinitionsOptions, dg.C
         tables: list[Table] = [*self.tables]
         if self.error_messages is not None:
             tables.append(self.error_messages)
-        name = self.name or "_".join(table.name for table in tables)
-        every = replace(self, tables=tables, name=name)  # type: ignore[arg-type]  # messages, too
-        options, resources = every.bound(name)
+        every = replace(self, tables=tables)  # type: ignore[arg-type]  # messages, too
+        options, resources = every.bound(self.op)
         return dg.Definitions.merge(health_definitions(options), resources)

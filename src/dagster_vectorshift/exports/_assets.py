@@ -5,8 +5,8 @@ the service works (`build_two_phase_export`). Either way the record of an export
 instance, so that a retry, in this process or another one, goes on instead of beginning anew.
 """
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -17,17 +17,12 @@ from dagster_vectorshift.exports._options import (
     ExportOptions,
     TwoPhaseExportOptions,
 )
+from dagster_vectorshift.exports._ready import TASK, ready_sensor
 from dagster_vectorshift.exports._steps import Export
+from dagster_vectorshift.failures import as_dagster_failures, kept_apart, require_none
 from dagster_vectorshift.schedules import planned
-from vectorshift.errors import AnalyticsNotFound
-from vectorshift.export_tasks import export_state
-
-if TYPE_CHECKING:
-    from dagster_vectorshift.resource import VectorShiftResource
-    from vectorshift import Client
-
-_REACH = 500
-"""How many of the latest exports a sensor looks at."""
+from vectorshift.errors import VectorshiftError
+from vectorshift_orchestration.windows import Window
 
 
 @takes(ExportOptions)
@@ -43,8 +38,7 @@ def build_export_asset(options: ExportOptions) -> dg.AssetsDefinition:
     partitions that are not windows of time, a query that has a time of its own, an unknown format
     and times that are not positive, and `TypeError` for an unknown option.
     """
-    export = Export.of(options)
-    return _landing(export, export.spec)
+    return _landing(options)
 
 
 @takes(TwoPhaseExportOptions)
@@ -76,8 +70,7 @@ def export_definitions(options: ExportDefinitionsOptions) -> dg.Definitions:
     if options.two_phase:
         first, defs = _two_phases(options)
     else:
-        export = Export.of(options)
-        first = _landing(export, export.spec)
+        first = _landing(options)
         defs = dg.Definitions(assets=[first])
     schedules = planned(first, options.schedule, options.automation_condition)
     return dg.Definitions.merge(defs, dg.Definitions(schedules=schedules))
@@ -85,7 +78,7 @@ def export_definitions(options: ExportDefinitionsOptions) -> dg.Definitions:
 
 def _two_phases(options: TwoPhaseExportOptions) -> tuple[dg.AssetsDefinition, dg.Definitions]:
     """The asset that asks, and all of the export."""
-    export, name = Export.of(options), options.name
+    export, name = Export.of(options), options.op
     *above, last = export.spec.key.path
     requested = export.spec.replace_attributes(
         key=dg.AssetKey([*above, f"{last}_request"]),
@@ -96,77 +89,53 @@ def _two_phases(options: TwoPhaseExportOptions) -> tuple[dg.AssetsDefinition, dg
         deps=[*export.spec.deps, requested.key], automation_condition=None
     )
 
-    @dg.multi_asset(name=f"{name}_request", specs=[requested], **export.arguments())
-    def export_request(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        for partition, window in partition_windows(context, options.partitions_def).items():
-            state = export.requested(context, partition, window)
-            told = {"vectorshift/task_id": state.task_id, "vectorshift/asked": state.asked}
-            context.add_asset_metadata(told, asset_key=requested.key, partition_key=partition)
-        yield dg.MaterializeResult(asset_key=requested.key)
+    def ask(context: dg.AssetExecutionContext, partition: str, window: Window) -> dict[str, Any]:
+        state = export.requested(context, partition, window)
+        return {TASK: state.task_id, "vectorshift/asked": state.asked}
 
+    asking = _asset(export, f"{name}_request", requested, ask)
+    landing_asset = _asset(export, name, landing, export.landed, export.about)
     job = dg.define_asset_job(f"{name}_landing", selection=[landing.key])
-
-    @dg.sensor(
-        name=f"{name}_ready",
-        job=job,
-        minimum_interval_seconds=options.minimum_interval_seconds,
-        default_status=options.default_status,
-        required_resource_keys={options.resource_key},
-        description=f"Runs {landing.key.to_user_string()} for exports that are ready.",
-    )
-    def export_ready(
-        context: dg.SensorEvaluationContext,
-    ) -> list[dg.RunRequest] | dg.SkipReason:
-        account: VectorShiftResource = getattr(context.resources, options.resource_key)
-        open_ones = _unlanded(context.instance, requested.key, landing.key)
-        ready = [
-            dg.RunRequest(run_key=task_id, partition_key=partition)
-            for partition, task_id in open_ones
-            if not _is_pending(account.get_client(), task_id)
-        ]
-        return ready or dg.SkipReason(f"{len(open_ones)} exports are pending.")
-
-    assets = [export_request, _landing(export, landing)]
-    return export_request, dg.Definitions(assets=assets, jobs=[job], sensors=[export_ready])
+    sensor = ready_sensor(options, f"{name}_ready", requested.key, landing.key, job)
+    return asking, dg.Definitions(assets=[asking, landing_asset], jobs=[job], sensors=[sensor])
 
 
-def _landing(export: Export, spec: dg.AssetSpec) -> dg.AssetsDefinition:
+def _landing(options: ExportOptions) -> dg.AssetsDefinition:
     """The asset that brings exports to their end."""
+    export = Export.of(options)
+    return _asset(export, options.op, export.spec, export.landed, export.about)
 
-    @dg.multi_asset(name=export.options.name, specs=[spec], **export.arguments())
-    def landed(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        for partition, window in partition_windows(context, export.options.partitions_def).items():
-            told = export.landed(context, partition, window)
+
+def _asset(
+    export: Export,
+    name: str,
+    spec: dg.AssetSpec,
+    step: Callable[[dg.AssetExecutionContext, str, Window], dict[str, Any]],
+    about: Callable[[dg.AssetExecutionContext], dict[str, Any]] = lambda _: {},
+) -> dg.AssetsDefinition:
+    """An asset that does a step for each partition; one that fails keeps back no other of the run."""
+
+    @dg.multi_asset(name=name, specs=[spec], **export.arguments())
+    def exported(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        done, failed = dict[str, dict[str, Any]](), dict[str, VectorshiftError]()
+        with as_dagster_failures():
+            windows = partition_windows(context, export.options.partitions_def)
+            shared = about(context)
+            try:
+                for partition, window in windows.items():
+                    with kept_apart(failed, f"partition {partition}"):
+                        done[partition] = step(context, partition, window)
+                require_none(failed, len(windows))
+            except Exception:
+                for partition, told in done.items():
+                    context.log_event(
+                        dg.AssetMaterialization(
+                            spec.key, partition=partition, metadata=shared | told
+                        )
+                    )
+                raise
+        for partition, told in done.items():
             context.add_asset_metadata(told, asset_key=spec.key, partition_key=partition)
-        yield dg.MaterializeResult(asset_key=spec.key, metadata=export.about(context))
+        yield dg.MaterializeResult(asset_key=spec.key, metadata=shared)
 
-    return landed
-
-
-def _unlanded(
-    instance: dg.DagsterInstance, requested: dg.AssetKey, landing: dg.AssetKey
-) -> list[tuple[str, str]]:
-    """Partition and task of each export that was asked for and has not landed since."""
-    landed = {
-        event.partition: record.timestamp
-        for record in reversed(instance.fetch_materializations(landing, limit=_REACH).records)
-        if (event := record.asset_materialization) is not None
-    }
-    found: dict[str, str] = {}
-    for record in reversed(instance.fetch_materializations(requested, limit=_REACH).records):
-        event = record.asset_materialization
-        if event is None or event.partition is None:
-            continue
-        found.pop(event.partition, None)
-        if record.timestamp > landed.get(event.partition, 0.0):
-            found[event.partition] = str(event.metadata["vectorshift/task_id"].value)
-    return list(found.items())
-
-
-def _is_pending(client: "Client", task_id: str) -> bool:
-    """Whether the service is still at it; a failed and an unknown task are for the landing to mend."""
-    try:
-        task = client.export_task(task_id)
-    except AnalyticsNotFound:
-        return False
-    return export_state(task) == "pending"
+    return exported

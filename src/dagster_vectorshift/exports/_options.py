@@ -21,6 +21,7 @@ class ExportOptions(AssetOptions):
 
     name: the asset's name.
     format: CSV, JSON or XLSX, in any case: the format that the service writes.
+    op_name: what op, job, schedule and sensor are named after; the asset's key unless given.
     table: the table, or the folder of files, in the storage; the asset's name unless given.
     timeout: seconds until the service has the file ready, over all tries.
     poll_interval: seconds before the second look at a pending export; it grows with each look.
@@ -32,6 +33,7 @@ class ExportOptions(AssetOptions):
     """
 
     name: Text = field(kw_only=False)
+    op_name: OptionalText = None
     format: Text = JobOptions.format
     table: OptionalText = None
     timeout: float = JobOptions.timeout
@@ -48,6 +50,11 @@ class ExportOptions(AssetOptions):
             _ = self.job
         except SpecError as problem:
             raise dg.DagsterInvalidDefinitionError(f"Export {self.name}: {problem}") from None
+
+    @property
+    def op(self) -> str:
+        """The name of the op, which job, schedule and sensor continue."""
+        return self.named(self.op_name, self.name)
 
     @property
     def job(self) -> JobOptions:

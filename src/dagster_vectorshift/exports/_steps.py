@@ -11,7 +11,6 @@ import dagster as dg
 from dagster_vectorshift.checks._evaluations import scoped
 from dagster_vectorshift.exports._options import ExportOptions
 from dagster_vectorshift.exports._records import InstanceRecord
-from dagster_vectorshift.failures import as_dagster_failures
 from dagster_vectorshift.translator import ExportProps
 from vectorshift_orchestration.windows import Window
 
@@ -54,15 +53,13 @@ class Export:
         self, context: dg.AssetExecutionContext, partition: str, window: Window
     ) -> "ExportState":
         """The record of an export that the service has accepted."""
-        with as_dagster_failures():
-            return self._job(context, partition, window).ask()
+        return self._job(context, partition, window).ask()
 
     def landed(
         self, context: dg.AssetExecutionContext, partition: str, window: Window
     ) -> dict[str, Any]:
         """Bring the export of a partition to its end; metadata of it."""
-        with as_dagster_failures():
-            return self._told(context, window, self._job(context, partition, window).finish())
+        return self._told(context, window, self._job(context, partition, window).finish())
 
     def about(self, context: dg.AssetExecutionContext) -> dict[str, Any]:
         """Metadata of the table: its name, place and columns."""

@@ -41,7 +41,7 @@ def build_health_assets(options: HealthOptions) -> dg.AssetsDefinition:
     no table, and for a check whose figure cannot be told for a partition; `TypeError` for an unknown
     option.
     """
-    return _assets(options, _keep, options.name or _op_name(options))
+    return _assets(options, _keep, options.op)
 
 
 @takes(HealthBodyOptions)
@@ -73,7 +73,7 @@ def build_health_definitions(options: HealthDefinitionsOptions) -> dg.Definition
 
 def health_definitions(options: HealthDefinitionsOptions) -> dg.Definitions:
     """`build_health_definitions` for who has the options."""
-    assets = _assets(options, _keep, options.name or _op_name(options))
+    assets = _assets(options, _keep, options.op)
     return dg.Definitions(
         assets=[assets],
         schedules=planned(assets, options.schedule, options.automation_condition),
@@ -82,10 +82,6 @@ def health_definitions(options: HealthDefinitionsOptions) -> dg.Definitions:
 
 def _keep(context: dg.AssetExecutionContext, health: Health) -> Iterator[Any]:
     yield from health.materialize()
-
-
-def _op_name(options: HealthOptions) -> str:
-    return "_".join([*options.prefix, *(table.name for table in options.tables)])
 
 
 def _assets(

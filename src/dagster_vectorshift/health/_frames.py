@@ -40,7 +40,10 @@ def converted(rows: "pa.Table", as_type: str) -> Any:
 
     table = rows.cast(pa.schema([field.with_type(plain(field.type)) for field in rows.schema]))
     if as_type == "pandas":
-        return table.to_pandas()
+        # As objects, a column of nulls has no type, and a database would make one up.
+        return table.to_pandas(
+            types_mapper={pa.string(): import_module("pandas").StringDtype()}.get
+        )
     if as_type == "polars":
         return import_module("polars").from_arrow(table)
     return table

@@ -9,8 +9,14 @@ import dagster as dg
 
 from dagster_vectorshift._partitions import span
 from dagster_vectorshift.checks._evaluations import evaluation, scoped
+from dagster_vectorshift.failures import require_none
 from dagster_vectorshift.health._checks import HealthCheck
-from dagster_vectorshift.health._metadata import partition_metadata, table_metadata, told_figures
+from dagster_vectorshift.health._metadata import (
+    fingerprint,
+    partition_metadata,
+    table_metadata,
+    told_figures,
+)
 from dagster_vectorshift.health._options import HealthOptions
 from dagster_vectorshift.health._outputs import Output
 from dagster_vectorshift.tables import (
@@ -20,7 +26,7 @@ from dagster_vectorshift.tables import (
     Table,
 )
 from dagster_vectorshift.translator import HealthTableProps
-from vectorshift.errors import RetryAdvice
+from vectorshift.errors import VectorshiftError
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -31,8 +37,6 @@ if TYPE_CHECKING:
 
 HISTORY = 30
 """How many partitions a trend shows."""
-
-_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ class Health:
         Each check gives one evaluation for each partition. When one that blocks has failed with
         ERROR, Dagster fails the step in the end, so nothing downstream runs.
         """
-        failed: dict[str, Mapping[str, Exception]] = {}
+        failed: dict[str, VectorshiftError] = {}
         for key, table in self._set.tables.items():
             if table.name in self.tables:
                 yield from self._kept(key, table, self.tables[table.name], failed)
@@ -105,20 +109,20 @@ class Health:
                     blocking=check.blocking,
                     instance=self.context.instance,
                 )
-        _refuse(failed, len(self.windows))
+        require_none(failed, len(self.windows))
 
     def _kept(
         self,
         key: dg.AssetKey,
         table: Table,
         rows: "pa.Table",
-        failed: dict[str, Mapping[str, Exception]],
+        failed: dict[str, VectorshiftError],
     ) -> Iterator[dg.MaterializeResult[Any]]:
         """Keep a table; of one that could not be kept whole, only the partitions that were are told."""
         parts = _cut(rows, list(self.windows.values()))
         kept = self._output.keep(table, rows, parts)
-        failed[table.name] = {
-            partition: kept.failed[window]
+        failed |= {
+            f"{table.name}, partition {partition}": kept.failed[window]
             for partition, window in self.windows.items()
             if window in kept.failed
         }
@@ -141,33 +145,10 @@ class Health:
                     dg.AssetMaterialization(key, partition=partition, metadata={**shared, **told})
                 )
         if not kept.failed:
-            version = dg.DataVersion(_fingerprint(rows))
+            version = dg.DataVersion(fingerprint(rows))
             yield dg.MaterializeResult(
                 asset_key=key, metadata=shared, data_version=version, **kept.value
             )
-
-
-def _refuse(failed: Mapping[str, Mapping[str, Exception]], partitions: int) -> None:
-    """Raise for the partitions that could not be kept: the error itself, or one that names them."""
-    problems = [each for table in failed.values() for each in table.values()]
-    if not problems:
-        return
-    if partitions == 1:
-        raise problems[0]
-    named = [
-        f"{table}, partition {partition}: {problem}"
-        for table, several in failed.items()
-        for partition, problem in several.items()
-    ]
-    bad = {partition for table in failed.values() for partition in table}
-    raise dg.Failure(
-        f"{len(bad)} of {partitions} partitions could not be written and are as they were; the others of this run "
-        f"are new. {' '.join(named[:_NAMED])}",
-        metadata={"vectorshift/failed_partitions": dg.MetadataValue.json(named)},
-        allow_retries=any(
-            getattr(each, "retry_advice", None) is not RetryAdvice.PERMANENT for each in problems
-        ),
-    )
 
 
 def measure(
@@ -276,12 +257,3 @@ def _figures(told: Mapping[str, Any]) -> dict[str, float]:
         for name, value in told.items()
         if isinstance(value, int | float)
     }
-
-
-def _fingerprint(rows: "pa.Table") -> str:
-    """A version that is equal for equal rows, in any process."""
-    import hashlib
-    import json
-
-    rendered = json.dumps(rows.to_pylist(), default=str, separators=(",", ":"))
-    return hashlib.sha256(f"{rows.schema}|{rendered}".encode()).hexdigest()[:16]

@@ -25,7 +25,8 @@ class HealthOptions(AssetOptions):
     tables: what to keep, each a `HealthTable` or an `ErrorTable`; one asset for each.
     partitions_def: windows of time whose edges are edges of the tables' UTC buckets.
     checks: rules that each partition is judged by, from the same answers.
-    name: the op's name, from the assets' names unless given.
+    name: the op's name, which its schedule and job continue; from the prefix and the first table
+        unless given.
     backfill_policy: None puts all partitions of a backfill into one run; give
         `dg.BackfillPolicy.multi_run(n)` to put `n` at most into one.
     io_manager_key: hand the rows to this IO manager instead of the storage.
@@ -39,6 +40,11 @@ class HealthOptions(AssetOptions):
     io_manager_key: OptionalText = None
     as_type: RowType = "arrow"
     share_requests: bool = True
+
+    @property
+    def op(self) -> str:
+        """The op's name. It follows from the first table, so that another one renames no schedule."""
+        return self.named(self.name, self.tables[0].name)
 
     def __post_init__(self) -> None:
         """Ask nothing, but find out now what could not be kept or answered."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dagster_vectorshift.failures import kept_apart
 from dagster_vectorshift.health._frames import RowType, converted
 from dagster_vectorshift.tables import BUCKET_TIME, Table
-from vectorshift_orchestration.errors import PublishError, StaleWriterError, StorageError
+from vectorshift.errors import VectorshiftError
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Kept:
 
     table: Mapping[str, Any]
     windows: Mapping[Window, Mapping[str, Any]] = field(default_factory=dict)
-    failed: Mapping[Window, StorageError | PublishError] = field(default_factory=dict)
+    failed: Mapping[Window, VectorshiftError] = field(default_factory=dict)
     value: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -58,19 +59,16 @@ class ToStorage:
     def keep(self, table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]") -> Kept:
         """Write each window; one that cannot be written keeps its old rows, and the others go on."""
         storage, name = self._storage, table.table_name
-        kept, failed = dict[Window, dict[str, Any]](), dict[Window, StorageError | PublishError]()
+        kept, failed = dict[Window, dict[str, Any]](), dict[Window, VectorshiftError]()
         for landing, several in self._landings(table, list(parts)):
             left = several
             while left:  # an error may have cost the connection
                 with _held(landing) as place:
                     while left:
                         window, *left = left
-                        try:
+                        with kept_apart(failed, window):
                             done = self._write(place, table, window, parts[window])
-                        except StaleWriterError:
-                            raise
-                        except (StorageError, PublishError) as problem:
-                            failed[window] = problem
+                        if window in failed:
                             break
                         replaced = (
                             {}

@@ -61,6 +61,11 @@ class Alert:
         )
 
     @property
+    def about_until(self) -> datetime:
+        """The end of what was judged, as far as the check tells."""
+        return self.evaluated_at if self.window is None else self.window.end
+
+    @property
     def place(self) -> str:
         """What failed: asset, check and partition; the same for every failure of it."""
         return "|".join((self.asset, self.check, self.partition or ""))

@@ -1,8 +1,4 @@
-"""Sensors: failed checks become alerts, and the service is watched without runs.
-
-A tick ends well before Dagster ends it (the limit of a tick is DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS,
-60 s unless set), and what it did not get to is the next tick's.
-"""
+"""Failed checks become alerts."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,24 +11,22 @@ from dagster_vectorshift._options import require_several
 from dagster_vectorshift.checks._assets import CheckedAsset, asset_key_of
 from dagster_vectorshift.sensors._alerts import Alert, Receipts
 from dagster_vectorshift.sensors._history import Recorded, recorded
-from dagster_vectorshift.sensors._positions import Position
+from dagster_vectorshift.sensors._ticks import TIME_BUDGET, Position
 from vectorshift_orchestration.thresholds.rules import Severity
-
-TIME_BUDGET = 40.0
-"""Seconds that a tick may take: two thirds of what Dagster allows it unless told otherwise."""
 
 _OVERLAP = timedelta(minutes=5)
 """Evaluations are recorded with the clocks of the machines that ran them, and appear a little later."""
 
 
 def build_check_alert_sensor(
-    notify: Callable[[Alert], None],
+    notify: Callable[[Alert], object],
     *,
     name: str = "check_alerts",
     assets: Sequence[CheckedAsset] | None = None,
     checks: Sequence[str] | None = None,
     severity: Severity = "WARN",
     where: Callable[[Alert], bool] | None = None,
+    max_age: timedelta | None = None,
     lookback: timedelta = timedelta(days=1),
     minimum_interval_seconds: int = 30,
     time_budget: float = TIME_BUDGET,
@@ -48,12 +42,15 @@ def build_check_alert_sensor(
     `vectorshift_alerts/<name>`.
 
     Args:
-        notify: sends the alert and returns when it was taken; give it a timeout of a few seconds.
+        notify: sends the alert and returns when it was taken; give it a timeout of a few seconds. A
+            result that is false and not None, as Apprise gives it, counts as an error.
         name: the sensor's name. Sensors of different names know nothing of each other's alerts.
         assets: only checks of these; None is all.
         checks: only checks with these names; None is all.
         severity: the least that is told.
         where: what else must hold, such as `lambda alert: alert.partition != "2026-01-01"`.
+        max_age: how long ago what failed may have ended, so that a backfill of old days stays
+            silent; None is any time. A check that tells no window is of the time it ran at.
         lookback: how far back a new sensor looks, and one whose cursor cannot be read.
         minimum_interval_seconds: the time between two ticks.
         time_budget: seconds after which a tick that has sent something leaves the rest to the next.
@@ -95,13 +92,17 @@ def build_check_alert_sensor(
             if not wanted(record):
                 continue
             alert = Alert.of(record)
+            if max_age is not None and alert.about_until < now - max_age:
+                continue
             if (where is not None and not where(alert)) or receipts.covers(alert):
                 continue
             if sent and time.monotonic() > deadline:
                 until = record.at
                 break
             try:
-                notify(alert)
+                answer: object = notify(alert)
+                if answer is not None and not answer:
+                    raise RuntimeError(f"notify returned {answer!r} for {alert.title}")
             except Exception as problem:  # noqa: BLE001  # one alert must not keep back the others
                 problems.append(problem)
                 continue

@@ -22,8 +22,7 @@ from dagster_vectorshift.checks._evaluations import (
     scoped,
 )
 from dagster_vectorshift.resource import VectorShiftResource
-from dagster_vectorshift.sensors._check_alerts import TIME_BUDGET
-from dagster_vectorshift.sensors._positions import Position
+from dagster_vectorshift.sensors._ticks import TIME_BUDGET, Position
 from vectorshift_orchestration.thresholds.rules import Absolute
 from vectorshift_orchestration.thresholds.verdicts import Verdict
 from vectorshift_orchestration.windows import Window

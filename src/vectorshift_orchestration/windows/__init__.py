@@ -131,7 +131,8 @@ class Window:
         `every` of the zone.
         """
         unit, zone = edges.unit(every), edges.zone(tz)
-        if not self.is_aligned(unit, zone) or edges.after(self.start, unit, zone) != self.end:
+        fold = self._fold(unit, zone)
+        if fold is None or edges.after(self.start, unit, zone, fold) != self.end:
             raise WindowError(f"Window {self.label} is not exactly one {unit} in {zone}.")
         begin = self.start.astimezone(zone)
         repeated = unit == "hour" and begin.fold
@@ -152,40 +153,49 @@ class Window:
             cuts += [self.start + step * part for part in range(1, parts)]
         else:
             unit, zone = edges.unit(every), edges.zone(tz)
-            while (cut := edges.after(cuts[-1], unit, zone)) < self.end:
+            fold = self._fold(unit, zone) or 0
+            while (cut := edges.after(cuts[-1], unit, zone, fold)) < self.end:
                 cuts.append(cut)
         return [Window(start, end) for start, end in pairwise([*cuts, self.end])]
 
-    def align(self, every: Every, tz: str | tzinfo = "UTC") -> Window:
+    def align(self, every: Every, tz: str | tzinfo = "UTC", fold: int = 0) -> Window:
         """The narrowest window of whole `every` that covers this one.
 
-        A `timedelta` counts from a Monday, 1970-01-05T00:00Z, whatever the zone. Raises
-        `WindowError` like `split`.
+        A `timedelta` counts from a Monday, 1970-01-05T00:00Z, whatever the zone. `fold` says which of
+        two midnights begins a day, as in `edges`. Raises `WindowError` like `split`.
         """
         if isinstance(every, timedelta):
             step = _width(every)
             start = self.start - (self.start - _A_MONDAY) % step
             return Window(start, self.end + (_A_MONDAY - self.end) % step)
         unit, zone = edges.unit(every), edges.zone(tz)
-        start = edges.at_or_before(self.start, unit, zone)
-        return Window(start, edges.after(self.end - TICK, unit, zone))
+        start = edges.at_or_before(self.start, unit, zone, fold)
+        return Window(start, edges.after(self.end - TICK, unit, zone, fold))
 
     def is_aligned(self, interval: str, tz: str | tzinfo = "UTC") -> bool:
         """Whether both ends are edges of `interval`: hour, day, week, month or year of the zone.
 
         In UTC those are the edges of the service's time buckets (CONTRACT.md G4).
         """
-        unit, zone = edges.unit(interval), edges.zone(tz)
-        return all(edges.at_or_before(end, unit, zone) == end for end in (self.start, self.end))
+        return self._fold(edges.unit(interval), edges.zone(tz)) is not None
+
+    def _fold(self, unit: str, zone: tzinfo) -> int | None:
+        """Which of two midnights this window takes, when both of its ends are edges; else None."""
+        for fold in (0, 1):
+            ends = (self.start, self.end)
+            if all(edges.at_or_before(end, unit, zone, fold) == end for end in ends):
+                return fold
+        return None
 
     def earlier(
-        self, windows: int, every: Every | None = None, tz: str | tzinfo = "UTC"
+        self, windows: int, every: Every | None = None, tz: str | tzinfo = "UTC", fold: int = 0
     ) -> list[Window]:
         """The `windows` windows just before this one, oldest first.
 
         Each is as wide as this one, or one `every`: calendar windows differ in width, so local
-        days and months need it. Raises `WindowError` for a negative number, and when `every` is a
-        unit of which none begins where this window does.
+        days and months need it. `fold` says which of two midnights begins a day, as in `edges`, where
+        this window's own start does not tell. Raises `WindowError` for a negative number, and when
+        `every` is a unit of which none begins where this window does.
         """
         if type(windows) is not int or windows < 0:
             raise WindowError(f"A lookback is a number of windows, 0 or more, not {windows!r}.")
@@ -197,10 +207,15 @@ class Window:
             cuts += [self.start - step * part for part in range(1, windows + 1)]
         else:
             unit, zone = edges.unit(every), edges.zone(tz)
-            if edges.at_or_before(self.start, unit, zone) != self.start:
+            fitting = [
+                each
+                for each in (fold, 1 - fold)
+                if edges.at_or_before(self.start, unit, zone, each) == self.start
+            ]
+            if not fitting:
                 raise WindowError(f"Window {self.label} does not begin with a {unit} of {zone}.")
             for _ in range(windows):
-                cuts.append(edges.at_or_before(cuts[-1] - TICK, unit, zone))
+                cuts.append(edges.at_or_before(cuts[-1] - TICK, unit, zone, fitting[0]))
                 if cuts[-1] < _SOONEST:
                     raise self._too_far_back(windows)
         return [Window(start, end) for start, end in pairwise(reversed(cuts))]

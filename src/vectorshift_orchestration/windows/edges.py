@@ -2,17 +2,23 @@
 
 The edges of a unit follow from the zone alone, never from a window, and they rise strictly. So
 windows that are cut at them fit together without gap or overlap, whatever the clocks do in between:
-a day may last 23, 24.5 or 25 hours, or be left out altogether. A unit begins at the first instant
-that carries its date; an hour begins where the local clock shows minute 0, so an hour that the
-clocks repeat counts twice, and one that a change of half an hour cuts lasts an hour and a half
-(Lord Howe). Weeks begin on Monday, as the service's buckets do (CONTRACT.md G4).
+a day may last 23, 24.5 or 25 hours, or be left out altogether. An hour begins where the local clock
+shows minute 0, so an hour that the clocks repeat counts twice, and one that a change of half an hour
+cuts lasts an hour and a half (Lord Howe). Weeks begin on Monday, as the service's buckets do
+(CONTRACT.md G4).
+
+**A midnight that comes twice** (Azores 2025-10-26, Havana 2025-11-02) begins its day when it comes
+first, with `fold=0`, so that the hour between the two belongs to the new day; that is how Dagster cuts.
+With `fold=1` it begins it when it comes last, and the hour belongs to the day before: Airflow's way.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from difflib import get_close_matches
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from zoneinfo import TZPATH, ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from vectorshift_orchestration.errors import WindowError
 
@@ -56,45 +62,69 @@ def zone(tz: str | tzinfo) -> tzinfo:
         raise WindowError(f"There is no time zone {tz!r}. {hint}") from None
 
 
-def at_or_before(instant: datetime, unit: str, tz: tzinfo) -> datetime:
+def database() -> str:
+    """The version of the time zone database that cuts days here, such as `2026a`, if it tells.
+
+    Zones change by decree, so two machines may cut the same day differently.
+    """
+    for folder in map(Path, TZPATH):
+        if (source := folder / "tzdata.zi").is_file():
+            with source.open(encoding="utf-8") as lines:
+                return lines.readline().removeprefix("# version ").strip()
+        if folder.is_dir():
+            return f"of unknown version in {folder}"
+    try:
+        return f"{version('tzdata')} (package tzdata)"
+    except PackageNotFoundError:
+        return "of unknown version"
+
+
+def at_or_before(instant: datetime, unit: str, tz: tzinfo, fold: int = 0) -> datetime:
     """The last edge of `unit` that is not after `instant`, in UTC."""
     if unit == "hour":
         return _hour_at_or_before(instant, tz)
-    return day_start(_first_day(instant, unit, tz), tz)
+    return day_start(_first_day(instant, unit, tz, fold), tz, fold)
 
 
-def after(instant: datetime, unit: str, tz: tzinfo) -> datetime:
+def after(instant: datetime, unit: str, tz: tzinfo, fold: int = 0) -> datetime:
     """The first edge of `unit` after `instant`, in UTC."""
     if unit == "hour":
         return _hour_after(instant, tz)
-    return day_start(_next(_first_day(instant, unit, tz), unit), tz)
+    return day_start(_next(_first_day(instant, unit, tz, fold), unit), tz, fold)
 
 
-def day_start(day: date, tz: tzinfo) -> datetime:
+def day_start(day: date, tz: tzinfo, fold: int = 0) -> datetime:
     """Local midnight, as `shown`."""
-    return shown(datetime.combine(day, time()), tz)
+    return shown(datetime.combine(day, time()), tz, fold)
 
 
-def shown(clock: datetime, tz: tzinfo) -> datetime:
+def shown(clock: datetime, tz: tzinfo, fold: int = 0) -> datetime:
     """The instant at which the clocks of a zone show the naive time `clock`.
 
-    Where they repeat it the first one, where they skip it their change. Only the way from UTC is
-    asked of the zone: the way back is right in `zoneinfo` alone, and not in `pytz` and `dateutil`.
+    Where they repeat it the first one, or the last one with `fold`; where they skip it their change.
+    Only the way from UTC is asked of the zone: the way back is right in `zoneinfo` alone, and not in
+    `pytz` and `dateutil`.
     """
     there = clock.replace(tzinfo=UTC)
     offsets = [(there + days).astimezone(tz).utcoffset() for days in (-_DAY, _DAY)]
     instants = [there - offset for offset in offsets if offset is not None]
-    return min(at for at in instants if at.astimezone(tz).replace(tzinfo=None) >= clock)
+    clocks = {at: at.astimezone(tz).replace(tzinfo=None) for at in instants}
+    exact = [at for at in instants if clocks[at] == clock]
+    if exact and fold:
+        return max(exact)
+    return min(at for at in instants if clocks[at] >= clock)
 
 
-def _first_day(instant: datetime, unit: str, tz: tzinfo) -> date:
+def _first_day(instant: datetime, unit: str, tz: tzinfo, fold: int) -> date:
     """The first day of the unit that holds `instant`.
 
-    Where the clocks went back over midnight (Newfoundland until 2011, at 00:01), the end of the old
-    date is shown again after the new one began.
+    Where the clocks go back over midnight (Newfoundland until 2011, at 00:01), the end of the old
+    date is shown again after the new one began; with `fold`, the new one is shown before it begins.
     """
     first = _begin(instant.astimezone(tz).date(), unit)
-    while day_start(_next(first, unit), tz) <= instant:
+    while day_start(first, tz, fold) > instant:
+        first = _begin(first - _DAY, unit)
+    while day_start(_next(first, unit), tz, fold) <= instant:
         first = _next(first, unit)
     return first
 

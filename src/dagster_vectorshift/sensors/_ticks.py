@@ -1,4 +1,4 @@
-"""Where a sensor stands, as the text of its cursor.
+"""How long a tick of a sensor may take, and where the sensor stands, as the text of its cursor.
 
 A position is an instant, because instants mean the same after a storage was restored, moved or
 wiped; ids do not. Every version of the text has it, so a cursor of a newer release, or of an older
@@ -11,6 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+TIME_BUDGET = 40.0
+"""Seconds that a tick may take: two thirds of what Dagster allows it unless told otherwise (60 s,
+DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS). What it did not get to is the next tick's."""
 
 _VERSION = 1
 
