@@ -13,6 +13,8 @@ from upath import UPath
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
+DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+NOT_KNOWN = b"<Error><Code>NotImplemented</Code><Message>A header is not known.</Message></Error>"
 FAILED = b"<Error><Code>InternalError</Code><Message>We failed.</Message></Error>"
 
 
@@ -24,7 +26,8 @@ class _Quiet(WSGIRequestHandler):
 class S3Server:
     """`before` uploads get an error and are not stored; `after` uploads are stored, then get it.
 
-    `methods` counts the requests by method.
+    `write_only` is a key that may put objects and nothing else; `lenient` a store that takes no
+    conditions for an upload. `methods` counts the requests by method.
     """
 
     def __init__(self) -> None:
@@ -35,6 +38,7 @@ class S3Server:
     def reset(self) -> None:
         """Spoil nothing."""
         self.before = self.after = self.parts = 0
+        self.write_only = self.lenient = False
         self.methods: dict[str, int] = {}
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
@@ -42,6 +46,10 @@ class S3Server:
         method = environ["REQUEST_METHOD"]
         self.methods[method] = self.methods.get(method, 0) + 1
         is_upload = method == "PUT" and environ["PATH_INFO"].count("/") > 1
+        if self.write_only and not is_upload:
+            return self._refuse(environ, start_response, "403 Forbidden", DENIED)
+        if self.lenient and "HTTP_IF_NONE_MATCH" in environ:
+            return self._refuse(environ, start_response, "501 Not Implemented", NOT_KNOWN)
         if is_upload and "partNumber=2" in environ["QUERY_STRING"] and self.parts > 0:
             self.parts -= 1
             return self._refuse(environ, start_response, "500 Internal Server Error", FAILED)
@@ -58,7 +66,7 @@ class S3Server:
     def _refuse(self, environ: Any, start_response: Any, status: str, body: bytes) -> list[bytes]:
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         start_response(status, [("Content-Length", str(len(body)))])
-        return [body]
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
     def path(self, key: str, **options: Any) -> UPath:
         """A path on this server; its driver tries once."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 import subprocess
 import sys
 
@@ -93,6 +95,94 @@ def test_a_folder_is_no_file(tmp_path, source):
     """A destination that is a folder is refused instead of guessed at."""
     with pytest.raises(PublishError, match="is a folder"):
         publish(source, tmp_path)
+
+
+def test_a_link_is_followed(tmp_path, source):
+    """The file behind the link is replaced, in its own folder; the link stays, and so does the uri."""
+    real, link = tmp_path / "real" / "x.csv", tmp_path / "links" / "x.csv"
+    link.parent.mkdir()
+    link.symlink_to("../real/x.csv")
+    for content in (CONTENT, b"second"):
+        source.write_bytes(content)
+        assert publish(source, link).uri == f"file://{link}"
+        assert link.is_symlink()
+        assert real.read_bytes() == content
+        assert [path.name for path in real.parent.iterdir()] == ["x.csv"]
+    with pytest.raises(PublishError, match="overwrite is off"):
+        publish(source, link, overwrite=False)
+    link.unlink()
+    link.symlink_to("x.csv")
+    with pytest.raises(PublishError, match="leads to itself"):
+        publish(source, link)
+    link.unlink()
+    link.symlink_to("../real")
+    with pytest.raises(PublishError, match="is a folder"):
+        publish(source, link)
+
+
+def test_a_file_that_is_replaced_keeps_its_mode(tmp_path, source):
+    """Who could read it can read it still; a new file gets what the umask leaves."""
+    target = tmp_path / "x.csv"
+    publish(source, target)
+    (tmp_path / "new").touch()
+    assert target.stat().st_mode == (tmp_path / "new").stat().st_mode
+    for mode in (0o640, 0o444, 0o666):
+        target.chmod(mode)
+        publish(source, target)
+        assert stat.S_IMODE(target.stat().st_mode) == mode
+
+
+def test_what_is_no_regular_file_is_not_replaced(tmp_path, source):
+    """A pipe or a device is somebody's; renaming a file over it would take it away."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(PublishError, match="not a regular file"):
+        publish(source, pipe)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+@pytest.mark.parametrize("problem", [errno.EINVAL, errno.EACCES, errno.EIO, errno.ENOTSUP])
+@pytest.mark.parametrize("call", ["open", "fsync"])
+def test_a_folder_that_cannot_be_flushed_has_the_file(tmp_path, source, monkeypatch, call, problem):
+    """After the rename it is published; whether it survives a power failure is all that is open."""
+    original, folder = getattr(os, call), tmp_path / "out"
+    target = folder / "x.csv"
+
+    def refuse(place, *rest, **options):
+        name = os.readlink(f"/proc/self/fd/{place}") if isinstance(place, int) else place
+        if str(name) == str(folder):
+            raise OSError(problem, os.strerror(problem), str(name))
+        return original(place, *rest, **options)
+
+    monkeypatch.setattr(os, call, refuse)
+    assert publish(source, target).uri == f"file://{target}"
+    assert [path.name for path in folder.iterdir()] == ["x.csv"]
+
+
+@pytest.mark.parametrize("problem", [errno.EINVAL, errno.ENOTSUP])
+def test_a_mounted_store_without_flush_and_links_is_written_to(
+    tmp_path, source, monkeypatch, problem
+):
+    """It keeps what it has in its own way; a disk that fails while it flushes is another thing."""
+    target = tmp_path / "out" / "x.csv"
+
+    def refusing(number):
+        def refuse(*_):
+            raise OSError(number, os.strerror(number))
+
+        return refuse
+
+    monkeypatch.setattr(os, "fsync", refusing(problem))
+    monkeypatch.setattr(os, "link", refusing(errno.EPERM))
+    publish(source, target, overwrite=False)
+    with pytest.raises(PublishError, match="overwrite is off"):
+        publish(source, target, overwrite=False)
+    monkeypatch.setattr(os, "fsync", refusing(errno.EIO))
+    source.write_bytes(b"new")
+    with pytest.raises(PublishError, match="Input/output error"):
+        publish(source, target)
+    assert target.read_bytes() == CONTENT
+    assert [path.name for path in target.parent.iterdir()] == ["x.csv"]
 
 
 def test_a_destination_that_cannot_be_made_is_named(tmp_path, source):

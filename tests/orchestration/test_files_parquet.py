@@ -17,7 +17,7 @@ from vectorshift_orchestration.errors import ExportFileError, PublishError, Unst
 from vectorshift_orchestration.landing import ExportFile, Landing
 from vectorshift_orchestration.readers import read_export
 from vectorshift_orchestration.storage.destinations import partition_path
-from vectorshift_orchestration.storage.files import partial_name
+from vectorshift_orchestration.storage.disks import partial_name
 from vectorshift_orchestration.storage.parquet import write_parquet
 from vectorshift_orchestration.storage.sweeper import sweep
 from vectorshift_orchestration.tables import EVENT_SCHEMA

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from pathlib import Path
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
@@ -12,6 +13,7 @@ from upath.extensions import ProxyUPath
 
 from tests.orchestration.s3_server import s3_server
 from vectorshift_orchestration.errors import PublishError
+from vectorshift_orchestration.storage.destinations import RemotePath
 from vectorshift_orchestration.storage.files import publish
 
 CONTENT = os.urandom(3 << 19)
@@ -29,6 +31,7 @@ def server():
 def s3(server):
     server.reset()
     yield server
+    server.reset()
     root = server.path("lake")
     root.fs.invalidate_cache()
     for path in root.fs.find("lake"):
@@ -138,6 +141,53 @@ def test_an_object_that_exists_is_replaced_or_kept(s3, source):
     assert stored(s3, "lake/x.csv") == b"new"
 
 
+def test_a_key_that_may_only_put_is_enough(s3, source):
+    """The store's answer to the upload is the proof, whether or not somebody may look at it."""
+    s3.write_only = True
+    for content, overwrite in ((CONTENT, False), (b"new", True)):
+        source.write_bytes(content)
+        done = publish(source, s3.path("lake/x.csv"), overwrite=overwrite)
+        assert done.bytes == len(content)
+    with pytest.raises(PublishError, match="overwrite is off"):
+        publish(source, s3.path("lake/x.csv"), overwrite=False)
+    s3.write_only = False
+    assert stored(s3, "lake/x.csv") == b"new"
+
+
+@pytest.mark.parametrize("lenient", [False, True], ids=["conditions", "no conditions"])
+def test_a_listing_from_before_is_not_believed(s3, source, lenient):
+    """A name that was taken and is free now, and one that was free and is taken now."""
+    s3.lenient = lenient
+    target, outside = s3.path("lake/x.csv"), s3.path("lake/x.csv", use_listings_cache=False)
+    outside.write_bytes(b"old")
+    assert target.fs.ls("lake", detail=False) == ["lake/x.csv"]
+    outside.unlink()
+    assert publish(source, target, overwrite=False).bytes == len(CONTENT)
+    outside.unlink()
+    target.fs.invalidate_cache()
+    assert target.fs.ls("lake", detail=False) == []
+    outside.write_bytes(b"old")
+    with pytest.raises(PublishError, match=r"s3://lake/x\.csv exists already"):
+        publish(source, target, overwrite=False)
+    assert stored(s3, "lake/x.csv") == b"old"
+
+
+def test_who_wins_a_race_is_known_to_the_store(s3, source, monkeypatch):
+    """Somebody puts the object between the look and the upload: it is kept."""
+    target = s3.path("lake/x.csv")
+    look = target.fs.exists
+
+    def slow_look(path):
+        found = look(path)
+        s3.path("lake/x.csv", use_listings_cache=False).write_bytes(b"theirs")
+        return found
+
+    monkeypatch.setattr(target.fs, "exists", slow_look)
+    with pytest.raises(PublishError, match="overwrite is off"):
+        publish(source, target, overwrite=False)
+    assert stored(s3, "lake/x.csv") == b"theirs"
+
+
 def test_a_bucket_or_folder_is_no_object(s3, source):
     """The destination has to name the object."""
     for destination in (s3.path("lake"), "s3://lake", "s3://lake/", "s3://lake/folder/"):
@@ -164,6 +214,175 @@ def test_other_stores_get_an_upload_beside_and_a_rename(source):
         assert target.read_bytes() == content
         assert done.uri == "memory:///published/a/x.csv"
         assert [path.name for path in target.parent.iterdir()] == ["x.csv"]
+
+
+class Refusing(MemoryFileSystem):
+    """A store that does not rename over a file, and says so (SMB, HDFS)."""
+
+    protocol, store, pseudo_dirs = "refusing", {}, [""]
+
+    def mv(self, path1, path2, **options):
+        if self.exists(path2):
+            raise FileExistsError(path2)
+        super().mv(path1, path2, **options)
+
+
+class Silent(MemoryFileSystem):
+    """A store that does not rename over a file, and says nothing (WebHDFS)."""
+
+    protocol, store, pseudo_dirs = "silent", {}, [""]
+
+    def mv(self, path1, path2, **options):
+        if not self.exists(path2):
+            super().mv(path1, path2, **options)
+
+
+class Copying(MemoryFileSystem):
+    """A store whose move is a copy, after which what was moved is still there."""
+
+    protocol, store, pseudo_dirs = "copying", {}, [""]
+
+    def mv(self, path1, path2, **options):
+        self.cp_file(path1, path2)
+
+
+class Losing(MemoryFileSystem):
+    """A store that moves another file of the same size."""
+
+    protocol, store, pseudo_dirs = "losing", {}, [""]
+
+    def mv(self, path1, path2, **options):
+        if path1.endswith(".partial") and not path2.endswith(".partial"):
+            self.pipe_file(path1, bytes(self.size(path1)))
+        super().mv(path1, path2, **options)
+
+
+class Stuck(Refusing):
+    """A store that lets a file be set aside, and then refuses so many renames."""
+
+    protocol, store, pseudo_dirs = "stuck", {}, [""]
+    failures = 0
+
+    def mv(self, path1, path2, **options):
+        if self.failures and path2 == "/lake/x.csv" and not self.exists(path2):
+            self.failures -= 1
+            raise PermissionError(path2)
+        super().mv(path1, path2, **options)
+
+
+@pytest.mark.parametrize("kind", [MemoryFileSystem, Refusing, Silent, Copying])
+def test_the_same_name_is_replaced_in_every_store(source, kind):
+    """Whatever its rename does with a file that is there: the new one stands, and nothing beside it."""
+    target = RemotePath(kind(), "/lake/x.csv")
+    for content in (CONTENT, b"a" * 9, b"b" * 9, b"b" * 9):
+        source.write_bytes(content)
+        assert publish(source, target).bytes == len(content)
+        assert target.fs.cat_file("/lake/x.csv") == content
+        assert target.fs.find("/lake") == ["/lake/x.csv"]
+    with pytest.raises(PublishError, match="overwrite is off"):
+        publish(source, target, overwrite=False)
+    assert target.fs.find("/lake") == ["/lake/x.csv"]
+
+
+def test_a_move_is_looked_at_more_closely_than_by_size(source):
+    """As many bytes, and others: it is not taken for the file."""
+    fs = Losing()
+    with pytest.raises(PublishError, match="does not hold what was written"):
+        publish(source, RemotePath(fs, "/lake/x.csv"))
+    assert not [path for path in fs.find("/lake") if path.endswith(".partial")]
+
+
+def test_a_file_that_was_set_aside_comes_back(source):
+    """The second rename fails: the old file stands again, and nothing beside it."""
+    fs = Stuck()
+    source.write_bytes(b"old")
+    publish(source, RemotePath(fs, "/lake/x.csv"))
+    source.write_bytes(b"new")
+    fs.failures = 1
+    with pytest.raises(PublishError, match="PermissionError"):
+        publish(source, RemotePath(fs, "/lake/x.csv"))
+    assert fs.cat("/lake/x.csv") == b"old"
+    assert fs.find("/lake") == ["/lake/x.csv"]
+
+
+@pytest.mark.parametrize(
+    ("text", "uri"),
+    [
+        (
+            "sftp://ann:s3cr3t@files.example.org/lake/x.csv",
+            "sftp://ann@files.example.org/lake/x.csv",
+        ),
+        ("smb://wg;ann:p/w@nas:4450/lake/a@b.csv", "smb://wg;ann@nas:4450/lake/a@b.csv"),
+        ("ftp://files.example.org:2121/x.csv", "ftp://files.example.org:2121/x.csv"),
+        ("hdfs://nn:8020/lake/x.csv", "hdfs://nn:8020/lake/x.csv"),
+        (
+            "abfs://lake@acct.dfs.core.windows.net/x.csv",
+            "abfs://lake@acct.dfs.core.windows.net/x.csv",
+        ),
+        ("s3://lake/a:b@c.csv", "s3://lake/a:b@c.csv"),
+    ],
+)
+def test_the_uri_keeps_the_host_and_not_the_password(text, uri):
+    """What was written can be opened again by it; nobody reads a password in it."""
+    assert RemotePath(MemoryFileSystem(), "/x.csv", text).uri == uri
+    for kind in (f"{text}/", text.replace("s3://lake/a", "s3://")):
+        if kind.endswith("/"):
+            with pytest.raises(PublishError) as told:
+                publish(Path("x"), kind)
+            assert "s3cr3t" not in str(told.value)
+            assert "p/w" not in str(told.value)
+
+
+def test_a_file_system_that_knows_its_host_gives_it(source):
+    """Where there is no text, host and port are those that it was opened with."""
+
+    class Hosted(MemoryFileSystem):
+        protocol, cachable = "hosted", False
+
+    for options, uri in (
+        ({"host": "nas"}, "hosted://nas/lake/x.csv"),
+        ({"host": "nas", "port": 4450}, "hosted://nas:4450/lake/x.csv"),
+        ({"host": "fe80::1"}, "hosted://[fe80::1]/lake/x.csv"),
+        ({"host": "default"}, "hosted:///lake/x.csv"),
+        ({}, "hosted:///lake/x.csv"),
+    ):
+        assert publish(source, RemotePath(Hosted(**options), "/lake/x.csv")).uri == uri
+
+
+def test_what_a_driver_says_is_told_without_secrets(source):
+    """Some repeat the address or the options that they were given."""
+
+    class Talking(MemoryFileSystem):
+        protocol, cachable = "talking", False
+
+        def put_file(self, *_, **__):
+            raise OSError(f"login to sftp://ann:hunter2@nas failed with {self.storage_options}")
+
+    fs = Talking(host="nas", username="ann", password="hunter3", sas_token="a/b==")
+    with pytest.raises(PublishError, match="login to sftp://ann@nas failed") as told:
+        publish(source, RemotePath(fs, "/x.csv"))
+    assert not [word for word in ("hunter", "a/b==") if word in str(told.value)]
+
+
+def test_a_store_that_lets_nobody_in_is_told_without_the_password(source):
+    """A server that is not there, by text and by an object that opens it when it is asked."""
+
+    class Late:
+        path = "/x.csv"
+
+        @property
+        def fs(self):
+            raise TimeoutError("no way to ftp://ann:hunter2@127.0.0.1:1")
+
+        def __str__(self):
+            return "ftp://ann:hunter2@127.0.0.1:1/x.csv"
+
+    for destination in ("ftp://ann:hunter2@127.0.0.1:1/x.csv", Late()):
+        with pytest.raises(
+            PublishError, match=r"ftp://ann@127\.0\.0\.1:1/x\.csv cannot be opened"
+        ) as told:
+            publish(source, destination)
+        assert "hunter2" not in str(told.value)
 
 
 def test_a_stop_in_the_middle_of_an_upload_shows_nothing(source):

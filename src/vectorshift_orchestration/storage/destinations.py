@@ -10,18 +10,24 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
+from urllib.parse import quote
 
+from vectorshift.errors import redact
 from vectorshift_orchestration.errors import PublishError
 from vectorshift_orchestration.windows import Window
 
 _ONE_PUT = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss"})
+_EXCLUSIVE_PUT = frozenset({"s3", "s3a", "gs", "gcs"})
 _LOCAL = frozenset({"file", "local"})
 _WEB = frozenset({"http", "https", "data"})
+_PASSWORD = re.compile(r"(://[^\s/:@]*):(?:[^\s/]*|(?!\d*/)\S*?)@")
+_SECRET = re.compile(r"pass|secret|key|token|sas|connection_string|credential", re.IGNORECASE)
 _SEGMENT = re.compile(r"(?!\.)[\w.=+@ -]{1,200}(?<![. ])")
 
 
@@ -43,20 +49,54 @@ Root = TypeVar("Root")
 
 @dataclass(frozen=True, slots=True)
 class RemotePath:
-    """A path in an fsspec file system."""
+    """A path in an fsspec file system; `text` is how it was written, if it was a text."""
 
     fs: Any
     path: str
+    text: str | None = None
 
     @property
     def uri(self) -> str:
-        """The path with its scheme; it holds no credentials."""
-        return str(self.fs.unstrip_protocol(self.path))
+        """The path with its scheme and host; it holds no password."""
+        if self.text is not None:
+            return without_password(self.text)
+        uri = str(self.fs.unstrip_protocol(self.path))
+        host = _host(self.fs)
+        if self.one_put or not host:
+            return uri
+        scheme, _, rest = uri.partition("://")
+        return f"{scheme}://{host}/{rest.lstrip('/')}"
+
+    @property
+    def protocols(self) -> frozenset[str]:
+        """What the file system is called."""
+        return frozenset(_protocols(self.fs))
 
     @property
     def one_put(self) -> bool:
         """Whether an upload is invisible until it is complete, as in object stores."""
-        return not _ONE_PUT.isdisjoint(_protocols(self.fs))
+        return not _ONE_PUT.isdisjoint(self.protocols)
+
+    @property
+    def exclusive_put(self) -> bool:
+        """Whether an upload can be made on the condition that nothing is there."""
+        return not _EXCLUSIVE_PUT.isdisjoint(self.protocols)
+
+    def redact(self, message: str) -> str:
+        """A driver's message without what this file system keeps secret."""
+        options = getattr(self.fs, "storage_options", None) or {}
+        secrets = [
+            form
+            for name, value in options.items()
+            if _SECRET.search(name) and isinstance(value, str) and len(value) > 3
+            for form in (value, quote(value, safe=""))
+        ]
+        return without_password(redact(message, *secrets))
+
+
+def without_password(text: str) -> str:
+    """The text without the passwords of addresses in it: `sftp://user@host/path`."""
+    return _PASSWORD.sub(r"\1@", text)
 
 
 def file_uri(path: Path) -> str:
@@ -67,10 +107,13 @@ def file_uri(path: Path) -> str:
 def resolved(destination: Destination) -> Path | RemotePath:
     """The absolute local path that a destination means (`~` is the home directory), or the remote one.
 
-    Raises `PublishError` for a scheme that nobody serves, a web address, and another host's file.
+    Raises `PublishError` for a scheme that nobody serves, a web address, another host's file, and what
+    cannot be opened.
     """
     if not isinstance(destination, str):
-        fs, path = getattr(destination, "fs", None), getattr(destination, "path", None)
+        with _opening(str(destination)):
+            fs = getattr(destination, "fs", None)
+        path = getattr(destination, "path", None)
         if fs is not None and isinstance(path, str):
             return _of(fs, path)
         if not isinstance(destination, PathLike):
@@ -95,7 +138,9 @@ def _require_storage(text: str) -> None:
     if separator and scheme in _WEB:
         raise PublishError(f"{scheme}:// is no storage. Give a path or an object store's URI.")
     if separator and scheme == "file" and not rest.removeprefix("localhost").startswith("/"):
-        raise PublishError(f"{text} names another host. Write file:///path with three slashes.")
+        raise PublishError(
+            f"{without_password(text)} names another host. Write file:///path with three slashes."
+        )
 
 
 def require_file(text: str) -> None:
@@ -107,7 +152,9 @@ def require_file(text: str) -> None:
     scheme, separator, rest = text.partition("://")
     is_bucket = bool(separator) and scheme in _ONE_PUT and "/" not in rest.strip("/")
     if text.endswith("/") or is_bucket:
-        raise PublishError(f"{text} is a folder or a bucket. Name the file in it.")
+        raise PublishError(
+            f"{without_password(text)} is a folder or a bucket. Name the file in it."
+        )
 
 
 def file_target(destination: Destination) -> Path | RemotePath:
@@ -118,7 +165,7 @@ def file_target(destination: Destination) -> Path | RemotePath:
     if isinstance(target, RemotePath):
         key = target.path.strip("/")
         if not key or (target.one_put and "/" not in key):
-            raise PublishError(f"{destination} is a folder or a bucket. Name the file in it.")
+            raise PublishError(f"{target.uri} is a folder or a bucket. Name the file in it.")
     return target
 
 
@@ -146,12 +193,23 @@ def partition_path(root: Root, table: str, window: Window, extension: str) -> Ro
     return found
 
 
-def _of(fs: Any, path: str) -> Path | RemotePath:
+def _host(fs: Any) -> str:
+    """Host and port, where the file system has them; an object store has a bucket in the path."""
+    options = getattr(fs, "storage_options", None) or {}
+    host, port = (options.get(name) or getattr(fs, name, None) for name in ("host", "port"))
+    if not isinstance(host, str) or host == "default":  # what HDFS takes out of its own settings
+        return ""
+    if ":" in host:
+        host = f"[{host}]"
+    return f"{host}:{port}" if "port" in options and port else host
+
+
+def _of(fs: Any, path: str, text: str | None = None) -> Path | RemotePath:
     if not _LOCAL.isdisjoint(_protocols(fs)):
         return Path(path).absolute()
     if not _WEB.isdisjoint(_protocols(fs)):
         raise PublishError("A web address is no storage. Give a path or an object store's URI.")
-    return RemotePath(fs, path)
+    return RemotePath(fs, path, text)
 
 
 def _protocols(fs: Any) -> Iterable[str]:
@@ -166,11 +224,24 @@ def _opened(text: str, scheme: str) -> Path | RemotePath:
         raise PublishError(
             f"{scheme}:// needs fsspec. Install vectorshift-orchestration[arrow]."
         ) from None
-    try:
+    with _opening(text):
         fs, path = fsspec.core.url_to_fs(text)
+    return _of(fs, path, text)
+
+
+@contextmanager
+def _opening(text: str) -> Iterator[None]:
+    """What a driver raises that is not there, or does not get in, as `PublishError`."""
+    try:
+        yield
     except (ImportError, ValueError) as problem:
+        scheme = text.partition("://")[0]
         raise PublishError(
-            f"{scheme}:// destinations cannot be opened here: {problem}. For s3:// install "
-            "vectorshift-orchestration[s3]; for others, their fsspec driver."
+            f"{scheme}:// destinations cannot be opened here: {without_password(str(problem))}. For "
+            "s3:// install vectorshift-orchestration[s3]; for others, their fsspec driver."
         ) from None
-    return _of(fs, path)
+    except Exception as problem:  # every driver has its own
+        raise PublishError(
+            f"{without_password(text)} cannot be opened: {type(problem).__name__}: "
+            f"{without_password(str(problem))}. Check address and credentials, then run again."
+        ) from problem

@@ -16,7 +16,8 @@ from vectorshift_orchestration.storage.destinations import (
     file_target,
     file_uri,
 )
-from vectorshift_orchestration.storage.files import Published, appearing, digest_of, publish
+from vectorshift_orchestration.storage.disks import appearing
+from vectorshift_orchestration.storage.files import Published, digest_of, publish
 
 _GROUP_BYTES = 32 << 20
 _GROUP_ROWS = 1 << 17
