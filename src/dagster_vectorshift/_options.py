@@ -6,7 +6,7 @@ Its fields are the arguments of the factory, the keys of the YAML and the defaul
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
@@ -35,6 +35,9 @@ from vectorshift_orchestration.specs.documents import nearest
 
 if TYPE_CHECKING:
     from vectorshift.analytics import Query
+    from vectorshift_orchestration.landing import Landing
+
+_ACCOUNT, _STORAGE = "vectorshift", "storage"
 
 KINDS = dg.Resolver(text, model_field_type=Sequence[str], inject_before_resolve=False)
 
@@ -82,6 +85,10 @@ class AssetOptions(Document):
     pool: the assets' pool; a limit of 1 keeps writers of one DuckDB file apart.
     resource_key: name of the `VectorShiftResource`.
     storage_key: name of the storage.
+    source: a name that the rows of a database's tables bear in column `source_name`, so that assets
+        share a table: only rows of that source are replaced.
+    replace_other: replace partitions of a table that hold the rows of another query or account, which
+        is refused otherwise.
     translator: names and describes the assets.
     """
 
@@ -97,8 +104,10 @@ class AssetOptions(Document):
     backfill_policy: Annotated[dg.BackfillPolicy | None, BACKFILL] = None
     retry_policy: Annotated[dg.RetryPolicy | None, RETRIES] = None
     pool: OptionalText = VectorShiftResource.pool
-    resource_key: Text = "vectorshift"
-    storage_key: Text = "storage"
+    resource_key: Text = _ACCOUNT
+    storage_key: Text = _STORAGE
+    source: OptionalText = None
+    replace_other: bool = False
     translator: dg.Injected[DagsterVectorShiftTranslator] | None = None
 
     def check(self, noun: str) -> None:
@@ -115,6 +124,15 @@ class AssetOptions(Document):
     def named(self, given: str | None, name: str) -> str:
         """What is given, or the asset's prefix and name, as Dagster takes it for anything but assets."""
         return re.sub(r"\W", "_", given or "_".join([*self.prefix, name]), flags=re.ASCII)
+
+    @property
+    def account_name(self) -> str:
+        """What tells the account from others in a table's ledger; the default resource's needs no name."""
+        return "" if self.resource_key == _ACCOUNT else self.resource_key
+
+    def placed(self, landing: "Landing") -> "Landing":
+        """A storage's landing, as these assets use it."""
+        return replace(landing, source=self.source, replace_other=self.replace_other)
 
     def get_translator(self) -> DagsterVectorShiftTranslator:
         """How the assets are named and described; for components to override."""

@@ -17,6 +17,7 @@ from vectorshift.errors import RetryAdvice
 from vectorshift_orchestration.exports.request import ExportOptions as Shared
 
 ERRORS = [*EXAMPLES, *OWN]
+DAYS = dg.DailyPartitionsDefinition("2026-01-01")
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
@@ -35,7 +36,7 @@ def test_exports_have_the_same_defaults():
     """Format, time-outs and patience stand in one place, and are what both say."""
     shared = Shared()
     operator = inspect.signature(VectorShiftExportOperator).parameters
-    export = ExportOptions("x")
+    export = ExportOptions("x", partitions_def=DAYS)
     for name in ("timeout", "poll_interval", "late_arrival"):
         assert operator[name].default == getattr(export, name) == getattr(shared, name)
     assert operator["file_format"].default == export.format == shared.format

@@ -83,11 +83,12 @@ class Export:
 
         client, options = self._account(context).get_client(), self.options.job
         query = scoped(client, self.options.query).to_dict()
-        request = ExportRequest(query, window, options.format)
+        request = ExportRequest(query, window, options.format, self.options.account_name)
+        landing = self._storage(context).landing(self.table, window, options.format)
         return ExportJob(
             client,
             request,
-            self._storage(context).landing(self.table, window, options.format),
+            self.options.placed(landing),
             InstanceRecord(context, self.spec.key, partition, request.key),
             directory=self._work_dir(),
             options=options,

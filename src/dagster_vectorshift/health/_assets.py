@@ -105,7 +105,7 @@ def _assets(
     def health_assets(context: dg.AssetExecutionContext) -> Iterator[Any]:
         account: VectorShiftResource = getattr(context.resources, options.resource_key)
         output: Output = (
-            ToStorage(_table_storage(context, options.storage_key))
+            ToStorage(_table_storage(context, options.storage_key), options)
             if io_manager_key is None
             else ToIOManager(options.as_type)
         )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dagster_vectorshift.failures import kept_apart
 from dagster_vectorshift.health._frames import RowType, converted
-from dagster_vectorshift.tables import BUCKET_TIME, Table
+from dagster_vectorshift.health._options import HealthOptions
+from dagster_vectorshift.tables import BUCKET_TIME, HealthTable, Table
 from vectorshift.errors import VectorshiftError
 from vectorshift_orchestration.windows import Window
 
@@ -46,15 +47,16 @@ class Output(Protocol):
 class ToStorage:
     """An output that writes to a storage, each partition at once."""
 
-    def __init__(self, storage: "TableStorage") -> None:
+    def __init__(self, storage: "TableStorage", options: HealthOptions) -> None:
         self._storage = storage
+        self._options = options
         self._attempts: dict[str, dict[Window, Attempt]] = {}
 
     def begin(self, table: Table, windows: Sequence[Window]) -> None:
         """Take the tokens by which a write notices that another run wrote a window meanwhile."""
         attempts = self._attempts[table.name] = {}
         for landing, several in self._landings(table, windows):
-            attempts |= landing.begin_attempts(several)
+            attempts |= landing.begin_attempts(several, self._query_key(table))
 
     def keep(self, table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]") -> Kept:
         """Write each window; one that cannot be written keeps its old rows, and the others go on."""
@@ -81,7 +83,23 @@ class ToStorage:
 
     def _write(self, place: "Landing", table: Table, window: Window, rows: "pa.Table") -> "Landed":
         attempts = self._attempts.get(table.name)
-        return place.write_rows({window: rows}, time_column=BUCKET_TIME, attempts=attempts)[window]
+        done = place.write_rows(
+            {window: rows},
+            time_column=BUCKET_TIME,
+            query_key=self._query_key(table),
+            attempts=attempts,
+        )
+        return done[window]
+
+    def _query_key(self, table: Table) -> str:
+        """What tells this table's rows from those of another query, however it is asked."""
+        from vectorshift.analytics import Query
+        from vectorshift_orchestration.landing import query_key_of
+
+        stated = {} if self._options.query is None else self._options.query.to_dict()
+        query = Query.from_dict(stated).to_dict()
+        asked = table.spec.to_dict() if isinstance(table, HealthTable) else table.asked
+        return query_key_of({"query": query, **asked}, self._options.account_name)
 
     def _landings(
         self, table: Table, windows: Sequence[Window]
@@ -90,7 +108,7 @@ class ToStorage:
         places = groupby(
             windows, lambda window: self._storage.landing(table.table_name, window, "PARQUET")
         )
-        return [(landing, list(several)) for landing, several in places]
+        return [(self._options.placed(landing), list(several)) for landing, several in places]
 
 
 class ToIOManager:
