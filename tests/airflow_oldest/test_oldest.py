@@ -40,6 +40,7 @@ def metadata(tmp_path):
     return tmp_path
 
 
+@pytest.mark.timeout(1200)
 def test_our_tests_pass_on_the_oldest_airflow(metadata):
     """What needs no later Airflow works on 3.1: every such test passes there, and none is skipped."""
     python = locked_python(ROOT / "requirements" / "airflow31.txt")

@@ -276,3 +276,14 @@ def test_a_closed_connection_is_an_error_of_ours(connection, postgres):
     for each in (connection, closed):
         with pytest.raises(StorageError):
             begin_attempt(each, "events", DAY)
+
+
+def test_nothing_in_place_of_nothing_is_written_by_adbc_too(postgres):
+    """A transaction that changes no row, and no ledger, has not been ended by somebody else."""
+    from adbc_driver_postgresql import dbapi
+
+    rows = batch([NOON])
+    with dbapi.connect(uri(postgres)) as adbc:
+        for _ in range(2):
+            done = write(adbc, [], schema=rows.schema, ledger=False)
+            assert (done.rows, done.deleted) == (0, 0)

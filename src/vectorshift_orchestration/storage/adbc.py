@@ -38,30 +38,38 @@ class AdbcPostgres(Postgres):
             )
         self._connection = connection
         self._autocommit = False
+        self._transaction: str | None = None
 
     def is_open(self) -> bool:
         # The driver begins by itself; what counts is whether the caller has changed something.
-        ((transaction,),) = self.run("SELECT pg_current_xact_id_if_assigned()::text")
-        return transaction is not None
+        try:
+            return self._assigned() is not None
+        except adbc_driver_manager.Error:
+            if self._is_autocommit():
+                return False  # behind a pooler, which keeps no statement outside of a transaction
+            raise
 
     def is_lost(self) -> bool:
         self.rollback()
         try:
-            self.run("SELECT 1")
+            self.begin()
         except adbc_driver_manager.Error:
             return True
+        self.rollback()
         return False
 
     def begin(self, territory: Territory | None = None) -> None:
         self._connection.rollback()
-        session = self._connection.adbc_connection
-        self._autocommit = session.get_option(_AUTOCOMMIT) == "true"
+        self._autocommit = self._is_autocommit()
         if self._autocommit:
-            session.set_autocommit(False)
+            self._connection.adbc_connection.set_autocommit(False)
         self._isolate(territory)
+        self._transaction = None
+        if territory is not None:
+            ((self._transaction,),) = self.run("SELECT pg_current_xact_id()::text")
 
     def commit(self) -> None:
-        if not self.is_open():
+        if self._transaction is not None and self._assigned() != self._transaction:
             raise StorageError(ENDED)
         self._connection.adbc_connection.commit()
         self._restore()
@@ -95,6 +103,15 @@ class AdbcPostgres(Postgres):
             rows += batch.num_rows
             failpoint("sql.loading")
         return rows
+
+    def _assigned(self) -> str | None:
+        """The transaction's number, if it has one: it gets it when it changes something."""
+        ((number,),) = self.run("SELECT pg_current_xact_id_if_assigned()::text")
+        return cast("str | None", number)
+
+    def _is_autocommit(self) -> bool:
+        told: str = self._connection.adbc_connection.get_option(_AUTOCOMMIT)
+        return told == "true"
 
     def _undo(self) -> None:
         self._connection.adbc_connection.rollback()
