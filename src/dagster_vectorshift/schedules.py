@@ -14,6 +14,8 @@ from dagster_vectorshift._documents import Document, OptionalText, minutes, stat
 from dagster_vectorshift._options import takes
 
 _MINUTE = timedelta(minutes=1)
+_HALF_DAY = timedelta(hours=12)
+_MOMENT = timedelta(seconds=1)
 _DAY = 24 * 60
 _SAFE_DAYS = 28
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
@@ -186,20 +188,23 @@ def newest_settled(
 ) -> dg.TimeWindow | None:
     """The newest partition that exists and has settled at a tick.
 
-    Instants are compared, not clocks. But a tick of the partitions' own cadence is that of a date:
-    in the night in which the clocks go forward it comes up to two hours early, and it is the only
-    one of its day.
+    Instants are compared, not clocks. But in the night in which the clocks go forward, the only tick
+    of the day comes up to two hours early, so there the date decides.
     """
-    moment = tick.astimezone(UTC)
-    is_of_a_date = (
-        cron_schedule == settled_cron(partitions_def, settle) and cron_schedule.split()[1].isdigit()
+    moment, zone = tick.astimezone(UTC), ZoneInfo(partitions_def.timezone)
+    is_daily = (
+        cron_schedule == settled_cron(partitions_def, settle) and "* * * *" not in cron_schedule
     )
-    today = moment.astimezone(ZoneInfo(partitions_def.timezone)).date()
 
     def has_settled(window: dg.TimeWindow) -> bool:
-        if is_of_a_date:
-            return (window.end.replace(tzinfo=None) + settle).date() <= today
-        return window.end.astimezone(UTC) + settle <= moment
+        end = window.end.astimezone(UTC)
+        # Just before the end: the clocks may go forward at the very midnight.
+        around = (end - _MOMENT, moment + _HALF_DAY)
+        offsets = {each.astimezone(zone).utcoffset() for each in around}
+        if is_daily and len(offsets) > 1:
+            due = end.astimezone(zone).replace(tzinfo=None) + settle
+            return due.date() <= moment.astimezone(zone).date()
+        return end + settle <= moment
 
     last = partitions_def.get_last_partition_window()
     window = partitions_def.get_prev_partition_window(moment)

@@ -74,7 +74,8 @@ class Landed:
 def query_key_of(asked: Mapping[str, Any], account: str = "") -> str:
     """The identity of what rows answer, whatever their window, in hex: the same in any process.
 
-    `asked` is JSON values: a query, and what is measured of it. `account` tells accounts apart.
+    `asked` is what `Query.to_dict` gives; what is measured of it may change from night to night.
+    `account` tells accounts apart.
     """
     canonical = json.dumps({"account": account, "asked": asked}, sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()

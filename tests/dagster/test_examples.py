@@ -15,7 +15,7 @@ import duckdb
 import pytest
 from dagster.components.testing import create_defs_folder_sandbox
 
-from dagster_vectorshift import VectorShiftResource
+from dagster_vectorshift import DuckDBStorage, VectorShiftResource
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "dags_examples" / "dagster"
@@ -163,5 +163,7 @@ def test_the_page_is_true(code):
     names = {"__name__": "page"}
     exec(compile(code, "docs/dagster.md", "exec"), names)
     resources = {"vectorshift": VectorShiftResource(api_key=dg.EnvVar("VECTORSHIFT_API_KEY"))}
-    defs = names.get("defs") or dg.Definitions([names["failed_runs"]], resources=resources)
+    assets = [each for each in names.values() if isinstance(each, dg.AssetsDefinition)]
+    storage = {"storage": DuckDBStorage(path="health.duckdb")}
+    defs = names.get("defs") or dg.Definitions(assets, resources=resources | storage)
     dg.Definitions.validate_loadable(defs)

@@ -54,12 +54,12 @@ def health(**changes):
         (
             lambda: build_export_asset("e", partitions_def=DAYS, format="PARQUET"),
             REFUSED,
-            "format cannot be 'PARQUET'. Known: ",
+            "format= cannot be 'PARQUET'. Known: ",
         ),
         (
             lambda: build_export_asset("e", partitions_def=DAYS, poll_interval=0),
             REFUSED,
-            "Export e: poll_interval is a number of seconds above 0",
+            "Export e: poll_interval= is a number of seconds above 0",
         ),
         (lambda: build_error_rate_check("a", warn=5), REFUSED, "0.05 for 5 %, not 5"),
         (lambda: build_error_rate_check(["a"], warn=0.1), REFUSED, "not list"),

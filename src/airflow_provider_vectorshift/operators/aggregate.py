@@ -205,7 +205,7 @@ class VectorShiftAggregateOperator(WritingOperator):
             windows,
             lambda: {window: _figures(query, window, spec) for window in windows},
             time_column=BUCKET_TIME,
-            query_key=query_key_of({"query": query.to_dict(), **spec.to_dict()}, self.account),
+            query_key=query_key_of(query.to_dict(), self.account),
         )
         done = [landed[window] for window in windows]
         rows = sum(each.rows for each in done)

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dagster_vectorshift.failures import kept_apart
 from dagster_vectorshift.health._frames import RowType, converted
 from dagster_vectorshift.health._options import HealthOptions
-from dagster_vectorshift.tables import BUCKET_TIME, HealthTable, Table
+from dagster_vectorshift.tables import BUCKET_TIME, Table
 from vectorshift.errors import VectorshiftError
 from vectorshift_orchestration.windows import Window
 
@@ -56,7 +57,7 @@ class ToStorage:
         """Take the tokens by which a write notices that another run wrote a window meanwhile."""
         attempts = self._attempts[table.name] = {}
         for landing, several in self._landings(table, windows):
-            attempts |= landing.begin_attempts(several, self._query_key(table))
+            attempts |= landing.begin_attempts(several, self._query_key)
 
     def keep(self, table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]") -> Kept:
         """Write each window; one that cannot be written keeps its old rows, and the others go on."""
@@ -86,20 +87,20 @@ class ToStorage:
         done = place.write_rows(
             {window: rows},
             time_column=BUCKET_TIME,
-            query_key=self._query_key(table),
+            query_key=self._query_key,
             attempts=attempts,
         )
         return done[window]
 
-    def _query_key(self, table: Table) -> str:
-        """What tells this table's rows from those of another query, however it is asked."""
+    @cached_property
+    def _query_key(self) -> str:
+        """What tells these rows from those of another query; metrics and dimensions may change."""
         from vectorshift.analytics import Query
         from vectorshift_orchestration.landing import query_key_of
 
         stated = {} if self._options.query is None else self._options.query.to_dict()
         query = Query.from_dict(stated).to_dict()
-        asked = table.spec.to_dict() if isinstance(table, HealthTable) else table.asked
-        return query_key_of({"query": query, **asked}, self._options.account_name)
+        return query_key_of(query, self._options.account_name)
 
     def _landings(
         self, table: Table, windows: Sequence[Window]
