@@ -21,7 +21,11 @@ def assert_refused(run, done, *words):
     """It failed at its first try, in spite of a retry, saying `words`; nothing is there."""
     assert done.state == "failed"
     assert [name for name, _ in done.errors] == [done.errors[0][0]]
-    assert done.errors[0][0] in ("AirflowFailException", "VectorShiftConnectionError")
+    assert done.errors[0][0] in (
+        "AirflowFailException",
+        "VectorShiftConnectionError",
+        "VectorShiftConnectionMissing",
+    )
     for word in words:
         assert word in done.errors[0][1]
     assert not run.file.exists()

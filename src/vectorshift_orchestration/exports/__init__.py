@@ -13,16 +13,31 @@ states and counts only: a signed URL lives in one function call.
     staging.py        the file, downloaded and checked; completeness.py is the check of its rows
 """
 
-from vectorshift_orchestration.exports.job import ExportJob, ExportLanded, Record, resume
-from vectorshift_orchestration.exports.request import ExportOptions, ExportRequest
-from vectorshift_orchestration.exports.state import ExportState
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "ExportJob",
-    "ExportLanded",
-    "ExportOptions",
-    "ExportRequest",
-    "ExportState",
-    "Record",
-    "resume",
-]
+if TYPE_CHECKING:
+    from vectorshift_orchestration.exports.job import (
+        ExportJob as ExportJob,
+        ExportLanded as ExportLanded,
+        Record as Record,
+        resume as resume,
+    )
+    from vectorshift_orchestration.exports.request import (
+        ExportOptions as ExportOptions,
+        ExportRequest as ExportRequest,
+    )
+    from vectorshift_orchestration.exports.state import ExportState as ExportState
+
+_HOMES = {
+    "job": ("ExportJob", "ExportLanded", "Record", "resume"),
+    "request": ("ExportOptions", "ExportRequest"),
+    "state": ("ExportState",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
