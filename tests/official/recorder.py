@@ -26,7 +26,11 @@ REPLIES: dict[str, dict[str, Any]] = {
     "/analytics/tables": {"status": "success", "rows": [], "columns": []},
     "/analytics/exports": _EXPORT,
     "/analytics/run-data": {"status": "success", "result": {"chatbot": {}}},
-    "/analytics/traces/": {"status": "success", "trace_id": "tr_1", "events": []},
+    "/analytics/traces/": {
+        "status": "success",
+        "trace_id": "tr_1",
+        "events": [{"span_id": "sp_1"}],
+    },
     "/analytics/events/": {"status": "success", "event": {"spanId": "sp_1"}},
 }
 

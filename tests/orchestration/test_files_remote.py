@@ -273,15 +273,15 @@ class Stuck(Refusing):
 @pytest.mark.parametrize("kind", [MemoryFileSystem, Refusing, Silent, Copying])
 def test_the_same_name_is_replaced_in_every_store(source, kind):
     """Whatever its rename does with a file that is there: the new one stands, and nothing beside it."""
-    target = RemotePath(kind(), "/lake/x.csv")
+    target = RemotePath(kind(), "/every/x.csv")
     for content in (CONTENT, b"a" * 9, b"b" * 9, b"b" * 9):
         source.write_bytes(content)
         assert publish(source, target).bytes == len(content)
-        assert target.fs.cat_file("/lake/x.csv") == content
-        assert target.fs.find("/lake") == ["/lake/x.csv"]
+        assert target.fs.cat_file("/every/x.csv") == content
+        assert target.fs.find("/every") == ["/every/x.csv"]
     with pytest.raises(PublishError, match="overwrite is off"):
         publish(source, target, overwrite=False)
-    assert target.fs.find("/lake") == ["/lake/x.csv"]
+    assert target.fs.find("/every") == ["/every/x.csv"]
 
 
 def test_a_move_is_looked_at_more_closely_than_by_size(source):
