@@ -117,7 +117,7 @@ class Dev:
             self.ask(STOP, id=each["scheduleState"]["id"])
 
 
-def until(what, *, seconds=240):
+def until(what, *, seconds=480):
     """Ask again and again until `what()` gives something, and return that."""
     deadline = time.monotonic() + seconds
     while not (found := what()):
