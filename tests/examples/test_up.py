@@ -107,7 +107,8 @@ def in_airflow(home, statement):
 def test_everything_is_at_work_after_a_demo_that_was_killed(home):
     """DAGs are on though they were paused, the day's runs are green, Dagster's schedules are on, Ctrl-C ends it."""
     with running("demo.py", home, "--events", "2000"):
-        until(lambda: in_airflow(home, "SELECT 1 FROM dag_run WHERE state = 'running'"))
+        # A look may miss the seconds of "running" on a busy machine: a run in any state will do.
+        until(lambda: in_airflow(home, "SELECT 1 FROM dag_run"))
     in_airflow(home, "UPDATE dag SET is_paused = 1")
     assert in_airflow(home, "SELECT DISTINCT is_paused FROM dag") == [(1,)]
     ports = {f"VECTORSHIFT_{name}_PORT": str(free_port()) for name in ("AIRFLOW", "DAGSTER")}
