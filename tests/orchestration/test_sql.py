@@ -321,8 +321,7 @@ def test_any_name_is_only_a_name(store, write):
             {name: pa.array([NOON], pa.timestamp("us", "UTC")), f"{name}2": ["x"]}
         )
         overwrite_window(write.connection, name, DAY, [rows], time_column=name)
-        again = {"mode": "upsert", "key_columns": (f"{name}2",)}
-        overwrite_window(write.connection, name, DAY, [rows], time_column=name, **again)
+        overwrite_window(write.connection, name, DAY, [rows], time_column=name)
         assert store.rows(name) == [(NOON, "x")]
         assert committed(write.connection, name, DAY).rows == 1
     assert store.tables() - {"_vectorshift_locks"} == {*NAMES, LEDGER}
@@ -371,50 +370,6 @@ def test_a_wider_window_takes_over_the_notes_of_those_in_it(store, write):
     assert committed(write.connection, "events", DAY) is None
     assert committed(write.connection, "events", both).rows == 1
     assert committed(write.connection, "events", TOMORROW).rows == 1
-
-
-def test_the_ledger_can_be_left_out(store, write):
-    """With ledger=False only the table itself is written."""
-    write([batch([NOON])], table="t", ledger=False)
-    assert store.tables() - {"_vectorshift_locks"} == {"t"}
-    with pytest.raises(StorageError, match="ledger"):
-        write([batch([NOON])], table="t", ledger=False, attempt=f"{0:032}.{0:032}")
-
-
-@in_every_kind
-def test_an_upsert_replaces_only_what_comes_again(store, write):
-    """Rows with a known key are replaced, wherever they are; of two with one key the later stays."""
-    write([batch([NOON, NOON], id=["a", "b"], n=[1, 2])])
-    write([batch([DAY.end], id=["c"], n=[3])], TOMORROW)
-    batches = [
-        batch([NOON, NOON, NOON], id=["b", "c", "c"], n=[20, 29, 30]),
-        batch([NOON], id=["b"], n=[21]),
-    ]
-    written = write(batches, mode="upsert", key_columns=("id",))
-    assert store.rows() == [(NOON, "a", 1), (NOON, "b", 21), (NOON, "c", 30)]
-    assert (written.rows, written.deleted) == (3, 2)
-    assert committed(write.connection, "events", DAY).rows == 3
-
-
-def test_an_upsert_by_several_columns_and_by_time(store, write):
-    """A key may be made of several columns, an instant among them."""
-    keys = {"mode": "upsert", "key_columns": ("at", "n")}
-    write([batch([NOON, NOON], n=[1, 2], s=["a", "b"])], **keys)
-    write([batch([NOON], n=[2], s=["c"])], **keys)
-    assert store.rows() == [(NOON, 1, "a"), (NOON, 2, "c")]
-
-
-def test_an_upsert_needs_its_keys(store, write):
-    """A key that is missing, null or not asked for is refused, and the mode's name is checked."""
-    write([batch([NOON], n=[1])])
-    with pytest.raises(UnstorableValue, match=r"Row 2 .* has no n"):
-        write([batch([NOON, NOON], n=[2, None])], mode="upsert", key_columns=("n",))
-    with pytest.raises(SchemaMismatch, match="'id'"):
-        write([batch([NOON], n=[1])], mode="upsert", key_columns=("id",))
-    for wrong in ({"mode": "upsert"}, {"key_columns": ("n",)}, {"mode": "append"}):
-        with pytest.raises(StorageError):
-            write([batch([NOON], n=[1])], **wrong)
-    assert store.rows() == [(NOON, 1)]
 
 
 def test_progress_counts_inserted_rows(write):

@@ -19,7 +19,7 @@ from tests.orchestration.rows import DAY, batch
 from vectorshift_orchestration.errors import CommitUnknownError, StaleWriterError, StorageError
 from vectorshift_orchestration.storage.identifiers import TableName
 from vectorshift_orchestration.storage.ledger import Attempt, committed
-from vectorshift_orchestration.storage.locks import Territory
+from vectorshift_orchestration.storage.locks import Territory, whole
 from vectorshift_orchestration.storage.sql import begin_attempt, overwrite_window
 from vectorshift_orchestration.windows import Window
 
@@ -125,7 +125,7 @@ def test_overlapping_windows_always_share_a_lock(ends):
         taken = locks(one), locks(other)
         if one.start < other.end and other.start < one.end:
             assert conflict(*taken)
-        assert conflict(taken[0], locks(None))
+        assert conflict(taken[0], [whole(TableName("t", "s"))])
         shared = [{lock.key for lock in side} for side in taken]
         both = shared[0] & shared[1]
         first, second = ([lock.key for lock in side if lock.key in both] for side in taken)

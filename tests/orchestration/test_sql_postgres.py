@@ -22,8 +22,12 @@ from vectorshift_orchestration.errors import (
     StorageError,
     UnstorableValue,
 )
+from vectorshift_orchestration.storage.databases import database_of
+from vectorshift_orchestration.storage.identifiers import TableName
 from vectorshift_orchestration.storage.ledger import committed
+from vectorshift_orchestration.storage.locks import Territory
 from vectorshift_orchestration.storage.sql import begin_attempt, overwrite_window
+from vectorshift_orchestration.storage.transactions import transaction
 from vectorshift_orchestration.windows import Window
 
 NOON = DAY.start + timedelta(hours=12)
@@ -278,12 +282,12 @@ def test_a_closed_connection_is_an_error_of_ours(connection, postgres):
             begin_attempt(each, "events", DAY)
 
 
-def test_nothing_in_place_of_nothing_is_written_by_adbc_too(postgres):
-    """A transaction that changes no row, and no ledger, has not been ended by somebody else."""
+def test_a_transaction_of_adbc_that_only_reads_is_committed(postgres):
+    """One that changes no row, as when a lost COMMIT is asked for, was not ended by somebody else."""
     from adbc_driver_postgresql import dbapi
 
-    rows = batch([NOON])
+    territory = Territory(TableName("events", "public"), DAY)
     with dbapi.connect(uri(postgres)) as adbc:
         for _ in range(2):
-            done = write(adbc, [], schema=rows.schema, ledger=False)
-            assert (done.rows, done.deleted) == (0, 0)
+            with transaction(database := database_of(adbc), "", territory):
+                assert database.run("SELECT 1") == [(1,)]

@@ -202,13 +202,6 @@ def test_an_empty_window_of_a_source_takes_only_its_rows(store):
     assert [row[2] for row in store.rows()] == ["returns"]
 
 
-def test_an_upsert_of_a_source_keeps_to_it(store):
-    """A key that another source has too is another row."""
-    for source, n in (("orders", 1), ("returns", 1), ("orders", 1)):
-        write(store.connection, n, source=source, mode="upsert", key_columns=("n",))
-    assert [row[1:] for row in store.rows()] == [(1, "orders"), (1, "returns")]
-
-
 @pytest.mark.parametrize("source", ["", " x", "x\n", "a\0b", "x" * 101, 7])
 def test_what_cannot_name_a_source_is_refused(store, source):
     """Before anything is asked of the database."""

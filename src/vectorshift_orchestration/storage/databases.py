@@ -91,9 +91,6 @@ class Database(Protocol):
     def load(self, table: TableName, batches: Iterable[pa.RecordBatch]) -> int:
         """Insert rows by column name, fast; returns their number."""
 
-    def delete_keys(self, table: TableName, keys: pa.RecordBatch) -> None:
-        """Delete the rows whose columns are equal to a row of `keys`."""
-
 
 def database_of(connection: Any) -> Database:
     """The database behind a connection, which may be SQLAlchemy's `raw_connection()`.

@@ -154,10 +154,6 @@ class DbApi:
                 self._refuse_doubles(table, batch.schema)
         return rows
 
-    def delete_keys(self, table: TableName, keys: pa.RecordBatch) -> None:
-        same = " AND ".join(f"{quoted(name)} = {VALUE}" for name in keys.schema.names)
-        self._many(f"DELETE FROM {table.sql} WHERE {same}", keys, 0)
-
     def _wait(self, table: TableName) -> None:
         """Wait for other writers of the table: a changed row stays locked until they have ended."""
         locks, name = table.beside(LOCKS), self.fold(table.name)

@@ -150,13 +150,6 @@ class DuckDB:
                 raise stream.problem from None
             raise
 
-    def delete_keys(self, table: TableName, keys: pa.RecordBatch) -> None:
-        same = " AND ".join(
-            f"{table.sql}.{quoted(name)} = incoming.{quoted(name)}" for name in keys.schema.names
-        )
-        with self._registered(_stored(keys)) as incoming:
-            self.run(f"DELETE FROM {table.sql} USING {incoming} AS incoming WHERE {same}")
-
     def _territory(self, table: TableName) -> tuple[str, ...]:
         found = self.run(
             "SELECT path FROM duckdb_databases() WHERE database_name = coalesce(\0, "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import chain
 from typing import TypeAlias
@@ -67,12 +67,6 @@ class Incoming:
             self.rows += batch.num_rows
             if self._progress is not None:
                 self._progress(self.rows)
-
-    def require(self, names: Sequence[str]) -> None:
-        """Raise `SchemaMismatch` when a key column is missing."""
-        missing = [name for name in names if name not in self.schema.names]
-        if missing:
-            raise SchemaMismatch(f"The rows for {self._table} have no key column {missing[0]!r}.")
 
     def _check_columns(self) -> None:
         names = self._columns.names

@@ -30,31 +30,37 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class Territory:
-    """What one writer changes: a window of a table, or (window None) any row of it."""
+    """What one writer changes: a window of a table."""
 
     table: TableName
-    window: Window | None
+    window: Window
 
     def locks(self) -> Iterator[Lock]:
         """The locks to take, in the order in which to take them."""
         window = self.window
-        if window is None or window.width > MOST_DAYS * _DAY:
-            yield self._lock("table", exclusive=True)
+        if window.width > MOST_DAYS * _DAY:
+            yield whole(self.table)
             return
-        yield self._lock("table", exclusive=False)
+        yield _lock(self.table, "table", exclusive=False)
         day = window.start.replace(hour=0, minute=0, second=0, microsecond=0)
         while day < window.end:
-            whole = window.start <= day and day + _DAY <= window.end
-            yield self._lock(f"day {day:%Y-%m-%d}", exclusive=whole)
-            if not whole:
+            is_whole = window.start <= day and day + _DAY <= window.end
+            yield _lock(self.table, f"day {day:%Y-%m-%d}", exclusive=is_whole)
+            if not is_whole:
                 for hour in _hours(day, window):
-                    yield self._lock(f"hour {hour:%Y-%m-%dT%H}", exclusive=True)
+                    yield _lock(self.table, f"hour {hour:%Y-%m-%dT%H}", exclusive=True)
             day += _DAY
 
-    def _lock(self, part: str, *, exclusive: bool) -> Lock:
-        text = "\0".join(("vectorshift", *self.table.parts, part))
-        digest = hashlib.sha256(text.encode()).digest()
-        return Lock(int.from_bytes(digest[:8], "big", signed=True), exclusive)
+
+def whole(table: TableName) -> Lock:
+    """The lock that keeps every other writer of a table out."""
+    return _lock(table, "table", exclusive=True)
+
+
+def _lock(table: TableName, part: str, *, exclusive: bool) -> Lock:
+    text = "\0".join(("vectorshift", *table.parts, part))
+    digest = hashlib.sha256(text.encode()).digest()
+    return Lock(int.from_bytes(digest[:8], "big", signed=True), exclusive)
 
 
 def _hours(day: datetime, window: Window) -> Iterator[datetime]:

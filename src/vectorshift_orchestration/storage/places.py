@@ -40,10 +40,6 @@ class Place:
             condition = f"{self._window()} AND ({quoted(SOURCE)} = \0 OR {quoted(SOURCE)} IS NULL)"
         return self.database.changed(f"DELETE FROM {self.part.table.sql} WHERE {condition}", values)
 
-    def count(self) -> int:
-        """How many rows of the part the table holds."""
-        return int(self._ask("count(*)", *self._condition())[0])
-
     def require(self, sent: Incoming) -> int:
         """The number of rows in the table. Raises `StorageError` unless they are those that were sent."""
         time = quoted(self.time_column)

@@ -29,7 +29,7 @@ from vectorshift_orchestration.storage.identifiers import (
     not_a_table,
     quoted,
 )
-from vectorshift_orchestration.storage.locks import Lock, Territory
+from vectorshift_orchestration.storage.locks import Lock, Territory, whole
 from vectorshift_orchestration.storage.postgres_types import (
     TIME_TYPE,
     check_name,
@@ -103,7 +103,7 @@ class Postgres(ABC):
     def create(self, table: TableName, types: dict[str, str], primary_key: Sequence[str]) -> None:
         # IF NOT EXISTS alone fails when two sessions create at the same moment.
         schema = TableName(table.schema or "")
-        self._take(next(iter(Territory(schema, None).locks())))
+        self._take(whole(schema))
         columns = [f"{quoted(name)} {kind}" for name, kind in types.items()]
         if primary_key:
             columns.append(f"PRIMARY KEY ({listed(primary_key)})")
@@ -127,16 +127,6 @@ class Postgres(ABC):
 
     def instant_text(self, column: str) -> str:
         return f"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
-
-    def delete_keys(self, table: TableName, keys: pa.RecordBatch) -> None:
-        types = self.types(keys.schema)
-        arrays = ", ".join(f"\0::{kind}[]" for kind in types.values())
-        same = " AND ".join(f"{table.sql}.{quoted(n)} = incoming.{quoted(n)}" for n in types)
-        self.run(
-            f"DELETE FROM {table.sql} USING unnest({arrays}) AS incoming({listed(list(types))}) "
-            f"WHERE {same}",
-            [column.to_pylist() for column in keys.columns],
-        )
 
     def _isolate(self, territory: Territory | None) -> None:
         # A snapshot that is older than the lock would not show what the last writer committed.

@@ -8,9 +8,9 @@ What differs between databases is in `databases.py` and the modules that it name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 
@@ -23,7 +23,7 @@ from vectorshift_orchestration.storage.identifiers import TableName
 from vectorshift_orchestration.storage.incoming import Batches, Incoming
 from vectorshift_orchestration.storage.ledger import Attempt, Request
 from vectorshift_orchestration.storage.locks import Territory
-from vectorshift_orchestration.storage.parts import SOURCE, Part, check_source
+from vectorshift_orchestration.storage.parts import Part, check_source
 from vectorshift_orchestration.storage.places import Place
 from vectorshift_orchestration.storage.transactions import (
     refusals,
@@ -31,7 +31,6 @@ from vectorshift_orchestration.storage.transactions import (
     settle,
     transaction,
 )
-from vectorshift_orchestration.storage.upsert import upsert
 from vectorshift_orchestration.windows import Window
 
 
@@ -81,9 +80,6 @@ def overwrite_window(
     *,
     time_column: str,
     schema: pa.Schema | None = None,
-    mode: Literal["overwrite", "upsert"] = "overwrite",
-    key_columns: Sequence[str] = (),
-    ledger: bool = True,
     source: str | None = None,
     key: str | None = None,
     query_key: str | None = None,
@@ -99,8 +95,7 @@ def overwrite_window(
     Inside one transaction: lock the window, create the table on first use, add the columns it
     lacks, delete the window, insert by column name, count what the table then holds, note the
     window in the ledger. Columns are never dropped or reordered; a column that the rows lack is
-    null. Running it twice leaves the same rows. `mode="upsert"` deletes only the rows whose
-    `key_columns` (`("span_id",)`) come again; of two rows with one key the later stays.
+    null. Running it twice leaves the same rows.
 
     With a `source`, such as `"orders"`, the rows get a column `source_name` that holds it, and only
     rows of that source are replaced, so that several queries can fill one table; their windows do not
@@ -138,47 +133,37 @@ def overwrite_window(
         source=source,
         progress=progress,
     )
-    keys = _keys(rows, mode, key_columns, source)
     request = Request(key, query_key)
     with refusals(database, part):
         require_none_open(database, part)
         with reading(database):
             part = replace(part, table=database.resolve(part.table))
-            own = _attempt(database, part, attempt, ledger)
+            own = _attempt(database, part, attempt)
         if not database.transactional_ddl:
             with transaction(database, part, None):
-                added = _fit(database, part.table, rows.schema, ledger)
+                added = _fit(database, part.table, rows.schema)
         try:
-            with transaction(database, part, _territory(part, mode)):
+            with transaction(database, part, Territory(part.table, part.window)):
                 failpoint("sql.begun")
-                if own is not None:
-                    notes = windows_ledger.overlapping(database, part)
-                    if not replace_other:
-                        windows_ledger.require_own(part, notes, request)
-                    windows_ledger.fence(part, notes, own)
+                notes = windows_ledger.overlapping(database, part)
+                if not replace_other:
+                    windows_ledger.require_own(part, notes, request)
+                windows_ledger.fence(part, notes, own)
                 if database.transactional_ddl:
-                    added = _fit(database, part.table, rows.schema, ledger)
+                    added = _fit(database, part.table, rows.schema)
                 place = Place(database, part, time_column)
                 place.claim(replace_other)
-                if mode == "upsert":
-                    deleted = place.count()
-                    upsert(database, part.table, rows, keys)
-                    inserted = place.count()
-                else:
-                    deleted = place.clear(replace_other)
-                    failpoint("sql.deleted")
-                    database.load(part.table, rows)
-                    inserted = place.require(rows)
-                if own is not None:
-                    windows_ledger.record(
-                        database, part, notes, own, rows=inserted, request=request, sha256=sha256
-                    )
+                deleted = place.clear(replace_other)
+                failpoint("sql.deleted")
+                database.load(part.table, rows)
+                inserted = place.require(rows)
+                windows_ledger.record(
+                    database, part, notes, own, rows=inserted, request=request, sha256=sha256
+                )
                 if before_commit is not None:
                     before_commit()
                 failpoint("sql.before_commit")
         except CommitUnknownError as problem:
-            if own is None:
-                raise
             problem.attempt_token = str(own)
             if reconnect is None:
                 raise
@@ -199,36 +184,12 @@ def _part(database: Database, table: str, window: Window, source: str | None) ->
     return Part(TableName.parse(table), window, source)
 
 
-def _keys(
-    rows: Incoming, mode: str, key_columns: Sequence[str], source: str | None
-) -> Sequence[str]:
-    """What a row is found again by. Raises `StorageError` for keys that do not go with the mode."""
-    if mode not in ("overwrite", "upsert"):
-        raise StorageError(f"A window is written by overwrite or by upsert, not by {mode!r}.")
-    if (mode == "upsert") != bool(key_columns):
-        raise StorageError("An upsert needs key_columns, such as ('span_id',), and only an upsert.")
-    rows.require(key_columns)
-    return key_columns if source is None else (*key_columns, SOURCE)
-
-
-def _territory(part: Part, mode: str) -> Territory:
-    """A key may be anywhere in the table, so an upsert keeps everybody out."""
-    return Territory(part.table, None if mode == "upsert" else part.window)
-
-
-def _attempt(
-    database: Database, part: Part, given: Attempt | str | None, ledger: bool
-) -> Attempt | None:
-    if not ledger:
-        if given is not None:
-            raise StorageError("An attempt is checked in the ledger: leave out ledger=False.")
-        return None
+def _attempt(database: Database, part: Part, given: Attempt | str | None) -> Attempt:
     if given is None:
         return windows_ledger.begin(windows_ledger.overlapping(database, part))
     return given if isinstance(given, Attempt) else Attempt.parse(given)
 
 
-def _fit(database: Database, table: TableName, shape: pa.Schema, ledger: bool) -> tuple[str, ...]:
-    if ledger:
-        windows_ledger.prepare(database, table)
+def _fit(database: Database, table: TableName, shape: pa.Schema) -> tuple[str, ...]:
+    windows_ledger.prepare(database, table)
     return fit(database, table, shape)
