@@ -16,14 +16,18 @@ from urllib.request import Request, urlopen
 import dagster as dg
 
 SETTINGS = """
-telemetry: {enabled: false}
-nux: {enabled: false}
-run_retries: {enabled: true, max_retries: 40, retry_on_asset_or_op_failure: false}
+telemetry: {{enabled: false}}
+nux: {{enabled: false}}
+run_retries: {{enabled: true, max_retries: 40, retry_on_asset_or_op_failure: false}}
 run_coordinator:
   module: dagster.core.run_coordinator
   class: QueuedRunCoordinator
-  config: {dequeue_interval_seconds: 1}
-concurrency: {pools: {default_limit: 1, granularity: run}}
+  config: {{dequeue_interval_seconds: 1}}
+concurrency: {{pools: {{default_limit: 1, granularity: run}}}}
+event_log_storage:
+  module: tests.dagster.ordered_events
+  class: OrderedEvents
+  config: {{base_dir: '{events}'}}
 """
 BACKFILL = """mutation ($keys: [AssetKeyInput!]!, $names: [String!]!) {
   launchPartitionBackfill(backfillParams: {assetSelection: $keys, partitionNames: $names}) {
@@ -154,6 +158,7 @@ def started(home, workspace, environment):
             | {
                 "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
                 "DAGSTER_HOME": str(home),
+                "PYTHONPATH": str(Path(__file__).parents[2]),
                 "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "1",
                 **environment,
             },

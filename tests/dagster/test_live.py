@@ -152,7 +152,7 @@ def project(folder):
 def live(tmp_path_factory):
     """What each part of the module does in the same running `dagster dev`, by its function."""
     home = tmp_path_factory.mktemp("home")
-    (home / "dagster.yaml").write_text(SETTINGS)
+    (home / "dagster.yaml").write_text(SETTINGS.format(events=home / "events"))
     source = project(home / "shop")
     with ExitStack() as stack:
         accounts = {
