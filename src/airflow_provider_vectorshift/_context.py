@@ -59,17 +59,19 @@ def window_of(
     if start is None or end is None:
         first, last = data_interval(context)
         start, end = first if start is None else start, last if end is None else end
-    return Window.parse(_on_the_clock(start), _on_the_clock(end))
+    return Window.parse(_cut(start), _cut(end))
 
 
-def _on_the_clock(end: datetime | str) -> datetime | str:
+def _cut(end: datetime | str) -> datetime | str:
     """The end, cut to milliseconds; a text that is not a time is left for `Window` to refuse."""
     if isinstance(end, str):
         try:
             end = datetime.fromisoformat(end.strip())
         except ValueError:
             return end
-    return end.replace(microsecond=end.microsecond // 1000 * 1000)
+    from vectorshift_orchestration.windows.clock import on_the_clock
+
+    return on_the_clock(end)
 
 
 def data_interval(context: Mapping[str, Any]) -> tuple[datetime, datetime]:

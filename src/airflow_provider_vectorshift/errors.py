@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from airflow_provider_vectorshift._airflow import AirflowFailException, TaskDeferralTimeout
 from vectorshift.errors import RetryAdvice, VectorshiftError
+from vectorshift_orchestration.errors import is_permanent
 
 
 class VectorShiftConnectionError(AirflowFailException):
@@ -20,11 +21,6 @@ class VectorShiftConnectionMissing(VectorShiftConnectionError):
 
 class VectorShiftTriggererTimeout(TaskDeferralTimeout):
     """No triggerer told how a deferred export stands, and its time is up; a retry may help."""
-
-
-def is_permanent(error: BaseException) -> bool:
-    """Whether trying again cannot help: somebody has to change the DAG, the connection or the table."""
-    return getattr(error, "retry_advice", None) is RetryAdvice.PERMANENT
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from airflow_provider_vectorshift.errors import (
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-    from airflow_provider_vectorshift._connections.settings import Settings
+    from airflow_provider_vectorshift._connection import Settings
     from vectorshift import Client
 
 _PATIENCE_OF_A_FORM = 10.0
@@ -65,16 +65,14 @@ class VectorShiftHook(BaseHook):
         Do not close it; the last one to leave does. A connection that was changed is taken up by
         whoever comes later. Raises as `get_conn` does.
         """
-        from airflow_provider_vectorshift._connections.shared_clients import shared_client
+        from vectorshift_orchestration.clients import shared_client
 
         return shared_client(self.vectorshift_conn_id, self._triggerer_settings)
 
     @property
     def base_url(self) -> str:
         """The address of the service that the connection leads to. Raises as `get_conn` does."""
-        from vectorshift import DEFAULT_BASE_URL
-
-        return self._settings().base_url or DEFAULT_BASE_URL
+        return str(self._settings().base_url)
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask the service for one number, once: whether that worked, and a sentence for the form."""
@@ -95,7 +93,7 @@ class VectorShiftHook(BaseHook):
         return True, f"Connected. The account has {found:,} events of the last hour."
 
     def _settings(self) -> "Settings":
-        from airflow_provider_vectorshift._connections.settings import settings_of
+        from airflow_provider_vectorshift._connection import settings_of
 
         try:
             return settings_of(self.get_connection(self.vectorshift_conn_id))
@@ -103,7 +101,7 @@ class VectorShiftHook(BaseHook):
             raise self._missing() from None
 
     async def _asettings(self) -> "Settings":
-        from airflow_provider_vectorshift._connections.settings import settings_of
+        from airflow_provider_vectorshift._connection import settings_of
 
         try:
             return settings_of(await self.aget_connection(self.vectorshift_conn_id))

@@ -8,7 +8,7 @@ On an earlier Airflow importing this module raises ImportError, which says so.
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow_provider_vectorshift.errors import is_permanent
+from vectorshift_orchestration.errors import is_permanent
 
 try:
     from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy

@@ -15,8 +15,8 @@ import dagster as dg
 from pydantic import BaseModel
 
 from vectorshift_orchestration.specs import QuerySpec
+from vectorshift_orchestration.values import has_template
 
-_TEMPLATE = re.compile(r"\{[{%#]")
 _VARIABLE = re.compile(r"""\benv(?:\.(\w+)|\(\s*['"](\w+)['"])""")
 _ONE_VARIABLE = re.compile(r"""\{\{\s*env(?:\.(\w+)|\(\s*['"](\w+)['"]\s*\))\s*\}\}""")
 
@@ -45,7 +45,7 @@ def text(context: dg.ResolutionContext, written: Any) -> Any:
         return {name: text(context, each) for name, each in written.items()}
     if isinstance(written, list | tuple):
         return [text(context, each) for each in written]
-    if not isinstance(written, str) or not _TEMPLATE.search(written):
+    if not isinstance(written, str) or not has_template(written):
         return written
     from jinja2 import Environment, StrictUndefined
 

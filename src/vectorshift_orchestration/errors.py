@@ -32,6 +32,11 @@ from pathlib import Path
 from vectorshift.errors import RetryAdvice, VectorshiftError
 
 
+def is_permanent(error: BaseException) -> bool:
+    """Whether trying again cannot help: somebody has to change the code, the settings or the data."""
+    return getattr(error, "retry_advice", None) is RetryAdvice.PERMANENT
+
+
 class OrchestrationError(VectorshiftError):
     """Base of all errors of this package."""
 

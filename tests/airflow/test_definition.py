@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_vectorshift._airflow import AirflowFailException
-from airflow_provider_vectorshift._arguments import as_json
 from airflow_provider_vectorshift.operators import (
     VectorShiftAggregateOperator,
     VectorShiftExportOperator,
@@ -18,6 +17,7 @@ from airflow_provider_vectorshift.operators import (
 from tests.airflow.moved import TaskDeferred
 from tests.airflow.running import last_day, stored_and_read
 from vectorshift import Analytics
+from vectorshift_orchestration.values import as_json
 
 QUERY = Analytics.query(object_type="pipeline").where(status="failure")
 

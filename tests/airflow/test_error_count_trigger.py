@@ -9,13 +9,13 @@ from importlib import import_module
 
 import pytest
 
-from airflow_provider_vectorshift._alerts.look import Look
-from airflow_provider_vectorshift._alerts.windows import newest_window
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.triggers import VectorShiftErrorCountTrigger, error_count
 from tests.airflow.running import given_to_trigger, last_day, stored_and_read
 from vectorshift import Analytics
 from vectorshift_orchestration import Absolute, Baseline, Change, Judging, Rate, evaluate
+from vectorshift_orchestration.watching import Look
+from vectorshift_orchestration.windows.clock import newest_window
 
 DAY = timedelta(days=1)
 WATCHED = Analytics.query(object_ids=["watched"])
@@ -251,11 +251,11 @@ def test_a_refusal_is_an_error_and_the_watch_goes_on(
     trigger = watcher()
 
     async def refused_then_repaired():
-        refused = Look("vectorshift_default", trigger.query)
+        refused = Look(VectorShiftHook("vectorshift_default").ashared, trigger.query)
         yield refused
         assert refused.pause == 300
         connect(host=emulator.base_url, password=emulator.api_key)
-        yield Look("vectorshift_default", trigger.query)
+        yield Look(VectorShiftHook("vectorshift_default").ashared, trigger.query)
 
     async def collect():
         return [event async for event in trigger.filter_shared_stream(refused_then_repaired())]
@@ -274,7 +274,7 @@ def test_the_service_says_how_long_to_wait(emulator, connect):
     async def pauses():
         found = []
         for _ in range(2):
-            look = Look("vectorshift_default", None)
+            look = Look(VectorShiftHook("vectorshift_default").ashared, None)
             judging = Judging(Absolute(metric="errors.sum", error=1), [last_day()])
             assert await look.figures(judging) is None
             found.append(look.pause)
@@ -288,7 +288,7 @@ def test_a_look_that_is_over_is_left_out(emulator):
     trigger = watcher()
 
     async def stale():
-        look = Look("vectorshift_default", trigger.query)
+        look = Look(VectorShiftHook("vectorshift_default").ashared, trigger.query)
         look.over = True
         yield look
 

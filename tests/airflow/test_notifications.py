@@ -13,12 +13,12 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException
 
-from airflow_provider_vectorshift._alerts.verdicts import verdict_as_json
 from tests.airflow.conftest import EXAMPLES
 from tests.airflow.running import last_day, run_dag
 from tests.sdk.certificates import Authority
 from tests.sinks import Inbox, Mailbox, serving
 from vectorshift_orchestration import Absolute, TopErrors, Verdict, Window
+from vectorshift_orchestration.thresholds.reports import verdict_as_json
 
 LONG_AGO = last_day().start - timedelta(days=60)  # before the first event that the emulator makes
 HOUR = Window(LONG_AGO, LONG_AGO + timedelta(hours=1))

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from airflow_provider_vectorshift._airflow import AirflowFailException
-from airflow_provider_vectorshift._connections.settings import Settings
+from airflow_provider_vectorshift._connection import Settings
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.operators import VectorShiftExportOperator
 from dagster_vectorshift import ExportOptions, VectorShiftResource, as_dagster_failures

@@ -7,9 +7,10 @@ from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_vectorshift._arguments import is_literal, seconds
+from airflow_provider_vectorshift._arguments import is_literal
 from airflow_provider_vectorshift._landing import Place
 from vectorshift_orchestration.exports.request import ExportOptions
+from vectorshift_orchestration.values import seconds
 
 if TYPE_CHECKING:
     from vectorshift import Client

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_vectorshift._airflow import AirflowFailException
 from airflow_provider_vectorshift._exports.arguments import ExportArguments
 from airflow_provider_vectorshift._exports.events import read_export_event
-from airflow_provider_vectorshift._exports.pending import PendingExport, PendingNote
-from airflow_provider_vectorshift._exports.progress import ProgressLog
 from airflow_provider_vectorshift.errors import VectorShiftTriggererTimeout, failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from vectorshift.errors import AnalyticsExportTimeout
 from vectorshift_orchestration.exports.job import ExportJob
+from vectorshift_orchestration.exports.notes import PendingExport, PendingNote
+from vectorshift_orchestration.exports.progress import ProgressLog
 from vectorshift_orchestration.exports.request import ExportRequest
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ class ExportTry:
         self._request = request
         self._log = log
         self._note = PendingNote(
-            context,
-            durable=arguments.durable,
+            context.get("task_state_store") if arguments.durable else None,
             account=arguments.conn_id,
             target=arguments.target,
             key=request.key,

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 
 from airflow_provider_vectorshift._airflow import AirflowFailException
-from airflow_provider_vectorshift._arguments import as_json, check_connection, is_literal, name_of
+from airflow_provider_vectorshift._arguments import check_connection, is_literal, name_of
 from airflow_provider_vectorshift._context import data_interval, window_of
 from airflow_provider_vectorshift._templates import filled_in
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from vectorshift.errors import AnalyticsInvalidQuery
 from vectorshift_orchestration.errors import SpecError
+from vectorshift_orchestration.values import as_json
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -6,13 +6,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_vectorshift._arguments import as_json, is_literal
+from airflow_provider_vectorshift._arguments import is_literal
 from airflow_provider_vectorshift._context import data_interval, window_of
 from airflow_provider_vectorshift._landing import Place
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.operators._writing import WritingOperator
 from vectorshift_orchestration.errors import SpecError, WindowError
+from vectorshift_orchestration.values import as_json
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:

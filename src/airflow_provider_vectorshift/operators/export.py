@@ -21,11 +21,11 @@ from airflow_provider_vectorshift.operators._writing import WritingOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context, ObjectStoragePath
 
-    from airflow_provider_vectorshift._exports.pending import PendingExport
     from airflow_provider_vectorshift._exports.tries import ExportTry
     from vectorshift import Client
     from vectorshift.analytics import Query
     from vectorshift_orchestration.exports.job import ExportLanded
+    from vectorshift_orchestration.exports.notes import PendingExport
     from vectorshift_orchestration.exports.request import ExportRequest
 
 

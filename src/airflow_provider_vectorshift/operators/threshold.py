@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 from airflow.sdk import BaseOperator
 
 from airflow_provider_vectorshift._airflow import AirflowFailException
-from airflow_provider_vectorshift._arguments import as_json, is_literal
+from airflow_provider_vectorshift._arguments import is_literal
 from airflow_provider_vectorshift._assets import tell_assets
 from airflow_provider_vectorshift._schedules import warn_of_lost_hours
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.operators._windowed import WindowedOperator
+from vectorshift_orchestration.values import as_json
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -116,7 +117,7 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Judge, tell, and fail if it is time to."""
-        from airflow_provider_vectorshift._alerts.verdicts import judge
+        from vectorshift_orchestration.thresholds.reports import judge
 
         with failing_fast(self._name):
             rule, window = self._rule(), self._window(context)

@@ -11,9 +11,7 @@ from airflow_provider_vectorshift._airflow import (
     AirflowFailException,
     conf,
 )
-from airflow_provider_vectorshift._alerts.rules import rule_document
-from airflow_provider_vectorshift._alerts.windows import trailing_window
-from airflow_provider_vectorshift._arguments import check_flags, is_literal, seconds
+from airflow_provider_vectorshift._arguments import check_flags, is_literal
 from airflow_provider_vectorshift._assets import tell_assets
 from airflow_provider_vectorshift._schedules import warn_of_lost_hours
 from airflow_provider_vectorshift.errors import failing_fast
@@ -21,6 +19,7 @@ from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.operators._windowed import WindowedOperator
 from airflow_provider_vectorshift.sensors._time_limits import TimeLimitedSensor
 from vectorshift_orchestration.errors import SpecError
+from vectorshift_orchestration.values import seconds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -82,6 +81,8 @@ class VectorShiftErrorCountSensor(WindowedOperator, TimeLimitedSensor):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
+        from vectorshift_orchestration.thresholds.rules import rule_document
+
         super().__init__(
             query=query, start=start, end=end, vectorshift_conn_id=vectorshift_conn_id, **kwargs
         )
@@ -133,7 +134,7 @@ class VectorShiftErrorCountSensor(WindowedOperator, TimeLimitedSensor):
 
     def poke(self, context: "Context") -> PokeReturnValue:
         """Judge once."""
-        from airflow_provider_vectorshift._alerts.verdicts import judge
+        from vectorshift_orchestration.thresholds.reports import judge
 
         with failing_fast(self._name), self._client() as client:
             verdict = judge(client, self.query, self._rule(), self._judged(context))
@@ -176,4 +177,6 @@ class VectorShiftErrorCountSensor(WindowedOperator, TimeLimitedSensor):
     def _judged(self, context: Mapping[str, Any]) -> "Window":
         if self.trailing is None:
             return self._window(context)
+        from vectorshift_orchestration.windows.clock import trailing_window
+
         return trailing_window(datetime.now(UTC), self.trailing, self.settle)

@@ -17,16 +17,9 @@ from airflow_provider_vectorshift._arguments import (
     check_flags,
     is_literal,
     name_of,
-    seconds,
 )
 from airflow_provider_vectorshift._assets import tell_assets
-from airflow_provider_vectorshift._exports.events import (
-    ExportEvent,
-    event_of_error,
-    event_of_task,
-    read_export_event,
-    result_of,
-)
+from airflow_provider_vectorshift._exports.events import read_export_event, result_of
 from airflow_provider_vectorshift._templates import check_triggerer_value
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.links import VectorShiftExportLink, export_url
@@ -35,6 +28,8 @@ from airflow_provider_vectorshift.sensors._in_triggerer import (
     check_nothing_lost_mapped,
 )
 from airflow_provider_vectorshift.sensors._time_limits import TimeLimitedSensor
+from vectorshift_orchestration.exports.events import ExportEvent, event_of_error, event_of_task
+from vectorshift_orchestration.values import seconds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -8,15 +8,13 @@ from typing import Any, Literal, TypedDict, cast, get_args
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_vectorshift._alerts.look import load
-from airflow_provider_vectorshift._alerts.verdicts import ajudge
-from airflow_provider_vectorshift._alerts.windows import trailing_window
-from airflow_provider_vectorshift._arguments import seconds
-from airflow_provider_vectorshift.errors import is_permanent
 from airflow_provider_vectorshift.hooks import VectorShiftHook
-from airflow_provider_vectorshift.triggers._waiting import looks
 from vectorshift.errors import VectorshiftError, redact
+from vectorshift_orchestration.errors import is_permanent
+from vectorshift_orchestration.values import seconds
+from vectorshift_orchestration.watching import load, looks
 from vectorshift_orchestration.windows import Window
+from vectorshift_orchestration.windows.clock import trailing_window
 
 _FIRST_INTERVAL = 2.0
 _SPREAD = 1.2
@@ -128,6 +126,7 @@ class VectorShiftBreachTrigger(BaseTrigger):
 
     async def _look(self, patience: float) -> tuple[dict[str, Any] | None, str]:
         """The verdict, or why there is none."""
+        from vectorshift_orchestration.thresholds.reports import ajudge
         from vectorshift_orchestration.thresholds.rules import rule_from_dict
 
         rule = rule_from_dict(self.rule)

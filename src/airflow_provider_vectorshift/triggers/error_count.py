@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from airflow_provider_vectorshift._alerts.look import Look, load
-from airflow_provider_vectorshift._alerts.rules import rule_document
-from airflow_provider_vectorshift._alerts.verdicts import verdict_as_json
-from airflow_provider_vectorshift._alerts.watermark import Watermark
-from airflow_provider_vectorshift._alerts.windows import due_windows, newest_window
-from airflow_provider_vectorshift._arguments import as_json, check_connection, seconds
+from airflow_provider_vectorshift._arguments import check_connection
 from airflow_provider_vectorshift.hooks import VectorShiftHook
+from airflow_provider_vectorshift.triggers._watermark import Watermark
 from vectorshift.errors import VectorshiftError
+from vectorshift_orchestration.values import as_json, seconds
+from vectorshift_orchestration.watching import Look, load
+from vectorshift_orchestration.windows.clock import due_windows, newest_window
 
 if TYPE_CHECKING:
     from vectorshift.analytics import Query
@@ -41,7 +40,7 @@ class VectorShiftErrorCountTrigger(BaseEventTrigger):
 
     Windows lie on a fixed grid, those of an hour or a day on the clock's (UTC). Each is judged once,
     when it has ended and settled; with too little data to judge nothing fires. The payload is the
-    verdict as `_alerts.verdicts.verdict_as_json` describes it, with the commonest error messages,
+    verdict as `thresholds.reports.verdict_as_json` describes it, with the commonest error messages,
     `vectorshift_conn_id`, and `dedup_key`, which is the same if an event is ever fired twice.
 
     On Airflow 3.3 the last judged window is kept with the asset: after a restart of the triggerer
@@ -80,7 +79,7 @@ class VectorShiftErrorCountTrigger(BaseEventTrigger):
         settle: timedelta | float = timedelta(minutes=1),
         catch_up: int = 24,
     ) -> None:
-        from vectorshift_orchestration.thresholds.rules import rule_from_dict
+        from vectorshift_orchestration.thresholds.rules import rule_document, rule_from_dict
 
         super().__init__()  # type: ignore[no-untyped-call]
         with _checking():
@@ -132,8 +131,9 @@ class VectorShiftErrorCountTrigger(BaseEventTrigger):
     async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator["Look"]:
         """One look after the other, for ever; each asks what the watchers want to know of it."""
         await load()
+        hook = VectorShiftHook(kwargs["vectorshift_conn_id"])
         while True:
-            look = Look(kwargs["vectorshift_conn_id"], as_json(kwargs["query"]))
+            look = Look(hook.ashared, as_json(kwargs["query"]))
             yield look
             await asyncio.sleep(kwargs["interval"])
             await asyncio.sleep(look.pause)
@@ -189,6 +189,8 @@ class VectorShiftErrorCountTrigger(BaseEventTrigger):
         return Judging(self._rule, [window])
 
     async def _event(self, judging: "Judging", found: "Verdict", look: Look) -> TriggerEvent:
+        from vectorshift_orchestration.thresholds.reports import verdict_as_json
+
         errors = await look.top_errors(found.window) if judging.needs_messages(found) else None
         payload = verdict_as_json(found, self._rule, errors) | {
             "vectorshift_conn_id": self.vectorshift_conn_id,

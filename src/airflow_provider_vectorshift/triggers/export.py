@@ -18,16 +18,17 @@ from airflow.triggers.base import (
     TriggerEvent,
 )
 
-from airflow_provider_vectorshift._arguments import seconds
-from airflow_provider_vectorshift._exports.events import (
+from airflow_provider_vectorshift._exports.events import result_of
+from airflow_provider_vectorshift.hooks import VectorShiftHook
+from vectorshift.export_tasks import poll_intervals
+from vectorshift_orchestration.exports.events import (
     ExportEvent,
     event_of_error,
     event_of_task,
     export_event,
-    result_of,
 )
-from airflow_provider_vectorshift.hooks import VectorShiftHook
-from airflow_provider_vectorshift.triggers._waiting import growing, looks
+from vectorshift_orchestration.values import seconds
+from vectorshift_orchestration.watching import looks
 
 if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance
@@ -159,7 +160,7 @@ class VectorShiftExportTrigger(BaseTrigger):
 
     async def _outcome(self, client: "Client", deadline: float) -> ExportEvent:
         problem = ""
-        intervals = growing(self.poll_interval, self.longest_interval)
+        intervals = poll_intervals(self.poll_interval, self.longest_interval)
         async for patience in looks(deadline, intervals, spread=_SPREAD):
             told, problem = await self._look(client, patience)
             if told:

@@ -11,12 +11,14 @@ or either, which looks at the distance from 0 alone.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Literal
 
 from vectorshift_orchestration.errors import SpecError
 from vectorshift_orchestration.specs import AggregationSpec, Ratio, parse_metric
 from vectorshift_orchestration.specs.documents import VERSION, Render, nearest, opened
+from vectorshift_orchestration.values import as_json, has_template
 
 Severity = Literal["WARN", "ERROR"]
 _SIDES = ("above", "below", "either")
@@ -214,6 +216,28 @@ def rule_from_dict(document: Any, render: Render | None = None) -> Rule:
     if missing:
         raise SpecError(f"A rule {name} needs {', '.join(missing)}.")
     return rule(**parts)
+
+
+def rule_document(
+    rule: Rule | Mapping[str, Any] | str | None, threshold: Any
+) -> dict[str, Any] | str:
+    """The JSON form of a rule, or of `threshold` failed runs being the most that is all right.
+
+    Raises `SpecError` unless exactly one of them is given. A document is not checked here, and a
+    template is returned as it is.
+    """
+    if (rule is None) == (threshold is None):
+        raise SpecError(
+            "give either rule= or threshold=, the failed runs that are still all right."
+        )
+    if rule is None:
+        return {"rule": Absolute.name, "metric": "errors.sum", "error": threshold}
+    document = as_json(rule)
+    if isinstance(document, str) and has_template(document):
+        return document
+    if not isinstance(document, Mapping):
+        raise SpecError(f"rule= is a rule or its JSON form, not {rule!r}.")
+    return dict(document)
 
 
 def _number(value: Any, name: str) -> float:

@@ -1,28 +1,38 @@
-"""A verdict as XComs and events carry it, and the judging that leads to it.
+"""A verdict as people and other systems are told of it: its messages, and its JSON form.
 
 Error messages are users' own words. A key or a signed URL in one is blotted out and a long one cut,
-because XComs, events and logs are stored and read in clear (RELIABILITY.md 0.2).
+because what orchestrators pass on is stored and read in clear (RELIABILITY.md 0.2).
 """
 
+from __future__ import annotations
+
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from vectorshift.errors import VectorshiftError, redact
+from vectorshift_orchestration.specs.scopes import scoped
+from vectorshift_orchestration.thresholds.error_messages import TopErrors, atop_errors, top_errors
+from vectorshift_orchestration.thresholds.judging import Judging
+from vectorshift_orchestration.thresholds.rules import Rule
+from vectorshift_orchestration.thresholds.verdicts import Verdict
+from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
     from vectorshift import Client
     from vectorshift.analytics import Query
-    from vectorshift_orchestration import Rule, TopErrors, Verdict, Window
 
 _log = logging.getLogger(__name__)
 
+_EXPLAINED = 5
 _LONGEST_MESSAGE = 300
 
 
 def judge(
-    client: "Client",
+    client: Client,
     query: Mapping[str, Any] | None,
-    rule: "Rule",
-    window: "Window",
+    rule: Rule,
+    window: Window,
     *,
     every: str | None = None,
     tz: str = "UTC",
@@ -30,32 +40,21 @@ def judge(
     """Measure the window, judge it by the rule, and say why runs failed where it is breached.
 
     `query` is the JSON form of a `Query` without a time; None is every event of the account. `every`
-    and `tz` say which windows came before, as in `vectorshift_orchestration.evaluate`.
+    and `tz` say which windows came before, as in `thresholds.evaluate`.
 
     Returns `verdict_as_json`. One request, and one more for the messages of a window with too many
     errors. Raises what `Judging.ask` raises.
     """
-    from vectorshift import VectorshiftError
-    from vectorshift_orchestration import Judging, top_errors
-
-    scope, errors = scoped(client, query), None
+    scope = scoped(client, query)
     judging = Judging(rule, [window], lambda each, count: each.earlier(count, every, tz, fold=1))
     (found,) = judging.ask(scope)
-    if judging.needs_messages(found):
-        try:
-            errors = top_errors(scope, window)
-        except VectorshiftError as problem:
-            log_without_messages(window, problem)
-    return verdict_as_json(found, rule, errors)
+    return verdict_as_json(found, rule, explain(scope, judging, [found]).get(window))
 
 
 async def ajudge(
-    client: "Client", query: Mapping[str, Any] | None, rule: "Rule", window: "Window"
+    client: Client, query: Mapping[str, Any] | None, rule: Rule, window: Window
 ) -> dict[str, Any]:
     """`judge`, awaiting."""
-    from vectorshift import VectorshiftError
-    from vectorshift_orchestration import Judging, atop_errors
-
     scope, errors = scoped(client, query), None
     judging = Judging(rule, [window])
     (found,) = await judging.aask(scope)
@@ -67,8 +66,25 @@ async def ajudge(
     return verdict_as_json(found, rule, errors)
 
 
+def explain(query: Query, judging: Judging, verdicts: Iterable[Verdict]) -> dict[Window, TopErrors]:
+    """The commonest error messages of windows with too many errors: the latest five of them.
+
+    One request for each; none for windows that are all right, and for rules about anything else. A
+    breach whose messages cannot be had is told without them.
+    """
+    errors = {}
+    for window in sorted(each.window for each in verdicts if judging.needs_messages(each))[
+        -_EXPLAINED:
+    ]:
+        try:
+            errors[window] = top_errors(query, window)
+        except VectorshiftError as problem:
+            log_without_messages(window, problem)
+    return errors
+
+
 def verdict_as_json(
-    verdict: "Verdict", rule: "Rule", errors: "TopErrors | None" = None
+    verdict: Verdict, rule: Rule, errors: TopErrors | None = None
 ) -> dict[str, Any]:
     """The verdict as JSON values.
 
@@ -87,14 +103,7 @@ def verdict_as_json(
     return told | {"message": _message(told)}
 
 
-def scoped(client: "Client", query: Mapping[str, Any] | None) -> "Query":
-    """The query as the account's own; None is every event."""
-    from vectorshift.analytics import Query
-
-    return Query.from_dict(query or {}, client)
-
-
-def log_without_messages(window: "Window", problem: Exception) -> None:
+def log_without_messages(window: Window, problem: Exception) -> None:
     """A breach is told without its messages rather than late."""
     _log.warning("The error messages of %s could not be read: %s", window.label, problem)
 
@@ -106,7 +115,5 @@ def _message(told: Mapping[str, Any]) -> str:
 
 
 def _presentable(message: str) -> str:
-    from vectorshift.errors import redact
-
     line = redact(" ".join(message.split()))
     return line if len(line) <= _LONGEST_MESSAGE else f"{line[: _LONGEST_MESSAGE - 3]}..."

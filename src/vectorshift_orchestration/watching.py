@@ -1,16 +1,23 @@
-"""What several watchers want to know at the same time, asked of the service once."""
+"""What several watchers want to know at the same time, asked of the service once.
+
+Nothing of what judging takes is imported here: a watcher in an event loop calls `load` first.
+"""
+
+from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_vectorshift._alerts.verdicts import log_without_messages, scoped
-from airflow_provider_vectorshift.errors import is_permanent
-from airflow_provider_vectorshift.hooks import VectorShiftHook
+from vectorshift_orchestration.errors import is_permanent
 
 if TYPE_CHECKING:
+    from vectorshift import Client
     from vectorshift.analytics import Query
     from vectorshift_orchestration import Judging, TopErrors, Window
     from vectorshift_orchestration.aggregates.measures import Figures
@@ -19,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 _REFUSED_PAUSE = 300.0
 _LONGEST_PAUSE = 3600.0
+_LAST_LOOK = 2.0
+"""Seconds that a look may take beyond the deadline."""
 
 _JUDGING = (
     "extract",
@@ -26,15 +35,33 @@ _JUDGING = (
     "aggregates.answers",
     "thresholds.judging",
     "thresholds.error_messages",
+    "thresholds.reports",
 )
 
 _Found = TypeVar("_Found")
 
 
 async def load() -> None:
-    """Load what judging takes, without holding up the triggerer's loop for so long. Arrow is not among it."""
+    """Load what judging takes, without holding up the event loop for so long. Arrow is not among it."""
     for name in _JUDGING:
         await asyncio.to_thread(import_module, f"vectorshift_orchestration.{name}")
+
+
+async def looks(
+    deadline: float, intervals: Iterable[float], *, spread: float
+) -> AsyncIterator[float]:
+    """Wait for an interval, then give how many seconds a look may take; again until the deadline.
+
+    There is at least one look, however late it is: a watcher may have been away. Each interval is
+    up to `spread` times as long, by chance, so that many watchers do not look at once. `deadline` is
+    in POSIX seconds.
+    """
+    for interval in intervals:
+        left = max(deadline - time.time(), 0.0)
+        await asyncio.sleep(min(interval * random.uniform(1.0, spread), left))
+        yield max(deadline - time.time(), 0.0) + _LAST_LOOK
+        if time.time() >= deadline:
+            return
 
 
 class Look:
@@ -44,34 +71,39 @@ class Look:
     longer than usual: five minutes after a refusal that only people can end, or as the service says.
 
     Args:
-        vectorshift_conn_id: connection of type `vectorshift`.
+        opened: gives the account's client, as an asynchronous context manager.
         query: JSON form of a query; None is every event.
     """
 
-    def __init__(self, vectorshift_conn_id: str, query: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self,
+        opened: Callable[[], AbstractAsyncContextManager[Client]],
+        query: Mapping[str, Any] | None,
+    ) -> None:
         self.over = False
         self.pause = 0.0
-        self._hook = VectorShiftHook(vectorshift_conn_id)
+        self._opened = opened
         self._query = query
         self._answers: dict[Hashable, Any] = {}
         self._asking = asyncio.Lock()
 
-    async def figures(self, judging: "Judging") -> "list[Figures] | None":
+    async def figures(self, judging: Judging) -> list[Figures] | None:
         """The answer to what a judging asks; None where it cannot be had now."""
         from vectorshift_orchestration.extract import afigures
 
         asked = judging.question
 
-        async def ask(query: "Query") -> "list[Figures]":
+        async def ask(query: Query) -> list[Figures]:
             return await afigures(query, asked.window, asked.spec)
 
         return await self._once((asked.spec, asked.window), ask, self._failed)
 
-    async def top_errors(self, window: "Window") -> "TopErrors | None":
+    async def top_errors(self, window: Window) -> TopErrors | None:
         """The commonest error messages of the window; None where they cannot be had now."""
-        from vectorshift_orchestration import atop_errors
+        from vectorshift_orchestration.thresholds.error_messages import atop_errors
+        from vectorshift_orchestration.thresholds.reports import log_without_messages
 
-        async def ask(query: "Query") -> "TopErrors":
+        async def ask(query: Query) -> TopErrors:
             return await atop_errors(query, window)
 
         return await self._once(window, ask, lambda problem: log_without_messages(window, problem))
@@ -79,16 +111,18 @@ class Look:
     async def _once(
         self,
         what: Hashable,
-        ask: "Callable[[Query], Awaitable[_Found]]",
+        ask: Callable[[Query], Awaitable[_Found]],
         failed: Callable[[Exception], None],
     ) -> _Found | None:
+        from vectorshift_orchestration.specs.scopes import scoped
+
         async with self._asking:
             if what not in self._answers:
                 self._answers[what] = None
                 try:
-                    async with self._hook.ashared() as client:
+                    async with self._opened() as client:
                         self._answers[what] = await ask(scoped(client, self._query))
-                except Exception as problem:  # noqa: BLE001  # also what Airflow's look-up raises
+                except Exception as problem:  # noqa: BLE001  # also what a caller's look-up raises
                     failed(problem)
             found: _Found | None = self._answers[what]
             return found

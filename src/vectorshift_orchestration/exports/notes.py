@@ -1,32 +1,45 @@
-"""An export that was asked for and has not landed yet, remembered over the tries of a task.
+"""An export that was asked for and has not landed yet, noted in a store of an orchestrator's.
 
-It is kept in the `task_state_store` of Airflow 3.3, which survives a killed worker; on an earlier
-Airflow there is no store and every try asks anew. The note is removed as the very last step, so
-that clearing a task that succeeded exports again.
+The note is removed as the very last step, so that a task that succeeded and is run again exports again.
 """
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from __future__ import annotations
 
-if TYPE_CHECKING:
-    from vectorshift_orchestration.exports.state import ExportState
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
+
+from vectorshift_orchestration.errors import ExportStateError
+from vectorshift_orchestration.exports.state import ExportState
 
 _KEY = "vectorshift_export"
+
+
+class Store(Protocol):
+    """Where a task keeps JSON values over its tries."""
+
+    def get(self, key: str) -> Any:
+        """The value, or None."""
+
+    def set(self, key: str, value: Any) -> Any:
+        """Keep the value, durably, before this returns."""
+
+    def delete(self, key: str) -> Any:
+        """Forget the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingExport:
     """An export that is under way.
 
-    `account` is the id of the Airflow connection it was asked with, `target` where it is to land,
-    `state` how far it has got.
+    `account` names the account it was asked with, `target` says where it is to land, `state` how far
+    it has got.
     """
 
     account: str
     target: list[Any]
-    state: "ExportState"
+    state: ExportState
 
     def to_json(self) -> dict[str, Any]:
         """The note as JSON values; it holds ids, counts and names, and no signed URL."""
@@ -35,22 +48,17 @@ class PendingExport:
     @classmethod
     def from_json(cls, value: Any) -> Self | None:
         """The note that `to_json` gave; None for anything else, as another version may have left it."""
-        from vectorshift_orchestration.errors import ExportStateError
-        from vectorshift_orchestration.exports.state import ExportState
-
         try:
             state = ExportState.from_json(value["state"])
             return cls(value["account"], list(value["target"]), state)
         except (KeyError, TypeError, ValueError, ExportStateError):
             return None
 
-    def going_on(self, account: str, target: list[Any], key: str) -> "ExportState | None":
+    def going_on(self, account: str, target: list[Any], key: str) -> ExportState | None:
         """What of it serves a task that asks `account` for `key` now; None when nothing does.
 
         Where only the target has changed, the service's file is used for the new one.
         """
-        from vectorshift_orchestration.exports.state import ExportState
-
         known = self.state
         if (self.account, known.key) != (account, key):
             return None
@@ -69,12 +77,11 @@ class PendingExport:
 
 
 class PendingNote:
-    """The one note of a task, as the record of its export job: in memory, and in Airflow's store.
+    """The one note of a task, as the record of its export job: in memory, and in a store.
 
     Args:
-        context: the task's context.
-        durable: whether to use the store at all.
-        account: id of the connection that the export is asked of.
+        store: what survives a killed process; without one every try asks anew.
+        account: what tells the account from others.
         target: where it is to land.
         key: the request's.
         on_export: called with the id of each export that the service has accepted.
@@ -82,15 +89,14 @@ class PendingNote:
 
     def __init__(
         self,
-        context: Mapping[str, Any],
+        store: Store | None,
         *,
-        durable: bool,
         account: str,
         target: list[Any],
         key: str,
         on_export: Callable[[str], None],
     ) -> None:
-        self._store = context.get("task_state_store") if durable else None
+        self._store = store
         self._account = account
         self._target = target
         self._key = key
@@ -98,7 +104,7 @@ class PendingNote:
         self._told = ""
         self.pending: PendingExport | None = None
 
-    def read(self) -> "ExportState | None":
+    def read(self) -> ExportState | None:
         """The state of an export that was asked for before, if it serves this task."""
         state = self._serving(self.stored() if self.pending is None else self.pending)
         if state is None:
@@ -107,7 +113,7 @@ class PendingNote:
             self._take(state)
         return state
 
-    def write(self, state: "ExportState") -> None:
+    def write(self, state: ExportState) -> None:
         """Remember an export; to be done before anything else."""
         pending = self._take(state)
         if self._store is not None:
@@ -131,12 +137,10 @@ class PendingNote:
         return None if noted is None else PendingExport.from_json(noted)
 
     def take_up(self, found: PendingExport | None, export_id: str, least: float) -> None:
-        """Go on with an export that the trigger has told of, whatever was noted of it.
+        """Go on with an export that another process has told of, whatever was noted of it.
 
         `least` is the soonest deadline (POSIX seconds) that it gets, so that it is looked at once more.
         """
-        from vectorshift_orchestration.exports.state import ExportState
-
         state = self._serving(found)
         if state is None or (export_id and state.task_id != export_id):
             state = ExportState(self._key, "created", export_id, asked=1)
@@ -144,10 +148,10 @@ class PendingNote:
             state = replace(state, deadline=max(state.deadline, least))
         self._take(state)
 
-    def _serving(self, found: PendingExport | None) -> "ExportState | None":
+    def _serving(self, found: PendingExport | None) -> ExportState | None:
         return None if found is None else found.going_on(self._account, self._target, self._key)
 
-    def _take(self, state: "ExportState") -> PendingExport:
+    def _take(self, state: ExportState) -> PendingExport:
         self.pending = PendingExport(self._account, self._target, state)
         if state.task_id and state.task_id != self._told:
             self._told = state.task_id

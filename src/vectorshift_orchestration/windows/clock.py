@@ -5,34 +5,28 @@ a window may still come in.
 """
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from vectorshift_orchestration import Window
+from vectorshift_orchestration.windows import Window
+from vectorshift_orchestration.windows.edges import TICK
 
 
-def trailing_window(now: datetime, width: float, settle: float) -> "Window":
+def trailing_window(now: datetime, width: float, settle: float) -> Window:
     """The window of `width` seconds that ended `settle` seconds ago."""
-    from vectorshift_orchestration import Window
-
-    end = _on_the_clock(now - timedelta(seconds=settle))
+    end = on_the_clock(now - timedelta(seconds=settle))
     return Window(end - timedelta(seconds=width), end)
 
 
-def newest_window(now: datetime, width: float, settle: float) -> "Window":
+def newest_window(now: datetime, width: float, settle: float) -> Window:
     """The last window of a fixed grid that is complete and has settled, both in seconds.
 
     The grid begins on a Monday, 00:00 UTC, so windows of an hour or a day are those of the clock.
     """
-    from vectorshift_orchestration import Window
-    from vectorshift_orchestration.windows.edges import TICK
-
-    moment = _on_the_clock(now - timedelta(seconds=settle))
+    moment = on_the_clock(now - timedelta(seconds=settle))
     (newest,) = Window(moment, moment + TICK).align(timedelta(seconds=width)).earlier(1)
     return newest
 
 
-def due_windows(newest: "Window", until: datetime | None, most: int) -> "list[Window]":
+def due_windows(newest: "Window", until: datetime | None, most: int) -> list[Window]:
     """The windows to judge, oldest first, when all up to `until` have been.
 
     Those of the grid since then, at most `most` before the newest; the newest alone when nothing
@@ -43,6 +37,6 @@ def due_windows(newest: "Window", until: datetime | None, most: int) -> "list[Wi
     return [window for window in [*newest.earlier(most), newest] if window.start >= until]
 
 
-def _on_the_clock(instant: datetime) -> datetime:
-    """The instant, cut to the service's resolution."""
+def on_the_clock(instant: datetime) -> datetime:
+    """The instant, cut to the service's resolution, a millisecond."""
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)

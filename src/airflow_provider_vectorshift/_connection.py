@@ -5,10 +5,12 @@ A connection may be a form's (numbers), JSON (numbers) or a URI (text): all thre
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vectorshift.errors import VectorShiftConnectionError
+from vectorshift.errors import ConfigurationError
+from vectorshift_orchestration.accounts import Account
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -20,46 +22,18 @@ _UNUSED = ("login", "schema", "port")
 _MOST_RETRIES = 100
 
 
-@dataclass(frozen=True)
-class Settings:
-    """One account, and how to talk to it; None is the SDK's own default. Equal settings share a client.
-
-    `timeout` is the seconds to wait for the next bytes, `retries` the tries after the first,
-    `verify` the path of a CA bundle, `rate_limit` the most requests per second.
-    """
+@dataclass(frozen=True, kw_only=True)
+class Settings(Account):
+    """A connection's account; equal settings share a client."""
 
     conn_id: str
-    api_key: str = field(repr=False)
-    base_url: str | None = None
-    timeout: float | None = None
-    retries: int | None = None
-    verify: str | None = None
-    rate_limit: float | None = None
 
     def client(self, **more: Any) -> "Client":
-        """A new client, with `more` settings of the SDK's.
-
-        Raises `VectorShiftConnectionError` for a field that it cannot use.
-        """
-        from vectorshift import DEFAULT_BASE_URL, Client, ConfigurationError, Retry
-
-        settings: dict[str, Any] = {
-            "base_url": DEFAULT_BASE_URL if self.base_url is None else self.base_url,
-            "timeout": self.timeout,
-            "retry": None if self.retries is None else Retry(attempts=1 + self.retries),
-            "verify": self.verify,
-            "rate_limit": self.rate_limit,
-        }
-        given = {name: value for name, value in settings.items() if value is not None}
+        """As in `Account`. Raises `VectorShiftConnectionError` for a field that it cannot use."""
         try:
-            return Client(self.api_key, **given, **more)
+            return super().client(**more)
         except ConfigurationError as error:
             raise _unusable(self.conn_id, str(error)) from None
-
-    def prepare(self) -> None:
-        """Load what a client's first call needs, which takes a while: not for an event loop."""
-        with self.client() as client:
-            client.prepare()
 
 
 def settings_of(connection: "Connection") -> Settings:
@@ -85,7 +59,10 @@ def settings_of(connection: "Connection") -> Settings:
         for name, value in _extra(connection).items()
         if value not in (None, "")
     }
-    return Settings(conn_id, connection.password, connection.host or None, **extras)
+    from vectorshift import DEFAULT_BASE_URL
+
+    base_url = connection.host or DEFAULT_BASE_URL  # and not what the environment says
+    return Settings(conn_id=conn_id, api_key=connection.password, base_url=base_url, **extras)
 
 
 def _unusable(conn_id: str, why: str) -> VectorShiftConnectionError:

@@ -1,1 +1,0 @@
-"""What is too much, judged: the same for operators, sensors and triggers."""
