@@ -1,5 +1,7 @@
 """What an argument is where the DAG is read: known already, or only when the task runs."""
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +38,15 @@ def check_connection(name: str, conn_id: Any) -> None:
         raise ValueError(
             f"{name}: vectorshift_conn_id= is the id of an Airflow connection, not {conn_id!r}."
         )
+
+
+def execution_left(task: "BaseOperator", context: Mapping[str, Any]) -> float:
+    """Seconds of `execution_timeout`, which Airflow does not look at while a task is deferred."""
+    if task.execution_timeout is None:
+        return math.inf
+    began = getattr(context.get("ti"), "start_date", None)
+    used = 0.0 if began is None else max(time.time() - began.timestamp(), 0.0)
+    return task.execution_timeout.total_seconds() - used
 
 
 def check_flags(task: "BaseOperator", *arguments: str) -> None:

@@ -6,7 +6,7 @@ of `CronPartitionTimetable` has none either, but the date of a partition (Airflo
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from vectorshift_orchestration.errors import WindowError
@@ -25,24 +25,6 @@ _OF_A_KEY = (
     'macros.timedelta(days=1) }}Z".'
 )
 """What a DAG can do that runs for the partitions of an asset."""
-
-_PERIODS = {
-    "@hourly": "hour",
-    "0 * * * *": "hour",
-    "@daily": "day",
-    "@midnight": "day",
-    "0 0 * * *": "day",
-    "0 0 * * 1": "week",
-    "0 0 * * mon": "week",
-    "@monthly": "month",
-    "0 0 1 * *": "month",
-    "@yearly": "year",
-    "@annually": "year",
-    "0 0 1 1 *": "year",
-}
-"""The cron expressions whose ticks are the edges of one unit of the calendar."""
-
-_TICK = timedelta(milliseconds=1)
 
 
 def window_of(
@@ -96,16 +78,18 @@ def _partition(context: Mapping[str, Any]) -> "Window":
     is a guess. A partition that has not ended is refused, since its events are not all there.
     """
     from vectorshift_orchestration import Window
+    from vectorshift_orchestration.windows.crons import unit_of
+    from vectorshift_orchestration.windows.edges import TICK
 
     key, begin = context["partition_key"], context.get("partition_date")
     timetable = getattr(context.get("dag"), "timetable", None)
-    expression = " ".join(str(getattr(timetable, "expression", "")).lower().split())
-    period = _PERIODS.get(expression)
+    expression = str(getattr(timetable, "expression", ""))
+    period = unit_of(expression)
     window = None
     if period is not None and begin is not None:
         zone = getattr(timetable, "timezone", UTC)
         # Of a midnight that comes twice Airflow's ticks are the second.
-        window = Window(begin, begin + _TICK).align(period, zone, fold=1)
+        window = Window(begin, begin + TICK).align(period, zone, fold=1)
     if window is None or window.start != begin:
         if not expression:  # it runs when somebody else's partition is there, so it has no cron
             raise WindowError(

@@ -27,16 +27,7 @@ _DATABASES = ("sql_conn_id", "duckdb_path")
 
 @dataclass(frozen=True)
 class Place:
-    """Where an operator's rows come to rest, in the words of its arguments.
-
-    Args:
-        destination: path or URI of a file, `s3://conn_id@bucket/key` for one with a connection.
-        table: `name` or `schema.name`.
-        sql_conn_id: connection to the table's database, of any type whose hook is a `DbApiHook`.
-        duckdb_path: DuckDB file that holds the table instead; made when it is not there.
-        source: a name that the table's rows bear, so that several tasks share the table.
-        replace_other: replace an interval of the table that holds the rows of another query.
-    """
+    """Where an operator's rows come to rest, in the words of its arguments."""
 
     destination: str | None = None
     table: str | None = None

@@ -4,7 +4,8 @@ VectorShift has no page for an export, so the link leads to its resource in the 
 the account's key. The signed address of the file is never in a link.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from airflow.sdk import BaseOperatorLink
@@ -23,6 +24,13 @@ class VectorShiftExportLink(BaseOperatorLink):
     def get_link(self, operator: "BaseOperator", *, ti_key: "TaskInstanceKey") -> str:
         """The export's address; empty before there is one, and for a task that has none."""
         return str(getattr(operator, "export_url", ""))
+
+
+def show(task: Any, context: Mapping[str, Any], base_url: str, export_id: str) -> None:
+    """Make a task's link lead to an export, from now on and not only when the task has ended."""
+    task.export_url = export_url(base_url, export_id)
+    if (instance := context.get("ti")) is not None:
+        instance.xcom_push(key=VectorShiftExportLink.xcom_key, value=task.export_url)
 
 
 def export_url(base_url: str, export_id: str) -> str:

@@ -15,6 +15,7 @@ import dagster as dg
 from pydantic import BaseModel
 
 from vectorshift_orchestration.specs import QuerySpec
+from vectorshift_orchestration.specs.documents import rendered
 from vectorshift_orchestration.values import has_template
 
 _VARIABLE = re.compile(r"""\benv(?:\.(\w+)|\(\s*['"](\w+)['"])""")
@@ -41,11 +42,11 @@ def text(context: dg.ResolutionContext, written: Any) -> Any:
     An object that a template stands for is returned as it is. Raises ValueError for a template that
     resolves to nothing.
     """
-    if isinstance(written, Mapping):
-        return {name: text(context, each) for name, each in written.items()}
-    if isinstance(written, list | tuple):
-        return [text(context, each) for each in written]
-    if not isinstance(written, str) or not has_template(written):
+    return rendered(written, lambda found: _filled_in(context, found))
+
+
+def _filled_in(context: dg.ResolutionContext, written: str) -> Any:
+    if not has_template(written):
         return written
     from jinja2 import Environment, StrictUndefined
 

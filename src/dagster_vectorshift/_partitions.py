@@ -1,6 +1,6 @@
 """From Dagster's partitions to windows of time: the only module that knows both."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from vectorshift_orchestration.errors import WindowError
+from vectorshift_orchestration.thresholds.judging import Before
 from vectorshift_orchestration.windows import Window, edges
 
 _MONTHS_SAMPLED = 14
@@ -37,23 +38,31 @@ def partition_windows(
     }
 
 
-def earlier_windows(
-    partitions_def: dg.TimeWindowPartitionsDefinition, window: Window, count: int
-) -> list[Window]:
-    """The `count` partitions before a window, oldest first; fewer where there are none."""
-    found = [window]
-    for _ in range(count):
-        previous = partitions_def.get_prev_partition_window(found[0].start, respect_bounds=False)
-        if previous is None:
-            break
-        found.insert(0, Window(*previous))
-    return found[:-1]
+def before(partitions_def: dg.TimeWindowPartitionsDefinition | None) -> Before:
+    """Which windows a rule takes for those before one: partitions, else windows of its width."""
+    if partitions_def is None:
+        return Window.earlier
+
+    def earlier(window: Window, count: int) -> list[Window]:
+        found = [window]
+        for _ in range(count):
+            previous = partitions_def.get_prev_partition_window(
+                found[0].start, respect_bounds=False
+            )
+            if previous is None:
+                break
+            found.insert(0, Window(*previous))
+        return found[:-1]
+
+    return earlier
 
 
-def span(windows: Iterable[Window]) -> Window:
-    """The one window from the first one's start to the last one's end."""
-    found = list(windows)
-    return Window(min(each.start for each in found), max(each.end for each in found))
+def edges_of(window: Window) -> dict[str, dg.MetadataValue[float]]:
+    """The ends of a window, as metadata."""
+    return {
+        f"vectorshift/window_{edge}": dg.MetadataValue.timestamp(getattr(window, edge))
+        for edge in ("start", "end")
+    }
 
 
 def require_time(

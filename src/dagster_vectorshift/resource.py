@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr
 
 from dagster_vectorshift._documents import FROM_ENVIRONMENT, Secret
 from dagster_vectorshift._environment import resolved
-from vectorshift.errors import ConfigurationError
+from vectorshift_orchestration.accounts import Account
 
 if TYPE_CHECKING:
     from vectorshift import Client
@@ -75,21 +75,16 @@ class VectorShiftResource(dg.ConfigurableResource, dg.Resolvable):  # type: igno
         used.
         """
         if self._client is None:
-            from vectorshift import Client, Retry
-
-            if self.retries is not None and self.retries < 0:
-                raise ConfigurationError(
-                    f"retries is a number of tries after the first, 0 or more, not {self.retries}."
-                )
-            self._client = Client(
-                resolved(self.api_key),
-                None if self.base_url is None else resolved(self.base_url),
+            account = Account(
+                api_key=resolved(self.api_key),
+                base_url=None if self.base_url is None else resolved(self.base_url),
                 timeout=self.timeout,
-                connect_timeout=self.connect_timeout,
-                total_timeout=self.total_timeout,
-                retry=None if self.retries is None else Retry(attempts=1 + self.retries),
+                retries=self.retries,
+                verify=None if self.verify is None else resolved(self.verify),
                 rate_limit=self.rate_limit,
-                verify=True if self.verify is None else resolved(self.verify),
+            )
+            self._client = account.client(
+                connect_timeout=self.connect_timeout, total_timeout=self.total_timeout
             )
         return self._client
 

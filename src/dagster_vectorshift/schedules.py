@@ -12,12 +12,11 @@ import dagster as dg
 
 from dagster_vectorshift._documents import Document, OptionalText, minutes, stated
 from dagster_vectorshift._options import takes
+from vectorshift_orchestration.windows.crons import settled
 
 _MINUTE = timedelta(minutes=1)
 _HALF_DAY = timedelta(hours=12)
 _MOMENT = timedelta(seconds=1)
-_DAY = 24 * 60
-_SAFE_DAYS = 28
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 RUNNING = dg.Resolver(
@@ -119,7 +118,7 @@ def _scheduled(assets: dg.AssetsDefinition, schedule: Schedule) -> dg.ScheduleDe
     keys, policy = sorted(assets.keys), assets.backfill_policy
     cap = policy.max_partitions_per_run if policy is not None else None
     settle, lookback, catch_up = schedule.settle, schedule.lookback, schedule.catch_up
-    cron = schedule.cron_schedule or settled_cron(days, settle) or days.cron_schedule
+    cron = schedule.cron_schedule or settled(days.cron_schedule, settle) or days.cron_schedule
 
     def due(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         newest = newest_settled(days, context.scheduled_execution_time, settle, cron)
@@ -152,34 +151,6 @@ def _scheduled(assets: dg.AssetsDefinition, schedule: Schedule) -> dg.ScheduleDe
     )
 
 
-def settled_cron(
-    partitions_def: dg.TimeWindowPartitionsDefinition, settle: timedelta
-) -> str | None:
-    """The cron schedule whose ticks come `settle` after the partitions' ends, by the clocks of their zone.
-
-    None where no cron schedule says so: for another cadence than hours, days, weeks and months, and
-    for days that not every month has.
-    """
-    fields = partitions_def.cron_schedule.split()
-    if len(fields) != 5 or not fields[0].isdigit():
-        return None
-    minute, hour, day_of_month, month, day_of_week = fields
-    minutes = int(minute) + settle // _MINUTE
-    if fields[1:] == ["*"] * 4:
-        return f"{minutes % 60} * * * *"
-    if not hour.isdigit() or month != "*":
-        return None
-    days, clock = divmod(int(hour) * 60 + minutes, _DAY)
-    time = f"{clock % 60} {clock // 60}"
-    if day_of_month == day_of_week == "*":
-        return f"{time} * * *"
-    if day_of_month == "*" and day_of_week.isdigit():
-        return f"{time} * * {(int(day_of_week) + days) % 7}"
-    if day_of_week == "*" and day_of_month.isdigit() and int(day_of_month) + days <= _SAFE_DAYS:
-        return f"{time} {int(day_of_month) + days} * *"
-    return None
-
-
 def newest_settled(
     partitions_def: dg.TimeWindowPartitionsDefinition,
     tick: datetime,
@@ -193,7 +164,8 @@ def newest_settled(
     """
     moment, zone = tick.astimezone(UTC), ZoneInfo(partitions_def.timezone)
     is_daily = (
-        cron_schedule == settled_cron(partitions_def, settle) and "* * * *" not in cron_schedule
+        cron_schedule == settled(partitions_def.cron_schedule, settle)
+        and "* * * *" not in cron_schedule
     )
 
     def has_settled(window: dg.TimeWindow) -> bool:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from vectorshift_orchestration.errors import StaleWriterError, StorageError
 from vectorshift_orchestration.windows import Window
@@ -71,6 +71,18 @@ class Landed:
         return stated | {"window": self.window.to_dict()}
 
 
+def together(landed: Sequence[Landed]) -> Landed:
+    """What windows in a row became, told as one; its file is the last one's."""
+    first, last = landed[0], landed[-1]
+    deleted = [each.deleted for each in landed if each.deleted is not None]
+    return replace(
+        last,
+        window=Window(first.window.start, last.window.end),
+        rows=sum(each.rows for each in landed),
+        deleted=sum(deleted) if deleted else None,
+    )
+
+
 def query_key_of(asked: Mapping[str, Any], account: str = "") -> str:
     """The identity of what rows answer, whatever their window, in hex: the same in any process.
 
@@ -116,6 +128,15 @@ class Landing:
             raise StorageError(f"Table {self.table!r} needs a database to land in. Give connect=.")
         if self.table is None and (self.source is not None or self.replace_other):
             raise StorageError("A source and what may be replaced are a table's. Give table=, too.")
+
+    @contextmanager
+    def held(self) -> Iterator[Self]:
+        """The same place with its database open over the block, which writes to it again and again."""
+        if self.connect is None:
+            yield self
+            return
+        with self.connect() as connection:
+            yield replace(self, connect=lambda: nullcontext(connection))
 
     # --- what the table knows ---
 

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
@@ -174,6 +175,29 @@ def aggregation_table(
     return pa.table(answer_columns(result, spec, window), schema=aggregation_schema(spec))
 
 
+def require_buckets_inside(rows: pa.Table, window: Window) -> pa.Table:
+    """The rows. Raises `RowOutsideWindow` when a bucket of them starts outside of the window."""
+    stray = first_outside(rows[BUCKET_TIME].combine_chunks(), window)
+    if stray >= 0:
+        raise RowOutsideWindow(
+            f"The service answered with a bucket that starts at {rows[BUCKET_TIME][stray]}, outside "
+            f"of {window.label}. Nothing was written.",
+            row=stray + 1,
+        )
+    return rows
+
+
+def json_rows(rows: pa.Table) -> list[dict[str, Any]]:
+    """The rows as JSON values: times in RFC 3339, sums of money as numbers."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, datetime):
+            return value.isoformat().replace("+00:00", "Z")
+        return float(value) if isinstance(value, Decimal) else value
+
+    return [{name: plain(value) for name, value in row.items()} for row in rows.to_pylist()]
+
+
 def first_outside(times: pa.Array, window: Window) -> int:
     """The index of the first instant that is missing or outside the window, or -1."""
     zoned = pc.assume_timezone(times, "UTC") if times.type.tz is None else times
@@ -182,17 +206,6 @@ def first_outside(times: pa.Array, window: Window) -> int:
     inside = pc.and_(pc.greater_equal(instants, start), pc.less(instants, end))
     index: int = pc.index(pc.fill_null(inside, False), False).as_py()
     return index
-
-
-def require_buckets_inside(rows: pa.Table, window: Window) -> None:
-    """Raise `RowOutsideWindow` when an aggregation has a bucket that starts outside of the window."""
-    stray = first_outside(rows[BUCKET_TIME].combine_chunks(), window)
-    if stray >= 0:
-        raise RowOutsideWindow(
-            f"The service answered with a bucket that starts at {rows[BUCKET_TIME][stray]}, outside "
-            f"of {window.label}. Nothing was written.",
-            row=stray + 1,
-        )
 
 
 def _event_column(field: pa.Field, rows: Sequence[dict[str, Any]]) -> pa.Array:

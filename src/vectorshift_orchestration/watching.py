@@ -1,4 +1,4 @@
-"""What several watchers want to know at the same time, asked of the service once.
+"""Watching in an event loop: until a rule is breached, and for several watchers at once.
 
 Nothing of what judging takes is imported here: a watcher in an event loop calls `load` first.
 """
@@ -12,8 +12,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from itertools import chain, repeat
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar
 
+from vectorshift.errors import VectorshiftError, redact
 from vectorshift_orchestration.errors import is_permanent
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 _REFUSED_PAUSE = 300.0
 _LONGEST_PAUSE = 3600.0
+_FIRST_INTERVAL = 2.0
+_SPREAD = 1.2
 _LAST_LOOK = 2.0
 """Seconds that a look may take beyond the deadline."""
 
@@ -37,6 +41,9 @@ _JUDGING = (
     "thresholds.error_messages",
     "thresholds.reports",
 )
+
+Opened: TypeAlias = "Callable[[], AbstractAsyncContextManager[Client]]"
+"""Gives an account's client, as an asynchronous context manager."""
 
 _Found = TypeVar("_Found")
 
@@ -64,6 +71,84 @@ async def looks(
             return
 
 
+BreachStatus: TypeAlias = Literal["breached", "timeout", "refused"]
+
+
+class BreachEvent(TypedDict):
+    """How a wait for a breach ended: with a verdict, or with an error (which is empty otherwise).
+
+    `refused`: trying again cannot help. `timeout`: the deadline passed.
+    """
+
+    status: BreachStatus
+    verdict: dict[str, Any] | None
+    error: str
+
+
+async def until_breached(
+    opened: Opened,
+    query: Mapping[str, Any] | None,
+    rule: Mapping[str, Any],
+    window: Callable[[], Window],
+    *,
+    deadline: float,
+    interval: float,
+    log: Any,
+) -> BreachEvent:
+    """Judge a window again and again, until its rule is breached or the deadline has passed.
+
+    Errors that may pass are waited out; the last one is in the timeout's text.
+
+    Args:
+        opened: gives the account's client.
+        query: JSON form of a query without a time; None is every event.
+        rule: JSON form of the rule.
+        window: the window, asked for before each look.
+        deadline: when to give up, in POSIX seconds.
+        interval: seconds between two looks; the first comes after two.
+        log: is told of each look; a logger of any make.
+    """
+    await load()
+    problem = ""
+    intervals = chain([min(_FIRST_INTERVAL, interval)], repeat(interval))
+    try:
+        async for patience in looks(deadline, intervals, spread=_SPREAD):
+            verdict, problem = await _judged(opened, query, rule, window(), patience)
+            if verdict is None:
+                log.warning("The next look tries again: %s", problem)
+                continue
+            log.info(verdict["reason"])
+            if not verdict["ok"]:
+                return {"status": "breached", "verdict": verdict, "error": ""}
+    except Exception as error:
+        if not is_permanent(error):
+            raise
+        told = redact(f"{type(error).__name__}: {error}")
+        return {"status": "refused", "verdict": None, "error": told}
+    return {"status": "timeout", "verdict": None, "error": redact(problem)}
+
+
+async def _judged(
+    opened: Opened,
+    query: Mapping[str, Any] | None,
+    rule: Mapping[str, Any],
+    window: Window,
+    patience: float,
+) -> tuple[dict[str, Any] | None, str]:
+    """The verdict, or why there is none."""
+    from vectorshift_orchestration.thresholds.reports import ajudge
+    from vectorshift_orchestration.thresholds.rules import rule_from_dict
+
+    asked = rule_from_dict(rule)
+    try:
+        async with asyncio.timeout(patience), opened() as client:
+            return await ajudge(client, query, asked, window), ""
+    except (VectorshiftError, TimeoutError) as error:
+        if is_permanent(error):
+            raise
+        return None, str(error) or "The last look had no answer in time."
+
+
 class Look:
     """One look of a shared poll. An answer, or its failure, serves all who ask the same in it.
 
@@ -75,11 +160,7 @@ class Look:
         query: JSON form of a query; None is every event.
     """
 
-    def __init__(
-        self,
-        opened: Callable[[], AbstractAsyncContextManager[Client]],
-        query: Mapping[str, Any] | None,
-    ) -> None:
+    def __init__(self, opened: Opened, query: Mapping[str, Any] | None) -> None:
         self.over = False
         self.pause = 0.0
         self._opened = opened

@@ -13,8 +13,8 @@ from dagster_vectorshift import (
     build_health_assets,
     vectorshift_health_assets,
 )
-from dagster_vectorshift.health._previews import sparkline
 from vectorshift import Analytics
+from vectorshift_orchestration.previews import sparkline
 from vectorshift_orchestration.thresholds.rules import Absolute, Baseline, Rate
 
 TODAY = datetime.now(UTC).date()

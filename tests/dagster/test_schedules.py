@@ -17,7 +17,8 @@ from dagster_vectorshift import (
     build_health_definitions,
     build_health_schedule,
 )
-from dagster_vectorshift.schedules import newest_settled, settled_cron
+from dagster_vectorshift.schedules import newest_settled
+from vectorshift_orchestration.windows.crons import settled
 
 NIGHT = datetime(2026, 11, 23, 2, tzinfo=UTC)
 TABLES = [HealthTable("one", metrics=["runs.sum"]), HealthTable("two", metrics=["errors.sum"])]
@@ -219,7 +220,7 @@ def test_each_local_day_is_asked_for_once(zone, first, minutes):
     """Over a change of the clocks every tick of the real scheduler is the turn of the next day, whatever settles."""
     days = dg.DailyPartitionsDefinition("2025-01-01", timezone=zone)
     settle = timedelta(minutes=minutes)
-    cron = settled_cron(days, settle)
+    cron = settled(days.cron_schedule, settle)
     begin = datetime.fromisoformat(first).replace(tzinfo=ZoneInfo(zone))
     ticks = schedule_execution_time_iterator(begin.timestamp(), cron, zone)
     asked = [

@@ -47,9 +47,6 @@ class ExportArguments:
         """
         self.place.check(self.name)
         with _named(self.name):
-            for flag in ("deferrable", "durable", "parquet"):
-                if not isinstance(value := getattr(self, flag), bool):
-                    raise ValueError(f"{flag}= is True or False, not {value!r}.")
             _ = self.options
             self._check_file()
             self._check_lookback()

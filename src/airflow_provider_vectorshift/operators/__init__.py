@@ -1,15 +1,12 @@
 """The provider's operators."""
 
-from airflow_provider_vectorshift.operators.aggregate import VectorShiftAggregateOperator
-from airflow_provider_vectorshift.operators.export import VectorShiftExportOperator
-from airflow_provider_vectorshift.operators.threshold import (
-    VectorShiftThresholdBreached,
-    VectorShiftThresholdCheckOperator,
+from airflow_provider_vectorshift.operators.aggregate import (
+    VectorShiftAggregateOperator as VectorShiftAggregateOperator,
 )
-
-__all__ = [
-    "VectorShiftAggregateOperator",
-    "VectorShiftExportOperator",
-    "VectorShiftThresholdBreached",
-    "VectorShiftThresholdCheckOperator",
-]
+from airflow_provider_vectorshift.operators.export import (
+    VectorShiftExportOperator as VectorShiftExportOperator,
+)
+from airflow_provider_vectorshift.operators.threshold import (
+    VectorShiftThresholdBreached as VectorShiftThresholdBreached,
+    VectorShiftThresholdCheckOperator as VectorShiftThresholdCheckOperator,
+)

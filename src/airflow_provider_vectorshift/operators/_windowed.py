@@ -30,14 +30,7 @@ _SOONEST, _LATEST = "1970-01-01T00:00:00Z", "2199-12-31T00:00:00Z"
 
 
 class WindowedOperator(BaseOperator):
-    """An operator that measures what a query selects, from `start` to `end`.
-
-    Args:
-        query: which events: a `Query`, what its `to_dict` gives, or None for all.
-        start, end: the window, aware datetimes or ISO 8601 text; the data interval's by default.
-        lookback: widens the window into the past by so many windows.
-        vectorshift_conn_id: connection of type `vectorshift`.
-    """
+    """An operator about what a query selects from `start` to `end`, widened by `lookback` windows."""
 
     template_fields: Sequence[str] = ("query", "start", "end", "lookback", "vectorshift_conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {"query": "json"}

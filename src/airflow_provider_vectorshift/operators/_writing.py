@@ -17,18 +17,7 @@ if TYPE_CHECKING:
 
 
 class WritingOperator(WindowedOperator):
-    """A `WindowedOperator` that lands rows.
-
-    Args:
-        destination: path or URI of the file, or an `ObjectStoragePath`.
-        table: `name` or `schema.name`.
-        sql_conn_id: connection to the table's database.
-        duckdb_path: DuckDB file that holds the table instead.
-        source: a name that the table's rows bear in column `source_name`. Tasks with a source of their
-            own share a table: only rows of that source are replaced.
-        replace_other: replace an interval of the table that holds the rows of another query or
-            account, which is refused otherwise.
-    """
+    """A `WindowedOperator` that lands rows, with the arguments of `VectorShiftExportOperator`."""
 
     template_fields: Sequence[str] = (
         *WindowedOperator.template_fields,

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_vectorshift._arguments import is_literal
@@ -14,14 +13,13 @@ from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.operators._writing import WritingOperator
 from vectorshift_orchestration.errors import SpecError, WindowError
 from vectorshift_orchestration.values import as_json
-from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from airflow.sdk import Context
 
     from vectorshift.analytics import Query
     from vectorshift_orchestration.specs import AggregationSpec
+    from vectorshift_orchestration.windows import Window
 
 MOST_ROWS = 1_000
 """So many rows may be a task's result; more belong into a table or a file."""
@@ -199,50 +197,30 @@ class VectorShiftAggregateOperator(WritingOperator):
     def _landed(
         self, query: "Query", windows: "Sequence[Window]", spec: "AggregationSpec"
     ) -> dict[str, Any]:
-        from vectorshift_orchestration.landing import query_key_of
+        from vectorshift_orchestration.extract import aggregate
+        from vectorshift_orchestration.landing import query_key_of, together
         from vectorshift_orchestration.tables import BUCKET_TIME
 
         landed = self.place.landing().write_measured(
             windows,
-            lambda: {window: _figures(query, window, spec) for window in windows},
+            lambda: {window: aggregate(query, window, spec) for window in windows},
             time_column=BUCKET_TIME,
             query_key=query_key_of(query.to_dict(), self.account),
         )
-        done = [landed[window] for window in windows]
-        rows = sum(each.rows for each in done)
-        whole = Window(windows[0].start, windows[-1].end)
-        self.log.info("Landed %s rows of %s", rows, whole.label)
-        deleted = [each.deleted for each in done if each.deleted is not None]
-        return done[-1].to_json() | {
-            "window": whole.to_dict(),
-            "rows": rows,
-            "deleted": sum(deleted) if deleted else None,
-        }
+        whole = together([landed[window] for window in windows])
+        self.log.info("Landed %s rows of %s", whole.rows, whole.window.label)
+        return whole.to_json()
 
     def _listed(
         self, query: "Query", windows: "Sequence[Window]", spec: "AggregationSpec"
     ) -> list[dict[str, Any]]:
-        rows = [row for window in windows for row in _figures(query, window, spec).to_pylist()]
+        from vectorshift_orchestration.extract import aggregate
+        from vectorshift_orchestration.tables import json_rows
+
+        rows = [row for window in windows for row in json_rows(aggregate(query, window, spec))]
         if len(rows) > MOST_ROWS:
             raise SpecError(
                 f"{self._name}: the result has {len(rows):,} rows, and a task returns {MOST_ROWS:,} at "
                 "most. Give table= or destination=, or slice by less."
             )
-        return [{name: _json_value(value) for name, value in row.items()} for row in rows]
-
-
-def _figures(query: "Query", window: "Window", spec: "AggregationSpec") -> "pa.Table":
-    """The answer to one request. Raises `RowOutsideWindow` for a bucket that nobody asked for."""
-    from vectorshift_orchestration.extract import aggregate
-    from vectorshift_orchestration.tables import require_buckets_inside
-
-    rows = aggregate(query, window, spec)
-    require_buckets_inside(rows, window)
-    return rows
-
-
-def _json_value(value: Any) -> Any:
-    """A figure or a label as JSON: times in RFC 3339, sums of money as numbers."""
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    return float(value) if isinstance(value, Decimal) else value
+        return rows

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_vectorshift._airflow import (
@@ -11,11 +11,11 @@ from airflow_provider_vectorshift._airflow import (
     TaskDeferralTimeout,
     conf,
 )
-from airflow_provider_vectorshift._arguments import is_literal
+from airflow_provider_vectorshift._arguments import check_flags, execution_left, is_literal
 from airflow_provider_vectorshift._exports.arguments import ExportArguments, exportable
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
-from airflow_provider_vectorshift.links import VectorShiftExportLink, export_url
+from airflow_provider_vectorshift.links import VectorShiftExportLink, show
 from airflow_provider_vectorshift.operators._writing import WritingOperator
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ class VectorShiftExportOperator(WritingOperator):
         self.timeout = timeout
         self.durable = durable
         self.late_arrival = late_arrival
+        check_flags(self, "deferrable", "durable", "parquet")
         self._arguments.check()
 
     # --- what Airflow calls ---
@@ -210,17 +211,11 @@ class VectorShiftExportOperator(WritingOperator):
     def _try(self, context: Mapping[str, Any], request: "ExportRequest") -> "ExportTry":
         from airflow_provider_vectorshift._exports.tries import ExportTry
 
-        def show(export_id: str) -> None:
-            self._show_export(context, export_id)
+        def asked(export_id: str) -> None:
+            self.log.info("The export is %s", export_id)
+            show(self, context, self._hook.base_url, export_id)
 
-        return ExportTry(self._arguments, request, context, self.log, show)
-
-    def _show_export(self, context: Mapping[str, Any], export_id: str) -> None:
-        """Make the link lead to an export, from now on and not only when the task has ended."""
-        self.log.info("The export is %s", export_id)
-        self.export_url = export_url(self._hook.base_url, export_id)
-        if (instance := context.get("ti")) is not None:
-            instance.xcom_push(key=VectorShiftExportLink.xcom_key, value=self.export_url)
+        return ExportTry(self._arguments, request, context, self.log, asked)
 
     def _concluded(
         self,
@@ -255,7 +250,7 @@ class VectorShiftExportOperator(WritingOperator):
         from airflow_provider_vectorshift.triggers.export import VectorShiftExportTrigger
 
         export_id, now = pending.state.task_id, time.time()
-        deadline = min(pending.state.deadline or now, now + self._execution_left(context))
+        deadline = min(pending.state.deadline or now, now + execution_left(self, context))
         if deadline <= now:
             raise this_try.timed_out(export_id)
         self.defer(
@@ -269,10 +264,3 @@ class VectorShiftExportOperator(WritingOperator):
             kwargs={"asked": request.to_dict(), "pending": pending.to_json()},
             timeout=timedelta(seconds=deadline - now) + GRACE,
         )
-
-    def _execution_left(self, context: Mapping[str, Any]) -> float:
-        """Seconds of `execution_timeout`, which Airflow does not look at while a task is deferred."""
-        if self.execution_timeout is None:
-            return float("inf")
-        began = getattr(context.get("ti"), "start_date", None) or datetime.now(UTC)
-        return (self.execution_timeout - (datetime.now(UTC) - began)).total_seconds()

@@ -1,6 +1,8 @@
 """The provider's sensors."""
 
-from airflow_provider_vectorshift.sensors.error_count import VectorShiftErrorCountSensor
-from airflow_provider_vectorshift.sensors.export import VectorShiftExportSensor
-
-__all__ = ["VectorShiftErrorCountSensor", "VectorShiftExportSensor"]
+from airflow_provider_vectorshift.sensors.error_count import (
+    VectorShiftErrorCountSensor as VectorShiftErrorCountSensor,
+)
+from airflow_provider_vectorshift.sensors.export import (
+    VectorShiftExportSensor as VectorShiftExportSensor,
+)

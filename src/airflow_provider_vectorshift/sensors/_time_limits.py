@@ -1,6 +1,5 @@
 """How long a sensor may wait: the same deferred as on a worker."""
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator
@@ -11,6 +10,7 @@ from airflow_provider_vectorshift._airflow import (
     AirflowTaskTimeout,
     TaskDeferralTimeout,
 )
+from airflow_provider_vectorshift._arguments import execution_left
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,11 +42,7 @@ class TimeLimitedSensor(BaseSensorOperator):
 
     def _longest_wait(self, context: "Mapping[str, Any]") -> float:
         """Seconds that are left to wait; all of them where the context has no task that has begun."""
-        if self.execution_timeout is None:
-            return self.timeout
-        began = getattr(context.get("ti"), "start_date", None)
-        used = 0.0 if began is None else max(time.time() - began.timestamp(), 0.0)
-        return max(min(self.timeout, self.execution_timeout.total_seconds() - used), 0.0)
+        return max(min(self.timeout, execution_left(self, context)), 0.0)
 
     def _out_of_time(self, told: str) -> AirflowSensorTimeout | AirflowTaskTimeout:
         """The error of a wait that came to its end, with what there is to tell about it."""

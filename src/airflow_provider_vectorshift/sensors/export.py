@@ -22,7 +22,7 @@ from airflow_provider_vectorshift._assets import tell_assets
 from airflow_provider_vectorshift._exports.events import read_export_event, result_of
 from airflow_provider_vectorshift._templates import check_triggerer_value
 from airflow_provider_vectorshift.hooks import VectorShiftHook
-from airflow_provider_vectorshift.links import VectorShiftExportLink, export_url
+from airflow_provider_vectorshift.links import VectorShiftExportLink, show
 from airflow_provider_vectorshift.sensors._in_triggerer import (
     check_nothing_lost,
     check_nothing_lost_mapped,
@@ -251,12 +251,9 @@ class VectorShiftExportSensor(TimeLimitedSensor):
 
     def _show(self, context: Mapping[str, Any]) -> None:
         """Make the link lead to the export."""
-        if self.export_url:
-            return
-        base_url = VectorShiftHook(self.vectorshift_conn_id).base_url
-        self.export_url = export_url(base_url, self._identifier)
-        if (instance := context.get("ti")) is not None:
-            instance.xcom_push(key=VectorShiftExportLink.xcom_key, value=self.export_url)
+        if not self.export_url:
+            base_url = VectorShiftHook(self.vectorshift_conn_id).base_url
+            show(self, context, base_url, self._identifier)
 
     def _finished(self, context: Mapping[str, Any], told: ExportEvent) -> dict[str, Any]:
         export_id, error = told["export_id"], told["error"]

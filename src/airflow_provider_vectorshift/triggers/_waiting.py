@@ -1,6 +1,22 @@
-"""How long the scheduler leaves a trigger to itself."""
+"""What triggers that wait for one thing have in common."""
 
+import inspect
 from datetime import timedelta
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger
 
 GRACE = timedelta(seconds=60)
 """What a trigger has to report its own timeout, before the scheduler steps in for it."""
+
+
+class WaitingTrigger(BaseTrigger):
+    """A trigger that keeps each of its arguments under the argument's name."""
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The class and its arguments, as Airflow stores them."""
+        names = inspect.signature(type(self).__init__).parameters
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {name: getattr(self, name) for name in names if name != "self"},
+        )

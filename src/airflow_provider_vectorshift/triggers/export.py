@@ -8,10 +8,9 @@ leaves its export behind, which the service cannot cancel and a retry goes on wi
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.triggers.base import (
-    BaseTrigger,
     TaskFailedEvent,
     TaskSkippedEvent,
     TaskSuccessEvent,
@@ -20,25 +19,16 @@ from airflow.triggers.base import (
 
 from airflow_provider_vectorshift._exports.events import result_of
 from airflow_provider_vectorshift.hooks import VectorShiftHook
+from airflow_provider_vectorshift.triggers._waiting import WaitingTrigger
 from vectorshift.export_tasks import poll_intervals
-from vectorshift_orchestration.exports.events import (
-    ExportEvent,
-    event_of_error,
-    event_of_task,
-    export_event,
-)
+from vectorshift_orchestration.exports.events import ExportEvent, until_ready
 from vectorshift_orchestration.values import seconds
-from vectorshift_orchestration.watching import looks
 
 if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance
 
-    from vectorshift import Client
 
-_SPREAD = 1.5
-
-
-class VectorShiftExportTrigger(BaseTrigger):
+class VectorShiftExportTrigger(WaitingTrigger):
     """Waits until an export is ready, failed or unknown, or a deadline has passed.
 
     It fires one event (`ExportEvent`), or ends the task itself. Errors that may pass are waited
@@ -87,28 +77,17 @@ class VectorShiftExportTrigger(BaseTrigger):
         self.soft_fail = soft_fail
         self.do_xcom_push = do_xcom_push
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class and its arguments, as Airflow stores them."""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "vectorshift_conn_id": self.vectorshift_conn_id,
-                "export_id": self.export_id,
-                "deadline": self.deadline,
-                "timeout": self.timeout,
-                "poll_interval": self.poll_interval,
-                "longest_interval": self.longest_interval,
-                "complete_in_triggerer": self.complete_in_triggerer,
-                "soft_fail": self.soft_fail,
-                "do_xcom_push": self.do_xcom_push,
-            },
-        )
-
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until there is something to tell, and tell it once."""
         began = time.time()
         deadline = began + (self.timeout or 0.0) if self.deadline is None else self.deadline
-        event = await self._event(deadline)
+        event = await until_ready(
+            VectorShiftHook(self.vectorshift_conn_id).ashared,
+            self.export_id,
+            deadline=deadline,
+            intervals=poll_intervals(self.poll_interval, self.longest_interval),
+            log=self.log,
+        )
         if event["status"] != "ready":
             self.log.warning("Export %s: %s. %s", self.export_id, event["status"], event["error"])
         yield await self._ending(event)
@@ -146,37 +125,3 @@ class VectorShiftExportTrigger(BaseTrigger):
             )
             return False
         return True
-
-    async def _event(self, deadline: float) -> ExportEvent:
-        if not self.export_id.strip():
-            return export_event("refused", self.export_id, "export_id= is empty.")
-        try:
-            async with VectorShiftHook(self.vectorshift_conn_id).ashared() as client:
-                return await self._outcome(client, deadline)
-        except Exception as error:
-            if told := event_of_error(self.export_id, error):
-                return told
-            raise
-
-    async def _outcome(self, client: "Client", deadline: float) -> ExportEvent:
-        problem = ""
-        intervals = poll_intervals(self.poll_interval, self.longest_interval)
-        async for patience in looks(deadline, intervals, spread=_SPREAD):
-            told, problem = await self._look(client, patience)
-            if told:
-                return told
-        return export_event("timeout", self.export_id, problem)
-
-    async def _look(self, client: "Client", patience: float) -> tuple[ExportEvent | None, str]:
-        """What there is to tell, or else why the wait goes on ("" when nothing is wrong)."""
-        from vectorshift.errors import VectorshiftError, redact
-
-        try:
-            task = await client.aexport_task(self.export_id, timeout=patience)
-        except VectorshiftError as error:
-            if told := event_of_error(self.export_id, error):
-                return told, ""
-            problem = redact(str(error))
-            self.log.warning("Export %s could not be looked at: %s", self.export_id, problem)
-            return None, problem
-        return event_of_task(self.export_id, task), ""

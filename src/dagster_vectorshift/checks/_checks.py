@@ -7,32 +7,29 @@ partitions costs one request, history included.
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from types import EllipsisType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
 
 from dagster_vectorshift._options import takes
-from dagster_vectorshift._partitions import require_time
+from dagster_vectorshift._partitions import before, require_time
 from dagster_vectorshift.checks._assets import CheckedAsset, asset_key_of, partitions_def_of
-from dagster_vectorshift.checks._evaluations import (
-    Partitions,
-    evaluation,
-    explain,
-    judge,
-    require_measurable,
-    scoped,
-)
-from dagster_vectorshift.checks._words import in_words
+from dagster_vectorshift.checks._evaluations import Partitions, evaluation, require_measurable
 from dagster_vectorshift.failures import as_dagster_failures
-from vectorshift_orchestration.thresholds.rules import Absolute, Baseline, Rate, Rule
+from vectorshift_orchestration.specs.scopes import scoped
+from vectorshift_orchestration.thresholds.judging import Judging
+from vectorshift_orchestration.thresholds.reports import explain
+from vectorshift_orchestration.thresholds.rules import Absolute, Baseline, Rate, Rule, in_words
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
     from dagster_vectorshift.resource import VectorShiftResource
     from vectorshift.analytics import Query
+
+_Rule = TypeVar("_Rule", bound=Rule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +115,7 @@ def build_error_rate_check(options: SampleOptions) -> dg.AssetChecksDefinition:
     `dg.DagsterInvalidDefinitionError` for limits that are no shares and for partitions that are no
     windows of time.
     """
-    rule = Rate(warn=options.warn, error=options.error, minimum_sample=options.minimum_sample)
+    rule = _rule(Rate, options)
     _require_shares(rule)
     return _check(options, rule, "error_rate")
 
@@ -126,8 +123,7 @@ def build_error_rate_check(options: SampleOptions) -> dg.AssetChecksDefinition:
 @takes(LimitOptions)
 def build_error_count_check(options: LimitOptions) -> dg.AssetChecksDefinition:
     """Failed runs: more than `warn` or `error` of them fails the check; see `build_error_rate_check`."""
-    rule = Absolute(metric="errors.sum", warn=options.warn, error=options.error)
-    return _check(options, rule, "error_count")
+    return _check(options, _rule(Absolute, options, metric="errors.sum"), "error_count")
 
 
 @takes(LatencyOptions)
@@ -136,13 +132,8 @@ def build_latency_check(options: LatencyOptions) -> dg.AssetChecksDefinition:
 
     Otherwise as `build_error_rate_check`.
     """
-    rule = Absolute(
-        metric=f"latency.p{options.percentile}",
-        warn=options.warn,
-        error=options.error,
-        minimum_sample=options.minimum_sample,
-    )
-    return _check(options, rule, f"latency_p{options.percentile}")
+    metric = f"latency.p{options.percentile}"
+    return _check(options, _rule(Absolute, options, metric=metric), metric.replace(".", "_"))
 
 
 @takes(BaselineOptions)
@@ -153,17 +144,8 @@ def build_baseline_check(options: BaselineOptions) -> dg.AssetChecksDefinition:
     `vectorshift_orchestration.thresholds.rules.Baseline`. The history comes with the same request, so it is
     complete whatever was materialized before. Otherwise as `build_error_rate_check`.
     """
-    rule = Baseline(
-        metric=options.metric,
-        warn=options.warn,
-        error=options.error,
-        breach=options.breach,
-        windows=options.windows,
-        minimum_windows=options.minimum_windows,
-        minimum_sample=options.minimum_sample,
-        tolerance=options.tolerance,
-    )
-    return _check(options, rule, f"{options.metric.replace('.', '_')}_baseline")
+    name = f"{options.metric.replace('.', '_')}_baseline"
+    return _check(options, _rule(Baseline, options), name)
 
 
 @takes(RuleOptions)
@@ -175,6 +157,12 @@ def build_rule_check(options: RuleOptions) -> dg.AssetChecksDefinition:
     option.
     """
     return _check(options, options.rule, options.rule.name)
+
+
+def _rule(kind: type[_Rule], options: CheckOptions, **fixed: Any) -> _Rule:
+    """The rule whose arguments are options of the same names."""
+    told = {each.name: getattr(options, each.name, None) for each in fields(kind)}
+    return kind(**{name: value for name, value in told.items() if value is not None}, **fixed)
 
 
 def _require_shares(rule: Rate) -> None:
@@ -227,8 +215,9 @@ def _check(options: CheckOptions, rule: Rule, name: str) -> dg.AssetChecksDefini
             with as_dagster_failures():
                 query = scoped(account.get_client(), options.query)
                 windows = _windows(context, partitions_def, options.window)
-                verdicts = judge(query, rule, list(windows.values()), partitions_def)
-                errors = explain(query, rule, verdicts.values())
+                judging = Judging(rule, list(windows.values()), before(partitions_def))
+                verdicts = dict(zip(judging.windows, judging.ask(query), strict=True))
+                errors = explain(query, judging, verdicts.values())
             for partition, window in windows.items():
                 yield evaluation(
                     check,

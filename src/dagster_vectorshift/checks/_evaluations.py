@@ -8,68 +8,22 @@ shown and what an alert can read are the same. What is too much is decided in
 from __future__ import annotations
 
 import json
-import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from dagster_vectorshift._partitions import earlier_windows
-from vectorshift.errors import VectorshiftError
+from dagster_vectorshift._partitions import edges_of
 from vectorshift_orchestration.errors import SpecError
-from vectorshift_orchestration.thresholds.error_messages import TopErrors, top_errors
-from vectorshift_orchestration.thresholds.judging import Judging, is_about_errors
+from vectorshift_orchestration.thresholds.error_messages import TopErrors
 from vectorshift_orchestration.thresholds.rules import Rule
 from vectorshift_orchestration.thresholds.verdicts import Verdict
-from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
-    from vectorshift import Client
     from vectorshift.analytics import Query
 
 Partitions = dg.TimeWindowPartitionsDefinition
-_EXPLAINED = 5
-_log = logging.getLogger(__name__)
-
-
-def judge(
-    query: Query,
-    rule: Rule,
-    windows: Sequence[Window],
-    partitions_def: Partitions | None = None,
-) -> dict[Window, Verdict]:
-    """The verdict on each window, in one request where one answers all.
-
-    What came before a window is the partitions before it, or windows of its width. Raises the
-    errors of `Judging.ask`.
-    """
-    before = Window.earlier if partitions_def is None else partial(earlier_windows, partitions_def)
-    return dict(zip(windows, Judging(rule, windows, before).ask(query), strict=True))
-
-
-def explain(query: Query, rule: Rule, verdicts: Iterable[Verdict]) -> dict[Window, TopErrors]:
-    """The commonest error messages of windows with too many errors: the latest five of them.
-
-    One request for each; none for windows that are all right, and for rules about anything else. A
-    breach whose messages cannot be had is told without them.
-    """
-    errors = {}
-    breached = sorted(each.window for each in verdicts if not each.ok)
-    for window in breached[-_EXPLAINED:] if is_about_errors(rule) else ():
-        try:
-            errors[window] = top_errors(query, window)
-        except VectorshiftError as problem:
-            _log.warning("The error messages of %s could not be read: %s", window.label, problem)
-    return errors
-
-
-def scoped(client: Client, query: Query | None) -> Query:
-    """The query as the account's own; None is every event. An awaiting query becomes a blocking one."""
-    from vectorshift.analytics import Query
-
-    return client.query() if query is None else Query.from_dict(query.to_dict(), client)
 
 
 def require_measurable(query: Query | None) -> None:
@@ -135,8 +89,7 @@ def _metadata(
         else None,
         "vectorshift/limit": verdict.limit,
         "vectorshift/sample": verdict.sample,
-        "vectorshift/window_start": dg.MetadataValue.timestamp(verdict.window.start),
-        "vectorshift/window_end": dg.MetadataValue.timestamp(verdict.window.end),
+        **edges_of(verdict.window),
         "vectorshift/rule": dg.MetadataValue.json(rule.to_dict()),
     }
     if errors is not None:

@@ -14,7 +14,7 @@ from dagster_vectorshift._options import require_several
 from dagster_vectorshift._partitions import require_time, sampled
 from dagster_vectorshift.checks._assets import CheckedAsset, asset_key_of
 from dagster_vectorshift.checks._evaluations import Partitions
-from dagster_vectorshift.schedules import settled_cron
+from vectorshift_orchestration.windows.crons import settled
 
 _DELAY = timedelta(hours=4)
 _MINUTE = timedelta(minutes=1)
@@ -84,7 +84,7 @@ def _deadline(partitions_def: Partitions, delay: timedelta | None) -> str:
             f"A partition that is due {wait} after its end is due after the next one has ended. "
             "Give a shorter delay."
         )
-    found = settled_cron(partitions_def, wait)
+    found = settled(partitions_def.cron_schedule, wait)
     if found is None:
         raise dg.DagsterInvalidDefinitionError(
             f"Not every month has a day on which a partition would be due after {wait}. "

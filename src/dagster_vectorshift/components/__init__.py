@@ -1,6 +1,8 @@
 """Health assets and exports as components: YAML instead of Python."""
 
-from dagster_vectorshift.components._export import VectorShiftExportComponent
-from dagster_vectorshift.components._health import VectorShiftHealthComponent
-
-__all__ = ["VectorShiftExportComponent", "VectorShiftHealthComponent"]
+from dagster_vectorshift.components._export import (
+    VectorShiftExportComponent as VectorShiftExportComponent,
+)
+from dagster_vectorshift.components._health import (
+    VectorShiftHealthComponent as VectorShiftHealthComponent,
+)

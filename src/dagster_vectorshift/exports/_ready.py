@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from dagster_vectorshift.exports._options import TwoPhaseExportOptions
-from dagster_vectorshift.sensors._ticks import TIME_BUDGET
+from dagster_vectorshift.sensors._history import TIME_BUDGET
 from vectorshift.errors import AnalyticsNotFound, VectorshiftError
 from vectorshift.export_tasks import export_state
 

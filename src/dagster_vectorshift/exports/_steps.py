@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import dagster as dg
 
-from dagster_vectorshift.checks._evaluations import scoped
+from dagster_vectorshift._partitions import edges_of
 from dagster_vectorshift.exports._options import ExportOptions
 from dagster_vectorshift.exports._records import InstanceRecord
 from dagster_vectorshift.translator import ExportProps
+from vectorshift_orchestration.specs.scopes import scoped
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -106,8 +107,7 @@ class Export:
             "vectorshift/verified_by": done.verified,
             "vectorshift/task_id": done.task_id,
             "vectorshift/recreated": done.recreated,
-            "vectorshift/window_start": dg.MetadataValue.timestamp(window.start),
-            "vectorshift/window_end": dg.MetadataValue.timestamp(window.end),
+            **edges_of(window),
         }
         return {name: value for name, value in told.items() if value is not None}
 

@@ -12,7 +12,6 @@ import dagster as dg
 
 from dagster_vectorshift._options import takes
 from dagster_vectorshift._partitions import partition_windows
-from dagster_vectorshift.checks._words import in_words
 from dagster_vectorshift.failures import as_dagster_failures
 from dagster_vectorshift.health._measured import Health, HealthSet, measure
 from dagster_vectorshift.health._options import (
@@ -22,7 +21,8 @@ from dagster_vectorshift.health._options import (
 )
 from dagster_vectorshift.health._outputs import Output, ToIOManager, ToStorage
 from dagster_vectorshift.schedules import planned
-from dagster_vectorshift.tables import BUCKET_TIME
+from vectorshift_orchestration.aggregates.answers import BUCKET_TIME
+from vectorshift_orchestration.thresholds.rules import in_words
 
 if TYPE_CHECKING:
     from dagster_vectorshift.resource import VectorShiftResource

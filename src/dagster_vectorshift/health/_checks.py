@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Any
 
 import dagster as dg
 
 from dagster_vectorshift._documents import Document, OptionalText, Text, text
-from dagster_vectorshift._partitions import earlier_windows
+from dagster_vectorshift._partitions import before
 from vectorshift_orchestration.thresholds.judging import Judging
 from vectorshift_orchestration.thresholds.rules import Rule, rule_from_dict
 from vectorshift_orchestration.windows import Window
@@ -46,4 +45,4 @@ class HealthCheck(Document):
         self, windows: Sequence[Window], partitions_def: dg.TimeWindowPartitionsDefinition
     ) -> Judging:
         """How the partitions `windows` are judged, from an answer that others may share."""
-        return Judging(self.rule, windows, partial(earlier_windows, partitions_def), sliced=True)
+        return Judging(self.rule, windows, before(partitions_def), sliced=True)

@@ -1,32 +1,27 @@
 """What one run of health assets has measured, how it is kept and how it is judged."""
 
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import dagster as dg
 
-from dagster_vectorshift._partitions import span
-from dagster_vectorshift.checks._evaluations import evaluation, scoped
+from dagster_vectorshift.checks._evaluations import evaluation
 from dagster_vectorshift.failures import require_none
 from dagster_vectorshift.health._checks import HealthCheck
 from dagster_vectorshift.health._metadata import (
-    fingerprint,
     partition_metadata,
     table_metadata,
     told_figures,
 )
 from dagster_vectorshift.health._options import HealthOptions
 from dagster_vectorshift.health._outputs import Output
-from dagster_vectorshift.tables import (
-    BUCKET_TIME,
-    ErrorTable,
-    HealthTable,
-    Table,
-)
+from dagster_vectorshift.tables import Table
 from dagster_vectorshift.translator import HealthTableProps
 from vectorshift.errors import VectorshiftError
+from vectorshift_orchestration import health
+from vectorshift_orchestration.previews import fingerprint
+from vectorshift_orchestration.specs.scopes import scoped
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -119,7 +114,7 @@ class Health:
         failed: dict[str, VectorshiftError],
     ) -> Iterator[dg.MaterializeResult[Any]]:
         """Keep a table; of one that could not be kept whole, only the partitions that were are told."""
-        parts = _cut(rows, list(self.windows.values()))
+        parts = health.cut(rows, list(self.windows.values()))
         kept = self._output.keep(table, rows, parts)
         failed |= {
             f"{table.name}, partition {partition}": kept.failed[window]
@@ -160,66 +155,36 @@ def measure(
 ) -> Health:
     """Ask the service for every selected table and check of a run, in as few requests as are exact.
 
-    Raises `RowOutsideWindow` for a bucket that nobody asked for, and the errors of
-    `shared_requests.aggregate_many` and `error_messages`.
+    Raises the errors of `vectorshift_orchestration.health.measure`.
     """
-    from vectorshift_orchestration.extract.shared_requests import Answers, aggregate_many
-    from vectorshift_orchestration.tables import require_buckets_inside
-    from vectorshift_orchestration.thresholds.error_messages import error_messages
-
-    partitions = list(windows.values())
-    keys = context.selected_asset_keys
+    keys, options = context.selected_asset_keys, health_set.options
     tables = [table for key, table in health_set.tables.items() if key in keys]
+    partitions = list(windows.values())
     judgings = {
-        key: check.judging(partitions, health_set.options.partitions_def)
+        key: check.judging(partitions, options.partitions_def)
         for key, check in health_set.checks.items()
         if key in context.selected_asset_check_keys
     }
     for table in tables:
         output.begin(table, partitions)
-    query = scoped(account.get_client(), health_set.options.query)
-    messages = {
-        table.name: error_messages(query, partitions, limit=table.limit)
-        for table in tables
-        if isinstance(table, ErrorTable)
-    }
-    measured = [table for table in tables if isinstance(table, HealthTable)]
-    specs = [table.spec for table in measured] + [each.question.spec for each in judgings.values()]
-    asked = span([*partitions, *(each.question.window for each in judgings.values())])
-    share = health_set.options.share_requests
-    answers = aggregate_many(query, asked, specs, share=share) if specs else Answers([], 0)
-    for answer in answers.tables:
-        require_buckets_inside(answer, asked)
-    if answers.apart:
+    query = scoped(account.get_client(), options.query)
+    found = health.measure(
+        query, partitions, tables, list(judgings.values()), share=options.share_requests
+    )
+    if found.apart:
         context.log.warning(
-            "%s, so tables were asked for one by one: %d requests.", answers.apart, answers.requests
+            "%s, so tables were asked for one by one: %d requests.", found.apart, found.requests
         )
-    run = span(partitions)
-    rows = {
-        table.name: _cut(answer, [run])[run]
-        for table, answer in zip(measured, answers.tables, strict=False)
-    }
-    judged = zip(judgings.items(), answers.tables[len(measured) :], strict=True)
     return Health(
         context,
         windows,
-        rows | {name: found.table for name, found in messages.items()},
-        answers.requests + sum(found.requests for found in messages.values()),
+        found.tables,
+        found.requests,
         account.ui_url,
         health_set,
         output,
-        {key: judging.verdicts(answer.to_pylist()) for (key, judging), answer in judged},
+        dict(zip(judgings, found.verdicts, strict=True)),
     )
-
-
-def _cut(rows: "pa.Table", windows: Sequence[Window]) -> "dict[Window, pa.Table]":
-    """The rows of each window; rows come in order of time."""
-    starts = rows[BUCKET_TIME].to_pylist()
-    edges = {
-        window: (bisect_left(starts, window.start), bisect_left(starts, window.end))
-        for window in windows
-    }
-    return {window: rows.slice(first, end - first) for window, (first, end) in edges.items()}
 
 
 def _history(

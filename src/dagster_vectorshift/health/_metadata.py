@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from dagster_vectorshift.health._previews import preview, trends
+from dagster_vectorshift._partitions import edges_of
+from vectorshift_orchestration.previews import fingerprint, preview, trends
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ def partition_metadata(
     return {
         "dagster/partition_row_count": rows.num_rows,
         "vectorshift/fingerprint": fingerprint(rows),
-        "vectorshift/window_start": dg.MetadataValue.timestamp(window.start),
-        "vectorshift/window_end": dg.MetadataValue.timestamp(window.end),
+        **edges_of(window),
         **{f"{_PREFIX}{name}": value for name, value in now.items()},
         "vectorshift/preview": dg.MetadataValue.md(preview(rows, table.sort_by)),
         "vectorshift/trend": dg.MetadataValue.md(
@@ -68,12 +68,3 @@ def told_figures(metadata: Mapping[str, dg.MetadataValue[Any]], table: "Table") 
         if value is not None and isinstance(value.value, int | float):
             found[name] = value.value
     return found
-
-
-def fingerprint(rows: "pa.Table") -> str:
-    """A version that is equal for equal rows, in any process."""
-    import hashlib
-    import json
-
-    rendered = json.dumps(rows.to_pylist(), default=str, separators=(",", ":"))
-    return hashlib.sha256(f"{rows.schema}|{rendered}".encode()).hexdigest()[:16]

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Annotated, Any
+from importlib.util import find_spec
+from typing import Annotated, Any, get_args
 
 import dagster as dg
 
@@ -11,10 +12,10 @@ from dagster_vectorshift._options import AssetOptions, require_several
 from dagster_vectorshift._partitions import require_whole_buckets
 from dagster_vectorshift.checks._evaluations import require_measurable, require_timeless
 from dagster_vectorshift.health._checks import HealthCheck
-from dagster_vectorshift.health._frames import RowType, require_type
 from dagster_vectorshift.schedules import PLANNED, Schedule
 from dagster_vectorshift.tables import ErrorTable, HealthTable, Table
 from vectorshift_orchestration.errors import MergeError, WindowError
+from vectorshift_orchestration.frames import RowType
 from vectorshift_orchestration.windows import Window
 
 
@@ -53,7 +54,7 @@ class HealthOptions(AssetOptions):
         for table in self.tables:
             if isinstance(table, HealthTable):
                 require_whole_buckets(self.partitions_def, table.interval, table.name)
-        require_type(self.as_type)
+        _require_type(self.as_type)
         if self.io_manager_key is None and self.as_type != "arrow":
             raise dg.DagsterInvalidDefinitionError(
                 f"as_type={self.as_type!r} is how an IO manager gets the rows: give io_manager_key, "
@@ -77,6 +78,18 @@ class HealthDefinitionsOptions(HealthOptions):
     """The same with what runs the assets; `schedule` holds arguments of `build_health_schedule`."""
 
     schedule: Annotated[Schedule | Mapping[str, Any] | None, PLANNED] = None
+
+
+def _require_type(as_type: str) -> None:
+    """Refuse a type that is unknown, or whose library is not installed, when definitions load."""
+    if as_type not in get_args(RowType):
+        raise dg.DagsterInvalidDefinitionError(
+            f"as_type is one of {', '.join(get_args(RowType))}, not {as_type!r}."
+        )
+    if as_type != "arrow" and find_spec(as_type) is None:
+        raise dg.DagsterInvalidDefinitionError(
+            f"as_type={as_type!r} needs {as_type}, which is not installed here."
+        )
 
 
 def _require_different(tables: Sequence[Table]) -> None:

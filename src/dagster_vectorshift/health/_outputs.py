@@ -1,17 +1,17 @@
 """Where the rows of a table go: to a storage, or to Dagster as the asset's value."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dagster_vectorshift.failures import kept_apart
-from dagster_vectorshift.health._frames import RowType, converted
 from dagster_vectorshift.health._options import HealthOptions
-from dagster_vectorshift.tables import BUCKET_TIME, Table
+from dagster_vectorshift.tables import Table
 from vectorshift.errors import VectorshiftError
+from vectorshift_orchestration.aggregates.answers import BUCKET_TIME
+from vectorshift_orchestration.frames import RowType, converted
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class ToStorage:
         for landing, several in self._landings(table, list(parts)):
             left = several
             while left:  # an error may have cost the connection
-                with _held(landing) as place:
+                with landing.held() as place:
                     while left:
                         window, *left = left
                         with kept_apart(failed, window):
@@ -124,13 +124,3 @@ class ToIOManager:
     def keep(self, table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]") -> Kept:
         """The rows as the asset's value."""
         return Kept({}, value={"value": converted(rows, self._as_type)})
-
-
-@contextmanager
-def _held(landing: "Landing") -> "Iterator[Landing]":
-    """The same place with its database open over the block, which writes to it again and again."""
-    if landing.connect is None:
-        yield landing
-        return
-    with landing.connect() as connection:
-        yield replace(landing, connect=lambda: nullcontext(connection))

@@ -10,8 +10,8 @@ import dagster as dg
 from dagster_vectorshift._options import require_several
 from dagster_vectorshift.checks._assets import CheckedAsset, asset_key_of
 from dagster_vectorshift.sensors._alerts import Alert, Receipts
-from dagster_vectorshift.sensors._history import Recorded, recorded
-from dagster_vectorshift.sensors._ticks import TIME_BUDGET, Position
+from dagster_vectorshift.sensors._history import TIME_BUDGET, Recorded, recorded
+from vectorshift_orchestration.positions import Position
 from vectorshift_orchestration.thresholds.rules import Severity
 
 _OVERLAP = timedelta(minutes=5)

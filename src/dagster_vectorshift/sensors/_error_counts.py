@@ -11,18 +11,15 @@ from typing import TYPE_CHECKING, cast
 
 import dagster as dg
 
-from dagster_vectorshift._partitions import require_time
+from dagster_vectorshift._partitions import edges_of, require_time
 from dagster_vectorshift.checks._assets import CheckedAsset, asset_key_of
-from dagster_vectorshift.checks._evaluations import (
-    Partitions,
-    evaluation,
-    explain,
-    judge,
-    require_measurable,
-    scoped,
-)
+from dagster_vectorshift.checks._evaluations import Partitions, evaluation, require_measurable
 from dagster_vectorshift.resource import VectorShiftResource
-from dagster_vectorshift.sensors._ticks import TIME_BUDGET, Position
+from dagster_vectorshift.sensors._history import TIME_BUDGET
+from vectorshift_orchestration.positions import Position
+from vectorshift_orchestration.specs.scopes import scoped
+from vectorshift_orchestration.thresholds.judging import Judging
+from vectorshift_orchestration.thresholds.reports import explain
 from vectorshift_orchestration.thresholds.rules import Absolute
 from vectorshift_orchestration.thresholds.verdicts import Verdict
 from vectorshift_orchestration.windows import Window
@@ -108,14 +105,15 @@ def build_error_count_sensor(
             return dg.SkipReason("No window has ended yet.")
         with _bounded(account, time_budget) as client:
             scope = scoped(client, query)
-            verdicts = judge(scope, rule, list(windows.values()))
+            judging = Judging(rule, list(windows.values()))
+            verdicts = dict(zip(judging.windows, judging.ask(scope), strict=True))
             versions = {name: _version(verdicts[window]) for name, window in windows.items()}
             news = {
                 name: verdicts[window]
                 for name, window in windows.items()
                 if versions[name] != position.told.get(name)
             }
-            errors = {} if target is not None else explain(scope, rule, news.values())
+            errors = {} if target is not None else explain(scope, judging, news.values())
         until = min(now, max(window.end for window in windows.values()))
         told = dict(list(versions.items())[-lookback - 1 :])
         cursor = Position(max(until, position.until), told).cursor
@@ -186,8 +184,7 @@ def _observation(asset_key: dg.AssetKey, partition: str, found: Verdict) -> dg.A
         metadata={
             "vectorshift/errors_sum": int(found.observed or 0),
             "vectorshift/runs_sum": found.sample,
-            "vectorshift/window_start": dg.MetadataValue.timestamp(found.window.start),
-            "vectorshift/window_end": dg.MetadataValue.timestamp(found.window.end),
+            **edges_of(found.window),
         },
     )
 

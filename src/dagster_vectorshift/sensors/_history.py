@@ -10,6 +10,10 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+TIME_BUDGET = 40.0
+"""Seconds that a tick may take: two thirds of what Dagster allows it unless told otherwise (60 s,
+DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS). What it did not get to is the next tick's."""
+
 _LONGEST_RUN = timedelta(days=2)
 """SQLite has one file for each run, and those of runs that changed before this are not opened."""
 

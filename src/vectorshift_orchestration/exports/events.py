@@ -5,12 +5,16 @@ It is kept and logged in clear by whoever passes it on (RELIABILITY.md 0.2).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypedDict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from vectorshift_orchestration.errors import is_permanent
 
 if TYPE_CHECKING:
     from vectorshift.analytics import ExportTask
+    from vectorshift_orchestration.watching import Opened
+
+_SPREAD = 1.5
 
 Status = Literal["ready", "failed", "timeout", "missing", "refused"]
 """`failed`: the service could not make the file. `missing`: it does not know the export.
@@ -54,3 +58,44 @@ def event_of_error(export_id: str, error: Exception) -> ExportEvent | None:
     if is_permanent(error):
         return export_event("refused", export_id, f"{type(error).__name__}: {error}")
     return None
+
+
+async def until_ready(
+    opened: Opened,
+    export_id: str,
+    *,
+    deadline: float,
+    intervals: Iterable[float],
+    log: Any,
+) -> ExportEvent:
+    """Look at an export until there is something to tell, or the deadline has passed.
+
+    Errors that may pass are waited out; the last one is in the timeout's text. `opened` gives the
+    account's client, `deadline` is in POSIX seconds, `intervals` are the seconds
+    before each look, `log` is a logger of any make.
+    """
+    from vectorshift.errors import VectorshiftError, redact
+    from vectorshift_orchestration.watching import looks
+
+    if not export_id.strip():
+        return export_event("refused", export_id, "export_id= is empty.")
+    problem = ""
+    try:
+        async with opened() as client:
+            async for patience in looks(deadline, intervals, spread=_SPREAD):
+                try:
+                    task = await client.aexport_task(export_id, timeout=patience)
+                except VectorshiftError as error:
+                    if told := event_of_error(export_id, error):
+                        return told
+                    problem = redact(str(error))
+                    log.warning("Export %s could not be looked at: %s", export_id, problem)
+                else:
+                    if told := event_of_task(export_id, task):
+                        return told
+                    problem = ""
+    except Exception as error:
+        if told := event_of_error(export_id, error):
+            return told
+        raise
+    return export_event("timeout", export_id, problem)

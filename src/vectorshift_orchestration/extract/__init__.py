@@ -75,11 +75,12 @@ def aggregate(query: Query, window: Window, spec: AggregationSpec) -> pa.Table:
     objects come side by side with a dimension such as `pipeline_id`.
 
     Raises `WindowError` when the window cuts a time bucket: the service would then report a part of
-    it as the whole; `AggregationShapeError` and the SDK's errors.
+    it as the whole; `RowOutsideWindow` for a bucket that nobody asked for, `AggregationShapeError`
+    and the SDK's errors.
     """
-    from vectorshift_orchestration.tables import aggregation_table
+    from vectorshift_orchestration.tables import aggregation_table, require_buckets_inside
 
-    return aggregation_table(ask(query, window, spec), spec, window)
+    return require_buckets_inside(aggregation_table(ask(query, window, spec), spec, window), window)
 
 
 def figures(query: Query, window: Window, spec: AggregationSpec) -> list[Figures]:

@@ -103,6 +103,7 @@ def aggregate_many(
     reply large. Raises what `extract.aggregate` raises; `WindowError` before anything is asked.
     """
     from vectorshift_orchestration.extract import aggregate, ask
+    from vectorshift_orchestration.tables import require_buckets_inside
 
     if not specs:
         raise SpecError("There is nothing to measure. Give at least one aggregation.")
@@ -119,7 +120,8 @@ def aggregate_many(
         result = ask(query, window, request.spec)
         problem = _flaw(result, request, specs)
         if problem is None:
-            tables |= _read(result, request, specs, window)
+            read = _read(result, request, specs, window)
+            tables |= {each: require_buckets_inside(rows, window) for each, rows in read.items()}
             continue
         apart = problem
         requests += len(members)

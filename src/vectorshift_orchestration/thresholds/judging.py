@@ -102,7 +102,8 @@ class Judging:
 
     def needs_messages(self, found: Verdict) -> bool:
         """Whether error messages explain a verdict: a breach, by a rule about failed runs."""
-        return not found.ok and is_about_errors(self.rule)
+        measured = (metric.operation.shorthand for metric in self.rule.measured.measured)
+        return not found.ok and _ERRORS in measured
 
     def _apart(self) -> list[Judging] | None:
         """A judging for each window, where one question cannot answer for several."""
@@ -111,7 +112,7 @@ class Judging:
         try:
             _ = self.question
         except (MergeError, WindowError):
-            return [Judging(self.rule, [window]) for window in self.windows]
+            return [Judging(self.rule, [window], self._before) for window in self.windows]
         return None
 
     @cached_property
@@ -122,8 +123,3 @@ class Judging:
     def _every(self) -> list[Window]:
         earlier = {each for history in self._history.values() for each in history}
         return sorted({*self.windows, *earlier})
-
-
-def is_about_errors(rule: Rule) -> bool:
-    """Whether failed runs are among what the rule measures, so that their messages explain it."""
-    return _ERRORS in (metric.operation.shorthand for metric in rule.measured.measured)

@@ -240,6 +240,29 @@ def rule_document(
     return dict(document)
 
 
+def in_words(rule: Rule) -> str:
+    """The rule for people, limits and all."""
+    limits = [
+        f"{name} past {limit:g}"
+        for name, limit in (("WARN", rule.warn), ("ERROR", rule.error))
+        if limit is not None
+    ]
+    match rule:
+        case Rate():
+            figure = f"{rule.numerator} / {rule.denominator}"
+        case Baseline():
+            figure = f"{rule.metric}, in robust deviations from {rule.windows} windows before"
+        case Change():
+            figure = f"{rule.metric}, as a change from the window before"
+        case Absolute():
+            figure = rule.metric
+        case _:
+            figure = rule.name
+    few = f"; fewer than {rule.minimum_sample} runs are not judged" if rule.minimum_sample else ""
+    side = "" if rule.breach == "above" else f" ({rule.breach})"
+    return f"{figure}: {', '.join(limits)}{side}{few}."
+
+
 def _number(value: Any, name: str) -> float:
     try:
         number = float("nan" if isinstance(value, bool) else value)

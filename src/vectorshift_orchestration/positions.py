@@ -1,20 +1,18 @@
-"""How long a tick of a sensor may take, and where the sensor stands, as the text of its cursor.
+"""Where a watcher stands, as the text of its cursor.
 
 A position is an instant, because instants mean the same after a storage was restored, moved or
 wiped; ids do not. Every version of the text has it, so a cursor of a newer release, or of an older
 one, loses no time. Whatever else is in the way is read as "somewhere before": looking again is
-harmless, since what was told is known elsewhere (`Receipts`, run keys).
+harmless, since what was told is known elsewhere.
 """
+
+from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-
-TIME_BUDGET = 40.0
-"""Seconds that a tick may take: two thirds of what Dagster allows it unless told otherwise (60 s,
-DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS). What it did not get to is the next tick's."""
 
 _VERSION = 1
 
@@ -27,7 +25,7 @@ class Position:
     told: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, cursor: str | None, now: datetime, otherwise: datetime) -> "Position":
+    def read(cls, cursor: str | None, now: datetime, otherwise: datetime) -> Position:
         """The position that a cursor names; `otherwise` when it names none, or one after `now`."""
         found = _object(cursor)
         until = _instant(found.get("until"))

@@ -1,10 +1,9 @@
-"""Rows in the type that an IO manager takes: Arrow, pandas or polars."""
+"""Rows in the type that somebody takes: Arrow, pandas or polars."""
+
+from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
-
-import dagster as dg
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -12,19 +11,7 @@ if TYPE_CHECKING:
 RowType: TypeAlias = Literal["arrow", "pandas", "polars"]
 
 
-def require_type(as_type: str) -> None:
-    """Refuse a type that is unknown, or whose library is not installed, when definitions load."""
-    if as_type not in get_args(RowType):
-        raise dg.DagsterInvalidDefinitionError(
-            f"as_type is one of {', '.join(get_args(RowType))}, not {as_type!r}."
-        )
-    if as_type != "arrow" and find_spec(as_type) is None:
-        raise dg.DagsterInvalidDefinitionError(
-            f"as_type={as_type!r} needs {as_type}, which is not installed here."
-        )
-
-
-def converted(rows: "pa.Table", as_type: str) -> Any:
+def converted(rows: pa.Table, as_type: RowType) -> Any:
     """The rows as a `pa.Table`, `pd.DataFrame` or `pl.DataFrame`.
 
     Times become naive and hold UTC, because a database that shifts zoned times with its session

@@ -1,4 +1,6 @@
-"""One figure for each measured column over all slices of a partition, where there is one."""
+"""One figure for each measured column over all slices of a window, where there is one."""
+
+from __future__ import annotations
 
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -16,7 +18,7 @@ def total_names(spec: AggregationSpec) -> list[str]:
     return [name for name in map(_total_name, spec.columns) if name is not None]
 
 
-def totals(rows: "pa.Table", spec: AggregationSpec) -> dict[str, float]:
+def totals(rows: pa.Table, spec: AggregationSpec) -> dict[str, float]:
     """The figure of each column whose slices can be told as one, in the order of the columns.
 
     Sums add up, and a ratio is that of the sums when the table has both. Of percentiles and maxima
@@ -43,7 +45,7 @@ def _total_name(column: Metric | Ratio) -> str | None:
     return column.column if op == "sum" or op in _EXTREMES else None
 
 
-def _total(rows: "pa.Table", metric: Metric) -> float | None:
+def _total(rows: pa.Table, metric: Metric) -> float | None:
     import pyarrow.compute as pc
 
     op = str(metric.operation.op)
@@ -53,7 +55,7 @@ def _total(rows: "pa.Table", metric: Metric) -> float | None:
     return _plotted((pc.min if op == "min" else pc.max)(values).as_py())
 
 
-def _ratio(rows: "pa.Table", ratio: Ratio) -> float | None:
+def _ratio(rows: pa.Table, ratio: Ratio) -> float | None:
     import pyarrow.compute as pc
 
     parts = (ratio.numerator.column, ratio.denominator.column)
@@ -64,5 +66,5 @@ def _ratio(rows: "pa.Table", ratio: Ratio) -> float | None:
 
 
 def _plotted(value: Decimal | float | None) -> float | None:
-    """A number that Dagster plots: it takes no decimals, and the table has the exact ones."""
+    """A number that can be plotted: charts take no decimals, and the table has the exact ones."""
     return float(value) if isinstance(value, Decimal) else value

@@ -1,11 +1,15 @@
-"""Rows and figures as Markdown, for people who look at a partition in Dagster's interface."""
+"""Rows and figures as Markdown, for people who look at a window in their orchestrator's interface."""
 
+from __future__ import annotations
+
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from dagster_vectorshift.tables import BUCKET_TIME
+from vectorshift_orchestration.aggregates.answers import BUCKET_TIME
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -15,7 +19,7 @@ _ROWS, _COLUMNS = 10, 9
 _WIDEST = 60
 
 
-def preview(rows: "pa.Table", sort_by: str | None) -> str:
+def preview(rows: pa.Table, sort_by: str | None) -> str:
     """A Markdown table of ten rows, those with the greatest `sort_by`.
 
     A start that all rows share is left out. Texts are escaped: a label is the user's own and must not become markup.
@@ -65,3 +69,9 @@ def _cell(value: Any) -> str:
     text = " ".join(str(value).split())
     text = text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
     return "".join(f"\\{each}" if each in r"\`*_[]<>|#!&" else each for each in text)
+
+
+def fingerprint(rows: pa.Table) -> str:
+    """A version that is equal for equal rows, in any process."""
+    rendered = json.dumps(rows.to_pylist(), default=str, separators=(",", ":"))
+    return hashlib.sha256(f"{rows.schema}|{rendered}".encode()).hexdigest()[:16]
