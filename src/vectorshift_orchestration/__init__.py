@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         CommitUnknownError as CommitUnknownError,
         EventShapeError as EventShapeError,
         ExportFileError as ExportFileError,
+        ExportFormatError as ExportFormatError,
         ExportIncomplete as ExportIncomplete,
         ExportStateError as ExportStateError,
         ExtractIncomplete as ExtractIncomplete,
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "errors": (
         *("AggregationShapeError", "CommitUnknownError", "EventShapeError", "ExportFileError"),
+        "ExportFormatError",
         *("ExportIncomplete", "ExportStateError", "ExtractIncomplete", "MergeError"),
         *("OrchestrationError", "PublishError", "RowOutsideWindow", "SchemaMismatch", "SpecError"),
         *("StaleWriterError", "StorageError", "UnstorableValue", "WindowError"),

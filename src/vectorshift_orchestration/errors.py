@@ -9,7 +9,8 @@
         ├── ExtractIncomplete        fewer events arrived than the service counts, however asked
         ├── EventShapeError          an event that cannot be told from others or placed in time
         ├── ExportStateError         also a ValueError: a record of an export that is not this one's
-        ├── ExportFileError          an export file that is cut, damaged or of another shape
+        ├── ExportFileError          an export file that is cut or damaged
+        │   └── ExportFormatError    a whole file in a form that cannot be read for certain
         ├── ExportIncomplete         a sound file that does not hold the rows it should
         ├── PublishError             the file could not be put at its destination
         └── StorageError             the table could not be changed; it is as it was
@@ -105,6 +106,15 @@ class ExportFileError(OrchestrationError):
         super().__init__(message)
         self.path = path
         self.row = row
+
+
+class ExportFormatError(ExportFileError):
+    """A whole file, written in a form that does not tell for certain what it holds.
+
+    The same export in the same format would be the same, so another format has to be chosen.
+    """
+
+    retry_advice = RetryAdvice.PERMANENT
 
 
 class ExportIncomplete(OrchestrationError):

@@ -316,7 +316,7 @@ class Landing:
             from vectorshift_orchestration.storage.sql import overwrite_window
             from vectorshift_orchestration.tables import EVENT_TIME
 
-            schema, batches = read_export(file.path, file.format)
+            schema, batches = read_export(file.path, file.format, may_be_empty=not file.rows)
             with self._opened() as connection:
                 written = overwrite_window(
                     connection,
@@ -345,7 +345,7 @@ class Landing:
             from vectorshift_orchestration.readers import read_export
             from vectorshift_orchestration.storage.parquet import write_parquet
 
-            schema, batches = read_export(file.path, file.format)
+            schema, batches = read_export(file.path, file.format, may_be_empty=not file.rows)
             return write_parquet(schema, batches, destination, progress=progress)
         from vectorshift_orchestration.storage.files import publish
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,13 +18,14 @@ import pyarrow.compute as pc
 from vectorshift_orchestration.aggregates.answers import BUCKET_TIME as BUCKET_TIME, answer_columns
 from vectorshift_orchestration.amounts import DIGITS, PLACES
 from vectorshift_orchestration.errors import EventShapeError, RowOutsideWindow
+from vectorshift_orchestration.instants import INSTANT as INSTANT, instants
+from vectorshift_orchestration.json_texts import JSON_COLUMNS, NotJson, json_text
 from vectorshift_orchestration.specs import AggregationSpec, Metric, Ratio
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
     from vectorshift.analytics import AggregationResult, Event
 
-INSTANT = pa.timestamp("us", tz="UTC")
 AMOUNT = pa.decimal128(DIGITS, PLACES)
 """Money and credits: exact in sums; see `amounts`."""
 
@@ -81,40 +81,17 @@ _OTHER_NAMES = {
     "parent_event_id": "parent_span_id",
     "event_attributes": "span_attributes",
 }
-_FINE_TIME = (
-    r"^(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:(\.\d{1,6})\d*)?([Zz]|[+-]\d{2}:?\d{2})$"
-)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_YEAR_ONE = datetime(1, 1, 2, tzinfo=UTC)
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\s-]+")
 
 
 def canonical_name(name: str) -> str:
     """The reference page's name of a column, from any spelling that the wire uses.
 
-    `spanStartTime`, `startTime` and `SPAN_START_TIME` are all `span_start_time` (CONTRACT.md A5).
+    `spanStartTime`, `startTime`, `SPAN_START_TIME` and `Start Time` are all `span_start_time`
+    (CONTRACT.md A5).
     """
     snake = _HUMP.sub("_", name.strip()).lower()
     return _OTHER_NAMES.get(snake, snake)
-
-
-def instants(text: pa.Array, name: str) -> pa.Array:
-    """A column of RFC 3339 times as `INSTANT`; what is finer than a microsecond is cut off.
-
-    The end of an event is null where it is the zero time of a database (1970) or of a language (year 1): such an event
-    has not ended. Raises `pa.ArrowInvalid` for a cell that is no time.
-    """
-    try:
-        times = text.cast(INSTANT)
-    except pa.ArrowInvalid:  # nine digits, small letters
-        plain = pc.replace_substring_regex(text, pattern=_FINE_TIME, replacement=r"\1T\2\3\4")
-        times = pc.utf8_upper(plain).cast(INSTANT)
-    if name != EVENT_END:
-        return times
-    zero = pc.or_(
-        pc.equal(times, pa.scalar(_EPOCH, INSTANT)), pc.less(times, pa.scalar(_YEAR_ONE, INSTANT))
-    )
-    return pc.if_else(zero, None, times)
 
 
 def plain_caller(value: Any) -> Any:
@@ -215,9 +192,10 @@ def _event_column(field: pa.Field, rows: Sequence[dict[str, Any]]) -> pa.Array:
     try:
         if pa.types.is_floating(field.type):
             return pa.array(values, field.type)
-        text = pa.array([_as_text(value) for value in values], pa.string())
-        return instants(text, field.name) if pa.types.is_timestamp(field.type) else text
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        to_text = json_text if field.name in JSON_COLUMNS else _as_text
+        text = pa.array(map(to_text, values), pa.string())
+        return instants(text) if pa.types.is_timestamp(field.type) else text
+    except (pa.ArrowInvalid, pa.ArrowTypeError, NotJson):
         raise EventShapeError(
             f"The service sent an event whose {field.name} is no {field.type}. Nothing was taken."
         ) from None

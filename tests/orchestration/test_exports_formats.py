@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 
 from vectorshift import Client
@@ -43,6 +45,46 @@ def fingerprints(rows):
         text = json.dumps(values, sort_keys=True)
         found[row["span_id"], hashlib.sha256(text.encode()).hexdigest()] += 1
     return found
+
+
+def awkward(count):
+    """Runs whose numbers need 17 digits, an exponent, no fraction or more than 64 bits."""
+    chance = random.Random(12)
+    told = [0.1 + 0.2, 2.39e-05, 1e-07, 1e16, 1e20, 1e21, 1.0, -0.0, 2**53 + 1, 2**64 - 1, 5e-324]
+    for number in range(count):
+        values = [
+            chance.choice(told),
+            chance.random(),
+            chance.uniform(0, 1) * 10 ** chance.randint(-9, 18),
+        ]
+        yield {
+            "span_id": f"odd_{number:04d}",
+            "start_time": (DAY.start + timedelta(seconds=number)).isoformat(),
+            "latency": chance.uniform(0, 3000),
+            "error_message": chance.choice(["<b>&", "a\\b", "['a']", "null", "\u2028", "1e5"]),
+            "span_attributes": {"v": values, "t": "1e5,2.0]<&>\u2028'\"", "n": None, "deep": {"x": values[1]}},
+            "object_info": {"name": "Näme", "ratio": values[0]},
+            "session_users": ["ana", "it's"],
+        }  # fmt: skip
+
+
+def test_pages_and_files_give_one_table(tmp_path):
+    """2,000 seeded events and 300 awkward ones: the same texts and numbers by pages and every format."""
+    with (
+        serve(events=2_000, days=1, seed=12, export_mode="sync", end=MIDNIGHT) as emulator,
+        Client(api_key=emulator.api_key, base_url=emulator.base_url, timeout=300) as client,
+    ):
+        emulator.insert(list(awkward(300)))
+        events = list(DAY.bound(client.query()).iter_events(page_size=1000))
+        pages = pa.Table.from_batches([event_batch(events)]).sort_by("span_id")
+        assert pages.num_rows == 2_300
+        for format in ("CSV", "JSON", "XLSX"):
+            request = ExportRequest(client.query().to_dict(), DAY, format)
+            staged = stage(client, submit(client, request), request, tmp_path)
+            schema, batches = read_export(staged.path, format)
+            found = pa.Table.from_batches(batches, schema).sort_by("span_id")
+            differing = [name for name in schema.names if found[name] != pages[name]]
+            assert (format, differing) == (format, [])
 
 
 @pytest.mark.slow

@@ -266,8 +266,10 @@ GOOD = '{"span_id":"a","span_start_time":"2026-11-22T00:00:00Z"}'
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        (GOOD, "not a JSON array"),
-        ("null", "not a JSON array"),
+        ("5", "not a JSON array"),
+        (GOOD + "]", "row 2 is not a JSON object"),
+        (GOOD + "," + GOOD, "row 2 is not a JSON object"),
+        ("nul", "not a JSON array"),
         ("[" + GOOD + ",]", "row 2 is not a JSON object"),
         ("[" + GOOD + " " + GOOD + "]", "neither a comma nor an end"),
         ("[" + GOOD + ",5]", "row 2 is not a JSON object"),

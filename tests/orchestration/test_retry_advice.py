@@ -25,6 +25,7 @@ ADVICE = {
         core.MergeError,
         core.AggregationShapeError,
         core.EventShapeError,
+        core.ExportFormatError,
         core.SchemaMismatch,
         core.UnstorableValue,
         core.RowOutsideWindow,

@@ -28,6 +28,13 @@ _OPTIONS = {
 _BATCH = 5_000
 
 
+class _Double(float):
+    """A number with all of its digits: XlsxWriter would write sixteen, and a double has up to 17."""
+
+    def __format__(self, spec: str) -> str:
+        return repr(float(self))
+
+
 class ExportError(Exception):
     """An export file cannot be written. The text says why and what to do."""
 
@@ -99,6 +106,8 @@ def _fill(
             shown = null if value is None else value
             if isinstance(shown, str):
                 sheet.write_string(number, place, _fitting(shown, number, header[place], cuts=cuts))
+            elif isinstance(shown, float):
+                sheet.write(number, place, _Double(shown))
             elif shown is not None:
                 sheet.write(number, place, shown)
     return number

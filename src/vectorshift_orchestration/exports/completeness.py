@@ -19,16 +19,21 @@ _PARTS = 16
 
 
 def checked_rows(
-    path: Path, format: str, window: Window, progress: Callable[[int], None] | None = None
+    path: Path,
+    format: str,
+    window: Window,
+    progress: Callable[[int], None] | None = None,
+    *,
+    may_be_empty: bool = False,
 ) -> int:
     """Read an exported file to its end and return the number of its rows.
 
     It takes 8 bytes of memory for each row, besides one batch. Raises `ExportFileError` for a file
     that is cut or damaged, and `ExportIncomplete` for a row outside of the window and for a row
-    that is there twice, by its span id.
+    that is there twice, by its span id. `may_be_empty` is as in `read_export`.
     """
     rows, ids = 0, _Ids()
-    _, batches = read_export(path, format, progress=progress)
+    _, batches = read_export(path, format, may_be_empty=may_be_empty, progress=progress)
     for batch in batches:
         stray = first_outside(batch.column(EVENT_TIME), window)
         if stray >= 0:

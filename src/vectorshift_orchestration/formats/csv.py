@@ -18,11 +18,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from vectorshift_orchestration.errors import ExportFileError
+from vectorshift_orchestration.errors import ExportFileError, ExportFormatError
 from vectorshift_orchestration.formats import TextColumns
+from vectorshift_orchestration.tables import EVENT_ID, canonical_name
 
+_DELIMITED = {"tabs": "\t", "semicolons": ";", "bars": "|"}
+_TYPE = re.compile(  # of a column, as ClickHouse names it below the header
+    r"(?:(?:Nullable|LowCardinality|Array|Map|Tuple|Variant|Nested|Enum\d*|Decimal\d*|FixedString"
+    r"|DateTime64|DateTime|JSON|Object)\(.*\)"
+    r"|String|U?Int\d+|B?Float\d+|Bool|UUID|Date|Date32|DateTime|JSON|IPv[46]|Dynamic)"
+)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:")
+_AGAIN = "Export again; if it stays so, export as JSON."
 _BLOCK_BYTES = 2 << 20
 _ROW_BYTES = 64 << 20
+_NULLS = ["", "\\N", "<nil>"]
+"""Null where it stands without quotes: of most writers, of ClickHouse, and of Go's `fmt`. ClickHouse
+quotes a text that really is `\\N`."""
 _MARK = b"\xef\xbb\xbf"
 _WHOLE_ROW = re.compile(rb'(?:[^"\n]++|"[^"]*+")*+\n')  # doubled quotes close and open again
 _WELL_FORMED = re.compile(rb'(?:(?:[^",\r\n]*+|"(?:[^"]++|"")*+")(?:,|\r?\n))*+')
@@ -34,21 +46,51 @@ def open_text(path: Path) -> TextColumns:
     """Open a CSV export. Raises `ExportFileError` here or while the batches are read."""
     with path.open("rb") as file:
         line = file.readline(_BLOCK_BYTES)
+        below = file.readline(_BLOCK_BYTES)
     names = _header(path, line)
-    return TextColumns(names, _batches(path, names, start=len(line)))
+    types = _fields(below) if below.endswith(b"\n") else []
+    skipped = len(below) if types and all(map(_TYPE.fullmatch, types)) else 0
+    return TextColumns(names, _batches(path, names, start=len(line) + skipped))
 
 
-def _header(path: Path, line: bytes) -> list[str]:
+def _fields(line: bytes) -> list[str]:
+    """The fields of a line; none when it is not one of CSV in UTF-8."""
     try:
         text = line.removeprefix(_MARK).decode()
         rows = list(csv.reader([text.rstrip("\r\n")], strict=True))
     except (UnicodeDecodeError, csv.Error):
+        return []
+    return rows[0] if rows else []
+
+
+def _header(path: Path, line: bytes) -> list[str]:
+    names = _fields(line)
+    if EVENT_ID not in map(canonical_name, names):
+        _check_form(path, names, line.decode(errors="replace"))
+    if not names and line.strip():
         raise ExportFileError(
-            f"{path.name}: the first line is not a CSV header in UTF-8. Export again.", path=path
-        ) from None
+            f"{path.name}: the first line is not a CSV header in UTF-8. {_AGAIN}", path=path
+        )
     if not line.endswith(b"\n"):
         raise _cut_line(path)
-    return rows[0] if rows else []
+    return names
+
+
+def _check_form(path: Path, names: list[str], line: str) -> None:
+    """Refuse a first line that is known to be another than one of names between commas."""
+    for what, mark in _DELIMITED.items():
+        told = [name.strip('" \r\n') for name in line.split(mark)]
+        if EVENT_ID in map(canonical_name, told):
+            raise ExportFormatError(
+                f"{path.name} has {what} instead of commas between its columns. Export as JSON.",
+                path=path,
+            )
+    if any(map(_TIME.match, names)):
+        raise ExportFormatError(
+            f"{path.name} begins with a row instead of the names of its columns, so what they mean "
+            "is not known. Export as JSON.",
+            path=path,
+        )
 
 
 def _batches(path: Path, names: list[str], start: int) -> Iterator[list[pa.Array]]:
@@ -59,7 +101,7 @@ def _batches(path: Path, names: list[str], start: int) -> Iterator[list[pa.Array
             if not _is_well_formed(block):
                 raise ExportFileError(
                     f"{path.name} is not a CSV file after row {done}: it has text beside a quoted "
-                    "field, or a lone carriage return. Export again.",
+                    f"field, or a lone carriage return. {_AGAIN}",
                     path=path,
                 )
             try:
@@ -67,7 +109,7 @@ def _batches(path: Path, names: list[str], start: int) -> Iterator[list[pa.Array
             except pa.ArrowInvalid as problem:
                 raise _explained(path, str(problem), done) from None
             done += table.num_rows
-            yield [column.combine_chunks() for column in table.columns]
+            yield [_without_empty(column.combine_chunks()) for column in table.columns]
 
 
 def _parsed(names: list[str], block: bytes) -> pa.Table:
@@ -79,11 +121,17 @@ def _parsed(names: list[str], block: bytes) -> pa.Table:
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()),
-            null_values=[""],
+            null_values=_NULLS,
             strings_can_be_null=True,
-            quoted_strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
         ),
     )
+
+
+def _without_empty(column: pa.Array) -> pa.Array:
+    """Quoted nothing is null, too."""
+    empty = pc.equal(column, "")
+    return pc.if_else(empty, None, column) if pc.any(empty).as_py() else column
 
 
 def _blocks(path: Path, file: IO[bytes]) -> Iterator[bytes]:
@@ -96,14 +144,14 @@ def _blocks(path: Path, file: IO[bytes]) -> Iterator[bytes]:
         if len(rest) > _ROW_BYTES:
             raise ExportFileError(
                 f"{path.name} has a row of more than {_ROW_BYTES >> 20} MiB, or a quote that is "
-                "never closed. Export again; if it stays, export as JSON.",
+                f"never closed. {_AGAIN}",
                 path=path,
             )
         if end:
             yield data[:end]
     if rest.count(b'"') % 2:
         raise ExportFileError(
-            f"{path.name} ends inside a quoted field: it was cut. Export again.", path=path
+            f"{path.name} ends inside a quoted field: it was cut. {_AGAIN}", path=path
         )
     if rest:
         raise _cut_line(path)
@@ -147,7 +195,7 @@ def _is_well_formed(block: bytes) -> bool:
 
 def _cut_line(path: Path) -> ExportFileError:
     return ExportFileError(
-        f"{path.name} does not end with a newline: it was cut. Export again.", path=path
+        f"{path.name} does not end with a newline: it was cut. {_AGAIN}", path=path
     )
 
 
@@ -156,12 +204,12 @@ def _explained(path: Path, problem: str, done: int) -> ExportFileError:
     found = _ROW.search(problem)
     if found is None:
         return ExportFileError(
-            f"{path.name} is not a CSV file after row {done}. Export again.", path=path
+            f"{path.name} is not a CSV file after row {done}. {_AGAIN}", path=path
         )
     row = done + int(found[1])
     what = "is not UTF-8" if found[2] is None else f"has {found[3]} columns instead of {found[2]}"
     return ExportFileError(
-        f"{path.name}: row {row} {what}: the file is damaged or was cut. Export again.",
+        f"{path.name}: row {row} {what}: the file is damaged or was cut. {_AGAIN}",
         path=path,
         row=row,
     )

@@ -1,4 +1,4 @@
-"""The XML of a workbook: which part is the first sheet, its shared texts, its cells row by row.
+"""The XML of a workbook: which parts are its sheets, its shared texts, its cells row by row.
 
 The parser sees some kilobytes at a time, and a row is passed on as soon as it ends. What could grow
 beside that is bounded: document types are refused, and with them entities; a row can be no wider
@@ -18,7 +18,7 @@ from typing import IO, Any
 from xml.parsers import expat
 from zipfile import ZipFile
 
-from vectorshift_orchestration.errors import ExportFileError
+from vectorshift_orchestration.errors import ExportFileError, ExportFormatError
 
 _READ_BYTES = 1 << 16
 _HELD_BYTES = 1 << 20  # of a tag or text that does not end
@@ -33,13 +33,13 @@ _PLACES = {
 """Columns by their letters, A to ZZ; beyond these there are none."""
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")  # how the format spells what XML cannot hold
 
-_TAGS = frozenset({"c", "v", "t", "is", "row", "rPh"})
+_TAGS = frozenset({"c", "v", "t", "is", "row", "rPh", "f"})
 _Attributes = dict[str, str]
 Cells = list[str | None]
 
 
-def parts_of(path: Path, archive: ZipFile) -> tuple[str, str | None]:
-    """The names of the first sheet and of the shared texts, if there are any."""
+def parts_of(path: Path, archive: ZipFile) -> tuple[list[str], str | None]:
+    """The names of the sheets, in their order, and of the shared texts, if there are any."""
     known = set(archive.namelist())
     if not {_WORKBOOK, _RELATIONS} <= known:
         raise _no_workbook(path)
@@ -63,10 +63,10 @@ def parts_of(path: Path, archive: ZipFile) -> tuple[str, str | None]:
         with archive.open(entry) as source:
             for _ in _parse(path, source, [], handler):
                 pass
-    first = targets.get(sheets[0] if sheets else "")
-    if first not in known or not known.issuperset(shared):
+    found = [targets.get(sheet, "") for sheet in sheets]
+    if not found or not known.issuperset([*found, *shared]):
         raise _no_workbook(path)
-    return first, shared[0] if shared else None
+    return found, shared[0] if shared else None
 
 
 class SharedTexts:
@@ -129,6 +129,7 @@ class _Sheet:
         self._kind = ""
         self._value: str | None = None
         self._phonetic = False
+        self._formula = False
 
     def taken(self) -> list[Cells]:
         """The rows that have ended since the last time."""
@@ -142,11 +143,14 @@ class _Sheet:
         if name == "c":
             self._kind = attributes.get("t", "n")
             self._value = None
+            self._formula = False
             self._column += 1
             if "r" in attributes:
                 self._move(attributes["r"])
         elif name in ("v", "t"):
             self.parts.clear()
+        elif name == "f":
+            self._formula = True
         elif name == "row":
             self.parts.clear()
             self._number += 1
@@ -169,6 +173,13 @@ class _Sheet:
         elif name == "c":
             if self._value:
                 self._put(self._value)
+            elif self._formula and self._value is None:
+                raise ExportFormatError(
+                    f"{self._path.name}: row {self._number - 1} has a formula without its value. "
+                    "Export as CSV or JSON.",
+                    path=self._path,
+                    row=self._number - 1,
+                )
         elif name == "row":
             self._end_row()
         elif name == "rPh":
@@ -188,8 +199,9 @@ class _Sheet:
         elif kind == "b":
             value = "true" if value == "1" else "false"
         elif kind == "e":
-            raise ExportFileError(
-                f"{self._path.name}: row {self._number - 1} has an error for a value. Export again.",
+            raise ExportFormatError(
+                f"{self._path.name}: row {self._number - 1} has an error for a value. "
+                "Export as CSV or JSON.",
                 path=self._path,
                 row=self._number - 1,
             )
@@ -274,7 +286,10 @@ def _check_held(path: Path, held: int) -> None:
 
 def _refuse_doctype(path: Path) -> Callable[..., None]:
     def refuse(*_: Any) -> None:
-        raise ExportFileError(f"{path.name} declares XML entities. Refused.", path=path)
+        raise ExportFormatError(
+            f"{path.name} declares XML entities, which is refused. Export as CSV or JSON.",
+            path=path,
+        )
 
     return refuse
 
@@ -288,11 +303,14 @@ def _plain(text: str) -> str:
 
 
 def _no_workbook(path: Path) -> ExportFileError:
-    return ExportFileError(f"{path.name} is not a readable workbook. Export again.", path=path)
-
-
-def _scattered(path: Path) -> ExportFileError:
     return ExportFileError(
+        f"{path.name} is not a readable workbook. Export again; if it stays so, export as CSV or JSON.",
+        path=path,
+    )
+
+
+def _scattered(path: Path) -> ExportFormatError:
+    return ExportFormatError(
         f"{path.name} has cells far outside of its rows and columns, or rows missing between them. "
         "Export as CSV or JSON.",
         path=path,
