@@ -80,7 +80,7 @@ def server() -> Iterator[Server]:
     The server refuses to run as root, so there it runs as another user.
     """
     with unprivileged.folder("vectorshift-postgres-") as folder:
-        made = Server(folder, _binaries(folder), unprivileged.account(), _free_port())
+        made = Server(folder, _binaries(folder), unprivileged.account(), free_port())
         subprocess.run(
             [
                 *(made.binaries / "initdb", "-D", folder / "data", "-U", "postgres"),
@@ -152,7 +152,8 @@ def _binaries(folder: Path) -> Path:
     return folder / installed.relative_to(package.parent)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -5,12 +5,14 @@ the zone of a session changes nothing. Rows go as COPY text, which Arrow makes c
 would not be safe: before version 18 the server takes a line of `\\.` in a quoted text for the end
 of the data, and drops the rest in silence.
 
-A pooler gives each transaction another session, so nothing is prepared; and what is sent and read
-means the same under any setting of a session, once the encoding is set for the transaction.
+A pooler gives each transaction another session. So nothing is prepared, locks end with their
+transaction, there are no temporary tables; and what is sent and read means the same under any
+setting of a session, once the encoding is set for the transaction.
 """
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -43,6 +45,8 @@ FAILED = "A statement of the transaction failed unseen, so its COMMIT would have
 
 
 _KINDS = {"v": "view", "m": "materialized view", "f": "foreign table", "S": "sequence"}
+
+_SEARCH_PATH = re.compile(r"search_path=((?:\\.|\S)*)")
 
 _IDLE, _INERROR, _UNKNOWN = 0, 3, 4
 """Of libpq's PGTransactionStatusType."""
@@ -146,6 +150,20 @@ class CopyingPostgres(Postgres):
 
     errors: ClassVar[tuple[type[Exception], ...]]
     _connection: Any
+
+    def resolve(self, table: TableName) -> TableName:
+        """As in `Postgres`; raises `StorageError` when a pooler kept a search path to itself."""
+        asked = _SEARCH_PATH.findall(self._connection.info.options or "")
+        if table.schema is None and asked:
+            path = re.sub(r"\\(.)", r"\1", asked[-1])
+            ((default,),) = self.run("SELECT reset_val FROM pg_settings WHERE name = 'search_path'")
+            if default != path:
+                raise StorageError(
+                    f"The connection's options ask for search_path={path}, and the session has "
+                    f"{default}: a pooler in between, such as PgBouncer, does not pass options on. "
+                    f"Write schema.{table.name}."
+                )
+        return super().resolve(table)
 
     def is_open(self) -> bool:
         return self._connection.info.transaction_status not in (_IDLE, _UNKNOWN)
