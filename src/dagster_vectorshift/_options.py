@@ -87,8 +87,8 @@ class AssetOptions(Document):
     storage_key: name of the storage.
     source: a name that the rows of a database's tables bear in column `source_name`, so that assets
         share a table: only rows of that source are replaced.
-    replace_other: replace partitions of a table that hold the rows of another query or account, which
-        is refused otherwise.
+    replace_other: replace partitions that hold the rows of another query or account, which is refused
+        otherwise.
     translator: names and describes the assets.
     """
 
@@ -132,7 +132,11 @@ class AssetOptions(Document):
 
     def placed(self, landing: "Landing") -> "Landing":
         """A storage's landing, as these assets use it."""
-        return replace(landing, source=self.source, replace_other=self.replace_other)
+        return replace(
+            landing,
+            source=landing.source if self.source is None else self.source,
+            replace_other=landing.replace_other or self.replace_other,
+        )
 
     def get_translator(self) -> DagsterVectorShiftTranslator:
         """How the assets are named and described; for components to override."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vectorshift_orchestration.storage.destinations import Destination
     from vectorshift_orchestration.storage.files import Published
     from vectorshift_orchestration.storage.ledger import Attempt, Commit
+    from vectorshift_orchestration.storage.notes import Note
     from vectorshift_orchestration.storage.sql import Written
 
 Connect: TypeAlias = "Callable[[], AbstractContextManager[Any]]"
@@ -107,7 +108,9 @@ class Landing:
         parquet: publish exported events as Parquet instead of the service's own format.
         source: a name that the table's rows bear in a column of their own, so that several queries
             share a table; only rows of that source are replaced.
-        replace_other: replace windows of the table that hold the rows of another query.
+        replace_other: replace windows that hold the rows of another query.
+        note: path or URI of a small file that says which query the file at `destination` answers, so
+            that another query's rows are not replaced unseen (see `storage.notes.note_path`).
     """
 
     destination: Destination | None = None
@@ -117,6 +120,7 @@ class Landing:
     parquet: bool = False
     source: str | None = None
     replace_other: bool = False
+    note: Destination | None = None
 
     def check(self) -> None:
         """Raise `StorageError` when there is nowhere to land, or a table without its database."""
@@ -126,7 +130,8 @@ class Landing:
             )
         if self.table is not None and self.connect is None:
             raise StorageError(f"Table {self.table!r} needs a database to land in. Give connect=.")
-        if self.table is None and (self.source is not None or self.replace_other):
+        told = self.replace_other and self.note is None
+        if self.table is None and (self.source is not None or told):
             raise StorageError("A source and what may be replaced are a table's. Give table=, too.")
 
     @contextmanager
@@ -152,7 +157,12 @@ class Landing:
     def begin_attempts(
         self, windows: Iterable[Window], query_key: str | None = None
     ) -> dict[Window, Attempt]:
-        """`begin_attempt` of several windows; empty without a table."""
+        """`begin_attempt` of several windows; empty without a table.
+
+        Raises `WindowTakenError` also for a file that is noted to hold another query's rows.
+        """
+        if (note := self._note) is not None and query_key and not self.replace_other:
+            note.require_own(query_key)
         if self.table is None:
             return {}
         from vectorshift_orchestration.storage.sql import begin_attempt
@@ -253,7 +263,9 @@ class Landing:
 
         def publish() -> None:
             if self.destination is not None:
-                published.append(write_parquet(rows.schema, rows.to_batches(), self.destination))
+                with self._claimed(query_key):
+                    file = write_parquet(rows.schema, rows.to_batches(), self.destination)
+                published.append(file)
 
         written: Written | None = None
         if self.table is None:
@@ -304,7 +316,8 @@ class Landing:
 
         def publish() -> None:
             if self.destination is not None:
-                published.append(self._published(file, self.destination, copied))
+                with self._claimed(query_key):
+                    published.append(self._published(file, self.destination, copied))
                 if on_published is not None:
                     on_published(published[0])
 
@@ -364,6 +377,20 @@ class Landing:
             bytes=None if file is None else file.bytes,
             sha256=None if file is None else file.sha256,
         )
+
+    def _claimed(self, query_key: str | None) -> AbstractContextManager[None]:
+        note = self._note
+        if note is None or not query_key:
+            return nullcontext()
+        return note.claimed(query_key, replace_other=self.replace_other)
+
+    @property
+    def _note(self) -> Note | None:
+        if self.note is None or self.destination is None:
+            return None
+        from vectorshift_orchestration.storage.notes import Note
+
+        return Note(self.note, self.destination)
 
     def _opened(self) -> AbstractContextManager[Any]:
         if self.connect is None:

@@ -1,5 +1,7 @@
 """Several assets and one table: nobody's rows are replaced unseen, and sharing takes one option."""
 
+import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -8,6 +10,7 @@ import pytest
 
 from dagster_vectorshift import (
     DuckDBStorage,
+    FileStorage,
     HealthTable,
     ParquetStorage,
     VectorShiftResource,
@@ -110,3 +113,55 @@ def test_files_have_no_sources(night, tmp_path):
         asset_of("export", "pl_1", tmp_path, source="x"), ParquetStorage(path=str(tmp_path))
     )
     assert "Give table=" in why(failed)
+
+
+STORAGES = {
+    "export, parquet": ("export", ParquetStorage),
+    "export, file": ("export", FileStorage),
+    "health, parquet": ("health", ParquetStorage),
+}
+
+
+@pytest.mark.parametrize(("kind", "storage"), STORAGES.values(), ids=STORAGES)
+def test_files_of_another_query_are_refused(night, tmp_path, kind, storage):
+    """Two assets in one folder: the second fails before it asks, until somebody says that it may replace."""
+    lake = storage(path=str(tmp_path / "lake"))
+    one, two = asset_of(kind, "pl_1", tmp_path), asset_of(kind, "pl_2", tmp_path)
+    assert night(one, lake).success
+    (file,) = (tmp_path / "lake" / "shared").rglob("*.*")
+    before = file.read_bytes()
+    assert "replace_other" in why(night(two, lake))
+    assert file.read_bytes() == before
+    assert night(one, lake).success
+    assert night(asset_of(kind, "pl_2", tmp_path, replace_other=True), lake).success
+    assert not night(one, lake).success
+    assert night(two, lake).success
+    assert [path.name for path in (tmp_path / "lake" / "shared").rglob("*.*")] == [file.name]
+
+
+@pytest.mark.parametrize(("kind", "storage"), STORAGES.values(), ids=STORAGES)
+def test_a_folder_of_before_is_taken_on(night, tmp_path, kind, storage):
+    """Files that nothing is noted about are written over once, and are somebody's from then on."""
+    lake = storage(path=str(tmp_path / "lake"))
+    one = asset_of(kind, "pl_1", tmp_path)
+    assert night(one, lake).success
+    shutil.rmtree(tmp_path / "lake" / "_vectorshift_windows")
+    assert night(one, lake).success
+    assert not night(asset_of(kind, "pl_2", tmp_path), lake).success
+
+
+class OwnStorage(DuckDBStorage):
+    """A storage of the user's own, which says whose rows it holds."""
+
+    def landing(self, table, window, format):
+        return replace(super().landing(table, window, format), source="mine")
+
+
+@pytest.mark.parametrize("kind", ["export", "health"])
+def test_the_source_of_a_storage_of_ones_own_stays(night, tmp_path, kind):
+    """What a storage says of its landing holds unless the asset says otherwise."""
+    storage = OwnStorage(path=str(tmp_path / "shared.duckdb"))
+    assert night(asset_of(kind, "pl_1", tmp_path), storage).success
+    assert set(counted(tmp_path, "source_name")) == {"mine"}
+    assert night(asset_of(kind, "pl_2", tmp_path, source="theirs"), storage).success
+    assert set(counted(tmp_path, "source_name")) == {"mine", "theirs"}

@@ -1,5 +1,6 @@
 """Files on a disk or in an object store: one for each partition."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class FileStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[type-arg]  # yields itself
-    """Exports as the files they are, one for each partition: `<path>/<table>/dt=.../part-0.csv`."""
+    """Exports as the files they are, one for each partition: `<path>/<table>/dt=.../part-0.csv`.
+
+    Whose they are is noted in `<path>/_vectorshift_windows`; another query does not replace them unseen.
+    """
 
     kind: ClassVar[str] = "file"
 
@@ -32,8 +36,10 @@ class FileStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[type-
     def landing(self, table: str, window: Window, format: str) -> "Landing":
         """One file at a fixed name, which takes the place of the one before."""
         from vectorshift_orchestration.landing import Landing
+        from vectorshift_orchestration.storage.notes import note_path
 
-        return Landing(destination=self._file(table, window, format))
+        note = note_path(resolved(self.path), table, window)
+        return Landing(destination=self._file(table, window, format), note=note)
 
     def _file(self, table: str, window: Window, extension: str) -> str:
         from vectorshift_orchestration.storage.destinations import partition_path
@@ -59,9 +65,7 @@ class ParquetStorage(FileStorage):
 
     def landing(self, table: str, window: Window, format: str) -> "Landing":
         """One Parquet file, whatever the service exports."""
-        from vectorshift_orchestration.landing import Landing
-
-        return Landing(destination=self._file(table, window, "parquet"), parquet=True)
+        return replace(super().landing(table, window, "parquet"), parquet=True)
 
 
 def _uri(text: str) -> str:
