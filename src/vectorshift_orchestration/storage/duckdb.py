@@ -136,7 +136,7 @@ class DuckDB:
         return column
 
     def load(self, table: TableName, batches: Iterable[pa.RecordBatch]) -> int:
-        # One INSERT for all batches: DuckDB keeps what each statement of a transaction wrote in memory.
+        # A stream, not table by table: DuckDB holds each Arrow table it read until the transaction ends.
         stream = _Stream(batches)
         if stream.schema is None:
             return 0
