@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -123,6 +124,23 @@ def test_what_fails(failures, capfd, fail_on, count, fails):
         assert not verdict["ok"]
         lines = capfd.readouterr().out.splitlines()
         assert [line for line in lines if "[warning" in line and "past the" in line]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "keys"),
+    [({}, {"return_value"}), ({"do_xcom_push": False}, set()), ({"multiple_outputs": True}, None)],
+    ids=["as ever", "do_xcom_push=False", "multiple_outputs=True"],
+)
+def test_results_of_a_task_that_fails(failures, arguments, keys):
+    """A failing check pushes what Airflow would have pushed for it, had it succeeded."""
+    failures(20)
+    pushed = {}
+    task = SimpleNamespace(xcom_push=lambda key, value: pushed.update({key: value}))
+    with pytest.raises(VectorShiftThresholdBreached):
+        check(**arguments).execute({"ti": task})
+    verdict = check(**arguments, fail_on="never").execute({})
+    assert set(pushed) == ({*verdict, "return_value"} if keys is None else keys)
+    assert all(value == verdict[key] for key, value in pushed.items() if key != "return_value")
 
 
 @pytest.mark.parametrize(
