@@ -254,7 +254,7 @@ def environment(home: Path, server: str, port: int, dags: Path) -> dict[str, str
         "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": 1,
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.2,
         # A scheduler that is late once calls itself dead, and resets its tasks for ever after.
-        "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": 30,
+        "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": 60,
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 2,
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 12,
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": 2,
