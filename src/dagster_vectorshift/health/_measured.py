@@ -130,9 +130,9 @@ class Health:
             shared["vectorshift/ui"] = dg.MetadataValue.url(self.ui_url)
         past = _history(self.context, key, table, self._set.options.partitions_def, self.windows)
         for partition, window in self.windows.items():
-            told = partition_metadata(window, parts[window], table, past[-HISTORY + 1 :])
-            past.append(_figures(told))
-            told = {**told, **kept.windows.get(window, {})}
+            past.append(table.figures(parts[window]))
+            told = partition_metadata(window, parts[window], table, past[-HISTORY:])
+            told |= kept.windows.get(window, {})
             if not kept.failed:
                 self.context.add_asset_metadata(told, asset_key=key, partition_key=partition)
             elif window not in kept.failed:
@@ -214,11 +214,3 @@ def _history(
         if event is not None and event.partition is not None:
             found[event.partition] = told_figures(event.metadata, table)
     return [found[name] for name in wanted if name in found]
-
-
-def _figures(told: Mapping[str, Any]) -> dict[str, float]:
-    return {
-        name.removeprefix("vectorshift/"): value
-        for name, value in told.items()
-        if isinstance(value, int | float)
-    }

@@ -40,14 +40,13 @@ def partition_metadata(
     window: Window,
     rows: "pa.Table",
     table: "Table",
-    history: Sequence[Mapping[str, float]],
+    figures: Sequence[Mapping[str, float]],
 ) -> dict[str, Any]:
     """The partition's window, its rows, its figures over all slices, a preview and their trend.
 
-    `history` has the figures of earlier partitions, oldest first, as `told_figures` gives them.
+    `figures` are those of earlier partitions, as `told_figures` gives them, and last its own.
     """
-    now = table.figures(rows)
-    past = [*history, now]
+    now = figures[-1]
     return {
         "dagster/partition_row_count": rows.num_rows,
         "vectorshift/fingerprint": fingerprint(rows),
@@ -55,7 +54,7 @@ def partition_metadata(
         **{f"{_PREFIX}{name}": value for name, value in now.items()},
         "vectorshift/preview": dg.MetadataValue.md(preview(rows, table.sort_by)),
         "vectorshift/trend": dg.MetadataValue.md(
-            trends({name: [figures.get(name) for figures in past] for name in now})
+            trends({name: [each.get(name) for each in figures] for name in now})
         ),
     }
 

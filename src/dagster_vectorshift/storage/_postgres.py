@@ -8,13 +8,10 @@ from pydantic import Field
 
 from dagster_vectorshift._documents import Secret
 from dagster_vectorshift._environment import resolved
-from vectorshift_orchestration.errors import StorageError
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
     from vectorshift_orchestration.landing import Landing
-
-_SHOWN = ("host", "port", "dbname")
 
 
 class PostgresStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[type-arg]  # yields itself
@@ -36,11 +33,9 @@ class PostgresStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[t
 
     def locate(self, table: str, window: Window | None = None) -> str:
         """The database without user, password and options, for metadata."""
-        parts = self._parts()
-        host, port, name = (parts.get(key, "") for key in _SHOWN)
-        # A folder of sockets is no host name.
-        host = "" if str(host).startswith("/") else str(host)
-        return f"postgresql://{host}{f':{port}' if host and port else ''}/{name}"
+        from vectorshift_orchestration.storage.postgres_url import address
+
+        return address(resolved(self.url))
 
     def landing(self, table: str, window: Window, format: str) -> "Landing":
         """The table; a connection is open while it is asked or written, and no longer."""
@@ -57,25 +52,6 @@ class PostgresStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[t
 
     def reconnect(self) -> Any:
         """Another connection, which the caller closes. Raises as `connect`."""
-        import psycopg
+        from vectorshift_orchestration.storage.postgres_url import connected
 
-        self._parts()
-        try:
-            return psycopg.connect(resolved(self.url), connect_timeout=self.connect_timeout)
-        except psycopg.OperationalError as problem:
-            raise StorageError(
-                f"The database {self.locate('')} cannot be reached, so nothing was written: {problem}"
-            ) from None
-
-    def _parts(self) -> dict[str, Any]:
-        """The parts of the URL. An unreadable one is not repeated: it may hold the password."""
-        from psycopg import ProgrammingError
-        from psycopg.conninfo import conninfo_to_dict
-
-        try:
-            return conninfo_to_dict(resolved(self.url))
-        except ProgrammingError:
-            raise StorageError(
-                "The storage's URL cannot be read. It should look like "
-                "postgresql://user:password@host:5432/database, with special characters quoted."
-            ) from None
+        return connected(resolved(self.url), self.connect_timeout)

@@ -14,35 +14,21 @@ from typing import TYPE_CHECKING
 
 from vectorshift_orchestration.thresholds.judging import Judging
 from vectorshift_orchestration.thresholds.rules import (
-    Absolute,
-    Baseline,
-    Change,
-    Rate,
-    Rule,
-    Severity,
-    rule_from_dict,
+    Absolute as Absolute,
+    Baseline as Baseline,
+    Change as Change,
+    Rate as Rate,
+    Rule as Rule,
+    Severity as Severity,
+    rule_from_dict as rule_from_dict,
 )
-from vectorshift_orchestration.thresholds.verdicts import State, Verdict
+from vectorshift_orchestration.thresholds.verdicts import State as State, Verdict as Verdict
 from vectorshift_orchestration.windows import Every, Window
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
     from vectorshift.analytics import Query
-
-__all__ = [
-    "Absolute",
-    "Baseline",
-    "Change",
-    "Rate",
-    "Rule",
-    "Severity",
-    "State",
-    "Verdict",
-    "aevaluate",
-    "evaluate",
-    "rule_from_dict",
-]
 
 
 def evaluate(
