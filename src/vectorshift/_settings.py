@@ -110,4 +110,5 @@ def trust(value: Any) -> "ssl.SSLContext | None":
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and abs(value) < 1e300  # beyond that an int is no float

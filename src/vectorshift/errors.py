@@ -16,7 +16,8 @@ VectorshiftError
 │   └── ApiTimeoutError                 (TimeoutError) it did not come in time
 └── AnalyticsError
     ├── AnalyticsInvalidQuery           refused before anything was sent
-    │   └── AnalyticsTypeError          (TypeError) an argument of the wrong kind
+    │   ├── AnalyticsTypeError          (TypeError) an argument of the wrong kind
+    │   └── AnalyticsUnsupported        (NotImplementedError) a comparison that the service does not have
     ├── AnalyticsNotFound               a lookup had no result
     │   └── AnalyticsRouteNotFound      (NotFoundError) the same, told by HTTP 404
     ├── AnalyticsRequestFailed          HTTP 200 whose body says status "failed"
@@ -262,6 +263,10 @@ class AnalyticsInvalidQuery(AnalyticsError):
 
 class AnalyticsTypeError(AnalyticsInvalidQuery, TypeError):
     """An argument of the wrong kind; also a TypeError."""
+
+
+class AnalyticsUnsupported(AnalyticsInvalidQuery, NotImplementedError):
+    """A comparison that the service does not have; also a NotImplementedError."""
 
 
 class AnalyticsNotFound(AnalyticsError):

@@ -643,6 +643,7 @@ EXAMPLES = [
             errors.AnalyticsError,
             errors.AnalyticsInvalidQuery,
             errors.AnalyticsTypeError,
+            errors.AnalyticsUnsupported,
             errors.AnalyticsNotFound,
             errors.AnalyticsRequestFailed,
         )

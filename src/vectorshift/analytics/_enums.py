@@ -6,6 +6,7 @@ Source: reference page "Enums"; wire values from CONTRACT.md A7.
 from enum import Enum, StrEnum
 from typing import Any, TypeVar
 
+from vectorshift.analytics._literals import plain, shown
 from vectorshift.errors import AnalyticsInvalidQuery
 
 E = TypeVar("E", bound=Enum)
@@ -164,10 +165,11 @@ def choice(enum: type[E], value: Any, what: str) -> E:
     if isinstance(value, enum):
         return value
     if isinstance(value, str):
-        word = str(value).strip().lower()
+        word = plain(value).strip().lower()
         for member in enum:
             if word in (str(member.value).lower(), member.name.lower()):
                 return member
+    word = value if isinstance(value, str) else ""
     raise AnalyticsInvalidQuery(
-        f"{value!r} is no {what}.{nearest(str(value), [str(member.value) for member in enum])}"
+        f"{shown(value)} is no {what}.{nearest(word, [str(member.value) for member in enum])}"
     )

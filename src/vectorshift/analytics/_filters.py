@@ -6,12 +6,17 @@ raise. Source: reference page "EventField", "EventField operators", "Filter help
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, NoReturn, TypeAlias
 
-from vectorshift.analytics import _validation as check
+from vectorshift.analytics import _literals as literals, _validation as check
 from vectorshift.analytics._enums import FieldFilterOp, FieldOp, LogicalOp, choice
-from vectorshift.errors import AnalyticsInvalidQuery, AnalyticsTypeError
+from vectorshift.errors import (
+    AnalyticsInvalidQuery,
+    AnalyticsTypeError,
+    AnalyticsUnsupported,
+)
 
 Category = Literal["scope", "data", "aggregate"]
 
@@ -50,6 +55,8 @@ class EventField(StrEnum):
     MODEL_ID = "MODEL_ID"
     NODE_TYPE = "NODE_TYPE"
 
+    __array_ufunc__ = None  # numpy's values leave comparisons to the column
+
     @property
     def category(self) -> Category:
         """`scope` (for `Filter`), `data` (for `FieldFilter`) or `aggregate` (group-by and table columns only)."""
@@ -70,8 +77,8 @@ class EventField(StrEnum):
     def __ne__(self, other: object) -> Any:
         if isinstance(other, EventField):
             return self is not other
-        raise NotImplementedError(
-            f"EventField.{self._name_} != value: the service has no NEQ operator. List the wanted values with includes([...])."
+        raise AnalyticsUnsupported(
+            f"EventField.{self._name_} != value: the service has no NEQ operator. List the wanted values with in_([...])."
         )
 
     def __hash__(self) -> int:
@@ -138,7 +145,35 @@ def _typed(value: Any) -> tuple[Any, ...]:
 def _column(column: Any) -> EventField:
     if isinstance(column, EventField):
         return column
-    raise AnalyticsTypeError(f"a filter needs an EventField as its column, not {column!r}.")
+    raise AnalyticsTypeError(
+        f"a filter needs an EventField as its column, not {literals.shown(column)}."
+    )
+
+
+def _value(column: EventField, value: Any, *, several: bool) -> Any:
+    """Return what a filter compares with, checked; a tuple where it is any of several."""
+    what = f"a filter on EventField.{column.name}"
+    values = literals.listed(value, what) if several else [value]
+    if not values:
+        raise AnalyticsInvalidQuery(
+            f"{what} got an empty list, which can match nothing. Name at least one value."
+        )
+    for each in values:
+        if isinstance(each, EventField):
+            raise AnalyticsInvalidQuery(
+                f"{what} got the column EventField.{each.name}: the service compares columns with values only."
+            )
+    checked = tuple(literals.scalar(each, what) for each in values)
+    return checked if several else checked[0]
+
+
+def _refuse_unjoinable(column: EventField, values: tuple[literals.Scalar, ...]) -> None:
+    for each in values:
+        if isinstance(each, (bool, float, datetime)) or "," in str(each):
+            raise AnalyticsInvalidQuery(
+                f"a filter on EventField.{column.name} got {literals.shown(each)}: the wire joins IN values by commas, so it would match "
+                "something else. Query each value separately."
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,21 +195,9 @@ class Filter(_Truthless):
                 f"EventField.{self.column.name} is a data column: use FieldFilter.eq(...) or an operator, not Filter."
             )
         object.__setattr__(self, "op", choice(FieldOp, self.op, "scope operator"))
-        what = f"a filter on EventField.{self.column.name}"
-        checked = (
-            check.scalars(self.value, what)
-            if self.op is FieldOp.IN
-            else check.scalar(self.value, what)
-        )
-        if (
-            isinstance(checked, tuple)
-            and any("," in str(value) for value in checked)
-            and len(checked) > 1
-        ):
-            raise AnalyticsInvalidQuery(
-                f"{what} got a value with a comma: the wire joins IN values by commas, so it would match something else. "
-                "Query each value separately."
-            )
+        checked = _value(self.column, self.value, several=self.op is FieldOp.IN)
+        if isinstance(checked, tuple) and len(checked) > 1:
+            _refuse_unjoinable(self.column, checked)
         object.__setattr__(self, "value", checked)
 
     @classmethod
@@ -210,11 +233,9 @@ class FieldFilter(_Truthless):
                 "with Filter.eq(...), Filter.in_(...) or ==."
             )
         object.__setattr__(self, "op", choice(FieldFilterOp, self.op, "filter operator"))
-        what = f"a filter on EventField.{self.column.name}"
-        several = self.op is FieldFilterOp.INCLUDES
-        checked = check.scalars(self.value, what) if several else check.scalar(self.value, what)
+        checked = _value(self.column, self.value, several=self.op is FieldFilterOp.INCLUDES)
         if self.op is FieldFilterOp.MATCHES:
-            checked = check.text(self.value, f"{what}: the pattern")
+            checked = check.text(checked, f"a pattern for EventField.{self.column.name}")
         if self.column is EventField.STATUS and self.op in (
             FieldFilterOp.EQ,
             FieldFilterOp.INCLUDES,
@@ -278,7 +299,9 @@ class FilterGroup(_Truthless):
     def __post_init__(self) -> None:
         object.__setattr__(self, "op", choice(LogicalOp, self.op, "logical operator"))
         if not isinstance(self.filters, (list, tuple)):
-            raise AnalyticsTypeError(f"FilterGroup needs a list of filters, not {self.filters!r}.")
+            raise AnalyticsTypeError(
+                f"FilterGroup needs a list of filters, not {literals.shown(self.filters)}."
+            )
         for each in self.filters:
             if isinstance(each, FilterGroup):
                 raise AnalyticsInvalidQuery(
@@ -287,7 +310,7 @@ class FilterGroup(_Truthless):
                 )
             if not isinstance(each, (Filter, FieldFilter)):
                 raise AnalyticsInvalidQuery(
-                    f"{each!r} is no filter; build one with EventField operators."
+                    f"{literals.shown(each)} is no filter; build one with EventField operators."
                 )
         object.__setattr__(self, "filters", tuple(self.filters))
 

@@ -25,7 +25,7 @@ from vectorshift.analytics._results import (
     RunData,
     Trace,
 )
-from vectorshift.analytics._spec import Spec, handle_of
+from vectorshift.analytics._spec import Spec, handle_of, kinds_named
 from vectorshift.errors import (
     AnalyticsExportFailed,
     AnalyticsExportTimeout,
@@ -265,12 +265,12 @@ def _look_up(call: Call, what: str, read: Read[T]) -> Flow[T]:
 def trace(trace_id: Any, event_ids: Any = None, kinds: Any = None) -> Flow[Trace]:
     """The whole tree of one trace, narrowed here to what was asked for, however the service narrowed it."""
     identifier = check.identifier(trace_id, "trace_id")
-    ids = tuple(check.identifier(each, "event_ids") for each in event_ids or ())
+    ids = tuple(check.identifiers(event_ids, "event_ids"))
     if any("," in each for each in ids):
         raise AnalyticsInvalidQuery(
             "event_ids are joined by commas on the wire: look up an id with a comma by itself."
         )
-    chosen = tuple(choice(EventKind, each, "event kind") for each in kinds or ())
+    chosen = () if kinds is None else kinds_named(kinds)
 
     def read(data: dict[str, Any], call: Call, reply: Reply) -> Trace:
         found = answers.read_events(data, call, reply)["events"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from vectorshift.analytics import _validation as check
 from vectorshift.analytics._enums import AggregationField, AggregationOp, choice, nearest
+from vectorshift.analytics._literals import shown
 from vectorshift.errors import AnalyticsInvalidQuery
 
 _PERCENTILE_WORD = re.compile(r"p(?:ercentile_?)?(\d+)", re.IGNORECASE)
@@ -72,10 +73,10 @@ def _op(op: Any) -> AggregationOp | Percentile:
             try:
                 return Percentile(int(found[1]))
             except ValueError as error:
-                raise AnalyticsInvalidQuery(f"{op!r}: {error}.") from None
+                raise AnalyticsInvalidQuery(f"{shown(op)}: {error}.") from None
         if op.strip().lower() not in {str(each) for each in AggregationOp}:
             known = [*map(str, AggregationOp), "p50", "p75", "p95", "p99"]
-            raise AnalyticsInvalidQuery(f"{op!r} is no aggregation op.{nearest(op, known)}")
+            raise AnalyticsInvalidQuery(f"{shown(op)} is no aggregation op.{nearest(op, known)}")
     return choice(AggregationOp, op, "aggregation op")
 
 
@@ -88,5 +89,5 @@ def operation(value: Any) -> AggregationOperation:
     if isinstance(value, (tuple, list)) and len(value) == 2:
         return AggregationOperation(*value)
     raise AnalyticsInvalidQuery(
-        f"{value!r} is no operation: use AggregationOperation(field, op) or text such as 'runs.sum'."
+        f"{shown(value)} is no operation: use AggregationOperation(field, op) or text such as 'runs.sum'."
     )

@@ -15,6 +15,7 @@ from vectorshift.analytics._enums import (
     nearest,
 )
 from vectorshift.analytics._filters import EventField, FieldFilter, Filter
+from vectorshift.analytics._literals import shown
 from vectorshift.analytics._operations import AggregationOperation, Percentile
 from vectorshift.analytics._plan import Plan
 from vectorshift.errors import AnalyticsInvalidQuery, AnalyticsTypeError
@@ -156,12 +157,12 @@ def column(each: Any) -> JSON:
     if isinstance(each, EventField):
         return {"column_label": each.label, "column_type": each.value}
     if not isinstance(each, str) or not each.strip():
-        raise AnalyticsTypeError(f"a column is an EventField or its name, not {each!r}.")
+        raise AnalyticsTypeError(f"a column is an EventField or its name, not {shown(each)}.")
     for field in EventField:
         if each.lower() in (field.label, field.value.lower()):
             return {"column_label": each, "column_type": field.value}
     raise AnalyticsInvalidQuery(
-        f"{each!r} is no column.{nearest(each, [f.label for f in EventField])}"
+        f"{shown(each)} is no column.{nearest(each, [f.label for f in EventField])}"
     )
 
 

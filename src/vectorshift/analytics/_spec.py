@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from vectorshift.analytics import _validation as check
+from vectorshift.analytics import _literals as literals, _validation as check
 from vectorshift.analytics._enums import (
     EventKind,
     FieldFilterOp,
@@ -50,7 +50,9 @@ def dimensions(slices: Any) -> tuple[GroupBy, ...]:
     if isinstance(slices, str):
         slices = [slices]
     if not isinstance(slices, (list, tuple)):
-        raise AnalyticsTypeError(f"group_by needs a GroupBy or a list of them, not {slices!r}.")
+        raise AnalyticsTypeError(
+            f"group_by needs a GroupBy or a list of them, not {literals.shown(slices)}."
+        )
     dims = tuple(choice(GroupBy, each, "group-by dimension") for each in slices)
     if len(set(dims)) < len(dims):
         raise AnalyticsInvalidQuery(f"group_by names a dimension twice: {', '.join(dims)}.")
@@ -73,11 +75,7 @@ def scoped(
         else []
     )
     found = [(_handle_id(each), _handle_type(each), _handle_kinds(each)) for each in handles]
-    if isinstance(object_ids, (str, int)):
-        object_ids = [object_ids]
-    ids = [each[0] for each in found] + [
-        check.identifier(each, "object_ids") for each in object_ids or ()
-    ]
+    ids = [each[0] for each in found] + check.identifiers(object_ids, "object_ids")
     unique = tuple(dict.fromkeys(ids))
     if len(unique) > 1:
         raise AnalyticsInvalidQuery(
@@ -88,7 +86,7 @@ def scoped(
     stated = check.text(object_type, "object_type").lower() if object_type is not None else None
     derived = next((each[1] for each in found), None)
     chosen = (
-        _kinds(kinds)
+        kinds_named(kinds)
         if kinds is not None
         else tuple(dict.fromkeys(k for each in found for k in each[2]))
     )
@@ -103,10 +101,9 @@ def scoped(
     )
 
 
-def _kinds(values: Any) -> tuple[EventKind, ...]:
-    if isinstance(values, str) or not isinstance(values, (list, tuple, set, frozenset)):
-        values = [values]
-    return tuple(dict.fromkeys(choice(EventKind, each, "event kind") for each in values))
+def kinds_named(values: Any) -> tuple[EventKind, ...]:
+    named = literals.listed(values, "kinds")
+    return tuple(dict.fromkeys(choice(EventKind, each, "event kind") for each in named))
 
 
 def _kinds_of_type(object_type: str, chosen: tuple[EventKind, ...]) -> tuple[EventKind, ...]:
@@ -130,7 +127,7 @@ def _handle_id(handle: Any) -> str:
         if value is not None and not callable(value):
             return check.identifier(value, f"{type(handle).__name__}.{name}")
     raise AnalyticsTypeError(
-        f"object= must be a resource instance with an id, not {handle!r}; for a raw id use object_ids=['…']."
+        f"object= must be a resource instance with an id, not {literals.shown(handle)}; for a raw id use object_ids=['…']."
     )
 
 
@@ -139,7 +136,7 @@ def _handle_type(handle: Any) -> str:
 
 
 def _handle_kinds(handle: Any) -> tuple[EventKind, ...]:
-    return _kinds(list(getattr(handle, "_analytics_kinds", ())))
+    return kinds_named(list(getattr(handle, "_analytics_kinds", ())))
 
 
 def handle_of(handle: Any) -> tuple[str, str]:
@@ -177,13 +174,13 @@ def from_dict(data: Mapping[str, Any]) -> Spec:
         "interval",
     ]
     if not isinstance(data, Mapping):
-        raise AnalyticsTypeError(f"a query's JSON form is an object, not {data!r}.")
+        raise AnalyticsTypeError(f"a query's JSON form is an object, not {literals.shown(data)}.")
     for key in data:
         if key not in known:
             raise AnalyticsInvalidQuery(f"{key!r} is no part of a query.{nearest(str(key), known)}")
     if data.get("version", VERSION) != VERSION:
         raise AnalyticsInvalidQuery(
-            f"this query was written by version {data['version']!r}; this is version {VERSION}."
+            f"this query was written by version {literals.shown(data['version'])}; this is version {VERSION}."
         )
     object_id = data.get("object_id")
     spec = scoped(
@@ -204,7 +201,7 @@ def from_dict(data: Mapping[str, Any]) -> Spec:
 
 def _listed(value: Any, what: str) -> list[Any]:
     if not isinstance(value, list):
-        raise AnalyticsTypeError(f"{what} must be a list of filters, not {value!r}.")
+        raise AnalyticsTypeError(f"{what} must be a list of filters, not {literals.shown(value)}.")
     return value
 
 
@@ -226,7 +223,7 @@ def _value_from_json(value: Any) -> Any:
             return datetime.fromisoformat(value["datetime"])
         except (TypeError, ValueError) as error:
             raise AnalyticsInvalidQuery(
-                f"{value['datetime']!r} is no ISO datetime: {error}."
+                f"{literals.shown(value['datetime'])} is no ISO datetime: {error}."
             ) from None
     return value
 
@@ -236,7 +233,7 @@ def _term_from_dict(data: Any) -> Term:
         set(data) == {"op", "filters"} or set(data) == {"field", "op", "value"}
     ):
         raise AnalyticsInvalidQuery(
-            f"{data!r} is no filter: it needs the keys field, op and value, or op and filters for a group."
+            f"{literals.shown(data)} is no filter: it needs the keys field, op and value, or op and filters for a group."
         )
     if "filters" in data:
         members = _listed(data["filters"], "the filters of a group")

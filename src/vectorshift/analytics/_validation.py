@@ -3,54 +3,15 @@
 Source: reference page "Errors" (AnalyticsInvalidQuery), CONTRACT.md A3 (value types), B.
 """
 
-import math
-from collections.abc import Iterable
-from datetime import datetime, timezone
 from typing import Any
 
 from vectorshift.analytics._enums import AggregationField, EventStatus, Interval, choice
+from vectorshift.analytics._literals import listed, plain, sendable, shown
 from vectorshift.errors import AnalyticsInvalidQuery, AnalyticsTypeError
 
 PERCENTILES = (50, 75, 95, 99)
+_LONGEST = 1e9
 PERCENTILE_FIELDS = (AggregationField.LATENCY, AggregationField.NODE_LATENCY)
-_INT64 = range(-(2**63), 2**63)
-
-
-def scalar(value: Any, what: str) -> bool | int | float | datetime | str:
-    """Return a filter value of a type that the wire can carry: bool, int64, finite float, aware datetime or text."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int) and value in _INT64:
-        return value
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    if isinstance(value, datetime):
-        offset = value.utcoffset()
-        if offset is None:
-            raise AnalyticsInvalidQuery(
-                f"{what} got the naive datetime {value.isoformat()}: datetimes must be timezone-aware, "
-                "for example datetime(2026, 1, 1, tzinfo=timezone.utc)."
-            )
-        # Datetimes of one DST zone compare by their wall clocks, which are wrong around a change of the clocks.
-        return datetime.combine(value.date(), value.time(), timezone(offset)).replace(fold=0)
-    if isinstance(value, str):
-        return str(value)
-    raise AnalyticsInvalidQuery(
-        f"{what} got {value!r} ({type(value).__name__}), which the service cannot compare with. "
-        "Use text, a bool, a 64-bit int, a finite float or a timezone-aware datetime."
-    )
-
-
-def scalars(values: Any, what: str) -> tuple[bool | int | float | datetime | str, ...]:
-    """Return the values of an any-of filter; a single value counts as a list of one, an empty list is refused."""
-    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        values = [values]
-    checked = tuple(scalar(value, what) for value in values)
-    if not checked:
-        raise AnalyticsInvalidQuery(
-            f"{what} got an empty list, which can match nothing. Name at least one value."
-        )
-    return checked
 
 
 def status(value: Any) -> str:
@@ -79,23 +40,21 @@ def count(value: Any, what: str) -> int:
 
 
 def _whole(value: Any, what: str, least: int, below: int = 2**31) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < below:
+    found = plain(value)
+    if isinstance(found, bool) or not isinstance(found, int) or not least <= found < below:
         raise AnalyticsInvalidQuery(
-            f"{what} must be a whole number of {least} or more, not {value!r}."
+            f"{what} must be a whole number from {least} to {below - 1}, not {shown(value)}."
         )
-    return value
+    return found
 
 
 def percentile_n(value: Any) -> int:
     """Return a percentile that the service computes; 95.0 counts as 95. Raises ValueError otherwise."""
-    if (
-        not isinstance(value, (bool, str))
-        and isinstance(value, (int, float))
-        and value in PERCENTILES
-    ):
-        return int(value)
+    found = plain(value)
+    if not isinstance(found, bool) and isinstance(found, (int, float)) and found in PERCENTILES:
+        return int(found)
     raise ValueError(
-        f"percentile n must be one of {', '.join(map(str, PERCENTILES))}, not {value!r}"
+        f"percentile n must be one of {', '.join(map(str, PERCENTILES))}, not {shown(value)}"
     )
 
 
@@ -121,24 +80,33 @@ def interval_for(has_time: bool, interval: Interval | str | None) -> Interval | 
 def text(value: Any, what: str) -> str:
     """Return a non-empty text."""
     if not isinstance(value, str) or not value.strip():
-        raise AnalyticsInvalidQuery(f"{what} must be a non-empty text, not {value!r}.")
-    return str(value)
+        raise AnalyticsInvalidQuery(f"{what} must be a non-empty text, not {shown(value)}.")
+    return sendable(plain(value), what)
 
 
 def identifier(value: Any, what: str) -> str:
     """Return an id as text; numbers are accepted because some systems hand out numeric ids."""
-    if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
-        raise AnalyticsTypeError(f"{what} must be a non-empty id, not {value!r}.")
-    return str(value)
+    found = plain(value)
+    if isinstance(found, int) and not isinstance(found, bool) and abs(found) < 10**100:
+        return str(found)
+    if not isinstance(found, str) or not found.strip():
+        raise AnalyticsTypeError(
+            f"{what} must be an id, a non-empty text or a whole number, not {shown(value)} ({type(value).__name__})."
+        )
+    return sendable(found, what)
+
+
+def identifiers(values: Any, what: str) -> list[str]:
+    """Return ids as texts: of a list, of one alone, or none."""
+    return [] if values is None else [identifier(each, what) for each in listed(values, what)]
 
 
 def seconds(value: Any, what: str, *, positive: bool) -> float:
     """Return a duration in seconds: finite, and more than 0 where `positive`."""
-    number = (
-        isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    )
-    if not number or value < 0 or (positive and value == 0):
+    found = plain(value)
+    number = isinstance(found, (int, float)) and not isinstance(found, bool)
+    if not number or not 0 <= found <= _LONGEST or (positive and found == 0):
         raise AnalyticsInvalidQuery(
-            f"{what} must be a number of seconds {'above' if positive else 'of at least'} 0, not {value!r}."
+            f"{what} must be a number of seconds {'above' if positive else 'of at least'} 0, not {shown(value)}."
         )
-    return float(value)
+    return float(found)

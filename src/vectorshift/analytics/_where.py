@@ -15,6 +15,7 @@ from vectorshift.analytics._filters import (
     Term,
     equal,
 )
+from vectorshift.analytics._literals import shown
 from vectorshift.errors import AnalyticsInvalidQuery
 
 ALIASES: dict[str, EventField] = {
@@ -53,7 +54,7 @@ def filterable(each: Any) -> Term:
     """Return a filter as it is; anything else, and a field that cannot be filtered, raises `AnalyticsInvalidQuery`."""
     if not isinstance(each, (Filter, FieldFilter, FilterGroup)):
         raise AnalyticsInvalidQuery(
-            f"where() got {each!r}, which is no filter. Use EventField operators, Filter, FieldFilter, FilterGroup, "
+            f"where() got {shown(each)}, which is no filter. Use EventField operators, Filter, FieldFilter, FilterGroup, "
             f"or one of the names {', '.join(ALIASES)} as name=value."
         )
     for atom in each.filters if isinstance(each, FilterGroup) else (each,):
