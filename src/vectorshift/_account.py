@@ -40,6 +40,7 @@ class Account:
         max_connections: int = 16,
         verify: "bool | str | os.PathLike[str] | ssl.SSLContext" = True,
         rate_limit: float | None = None,
+        proxied_downloads: bool = True,
     ) -> None:
         if not isinstance(retry, Retry | None):
             raise ConfigurationError(f"retry must be a Retry or None, not {retry!r}.")
@@ -54,6 +55,7 @@ class Account:
         self._pace = Pace(settings.rate(rate_limit))
         self._max_connections = settings.connections(max_connections)
         self._trust = settings.trust(verify)
+        self._proxied_downloads = settings.switch(proxied_downloads, "proxied_downloads")
         self._held: Transport | None = None
 
     def __repr__(self) -> str:

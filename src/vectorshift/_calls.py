@@ -1,6 +1,6 @@
 """The conversation with the API as data, and the flows that hold it.
 
-A flow is a generator. It yields a step (a `Call` to send, a `Pause`, a host to `Resolve`, a `Fetch` of a file, `Work`
+A flow is a generator. It yields a step (a `Call` to send, a `Pause`, a way to `Resolve`, a `Fetch` of a file, `Work`
 that blocks) and is sent the outcome of that step; what it returns is the typed result. A flow imports no HTTP, reads no
 clock and never awaits, so retry, polling, paging and pace are written once: `_drivers.py` holds two small drivers, one
 that blocks and one that awaits, and a test can step a flow by hand. A network failure arrives as a `Reply` with status
@@ -53,21 +53,31 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Resolve:
-    """Look up a host within `budget` seconds. The outcome is its IP addresses as texts, none when it has none."""
+    """Find the way to a URL's host within `budget` seconds, past the process's proxies unless `proxies`. The outcome is a `Way`."""
 
-    host: str
+    url: str
     budget: float
+    proxies: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a host is reached: through a `proxy`, or at one of its IP `addresses`, none when it has none."""
+
+    addresses: tuple[str, ...] = ()
+    proxy: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
     """Stream `url` into `sink`, starting at `offset`, with none of the client's credentials. The outcome is `Fetched`.
 
-    The connection goes to the IP `address`, whatever the host in `url` would resolve to by now.
+    The connection goes through `proxy`, or else to the IP `address`, whatever the host in `url` would resolve to by now.
     """
 
     url: str
-    address: str
+    address: str | None
+    proxy: str | None = field(repr=False)
     sink: BinaryIO
     offset: int
     etag: str | None

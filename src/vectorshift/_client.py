@@ -30,6 +30,9 @@ class Client(Account):
             downloads as well. Verification cannot be switched off.
         rate_limit: the most requests per second, retries included, of all threads and tasks that share this client;
             requests wait for their turn in order, evenly spaced, within their total time. None is no limit.
+        proxied_downloads: whether an export's file is fetched through the proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and
+            NO_PROXY name for its URL, as calls are. Such a proxy decides where it connects to. False connects directly, to
+            addresses that were judged.
 
     Safe to share between threads; after a fork each process connects anew. `with Client(...)` or `close()` ends its
     connections; awaiting connections end with `aclose()` or with their event loop. The key is in no repr, and a client

@@ -5,8 +5,9 @@ import socket
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
-from vectorshift._calls import Call, Fetch, Flow, Pause, Resolve, Step
+from vectorshift._calls import Call, Fetch, Flow, Pause, Resolve, Step, Way
 
 if TYPE_CHECKING:
     from vectorshift._transport import Transport
@@ -78,21 +79,33 @@ async def _aperform(step: Step, transport: "Transport") -> Any:
     )
 
 
-def _resolve(step: Resolve) -> tuple[str, ...]:
-    """Look up a host; how long that takes is the system's to bound."""
+def _resolve(step: Resolve) -> Way:
+    """Find a way; how long looking up a host takes is the system's to bound."""
+    host, proxy = _target(step)
+    if proxy is not None:
+        return Way(proxy=proxy)
     try:
-        return _addresses(socket.getaddrinfo(step.host, None, type=socket.SOCK_STREAM))
+        return Way(_addresses(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)))
     except (OSError, UnicodeError):
-        return ()
+        return Way()
 
 
-async def _aresolve(step: Resolve) -> tuple[str, ...]:
+async def _aresolve(step: Resolve) -> Way:
+    host, proxy = _target(step)
+    if proxy is not None:
+        return Way(proxy=proxy)
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(step.budget):
-            return _addresses(await loop.getaddrinfo(step.host, None, type=socket.SOCK_STREAM))
+            return Way(_addresses(await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)))
     except (OSError, UnicodeError):  # TimeoutError is an OSError
-        return ()
+        return Way()
+
+
+def _target(step: Resolve) -> tuple[str, str | None]:
+    from vectorshift._transport.environment import proxy_for
+
+    return urlsplit(step.url).hostname or "", proxy_for(step.url) if step.proxies else None
 
 
 def _addresses(found: Sequence[tuple[Any, ...]]) -> tuple[str, ...]:

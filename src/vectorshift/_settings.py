@@ -80,6 +80,13 @@ def rate(value: Any) -> float:
     return float(value)
 
 
+def switch(value: Any, name: str) -> bool:
+    """Return whether something is wanted."""
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name} must be True or False, not {value!r}.")
+    return value
+
+
 def trust(value: Any) -> "ssl.SSLContext | None":
     """Return whom to believe: None is the usual authorities, a path is a bundle of others in their place."""
     if value is True:

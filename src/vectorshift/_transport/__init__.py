@@ -14,18 +14,24 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import httpx
 import msgspec
 
 from vectorshift._calls import Call, Fetch, Fetched, Reply
+from vectorshift._transport.environment import proxy_for, usual_trust
 from vectorshift._transport.leases import KEPT, Lease
-from vectorshift.errors import redact
+from vectorshift.errors import ConfigurationError, redact
 
 _REPLY_LIMIT = 512 * 1024 * 1024
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
 
 
 def _redacted(record: logging.LogRecord) -> bool:
@@ -62,12 +68,6 @@ class Limits:
     trust: ssl.SSLContext | None
 
 
-@cache
-def _usual_trust() -> ssl.SSLContext:
-    """The usual certificate authorities; loading them takes longer than a request."""
-    return httpx.create_ssl_context()
-
-
 class _Late(Exception):
     """The total time of a call is over."""
 
@@ -79,39 +79,45 @@ class Transport:
         self._address = address
         self._limits = limits
         self._lock = threading.Lock()
-        self._blocking: tuple[int, httpx.Client] | None = None
-        self._leases: dict[asyncio.AbstractEventLoop, Lease] = {}
+        self._blocking: tuple[tuple[int, str | None], httpx.Client] | None = None
+        self._leases: dict[tuple[asyncio.AbstractEventLoop, str | None], Lease] = {}
 
     def prepare(self) -> None:
         """Load what the first call would load."""
-        httpx.Client(**self._options()).close()
+        httpx.Client(**self._options(None)).close()
 
     # --- blocking ------------------------------------------------------------
 
-    def _pool(self) -> httpx.Client:
+    def _pool(self, proxy: str | None) -> httpx.Client:
         with self._lock:
             # A forked worker must not share its parent's sockets.
-            if self._blocking is None or self._blocking[0] != os.getpid():
-                self._blocking = os.getpid(), httpx.Client(**self._options())
+            fitting = os.getpid(), proxy
+            if self._blocking is None or self._blocking[0] != fitting:
+                self._blocking = fitting, httpx.Client(**self._options(proxy))
             return self._blocking[1]
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self, proxy: str | None) -> dict[str, Any]:
+        trust = self._limits.trust or usual_trust()
+        secure = trust if proxy is not None and proxy.startswith("https:") else None
         return {
-            "verify": self._limits.trust or _usual_trust(),
+            "verify": trust,
             "limits": httpx.Limits(max_connections=self._limits.connections, keepalive_expiry=KEPT),
             "follow_redirects": False,
+            "trust_env": False,
+            "proxy": None if proxy is None else httpx.Proxy(proxy, ssl_context=secure),
         }
 
     def send(self, call: Call) -> Reply:
         """Send one call and wait for the whole answer."""
         address = self._address()
+        proxy = proxy_for(address.base_url)
         deadline = time.monotonic() + self._budget(call)
         try:
             with _reading_until(deadline):
                 if call.repeatable:
-                    return self._exchange(self._pool(), call, address, deadline)
+                    return self._exchange(self._pool(proxy), call, address, deadline)
                 # A kept connection may have died unseen; a create must know whether it was sent.
-                with httpx.Client(**self._options()) as fresh:
+                with httpx.Client(**self._options(proxy)) as fresh:
                     return self._exchange(fresh, call, address, deadline)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, _Late) as error:
             return _no_reply(error, address, late=time.monotonic() >= deadline)
@@ -147,7 +153,7 @@ class Transport:
         try:
             with (
                 _reading_until(deadline),
-                httpx.Client(**self._options(), trust_env=False) as bare,
+                httpx.Client(**self._options(step.proxy)) as bare,
                 bare.stream(
                     **_download(step, _BOUNDED), timeout=self._timeout(deadline)
                 ) as response,
@@ -165,15 +171,16 @@ class Transport:
     async def asend(self, call: Call) -> Reply:
         """The same, awaiting."""
         address = self._address()
+        proxy = proxy_for(address.base_url)
         budget = self._budget(call)
         deadline = time.monotonic() + budget
         try:
             async with asyncio.timeout(budget):
                 if call.repeatable:
-                    lease = await self._lease()
+                    lease = await self._lease(proxy)
                     async with lease.client() as client:
                         return await self._aexchange(client, call, address, deadline)
-                async with httpx.AsyncClient(**self._options()) as fresh:
+                async with httpx.AsyncClient(**self._options(proxy)) as fresh:
                     return await self._aexchange(fresh, call, address, deadline)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, _Late) as error:
             return _no_reply(error, address, late=time.monotonic() >= deadline)
@@ -199,7 +206,7 @@ class Transport:
         try:
             async with (
                 asyncio.timeout(step.budget),
-                httpx.AsyncClient(**self._options(), trust_env=False) as bare,
+                httpx.AsyncClient(**self._options(step.proxy)) as bare,
                 bare.stream(**_download(step, {}), timeout=self._timeout(deadline)) as response,
             ):
                 if got.begin(step, response):
@@ -210,22 +217,22 @@ class Transport:
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, _Late) as error:
             return got.ended(_reason(error))
 
-    async def _lease(self) -> "Lease":
-        loop = asyncio.get_running_loop()
-        lease = self._leases.get(loop)
+    async def _lease(self, proxy: str | None) -> "Lease":
+        key = asyncio.get_running_loop(), proxy
+        lease = self._leases.get(key)
         if lease is None:
-            lease = self._leases[loop] = Lease(self._options(), self._limits.connections)
-            lease.life = self._live(loop, lease)
+            lease = self._leases[key] = Lease(self._options(proxy), self._limits.connections)
+            lease.life = self._live(key, lease)
             await anext(lease.life)
         return lease
 
     async def _live(
-        self, loop: asyncio.AbstractEventLoop, lease: "Lease"
+        self, key: tuple[asyncio.AbstractEventLoop, str | None], lease: "Lease"
     ) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
-            self._leases.pop(loop, None)
+            self._leases.pop(key, None)
             await lease.aclose()
 
     # --- end -----------------------------------------------------------------
@@ -234,13 +241,13 @@ class Transport:
         """Close the blocking connections."""
         with self._lock:
             held, self._blocking = self._blocking, None
-        if held is not None and held[0] == os.getpid():
+        if held is not None and held[0][0] == os.getpid():
             held[1].close()
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and the blocking ones."""
-        lease = self._leases.get(asyncio.get_running_loop())
-        if lease is not None:
+        loop = asyncio.get_running_loop()
+        for lease in [lease for key, lease in self._leases.items() if key[0] is loop]:
             await lease.life.aclose()
         self.close()
 
@@ -269,13 +276,11 @@ def _download(step: Fetch, extensions: dict[str, Any]) -> dict[str, Any]:
     }
     if step.offset and step.etag:
         headers |= {"Range": f"bytes={step.offset}-", "If-Range": step.etag}
-    return {
-        "method": "GET",
-        "url": url.copy_with(host=step.address),
-        "headers": headers,
+    if step.address is not None:
         # The certificate is checked against the name, although the connection goes to the address.
-        "extensions": extensions | {"sni_hostname": url.raw_host.decode()},
-    }
+        extensions = extensions | {"sni_hostname": url.raw_host.decode()}
+        url = url.copy_with(host=step.address)
+    return {"method": "GET", "url": url, "headers": headers, "extensions": extensions}
 
 
 def _lower(response: httpx.Response) -> dict[str, str]:
@@ -306,6 +311,14 @@ def _no_reply(error: Exception, address: Address, *, late: bool) -> Reply:
 
 
 def _reason(error: Exception) -> str:
+    """Why there is no answer. Raises `ConfigurationError` where the proxy wants credentials, since no retry gives it some."""
+    if isinstance(error, httpx.ProxyError):
+        if str(error).startswith("407"):
+            raise ConfigurationError(
+                "the proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names asks for credentials (HTTP 407): write it as "
+                "http://user:password@host:port, percent-encoded."
+            ) from None
+        return redact(f"the proxy answered {error}")
     if isinstance(error, (_Late, TimeoutError)) and not str(error):
         return "the total time of the call is over"
     return redact(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)

@@ -10,13 +10,14 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
 
 from vectorshift._account import Account
 from vectorshift._addresses import kind_of
-from vectorshift._calls import Fetch, Fetched, Flow, Pause, Resolve, Work
+from vectorshift._calls import Fetch, Fetched, Flow, Pause, Resolve, Way, Work
 from vectorshift._completeness import Incomplete, has_checksum, verified
 from vectorshift._retry import Retry, jittered
 from vectorshift.analytics import _flows as flows, _validation as check
@@ -56,13 +57,14 @@ class Rules:
     """What a download may do: `total` seconds, at most `most_bytes`.
 
     It may use plain HTTP only where the API does (`api` is its base URL), and connect to public addresses only, or to
-    such as the API's own: a private installation, the emulator. `retry` says how often a broken transfer is taken up
-    again.
+    such as the API's own: a private installation, the emulator. Where a proxy leads to the file's host, and `proxies` lets
+    it, it is the proxy that looks the host up and decides. `retry` says how often a broken transfer is taken up again.
     """
 
     total: float
     most_bytes: int
     api: str
+    proxies: bool
     retry: Retry
 
 
@@ -79,6 +81,7 @@ def download(
         check.seconds(timeout, "timeout", positive=True),
         check.size(max_bytes, "max_bytes"),
         account._address().base_url,
+        account._proxied_downloads,
         account._retry,
     )
     target = _target(path)
@@ -132,12 +135,15 @@ def _transfer(
         now: float = yield Pause(0)
         if now >= deadline:
             raise AnalyticsDownloadFailed(task_id, f"it was not complete within {rules.total:g} s")
-        addresses = yield from _checked_addresses(url, rules, task_id, deadline - now)
+        way = yield from _checked_way(url, rules, task_id, deadline - now)
         now = yield Pause(0)
         got = Fetched(0, 0, {}, reason="the host of its URL has no address", now=now)
-        if addresses:
-            address, left = addresses[tries % len(addresses)], max(0.0, deadline - now)
-            got = yield Fetch(url, address, sink, offset, etag, rules.most_bytes, left, progress)
+        if way.addresses or way.proxy:
+            address = way.addresses[tries % len(way.addresses)] if way.addresses else None
+            left = max(0.0, deadline - now)
+            got = yield Fetch(
+                url, address, way.proxy, sink, offset, etag, rules.most_bytes, left, progress
+            )
         offset += got.received
         if offset > rules.most_bytes:
             raise AnalyticsDownloadFailed(
@@ -174,24 +180,31 @@ def _fresh_url(task_id: str) -> Flow[str]:
     return found["download_url"]
 
 
-def _checked_addresses(
-    url: str, rules: Rules, task_id: str, budget: float
-) -> Flow[tuple[str, ...]]:
-    """The addresses of the URL's host, none when it has none; a URL that must not be fetched is refused."""
+def _checked_way(url: str, rules: Rules, task_id: str, budget: float) -> Flow[Way]:
+    """The way to the URL's host; a URL that must not be fetched is refused."""
     host = _safe_host(url, rules, task_id)
-    addresses: tuple[str, ...] = yield Resolve(host, budget)
-    kinds = {kind_of(address) for address in addresses} - {"public"}
+    way: Way = yield Resolve(url, budget, rules.proxies)
+    # A proxy looks names up and decides; an address that stands in the URL is judged all the same.
+    kinds = {kind_of(each) for each in way.addresses or _literal(host)} - {"public"}
     if kinds:
         # Asked only now: a public file server says nothing about where the API is.
-        own: tuple[str, ...] = yield Resolve(urlsplit(rules.api).hostname or "", budget)
-        kinds -= {kind_of(address) for address in own} - {"never"}
+        api = urlsplit(rules.api).hostname or ""
+        own: Way = yield Resolve(rules.api, budget, rules.proxies)
+        kinds -= {kind_of(each) for each in own.addresses or _literal(api)} - {"never"}
     if kinds:
         raise AnalyticsDownloadFailed(
             task_id,
             f"its URL leads to the host {host}, which is not on the public internet. Such a host is "
             "asked for a file only when the API's base URL is in a network of the same kind",
         )
-    return addresses
+    return way
+
+
+def _literal(host: str) -> tuple[str, ...]:
+    try:
+        return (str(ip_address(host)),)
+    except ValueError:
+        return ()
 
 
 def _safe_host(url: str, rules: Rules, task_id: str) -> str:

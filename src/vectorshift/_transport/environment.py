@@ -1,0 +1,137 @@
+"""What the process's environment says of the network: the proxy of a URL, and the certificate authorities.
+
+The variables mean what they mean to curl, pip and httpx. What cannot be read is an error that names the variable, because
+no retry mends it; a proxy's address is not repeated there, since it may hold a password.
+"""
+
+import os
+import re
+import ssl
+import sys
+from functools import cache
+from importlib.util import find_spec
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies
+
+import httpx
+
+from vectorshift.errors import ConfigurationError
+
+_PORTS = {"http": 80, "https": 443}
+_EXCEPTION = re.compile(r"(\[[^\]]*\]|[^:]*)(?::([0-9]+))?")
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the proxy that leads to an http or https URL, None where the connection is direct.
+
+    HTTPS_PROXY or HTTP_PROXY by the URL's scheme, or else ALL_PROXY, in either case; NO_PROXY names exceptions. Raises
+    `ConfigurationError` for one of these that cannot be read.
+    """
+    told = _told()
+    if not told:
+        return None
+    parts = urlsplit(url)
+    kind = parts.scheme if told.get(parts.scheme) else "all"
+    proxy = told.get(kind)
+    if not proxy or _is_excepted(parts, told.get("no", "")):
+        return None
+    return _readable(proxy if "://" in proxy else f"http://{proxy}", _variable(kind))
+
+
+def _told() -> dict[str, str]:
+    """The proxy of each scheme and the exceptions, as `urllib.request.getproxies` tells them, which reads every variable there is."""
+    found = {kind: os.environ.get(_variable(kind), "") for kind in ("http", "https", "all", "no")}
+    if "REQUEST_METHOD" in os.environ and "http_proxy" not in os.environ:
+        found["http"] = ""  # under CGI, HTTP_PROXY is a header of whoever asks
+    if not any(found.values()) and sys.platform in ("darwin", "win32"):
+        return getproxies()
+    return {kind: text for kind, text in found.items() if text}
+
+
+def _variable(kind: str) -> str:
+    """The variable that is read: the one in lower case wins, even where it is empty."""
+    lower = f"{kind}_proxy"
+    return lower if lower in os.environ else lower.upper()
+
+
+def _readable(proxy: str, variable: str) -> str:
+    try:
+        parts = urlsplit(proxy)
+        named = parts.hostname and parts.port != 0 and not re.search(r"\s", proxy)
+        usable = bool(named and httpx.Proxy(proxy))
+    except (ValueError, httpx.InvalidURL):
+        usable = False
+    if not usable:
+        raise ConfigurationError(
+            f"{variable} is not the address of a proxy that can be used: write it as http://host:port, or with https, "
+            "socks5 or socks5h, and percent-encode its user name and password."
+        )
+    if parts.scheme.startswith("socks") and find_spec("socksio") is None:
+        raise ConfigurationError(
+            f"{variable} names a SOCKS proxy, which takes the package socksio: pip install 'httpx[socks]'."
+        )
+    return proxy
+
+
+def _is_excepted(url: SplitResult, exceptions: str) -> bool:
+    host = (url.hostname or "").rstrip(".")
+    address = _address(host.partition("%")[0])
+    port = url.port or _PORTS.get(url.scheme)
+    for rule in exceptions.replace(",", " ").split():
+        scheme, _, rest = rule.rpartition("://")
+        if scheme and scheme not in (url.scheme, "all"):
+            continue
+        if rest == "*" or _covers(rest, host, address, port):
+            return True
+    return False
+
+
+def _covers(
+    rule: str, host: str, address: IPv4Address | IPv6Address | None, port: int | None
+) -> bool:
+    """Whether one entry of NO_PROXY (a name, an address or a network, with a port or without) is about a host."""
+    if "/" in rule:
+        try:
+            network = ip_network(rule.replace("[", "").replace("]", ""), strict=False)
+        except ValueError:
+            raise ConfigurationError(
+                f"{_variable('no')} has the entry {rule!r}, which is not a network: write it as 10.0.0.0/8 or fd00::/8."
+            ) from None
+        return address is not None and address in network
+    if bare := _address(rule):
+        return bare == address
+    found = _EXCEPTION.fullmatch(rule)
+    if found is None or (found[1].startswith("[") and _address(found[1][1:-1]) is None):
+        raise ConfigurationError(
+            f"{_variable('no')} has the entry {rule!r}, which is not a host: write it as host, host:port or [::1]:port."
+        )
+    if found[2] and int(found[2]) != port:
+        return False
+    if bare := _address(found[1].strip("[]")):
+        return bare == address
+    name = found[1].lower().lstrip("*").strip(".")
+    return bool(name) and (host == name or host.endswith(f".{name}"))
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
+
+
+@cache
+def usual_trust() -> ssl.SSLContext:
+    """The usual certificate authorities, or those of SSL_CERT_FILE or SSL_CERT_DIR; loading them takes longer than a request."""
+    name = next((n for n in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(n)), "")
+    try:
+        if name == "SSL_CERT_DIR" and not os.listdir(os.environ[name]):
+            raise OSError("it is empty")  # which OpenSSL takes for no authority at all
+        return httpx.create_ssl_context()
+    except OSError as error:  # ssl.SSLError is one
+        if not name:
+            raise
+        raise ConfigurationError(
+            f"{name} is {os.environ[name]!r}, where no certificate authorities can be read ({error}): correct it, or unset it."
+        ) from None
