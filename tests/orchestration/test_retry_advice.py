@@ -20,6 +20,7 @@ ADVICE = {
         sdk.UnprocessableEntityError,
         sdk.AnalyticsInvalidQuery,
         sdk.AnalyticsTypeError,
+        sdk.AnalyticsUnsupported,
         core.WindowError,
         core.SpecError,
         core.MergeError,
