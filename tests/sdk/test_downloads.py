@@ -535,6 +535,23 @@ def test_nothing_secret_is_logged(fetch, files, caplog):
     assert "deadbeef" not in caplog.text
 
 
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_an_application_that_logs_everything(library, service, files, tmp_path):
+    """Whichever library stands in httpx's place, its lines come as the application wants them, without the signature."""
+    code = f"""
+import logging, sys, {library}
+sys.modules["httpx"] = {library}
+logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+from vectorshift import Client
+with Client(api_key="sk_test_key", base_url={service.base_url!r}) as client:
+    client.download_export({files.task!r}, {str(tmp_path / "x.csv")!r})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert f"INFO:{library}:HTTP Request: GET" in done.stdout, done.stderr
+    assert "/files/x?***" in done.stdout
+    assert "deadbeef" not in done.stdout + done.stderr
+
+
 def test_the_file_may_be_read_by_others(fetch, files, tmp_path):
     """The file gets the usual rights of a new file, not those of a temporary one."""
     fetch(files.task)

@@ -39,11 +39,12 @@ def _redacted(record: logging.LogRecord) -> bool:
     return True
 
 
-# httpx logs every URL at INFO and httpcore every header at DEBUG, signatures included.
-for _name in ("httpx", "httpcore", "httpcore.connection", "httpcore.http11", "httpcore.proxy"):
-    logging.getLogger(_name).addFilter(_redacted)
-for _name in ("httpx", "httpcore"):
-    logging.getLogger(_name).setLevel(max(logging.WARNING, logging.getLogger(_name).level))
+# httpx logs every URL at INFO and httpcore every header at DEBUG, signatures included. An application
+# may have put the maintained fork, httpx2, in httpx's place.
+for _client, _wire in (("httpx", "httpcore"), ("httpx2", "httpcore2")):
+    _parts = (f"{_wire}.{part}" for part in ("connection", "http11", "http2", "proxy", "socks"))
+    for _name in (_client, _wire, *_parts):
+        logging.getLogger(_name).addFilter(_redacted)
 
 
 @dataclass(frozen=True, slots=True)
