@@ -128,4 +128,5 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "retries": _retries,
     "verify": _bundle,
     "rate_limit": _number,
+    "time_precision": lambda _, value: value,
 }

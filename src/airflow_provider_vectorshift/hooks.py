@@ -29,7 +29,8 @@ class VectorShiftHook(BaseHook):
     - `timeout`: seconds to wait for the next bytes of an answer (60);
     - `retries`: how often a failed request is tried again (4);
     - `verify`: the path of a CA bundle to trust in place of the usual authorities;
-    - `rate_limit`: the most requests per second of one client (no limit).
+    - `rate_limit`: the most requests per second of one client (no limit);
+    - `time_precision`: how finely the service compares times, us, ms or s (found out).
 
     Args:
         vectorshift_conn_id: the connection's id.

@@ -56,6 +56,11 @@ def get_provider_info() -> dict[str, object]:
                         "description": "The most that one client sends; no limit when empty.",
                         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
                     },
+                    "time_precision": {
+                        "label": "Time precision",
+                        "description": "How finely the service compares times; found out when empty.",
+                        "schema": {"type": ["string", "null"], "enum": ["us", "ms", "s", None]},
+                    },
                 },
             }
         ],

@@ -54,6 +54,11 @@ class VectorShiftResource(dg.ConfigurableResource, dg.Resolvable):  # type: igno
         description="The most requests per second of each process that uses the account. None is "
         "no limit.",
     )
+    time_precision: str | None = Field(
+        default=None,
+        description="How finely the service compares times: us, ms or s. None finds it out, once in "
+        "each process that measures.",
+    )
     verify: Annotated[str | None, FROM_ENVIRONMENT] = Field(
         default=None,
         description="The path of a CA bundle (PEM) to trust in place of the usual authorities. "
@@ -82,6 +87,7 @@ class VectorShiftResource(dg.ConfigurableResource, dg.Resolvable):  # type: igno
                 retries=self.retries,
                 verify=None if self.verify is None else resolved(self.verify),
                 rate_limit=self.rate_limit,
+                time_precision=self.time_precision,
             )
             self._client = account.client(
                 connect_timeout=self.connect_timeout, total_timeout=self.total_timeout

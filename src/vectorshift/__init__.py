@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
     from vectorshift._client import Client as Client
     from vectorshift._retry import Retry as Retry
-    from vectorshift._settings import DEFAULT_BASE_URL as DEFAULT_BASE_URL
+    from vectorshift._settings import (
+        DEFAULT_BASE_URL as DEFAULT_BASE_URL,
+        TimePrecision as TimePrecision,
+    )
     from vectorshift.analytics import Analytics as Analytics
     from vectorshift.analytics._downloads import Download as Download
     from vectorshift.errors import (
@@ -63,7 +66,7 @@ base_url: str | None = None
 _HOMES = {
     "_client": ("Client",),
     "_retry": ("Retry",),
-    "_settings": ("DEFAULT_BASE_URL",),
+    "_settings": ("DEFAULT_BASE_URL", "TimePrecision"),
     "analytics": ("Analytics",),
     "analytics._downloads": ("Download",),
     "errors": (

@@ -41,6 +41,7 @@ class Account:
         verify: "bool | str | os.PathLike[str] | ssl.SSLContext" = True,
         rate_limit: float | None = None,
         proxied_downloads: bool = True,
+        time_precision: str | None = None,
     ) -> None:
         if not isinstance(retry, Retry | None):
             raise ConfigurationError(f"retry must be a Retry or None, not {retry!r}.")
@@ -51,7 +52,7 @@ class Account:
         self._total_timeout = settings.seconds(total_timeout, "total_timeout")
         self._retry = retry or Retry()
         self._quota = Quota()
-        self.habits = Habits()
+        self.habits = Habits(time_precision=settings.precision(time_precision))
         self._pace = Pace(settings.rate(rate_limit))
         self._max_connections = settings.connections(max_connections)
         self._trust = settings.trust(verify)

@@ -33,6 +33,8 @@ class Client(Account):
         proxied_downloads: whether an export's file is fetched through the proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and
             NO_PROXY name for its URL, as calls are. Such a proxy decides where it connects to. False connects directly, to
             addresses that were judged.
+        time_precision: how finely the service compares times, "us", "ms" or "s"; None finds it out where it matters,
+            once. See `Query.time_precision`.
 
     Safe to share between threads; after a fork each process connects anew. `with Client(...)` or `close()` ends its
     connections; awaiting connections end with `aclose()` or with their event loop. The key is in no repr, and a client

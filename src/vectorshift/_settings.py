@@ -6,7 +6,7 @@ Every function returns the value to use, or raises `ConfigurationError` with one
 import math
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 from vectorshift.errors import ConfigurationError
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import ssl
 
 DEFAULT_BASE_URL = "https://api.vectorshift.ai/v1"
+
+TimePrecision: TypeAlias = Literal["us", "ms", "s"]
+"""How finely a service compares the times of a request: to the microsecond, the millisecond, or only to the second."""
 
 
 def of_the_process(name: str) -> Any:
@@ -85,6 +88,16 @@ def switch(value: Any, name: str) -> bool:
     if not isinstance(value, bool):
         raise ConfigurationError(f"{name} must be True or False, not {value!r}.")
     return value
+
+
+def precision(value: Any) -> TimePrecision | None:
+    """Return how finely the service compares times; None is not known."""
+    if value is None or value in get_args(TimePrecision):
+        known: TimePrecision | None = value
+        return known
+    raise ConfigurationError(
+        f"time_precision must be 'us', 'ms', 's', or None to find it out, not {value!r}."
+    )
 
 
 def trust(value: Any) -> "ssl.SSLContext | None":

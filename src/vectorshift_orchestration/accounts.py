@@ -16,7 +16,8 @@ class Account:
     """The settings of a client; None is the SDK's own default. Equal accounts may share a client.
 
     `timeout` is the seconds to wait for the next bytes, `retries` the tries after the first,
-    `verify` the path of a CA bundle, `rate_limit` the most requests per second.
+    `verify` the path of a CA bundle, `rate_limit` the most requests per second,
+    `time_precision` how finely the service compares times.
     """
 
     api_key: str = field(repr=False)
@@ -25,6 +26,7 @@ class Account:
     retries: int | None = None
     verify: str | None = None
     rate_limit: float | None = None
+    time_precision: str | None = None
 
     def client(self, **more: Any) -> Client:
         """A new client, with `more` settings of the SDK's.
@@ -42,6 +44,7 @@ class Account:
             "retry": None if self.retries is None else Retry(attempts=1 + self.retries),
             "verify": self.verify,
             "rate_limit": self.rate_limit,
+            "time_precision": self.time_precision,
         }
         given = {name: value for name, value in settings.items() if value is not None}
         return Client(self.api_key, self.base_url, **given, **more)

@@ -176,13 +176,18 @@ def json_rows(rows: pa.Table) -> list[dict[str, Any]]:
     return [{name: plain(value) for name, value in row.items()} for row in rows.to_pylist()]
 
 
-def first_outside(times: pa.Array, window: Window) -> int:
-    """The index of the first instant that is missing or outside the window, or -1."""
+def inside(times: pa.Array, window: Window) -> pa.Array:
+    """Which instants lie in the window; one that is missing does not."""
     zoned = pc.assume_timezone(times, "UTC") if times.type.tz is None else times
     instants = zoned.cast(INSTANT, safe=False)  # the window's ends are coarser than this
     start, end = (pa.scalar(edge, INSTANT) for edge in (window.start, window.end))
-    inside = pc.and_(pc.greater_equal(instants, start), pc.less(instants, end))
-    index: int = pc.index(pc.fill_null(inside, False), False).as_py()
+    found = pc.and_(pc.greater_equal(instants, start), pc.less(instants, end))
+    return pc.fill_null(found, False)
+
+
+def first_outside(times: pa.Array, window: Window) -> int:
+    """The index of the first instant that is missing or outside the window, or -1."""
+    index: int = pc.index(inside(times, window), False).as_py()
     return index
 
 

@@ -63,5 +63,9 @@ def connect(monkeypatch):
 @pytest.fixture
 def emulator(vectorshift_emulator, connect):
     """The session's emulator, as it was after each test; `vectorshift_default` is its account."""
-    connect(host=vectorshift_emulator.base_url, password=vectorshift_emulator.api_key)
+    connect(
+        host=vectorshift_emulator.base_url,
+        password=vectorshift_emulator.api_key,
+        extra={"time_precision": "us"},
+    )
     return vectorshift_emulator

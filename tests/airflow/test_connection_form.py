@@ -81,7 +81,13 @@ def _address(log):
 @pytest.fixture(scope="module")
 def stored(api):
     """A connection in the database, with every field filled."""
-    extra = {"timeout": 30, "retries": 2, "verify": "/etc/ca.pem", "rate_limit": 5}
+    extra = {
+        "timeout": 30,
+        "retries": 2,
+        "verify": "/etc/ca.pem",
+        "rate_limit": 5,
+        "time_precision": "ms",
+    }
     fields = {
         "connection_id": "stored",
         "conn_type": "vectorshift",
@@ -113,7 +119,13 @@ def test_the_form_is_described(api):
     assert standard["host"]["title"] == "Base URL"
     assert standard["password"]["title"] == "API key"
     assert all(standard[name]["hidden"] for name in ("login", "port", "url_schema"))
-    assert list(form["extra_fields"]) == ["timeout", "retries", "verify", "rate_limit"]
+    assert list(form["extra_fields"]) == [
+        "timeout",
+        "retries",
+        "verify",
+        "rate_limit",
+        "time_precision",
+    ]
 
 
 def test_the_key_is_masked(api, stored):

@@ -93,6 +93,10 @@ UNUSABLE = {
     "verify folder": ({"extra": {"verify": "/"}, **KEY}, "a file of PEM certificates"),
     "rate 0": ({"extra": {"rate_limit": 0}, **KEY}, "rate_limit must be a number of requests"),
     "rate text": ({"extra": {"rate_limit": "x"}, **KEY}, "rate_limit must be a number of requests"),
+    "precision": (
+        {"extra": {"time_precision": "ns"}, **KEY},
+        "time_precision must be 'us', 'ms', 's'",
+    ),
     "misspelt": ({"extra": {"timout": 3}, **KEY}, "its extra has no field 'timout'"),
 }
 

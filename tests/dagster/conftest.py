@@ -78,6 +78,7 @@ class Runs:
                     api_key=key or self.service.api_key,
                     base_url=base_url or self.service.base_url,
                     ui_url=ui_url,
+                    time_precision="us",
                 ),
                 "storage": DuckDBStorage(path=str(self.path)),
             },

@@ -83,7 +83,7 @@ defs = dg.Definitions.merge(
         executor=dg.in_process_executor,
         resources={
             "vectorshift": VectorShiftResource(
-                api_key=dg.EnvVar("LIVE_KEY"), base_url=dg.EnvVar("LIVE_URL")
+                api_key=dg.EnvVar("LIVE_KEY"), base_url=dg.EnvVar("LIVE_URL"), time_precision="us"
             ),
             "storage": DuckDBStorage(path=os.environ["LIVE_DATABASE"]),
             "nightly_account": VectorShiftResource(

@@ -60,7 +60,11 @@ def execute(blank, instance):
     """Runs `health`, its checks and `report` over a range of days, or what else is given."""
 
     def execute(*checks, first=None, last=None, assets=(health, report), key=None):
-        options = {"base_url": blank.base_url, "api_key": key or blank.api_key}
+        options = {
+            "base_url": blank.base_url,
+            "api_key": key or blank.api_key,
+            "time_precision": "us",
+        }
         job = dg.Definitions(
             assets, asset_checks=checks, resources={"vectorshift": VectorShiftResource(**options)}
         ).resolve_implicit_global_asset_job_def()
@@ -195,7 +199,9 @@ def test_latency_is_the_percentile_of_the_whole_partition(emulator):
     check = build_latency_check(
         health, warn=1, minimum_sample=1, query=Analytics.query(object_type="pipeline")
     )
-    account = VectorShiftResource(api_key=emulator.api_key, base_url=emulator.base_url)
+    account = VectorShiftResource(
+        api_key=emulator.api_key, base_url=emulator.base_url, time_precision="us"
+    )
     job = dg.Definitions(
         [health], asset_checks=[check], resources={"vectorshift": account}
     ).resolve_implicit_global_asset_job_def()

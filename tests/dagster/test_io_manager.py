@@ -55,7 +55,7 @@ def way(request, emulator, tmp_path):
             },
             resources={
                 "vectorshift": VectorShiftResource(
-                    api_key=emulator.api_key, base_url=emulator.base_url
+                    api_key=emulator.api_key, base_url=emulator.base_url, time_precision="us"
                 ),
                 **({"tables": kept} if manager else {"storage": DuckDBStorage(path=str(path))}),
             },

@@ -40,7 +40,9 @@ def tick(blank, instance):
     def tick(cursor=None, **options):
         words = {"partitions_def": HOURS, "warn": 2, "error": 10, "lookback": 3}
         sensor = build_error_count_sensor("vectorshift/runs", **(words | options))
-        account = VectorShiftResource(api_key=blank.api_key, base_url=blank.base_url)
+        account = VectorShiftResource(
+            api_key=blank.api_key, base_url=blank.base_url, time_precision="us"
+        )
         assets = [options["target"]] if "target" in options else []
         with dg.build_sensor_context(
             instance,

@@ -40,7 +40,7 @@ def blank(blank_session: Emulator) -> Iterator[Emulator]:
 
 @pytest.fixture
 def client(blank: Emulator) -> Iterator[Client]:
-    """An account at that service, which tries again at once."""
+    """An account at that service, which tries again at once and knows how times are compared."""
     impatient = Retry(first_wait=0.001, longest_wait=0.002)
-    with Client(blank.api_key, blank.base_url, retry=impatient) as client:
+    with Client(blank.api_key, blank.base_url, retry=impatient, time_precision="us") as client:
         yield client

@@ -175,8 +175,8 @@ def one_page(*found, count=None):
 @pytest.mark.parametrize(
     ("event", "part"),
     [
-        ({"spanId": "s", "startTime": iso(DAY.end)}, "another way"),
-        ({"spanId": "s", "startTime": iso(DAY.start - TICK)}, "another way"),
+        ({"spanId": "s", "startTime": iso(DAY.end)}, "rounds the times"),
+        ({"spanId": "s", "startTime": iso(DAY.start - TICK)}, "rounds the times"),
         ({"startTime": iso(START)}, "without span_id"),
         ({"spanId": "s"}, "without span_start_time"),
         ({"spanId": "s", "startTime": iso(START), "endTime": "soon"}, "span_end_time is no"),

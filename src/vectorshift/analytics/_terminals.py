@@ -7,6 +7,7 @@ and export".
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
+from vectorshift._settings import TimePrecision
 from vectorshift.analytics import _flows as flows
 from vectorshift.analytics._enums import (
     AggregationField,
@@ -222,6 +223,25 @@ class Terminals(Runnable, Generic[Figure, Number]):
 
         return Way(page_size, progress, expected, self._bound().habits)
 
+    # --- how times are compared ---
+
+    def time_precision(self) -> TimePrecision | None:
+        """How finely the service compares times: what was told to the client, or what its events show, found out once.
+
+        "us": whole, and its events start on whole milliseconds, so that a bound between two of them is exact. "ms": whole
+        milliseconds are compared as they are, anything finer is not. "s": only whole seconds are, or nothing shows more.
+        None when no event of the organization started within the query's time bounds; its other conditions do not count.
+        """
+        from vectorshift.analytics._time_precision import time_precision
+
+        return self._run(time_precision(self._spec, self._bound().habits))
+
+    async def atime_precision(self) -> TimePrecision | None:
+        """`time_precision`, awaiting."""
+        from vectorshift.analytics._time_precision import time_precision
+
+        return await self._arun(time_precision(self._spec, self._bound().habits))
+
     # --- raw aggregation ---
 
     def raw_aggregate(
@@ -320,6 +340,7 @@ class Awaiting(Terminals[Figure, Number]):
     export_and_wait = Terminals.aexport_and_wait  # type: ignore[assignment]  # as above
     iter_events = Terminals.aiter_events  # type: ignore[assignment]  # as above
     iter_rows = Terminals.aiter_rows  # type: ignore[assignment]  # as above
+    time_precision = Terminals.atime_precision  # type: ignore[assignment]  # as above
     raw_aggregate = Terminals.araw_aggregate  # type: ignore[assignment]  # as above
     sum = Terminals.asum  # type: ignore[assignment]  # as above
     mean = Terminals.amean  # type: ignore[assignment]  # as above

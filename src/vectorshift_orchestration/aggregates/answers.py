@@ -12,6 +12,7 @@ from vectorshift_orchestration.amounts import amount
 from vectorshift_orchestration.errors import AggregationShapeError
 from vectorshift_orchestration.specs import AggregationSpec, Metric, Ratio
 from vectorshift_orchestration.windows import Window
+from vectorshift_orchestration.windows.edges import at_or_before
 
 if TYPE_CHECKING:
     from vectorshift.analytics import AggregationBucket, AggregationResult
@@ -33,7 +34,8 @@ def answer_columns(
     is read as UTC; the empty label is the wire's missing value and becomes None. Where a metric
     has no bucket that another has, sums and counts are 0 and the rest is None.
 
-    Raises `AggregationShapeError` when a level is missing, a time label is no time, a figure is not
+    Raises `AggregationShapeError` when a level is missing, a time label is no time or not where a bucket
+    begins in UTC, a figure is not
     finite, a count is no whole number or more than 64 bits hold, or an amount has more than 26 digits
     before the point.
     """
@@ -45,7 +47,7 @@ def answer_columns(
     for depth, name in enumerate(spec.group_by):
         labels = [key[depth] for key in keys]
         if name == "time":
-            columns[BUCKET_TIME] = [_bucket_start(label) for label in labels]
+            columns[BUCKET_TIME] = [_bucket_start(label, spec.interval) for label in labels]
         else:
             columns[name] = [label or None for label in labels]
     measured = {metric: [_value(found[metric], key, metric) for key in keys] for metric in found}
@@ -100,14 +102,26 @@ def _place(key: tuple[str, ...]) -> str:
     return " / ".join(key) or "the top"
 
 
-def _bucket_start(label: str) -> datetime:
+def _bucket_start(label: str, interval: str | None) -> datetime:
     try:
         start = datetime.fromisoformat(label)
     except ValueError:
         raise AggregationShapeError(
             f"The time bucket {label!r} is not an ISO 8601 time; is time where it was asked?"
         ) from None
-    return start.replace(tzinfo=UTC) if start.tzinfo is None else start.astimezone(UTC)
+    start = start.replace(tzinfo=UTC) if start.tzinfo is None else start.astimezone(UTC)
+    if interval is not None and at_or_before(start, interval, UTC) != start:
+        raise off_utc(label, interval)
+    return start
+
+
+def off_utc(label: str, interval: str) -> AggregationShapeError:
+    """The error for a bucket of time that does not begin where one begins in UTC."""
+    return AggregationShapeError(
+        f"The service sent a bucket of time that begins at {label}, where no {interval} begins in UTC. "
+        f"Most likely it cuts time in another zone{', or its weeks begin on Sunday' * (interval == 'week')}: "
+        "leave time out of the slices, or slice by the hour."
+    )
 
 
 def _value(

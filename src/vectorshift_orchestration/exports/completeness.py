@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
+from typing import NoReturn
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vectorshift_orchestration.errors import ExportIncomplete
+from vectorshift_orchestration.errors import EventShapeError, ExportIncomplete
 from vectorshift_orchestration.readers import read_export
 from vectorshift_orchestration.tables import EVENT_ID, EVENT_TIME, first_outside
 from vectorshift_orchestration.windows import Window
 
 _PARTS = 16
+_BESIDE = timedelta(seconds=1)
 
 
 def checked_rows(
@@ -29,25 +32,34 @@ def checked_rows(
     """Read an exported file to its end and return the number of its rows.
 
     It takes 8 bytes of memory for each row, besides one batch. Raises `ExportFileError` for a file
-    that is cut or damaged, and `ExportIncomplete` for a row outside of the window and for a row
-    that is there twice, by its span id. `may_be_empty` is as in `read_export`.
+    that is cut or damaged, `ExportIncomplete` for a row outside of the window and for a row that is
+    there twice, by its span id, and `EventShapeError` for a row just beside the window, which another
+    export would hold as well. `may_be_empty` is as in `read_export`.
     """
     rows, ids = 0, _Ids()
     _, batches = read_export(path, format, may_be_empty=may_be_empty, progress=progress)
     for batch in batches:
         stray = first_outside(batch.column(EVENT_TIME), window)
         if stray >= 0:
-            raise ExportIncomplete(
-                f"Row {rows + stray + 1} of the export started at "
-                f"{batch.column(EVENT_TIME)[stray].as_py()}, outside of window "
-                f"{window.label}: it is the file of another window. Export again.",
-                rows=rows + batch.num_rows,
-            )
+            _refuse_stray(rows + stray + 1, batch.column(EVENT_TIME)[stray].as_py(), window)
         rows += batch.num_rows
         ids.add(batch.column(EVENT_ID))
     if suspects := ids.repeated():
         _refuse_repeated(path, format, suspects)
     return rows
+
+
+def _refuse_stray(row: int, start: datetime | None, window: Window) -> NoReturn:
+    what = f"Row {row} of the export started at {start}, outside of window {window.label}"
+    if start is not None and window.start - _BESIDE <= start < window.end + _BESIDE:
+        raise EventShapeError(
+            f"{what}, but just beside it. Most likely the service rounds the times of a condition, and "
+            "another export would hold the same rows. Nothing was landed: give a window whose ends are "
+            "whole minutes or hours, and report how the service compares times."
+        )
+    raise ExportIncomplete(
+        f"{what}: it is the file of another window. Nothing was landed; export again.", rows=row
+    )
 
 
 class _Ids:

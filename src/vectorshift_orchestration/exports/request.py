@@ -108,7 +108,12 @@ class ExportRequest:
         return cls(document["query"], window, document["format"], document.get("account", ""))
 
     def bound(self, client: Client) -> Query:
-        """The query of this client, limited to the window."""
-        from vectorshift.analytics import Query
+        """The query of this client, limited to the window.
 
-        return self.window.bound(Query.from_dict(self.query, client))
+        Raises `WindowError` when the service cannot compare its edges, and the SDK's errors where
+        that has to be found out (see `extract.bounds`).
+        """
+        from vectorshift.analytics import Query
+        from vectorshift_orchestration.extract.bounds import for_rows
+
+        return for_rows(Query.from_dict(self.query, client), self.window)

@@ -17,7 +17,13 @@ from vectorshift_orchestration.windows.edges import TICK
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from vectorshift.analytics import AggregationResult, Query
+    from vectorshift.analytics import (
+        AggregationOperation,
+        AggregationResult,
+        GroupBy,
+        Interval,
+        Query,
+    )
     from vectorshift_orchestration.aggregates.measures import Figures
 
 PAGE_SIZE = 500
@@ -44,23 +50,33 @@ def events(
 
     Raises `ExtractIncomplete` when the service counts more than it hands out, `EventShapeError`
     for an event without id or start or from outside the window, `SpecError` for a query with an
-    offset, and the SDK's errors. Rows given out before stay valid, but are not all: write them in
+    offset, `WindowError` for a window that the service cannot compare, and the SDK's errors. Rows given out before stay valid, but are not all: write them in
     one transaction. Source: RELIABILITY.md 2 G; CONTRACT.md G1, G3.
     """
     from vectorshift.analytics import Query
     from vectorshift.errors import AnalyticsIncomplete
+    from vectorshift_orchestration.extract import bounds
     from vectorshift_orchestration.extract.coverage import Coverage
+    from vectorshift_orchestration.specs.measurable import has_alternatives
 
     _refuse_offset(query)
-    coverage = Coverage(window, chunk_rows, floor, progress)
+    coverage = Coverage(
+        window,
+        chunk_rows,
+        floor,
+        progress,
+        splits_seconds=lambda part: bounds.splits_seconds(query, part),
+        drops_strays=has_alternatives(query),
+    )
     for part in coverage.parts():
-        bound = part.bound(query)
+        bound = bounds.for_rows(query, part)
         if not coverage.counted(Query.count(bound)["count"]):
             continue
+        expected: int | None = coverage.expected
+        if coverage.drops_strays:  # a page of an OR takes no conditions beside it
+            bound, expected = bounds.around(query, part), None
         try:
-            for event in Query.iter_events(
-                bound, page_size, coverage.page, expected=coverage.expected
-            ):
+            for event in Query.iter_events(bound, page_size, coverage.page, expected=expected):
                 coverage.take(event)
         except AnalyticsIncomplete as problem:
             coverage.short(problem.seen)
@@ -75,8 +91,8 @@ def aggregate(query: Query, window: Window, spec: AggregationSpec) -> pa.Table:
     objects come side by side with a dimension such as `pipeline_id`.
 
     Raises `WindowError` when the window cuts a time bucket: the service would then report a part of
-    it as the whole; `RowOutsideWindow` for a bucket that nobody asked for, `AggregationShapeError`
-    and the SDK's errors.
+    it as the whole; and when the service takes nothing that is exact (see `bounds`);
+    `RowOutsideWindow` for a bucket that nobody asked for, `AggregationShapeError` and the SDK's errors.
     """
     from vectorshift_orchestration.tables import aggregation_table, require_buckets_inside
 
@@ -113,18 +129,31 @@ def _refuse_offset(query: Query) -> None:
 def ask(query: Query, window: Window, spec: AggregationSpec) -> AggregationResult:
     """The service's own answer to `aggregate`, all its levels. Raises `WindowError` as there."""
     from vectorshift.analytics import Query
+    from vectorshift_orchestration.extract import bounds, edge_buckets as edges
 
     _check_buckets(window, spec)
-    return Query.raw_aggregate(
-        window.bound(query), spec.operations(), spec.dimensions(), spec.bucket_width()
-    )
+    if (bound := bounds.for_figures(query, window)) is not None:
+        return Query.raw_aggregate(bound, *_asked(spec))
+    asked = edges.sliced(spec, window)
+    result = Query.raw_aggregate(edges.wide(query, window), *_asked(asked))
+    return edges.inside(result, spec, asked, window)
 
 
 async def _aask(query: Query, window: Window, spec: AggregationSpec) -> AggregationResult:
+    from vectorshift_orchestration.extract import bounds, edge_buckets as edges
+
     _check_buckets(window, spec)
-    return await window.bound(query).araw_aggregate(
-        spec.operations(), spec.dimensions(), spec.bucket_width()
-    )
+    if (bound := await bounds.afor_figures(query, window)) is not None:
+        return await bound.araw_aggregate(*_asked(spec))
+    asked = edges.sliced(spec, window)
+    result = await edges.wide(query, window).araw_aggregate(*_asked(asked))
+    return edges.inside(result, spec, asked, window)
+
+
+def _asked(
+    spec: AggregationSpec,
+) -> tuple[list[AggregationOperation], list[GroupBy | str] | None, Interval | None]:
+    return spec.operations(), spec.dimensions(), spec.bucket_width()
 
 
 def _check_buckets(window: Window, spec: AggregationSpec) -> None:

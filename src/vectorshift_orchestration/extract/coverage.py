@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from vectorshift_orchestration.errors import EventShapeError, ExtractIncomplete, WindowError
-from vectorshift_orchestration.tables import EVENT_TIME, event_batch, first_outside
+from vectorshift_orchestration.tables import EVENT_TIME, event_batch, first_outside, inside
 from vectorshift_orchestration.windows import Window
 from vectorshift_orchestration.windows.edges import TICK
 
@@ -37,10 +37,19 @@ class Coverage:
         floor: parts of this width or less are not halved.
         progress: called with the rows and the pages so far, after each page. Rows of a part that
             has to be read again are taken back.
+        splits_seconds: asked whether a part of a second may be cut in half.
+        drops_strays: rows from outside of a part are left out, instead of being an error.
     """
 
     def __init__(
-        self, window: Window, chunk_rows: int, floor: timedelta, progress: Progress | None
+        self,
+        window: Window,
+        chunk_rows: int,
+        floor: timedelta,
+        progress: Progress | None,
+        *,
+        splits_seconds: Callable[[Window], bool],
+        drops_strays: bool = False,
     ) -> None:
         if floor < TICK or chunk_rows < 1:
             raise WindowError(
@@ -50,6 +59,8 @@ class Coverage:
         self._chunk_rows = chunk_rows
         self._floor = floor
         self._progress = progress
+        self._splits_seconds = splits_seconds
+        self.drops_strays = drops_strays
         self._rows = 0
         self._pages = 0
 
@@ -107,18 +118,24 @@ class Coverage:
         if part.width <= self._floor or part.width <= TICK:
             return False
         middle = part.start + max(1, part.width // TICK // 2) * TICK
+        second = middle.replace(microsecond=0)
+        if part.start < second:
+            middle = second
+        elif not self._splits_seconds(part):
+            return False
         self._pending += [Window(middle, part.end), Window(part.start, middle)]
         return True
 
     def _pack(self) -> None:
         batch = event_batch(self._events)
+        if self.drops_strays:
+            batch = batch.filter(inside(batch.column(EVENT_TIME), self._part))
         stray = first_outside(batch.column(EVENT_TIME), self._part)
         if stray >= 0:
             raise EventShapeError(
                 f"Asked for {self._part.label}, the service sent an event that started at "
-                f"{batch.column(EVENT_TIME)[stray].as_py().isoformat()}. It reads time bounds in "
-                "another way than is assumed (see vectorshift_orchestration.windows), so events "
-                "may be missing too. Nothing was taken."
+                f"{batch.column(EVENT_TIME)[stray].as_py().isoformat()}. Most likely it rounds the times "
+                "of a condition, so events may be missing too. Nothing was taken."
             )
         self._batches.append(batch)
         self._events = []

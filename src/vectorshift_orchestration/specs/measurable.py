@@ -53,6 +53,11 @@ def require_measurable(query: Query | None) -> None:
             )
 
 
+def has_alternatives(query: Query) -> bool:
+    """Whether a query has an OR."""
+    return any(is_alternative for _, is_alternative in _terms(_where(query)))
+
+
 def _where(query: Query | None) -> Sequence[Mapping[str, Any]]:
     terms: Sequence[Mapping[str, Any]] = () if query is None else query.to_dict().get("where", ())
     return terms

@@ -90,15 +90,17 @@ def error_messages(
     `ExtractIncomplete` when the service counts events and hands out none, and the SDK's errors.
     """
     from vectorshift.analytics import Query
+    from vectorshift_orchestration.extract import bounds
 
-    looks = _looks(query, windows, limit, most)
+    looks = _looks(windows, limit, most)
     page = None
     while True:
         try:
-            asked = looks.send(page)
+            span = looks.send(page)
         except StopIteration as done:
             found: ErrorMessages = done.value
             return found
+        asked = bounds.for_rows(query, span).where(status="failure")
         page = Query.table(asked, _columns(), False, True, most, 0)
 
 
@@ -106,14 +108,17 @@ async def aerror_messages(
     query: Query, windows: Sequence[Window], *, limit: int = _LIMIT, most: int = _MOST
 ) -> ErrorMessages:
     """`error_messages`, awaiting."""
-    looks = _looks(query, windows, limit, most)
+    from vectorshift_orchestration.extract import bounds
+
+    looks = _looks(windows, limit, most)
     page = None
     while True:
         try:
-            asked = looks.send(page)
+            span = looks.send(page)
         except StopIteration as done:
             found: ErrorMessages = done.value
             return found
+        asked = (await bounds.afor_rows(query, span)).where(status="failure")
         page = await asked.atable(_columns(), False, True, most, 0)
 
 
@@ -129,17 +134,17 @@ async def atop_errors(
     return (await aerror_messages(query, [window], limit=limit, most=most)).windows[window]
 
 
-_Looks: TypeAlias = "Generator[Query, DataTableResult | None, ErrorMessages]"
+_Looks: TypeAlias = "Generator[Window, DataTableResult | None, ErrorMessages]"
 
 
-def _looks(query: Query, windows: Sequence[Window], limit: int, most: int) -> _Looks:
-    """Yields each query that a page is wanted of, and is sent the page."""
+def _looks(windows: Sequence[Window], limit: int, most: int) -> _Looks:
+    """Yields each window that a page of failed events is wanted of, and is sent the page."""
     found: dict[Window, TopErrors] = {}
     left, requests = [sorted(windows)] if windows else [], 0
     while left:
         several = left.pop()
         span = Window(several[0].start, several[-1].end)
-        answer = yield span.bound(query).where(status="failure")
+        answer = yield span
         assert answer is not None  # it was asked for
         page, requests = _read(answer, span), requests + 1
         failed = answer.get("total_records", len(page) if len(page) < most else None)

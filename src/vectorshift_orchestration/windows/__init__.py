@@ -2,12 +2,11 @@
 
 **How a window travels.** The wire has one `start_time` and one `end_time` and cannot say whether
 a bound is strict (CONTRACT.md A3), and nobody knows whether the service includes its bounds
-(CONTRACT.md G1). Its event clock has a resolution of one millisecond. So `Window.bound` sends
-both ends moved back by 500 microseconds, to instants at which no event can lie. An event at
-`start` is after the lower bound, an event at `end` is after the upper one: the first is in, the
-second is out, whether the service compares with < or <=. Neighbouring windows share the moved
-bound, so together they miss nothing and count nothing twice. Rows are looked at again when they
-arrive (`contains`, `tables.first_outside`); an aggregation cannot be, and need not.
+(CONTRACT.md G1). Conditions on columns can say it. So `Window.bound` sends bounds a second wider
+than the window, which let the service find it fast, and beside them two conditions on the start
+time, `>=` and `<`, with the window's own ends. Whole seconds are exact under everything that a service may
+do to a time on its way; what of finer ends, and of aggregations, which take no conditions, is in
+`extract.bounds`. Rows are looked at again when they arrive (`contains`, `tables.first_outside`).
 
 **How a window arrives.** Orchestrators hand over pairs of instants: `Window.parse`. Calendars are
 cut into windows by `Window.split`, in any time zone (see `edges`).
@@ -29,7 +28,7 @@ from vectorshift_orchestration.windows.edges import TICK
 if TYPE_CHECKING:
     from vectorshift.analytics import Query
 
-_OFF_GRID = timedelta(microseconds=500)
+_SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
 _A_MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 _SOONEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -237,11 +236,15 @@ class Window:
         return Window(min([*self.earlier(windows, every, tz), self]).start, self.end)
 
     def bound(self, query: Query) -> Query:
-        """The query, limited to this window's events, exactly (see the top of this module)."""
+        """The query, limited to this window's events (see the top of this module).
+
+        Exact for counts, pages, tables and exports of a window on whole seconds.
+        """
         from vectorshift.analytics import EventField
 
         at = EventField.EVENT_START_TIME
-        return query.where(at >= self.start - _OFF_GRID, at < self.end - _OFF_GRID)
+        around = at >= self.start - _SECOND, at < self.end + _SECOND
+        return query.where(*around, at >= self.start, at < self.end)
 
 
 def merge(windows: Iterable[Window], *, gaps: bool = True) -> list[Window]:
