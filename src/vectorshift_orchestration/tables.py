@@ -159,7 +159,8 @@ def require_buckets_inside(rows: pa.Table, window: Window) -> pa.Table:
     if stray >= 0:
         raise RowOutsideWindow(
             f"The service answered with a bucket that starts at {rows[BUCKET_TIME][stray]}, outside "
-            f"of {window.label}. Nothing was written.",
+            f"of {window.label}: most likely it cuts time in another zone than UTC. Nothing was written; "
+            "leave time out of the slices, or slice by the hour.",
             row=stray + 1,
         )
     return rows

@@ -17,14 +17,9 @@ from vectorshift_orchestration.windows.edges import TICK
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from vectorshift.analytics import (
-        AggregationOperation,
-        AggregationResult,
-        GroupBy,
-        Interval,
-        Query,
-    )
+    from vectorshift.analytics import AggregationResult, Query
     from vectorshift_orchestration.aggregates.measures import Figures
+    from vectorshift_orchestration.extract.steps import Steps
 
 PAGE_SIZE = 500
 CHUNK_ROWS = 20_000
@@ -128,32 +123,32 @@ def _refuse_offset(query: Query) -> None:
 
 def ask(query: Query, window: Window, spec: AggregationSpec) -> AggregationResult:
     """The service's own answer to `aggregate`, all its levels. Raises `WindowError` as there."""
-    from vectorshift.analytics import Query
-    from vectorshift_orchestration.extract import bounds, edge_buckets as edges
+    from vectorshift_orchestration.extract.steps import run
 
     _check_buckets(window, spec)
-    if (bound := bounds.for_figures(query, window)) is not None:
-        return Query.raw_aggregate(bound, *_asked(spec))
-    asked = edges.sliced(spec, window)
-    result = Query.raw_aggregate(edges.wide(query, window), *_asked(asked))
-    return edges.inside(result, spec, asked, window)
+    return run(_answer(query, window, spec))
 
 
 async def _aask(query: Query, window: Window, spec: AggregationSpec) -> AggregationResult:
-    from vectorshift_orchestration.extract import bounds, edge_buckets as edges
+    from vectorshift_orchestration.extract.steps import arun
 
     _check_buckets(window, spec)
-    if (bound := await bounds.afor_figures(query, window)) is not None:
-        return await bound.araw_aggregate(*_asked(spec))
-    asked = edges.sliced(spec, window)
-    result = await edges.wide(query, window).araw_aggregate(*_asked(asked))
-    return edges.inside(result, spec, asked, window)
+    return await arun(_answer(query, window, spec))
 
 
-def _asked(
-    spec: AggregationSpec,
-) -> tuple[list[AggregationOperation], list[GroupBy | str] | None, Interval | None]:
-    return spec.operations(), spec.dimensions(), spec.bucket_width()
+def _answer(query: Query, window: Window, spec: AggregationSpec) -> Steps[AggregationResult]:
+    from vectorshift_orchestration.extract import bounds, buckets
+    from vectorshift_orchestration.extract.steps import Step
+
+    bound = yield from bounds.for_figures(query, window)
+    asked = spec if bound is not None else buckets.sliced(spec, window)
+    result: AggregationResult = yield Step(
+        bound or buckets.wide(query, window),
+        "raw_aggregate",
+        (asked.operations(), asked.dimensions(), asked.bucket_width()),
+    )
+    yield from buckets.require_utc(query, window, asked, result)
+    return result if bound is not None else buckets.inside(result, spec, asked, window)
 
 
 def _check_buckets(window: Window, spec: AggregationSpec) -> None:

@@ -14,11 +14,11 @@ A window that the service cannot compare, or bounds that nothing makes right, ar
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING
 
 from vectorshift_orchestration.errors import WindowError
+from vectorshift_orchestration.extract.steps import Step, Steps, arun, run
 from vectorshift_orchestration.windows import Window
 from vectorshift_orchestration.windows.edges import TICK
 
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 _SECOND = timedelta(seconds=1)
 _A_LITTLE = timedelta(microseconds=1)  # which leads to the step before, however bounds are cut
 
-_Counted: TypeAlias = "Generator[Query, int, Query | None]"
-"""Yields queries to count, is sent the counts; returns the bound query, None where no bounds are right."""
-
 
 def for_rows(query: Query, window: Window) -> Query:
     """The query for counts, pages, tables and exports of the window.
@@ -39,44 +36,17 @@ def for_rows(query: Query, window: Window) -> Query:
     Asks nothing where both ends are whole seconds. Raises `WindowError` when they are finer than
     the service can compare, and the SDK's errors.
     """
-    if not _is_on_seconds(window):
-        _check(window, _precision(query, window))
-    return window.bound(query)
+    return run(_rows(query, window))
 
 
 async def afor_rows(query: Query, window: Window) -> Query:
     """`for_rows`, awaiting."""
-    if not _is_on_seconds(window):
-        _check(window, await around(query, window).atime_precision())
-    return window.bound(query)
+    return await arun(_rows(query, window))
 
 
-def for_figures(query: Query, window: Window) -> Query | None:
-    """The query for an aggregation over the window; None where no bounds make it exact.
-
-    Raises `WindowError` as `for_rows`, and the SDK's errors.
-    """
-    from vectorshift.analytics import Query
-
-    looks = _looks(query, window, _precision(query, window))
-    try:
-        counted = next(looks)
-        while True:
-            counted = looks.send(Query.count(counted)["count"])
-    except StopIteration as done:
-        return cast("Query | None", done.value)
-
-
-async def afor_figures(query: Query, window: Window) -> Query | None:
-    """`for_figures`, awaiting."""
-    precision = await around(query, window).atime_precision()
-    looks = _looks(query, window, precision)
-    try:
-        counted = next(looks)
-        while True:
-            counted = looks.send((await counted.acount())["count"])
-    except StopIteration as done:
-        return cast("Query | None", done.value)
+def splits_seconds(query: Query, window: Window) -> bool:
+    """Whether the service can compare times within a second, as its events around the window show."""
+    return run(_precision(query, window)) != "s"
 
 
 def around(query: Query, window: Window) -> Query:
@@ -87,15 +57,57 @@ def around(query: Query, window: Window) -> Query:
     return query.where(at >= whole.start - _SECOND, at < whole.end + _SECOND)
 
 
-def splits_seconds(query: Query, window: Window) -> bool:
-    """Whether the service can compare times within a second, as its events around the window show."""
-    return _precision(query, window) != "s"
+def for_figures(query: Query, window: Window) -> Steps[Query | None]:
+    """The query for an aggregation over the window; None where no bounds make it exact.
+
+    Raises `WindowError` as `for_rows`, and the SDK's errors.
+    """
+    from vectorshift.analytics import EventField, FieldFilter
+    from vectorshift_orchestration.specs.measurable import require_timeless
+
+    at = EventField.EVENT_START_TIME
+    precision = yield from _precision(query, window)
+    _check(window, precision)
+    if precision == "us":
+        return query.where(at >= window.start - TICK / 2, at < window.end - TICK / 2)
+    require_timeless(query)  # or the bounds that are tried here would not be the ones that are sent
+    start, end = window.start, window.end
+    wide = query.where(at >= start - 3 * _SECOND, at < end + _SECOND)
+    if (yield from _count(wide.where(at.includes([start, end])))):
+        on_start, on_end = FieldFilter.eq(at, start), FieldFilter.eq(at, end)
+        after = start + _SECOND
+        taken = yield from _count(query.where(at >= start, at < after, on_start))
+        if taken < (yield from _count(wide.where(on_start))):  # the lower bound is exclusive
+            start -= _A_LITTLE
+            if (yield from _count(query.where(at >= start, at < after, at < window.start))):
+                return None
+        before = end - 2 * _SECOND
+        if (
+            yield from _count(query.where(at >= before, at < end, on_end))
+        ):  # the upper is inclusive
+            end -= _A_LITTLE
+            last = at >= before, at < window.end
+            taken = yield from _count(query.where(at >= before, at < end, *last))
+            if taken < (yield from _count(wide.where(*last))):
+                return None
+    return query.where(at >= start, at < end)
 
 
-def _precision(query: Query, window: Window) -> TimePrecision | None:
-    from vectorshift.analytics import Query
+def _rows(query: Query, window: Window) -> Steps[Query]:
+    if not _is_on_seconds(window):
+        _check(window, (yield from _precision(query, window)))
+    return window.bound(query)
 
-    return Query.time_precision(around(query, window))
+
+def _precision(query: Query, window: Window) -> Steps[TimePrecision | None]:
+    found: TimePrecision | None = yield Step(around(query, window), "time_precision")
+    return found
+
+
+def _count(query: Query) -> Steps[int]:
+    answer = yield Step(query, "count")
+    count: int = answer["count"]
+    return count
 
 
 def _is_on_seconds(window: Window) -> bool:
@@ -110,30 +122,3 @@ def _check(window: Window, precision: TimePrecision | None) -> None:
             "window on whole seconds. Where the service is known to compare milliseconds, tell the "
             "client: time_precision='ms'."
         )
-
-
-def _looks(query: Query, window: Window, precision: TimePrecision | None) -> _Counted:
-    from vectorshift.analytics import EventField, FieldFilter
-    from vectorshift_orchestration.specs.measurable import require_timeless
-
-    at = EventField.EVENT_START_TIME
-    _check(window, precision)
-    if precision == "us":
-        return query.where(at >= window.start - TICK / 2, at < window.end - TICK / 2)
-    require_timeless(query)  # or the bounds that are tried here would not be the ones that are sent
-    start, end = window.start, window.end
-    wide = query.where(at >= start - 3 * _SECOND, at < end + _SECOND)
-    if (yield wide.where(at.includes([start, end]))):
-        on_start, on_end = FieldFilter.eq(at, start), FieldFilter.eq(at, end)
-        taken = yield query.where(at >= start, at < start + _SECOND, on_start)
-        if taken < (yield wide.where(on_start)):  # the lower bound is exclusive
-            start -= _A_LITTLE
-            if (yield query.where(at >= start, at < window.start + _SECOND, at < window.start)):
-                return None
-        before = end - 2 * _SECOND
-        if (yield query.where(at >= before, at < end, on_end)):  # the upper bound is inclusive
-            end -= _A_LITTLE
-            last = at >= before, at < window.end
-            if (yield query.where(at >= before, at < end, *last)) < (yield wide.where(*last)):
-                return None
-    return query.where(at >= start, at < end)
