@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from vectorshift import Client, ConfigurationError
+from vectorshift import Client, ConfigurationError, PermissionDeniedError
 from vectorshift.analytics import EventField, FieldFilter
 from vectorshift_emulator import serve
 
@@ -144,7 +144,14 @@ def test_a_clock_of_seconds(service, client):
 def test_a_failure_is_not_remembered(service, client):
     """An error while it is found out is raised, and the next question begins anew."""
     insert(service, "07.250")
-    service.fault("count", "status", code=400)
-    with pytest.raises(Exception, match="400"):
+    service.fault("count", "status", code=403)
+    with pytest.raises(PermissionDeniedError):
         hour(client).time_precision()
     assert hour(client).time_precision() == "us"
+
+
+def test_a_service_that_refuses_the_counts(service, client):
+    """Conditions that the service does not take show nothing, and whole seconds are safe."""
+    insert(service, "07.250")
+    service.fault("count", "status", code=400)
+    assert [hour(client).time_precision() for _ in range(2)] == ["s", "s"]

@@ -8,6 +8,7 @@ cut, or the other way round. Nothing is assumed of which ends are inclusive.
 import logging
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,6 +20,7 @@ from vectorshift.analytics._enums import FieldFilterOp
 from vectorshift.analytics._filters import EventField, FieldFilter, Filter
 from vectorshift.analytics._results import Event
 from vectorshift.analytics._spec import Spec
+from vectorshift.errors import BadRequestError, UnprocessableEntityError
 
 _AT = EventField.EVENT_START_TIME
 _ORDERED = (FieldFilterOp.GT, FieldFilterOp.GTE, FieldFilterOp.LT, FieldFilterOp.LTE)
@@ -55,12 +57,12 @@ def time_precision(spec: Spec, habits: Habits) -> Flow[TimePrecision | None]:
         page = yield from flows.events(Spec(terms=_range_of(spec)), _SAMPLE, 0)
         found = page["events"]
         sample = _sample(found)
-        if sample is None:
-            if len(found) < _MANY:
-                return "s" if found else None  # for now: other events may tell more
-            precision: TimePrecision = "s"
-        else:
-            precision = yield from _measured(sample)
+        if sample is None and len(found) < _MANY:
+            return "s" if found else None  # for now: other events may tell more
+        precision: TimePrecision = "s"
+        if sample is not None:
+            with suppress(BadRequestError, UnprocessableEntityError):  # which show nothing
+                precision = yield from _measured(sample)
         habits.time_precision = precision
         _log.info(
             "The service compares times to the %s. Window bounds are sent accordingly; "
