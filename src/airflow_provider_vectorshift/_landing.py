@@ -152,13 +152,15 @@ def _object_storage(destination: str) -> "Destination":
         return destination
     from airflow.sdk import ObjectStoragePath
 
-    conn_id = rest.partition("/")[0].rpartition("@")[0]
+    from vectorshift_orchestration.addresses import without_secrets
+
+    conn_id = rest.partition("/")[0].rpartition("@")[0].partition(":")[0]
     try:
         path = ObjectStoragePath(destination)
         path.fs  # noqa: B018  # opened here, where what is missing can be named
     except AirflowNotFoundException:
         raise VectorShiftConnectionError(
-            f"Destination {destination} names connection {conn_id!r}, which there is not. Create "
+            f"Destination {without_secrets(destination)} names connection {conn_id!r}, which there is not. Create "
             "it, or leave it out to use the environment's credentials."
         ) from None
     except ValueError as problem:  # no provider of Airflow's serves the scheme
@@ -166,7 +168,7 @@ def _object_storage(destination: str) -> "Destination":
             return destination
         raise VectorShiftConnectionError(
             f"{scheme}:// with connection {conn_id!r} needs the Airflow provider that serves "
-            f"{scheme}:// ({problem}). Install it, or leave the connection out to use the "
+            f"{scheme}:// ({without_secrets(str(problem))}). Install it, or leave the connection out to use the "
             "environment's credentials."
         ) from None
     return path

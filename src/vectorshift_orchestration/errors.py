@@ -23,7 +23,7 @@
 
 What trying again can do about one is its class's `retry_advice`, as in the SDK.
 Every one carries a full sentence, survives pickling between processes, and never holds a key,
-a signed URL or the content of a row.
+a signed URL, a password in an address or the content of a row.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vectorshift.errors import RetryAdvice, VectorshiftError
+from vectorshift_orchestration.addresses import without_secrets
 
 
 def is_permanent(error: BaseException) -> bool:
@@ -39,7 +40,10 @@ def is_permanent(error: BaseException) -> bool:
 
 
 class OrchestrationError(VectorshiftError):
-    """Base of all errors of this package."""
+    """Base of all errors of this package. Its message is told without the secrets of addresses."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_secrets(message))
 
 
 class WindowError(OrchestrationError, ValueError):

@@ -126,8 +126,10 @@ def test_destination_of_a_missing_connection(monkeypatch):
         return MemoryFileSystem()
 
     monkeypatch.setattr(filesystems, "_register_filesystems", lambda: {"memory": opened})
-    with pytest.raises(VectorShiftConnectionError, match="names connection 'nowhere'"):
-        Place("memory://nowhere@bucket/x.csv").landing()
+    for user in ("nowhere", "nowhere:hunter2"):
+        with pytest.raises(VectorShiftConnectionError, match="names connection 'nowhere'") as told:
+            Place(f"memory://{user}@bucket/x.csv?sig=hunter2").landing()
+        assert "hunter2" not in str(told.value)
 
 
 QUERIES = [Analytics.query().where(status=status).to_dict() for status in ("success", "failure")]

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
+import traceback
+from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
@@ -12,9 +16,12 @@ from upath import UPath
 from upath.extensions import ProxyUPath
 
 from tests.orchestration.s3_server import s3_server
-from vectorshift_orchestration.errors import PublishError
+from vectorshift_orchestration.errors import OrchestrationError, PublishError, StorageError
 from vectorshift_orchestration.storage.destinations import RemotePath
+from vectorshift_orchestration.storage.duckdb_file import database_file
 from vectorshift_orchestration.storage.files import publish
+from vectorshift_orchestration.storage.notes import Note
+from vectorshift_orchestration.storage.sweeper import sweep
 
 CONTENT = os.urandom(3 << 19)
 LARGE = os.urandom(11 << 20)
@@ -413,3 +420,62 @@ def test_a_source_that_changed_since_it_was_checked_is_refused(tmp_path, source,
             publish(source, target, sha256="0" * 64)
     assert not (tmp_path / "x.csv").exists()
     assert keys(s3) == []
+
+
+CANARY = "c4nary/S3CR3T"
+SECRET_ADDRESSES = [
+    f"ftp://ann:{CANARY}@127.0.0.1:1/lake/x.csv",
+    f"ftp://ann@127.0.0.1:1/x.csv?password={CANARY}",
+    f"ftp://ann:{quote(CANARY, safe='')}@127.0.0.1:1/x.csv",
+    f"sftp:///ann:{CANARY}@127.0.0.1/x.csv",
+    f"nosuch://ann:{CANARY}@nas/x.csv",
+    f"https://ann:{CANARY}@nas/x.csv",
+    f"file://ann:{CANARY}@nas/x.csv",
+    f"s3://AKIA:{quote(CANARY, safe='')}@lake/x.csv",
+    f"s3://lake/x.csv?X-Amz-Signature={CANARY}",
+    f"s3://lake?sig={CANARY}",
+    f"memory://lake/?sv=1&sig={CANARY}/",
+    f"simplecache::ftp://ann:{CANARY}@127.0.0.1:1/x.csv",
+]
+
+
+@pytest.mark.parametrize("address", SECRET_ADDRESSES)
+def test_no_error_tells_what_an_address_keeps_secret(source, address, monkeypatch):
+    """Neither its message nor what it names as its cause, whatever is done with the address."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    for attempt in (
+        lambda: publish(source, address),
+        lambda: sweep(address, older_than=timedelta(0)),
+        lambda: Note(address, source).require_own("one"),
+        lambda: database_file(address),
+    ):
+        try:
+            attempt()
+        except OrchestrationError as problem:
+            shown = "".join(traceback.format_exception(problem))
+            assert "S3CR3T" not in shown
+
+
+def test_an_address_with_a_signature_is_told_without_it(source):
+    """What was written is named, and the signature is not."""
+    done = publish(source, "memory://lake/x.csv?sv=1&sig=c4nary&se=2")
+    assert done.uri == "memory://lake/x.csv?sv=1&sig=***&se=2"
+
+
+@pytest.mark.parametrize(
+    ("message", "kept"),
+    [
+        ("at postgresql://ann:a:b@nas:5432/db?sslpassword=hunter2", "at postgresql://ann@nas"),
+        ("host=nas password='it\\'s hunter2' user=ann", "user=ann"),
+        ("DSN=x;UID=ann;PWD=hunter2;Port=1", ";Port=1"),
+        ("s3://lake/a:b@c.csv has 12:30:01 in it, see http://h:8080/x@y", "see http://h:8080/x@y"),
+    ],
+)
+def test_our_errors_repeat_no_password_of_anybody(message, kept):
+    """A driver's or a caller's words go into our errors without the secrets of the addresses in them."""
+    problem = StorageError(message)
+    assert "hunter2" not in str(problem)
+    assert "a:b@n" not in str(problem)
+    assert kept in str(problem)
+    assert str(pickle.loads(pickle.dumps(problem))) == str(problem)

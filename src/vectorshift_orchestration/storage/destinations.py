@@ -16,9 +16,15 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
-from urllib.parse import quote
 
-from vectorshift.errors import redact
+from vectorshift_orchestration.addresses import (
+    SECRET_NAME,
+    cause,
+    forms,
+    secrets_of,
+    told,
+    without_secrets,
+)
 from vectorshift_orchestration.errors import PublishError
 from vectorshift_orchestration.windows import Window
 
@@ -26,8 +32,7 @@ _ONE_PUT = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "o
 _EXCLUSIVE_PUT = frozenset({"s3", "s3a", "gs", "gcs"})
 _LOCAL = frozenset({"file", "local"})
 _WEB = frozenset({"http", "https", "data"})
-_PASSWORD = re.compile(r"(://[^\s/:@]*):(?:[^\s/]*|(?!\d*/)\S*?)@")
-_SECRET = re.compile(r"pass|secret|key|token|sas|connection_string|credential", re.IGNORECASE)
+_SECRET = re.compile(SECRET_NAME, re.IGNORECASE)
 _SEGMENT = re.compile(r"(?!\.)[\w.=+@ -]{1,200}(?<![. ])")
 
 
@@ -57,10 +62,10 @@ class RemotePath:
 
     @property
     def uri(self) -> str:
-        """The path with its scheme and host; it holds no password."""
+        """The path with its scheme and host; it holds no secret."""
         if self.text is not None:
-            return without_password(self.text)
-        uri = str(self.fs.unstrip_protocol(self.path))
+            return without_secrets(self.text)
+        uri = without_secrets(str(self.fs.unstrip_protocol(self.path)))
         host = _host(self.fs)
         if self.one_put or not host:
             return uri
@@ -82,21 +87,24 @@ class RemotePath:
         """Whether an upload can be made on the condition that nothing is there."""
         return not _EXCLUSIVE_PUT.isdisjoint(self.protocols)
 
-    def redact(self, message: str) -> str:
-        """A driver's message without what this file system keeps secret."""
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What this file system, or the text, keeps secret."""
         options = getattr(self.fs, "storage_options", None) or {}
-        secrets = [
-            form
+        given = [
+            value
             for name, value in options.items()
-            if _SECRET.search(name) and isinstance(value, str) and len(value) > 3
-            for form in (value, quote(value, safe=""))
+            if _SECRET.fullmatch(name) and isinstance(value, str)
         ]
-        return without_password(redact(message, *secrets))
+        return (*forms(*given), *secrets_of(self.text or ""))
 
+    def told(self, problem: Exception) -> str:
+        """A driver's error in words, without the secrets."""
+        return told(f"{type(problem).__name__}: {problem}", *self.secrets)
 
-def without_password(text: str) -> str:
-    """The text without the passwords of addresses in it: `sftp://user@host/path`."""
-    return _PASSWORD.sub(r"\1@", text)
+    def cause(self, problem: Exception) -> Exception | None:
+        """A driver's error, unless it would tell a secret."""
+        return cause(problem, *self.secrets)
 
 
 def file_uri(path: Path) -> str:
@@ -138,9 +146,7 @@ def _require_storage(text: str) -> None:
     if separator and scheme in _WEB:
         raise PublishError(f"{scheme}:// is no storage. Give a path or an object store's URI.")
     if separator and scheme == "file" and not rest.removeprefix("localhost").startswith("/"):
-        raise PublishError(
-            f"{without_password(text)} names another host. Write file:///path with three slashes."
-        )
+        raise PublishError(f"{text} names another host. Write file:///path with three slashes.")
 
 
 def require_file(text: str) -> None:
@@ -152,9 +158,7 @@ def require_file(text: str) -> None:
     scheme, separator, rest = text.partition("://")
     is_bucket = bool(separator) and scheme in _ONE_PUT and "/" not in rest.strip("/")
     if text.endswith("/") or is_bucket:
-        raise PublishError(
-            f"{without_password(text)} is a folder or a bucket. Name the file in it."
-        )
+        raise PublishError(f"{text} is a folder or a bucket. Name the file in it.")
 
 
 def file_target(destination: Destination) -> Path | RemotePath:
@@ -237,11 +241,11 @@ def _opening(text: str) -> Iterator[None]:
     except (ImportError, ValueError) as problem:
         scheme = text.partition("://")[0]
         raise PublishError(
-            f"{scheme}:// destinations cannot be opened here: {without_password(str(problem))}. For "
+            f"{scheme}:// destinations cannot be opened here: {told(problem, *secrets_of(text))}. For "
             "s3:// install vectorshift-orchestration[s3]; for others, their fsspec driver."
         ) from None
-    except Exception as problem:  # every driver has its own
+    except Exception as problem:  # noqa: BLE001  # every driver has its own
+        what = told(f"{type(problem).__name__}: {problem}", *secrets_of(text))
         raise PublishError(
-            f"{without_password(text)} cannot be opened: {type(problem).__name__}: "
-            f"{without_password(str(problem))}. Check address and credentials, then run again."
-        ) from problem
+            f"{text} cannot be opened: {what}. Check address and credentials, then run again."
+        ) from cause(problem, *secrets_of(text))

@@ -84,12 +84,12 @@ class Note:
                 text = target.read_bytes()
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             return None
-        except Exception as problem:  # every driver has its own
-            raise _unreadable(self.place, problem) from problem
+        except Exception as problem:  # noqa: BLE001  # every driver has its own
+            raise _unreadable(self.place, problem) from None
         try:
             return str(json.loads(text)[_QUERY_KEY])
         except (ValueError, LookupError, TypeError) as problem:
-            raise _unreadable(self.place, problem) from problem
+            raise _unreadable(self.place, problem) from None
 
 
 def _exists(target: Path | RemotePath) -> bool:
@@ -109,9 +109,7 @@ def _named(place: Destination) -> str:
 
 def _unreadable(place: Destination, problem: Exception) -> StorageError:
     target = file_target(place)
-    told = f"{type(problem).__name__}: {problem}"
-    if isinstance(target, RemotePath):
-        told = target.redact(told)
+    told = target.told(problem) if isinstance(target, RemotePath) else str(problem)
     return StorageError(
         f"The note {_named(place)}, which says whose rows a file holds, cannot be read ({told}), so "
         "nothing was written. Run again, or remove the note if it is damaged."

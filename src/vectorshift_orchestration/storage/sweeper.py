@@ -104,10 +104,10 @@ def _swept_remote(
             if changed is not None and changed <= limit:
                 fs.rm_file(path)
                 removed.append(RemotePath(fs, path).uri)
-    except Exception as problem:  # every driver has its own
+    except Exception as problem:  # noqa: BLE001  # every driver has its own
         raise PublishError(
-            f"{folder.uri} could not be swept: {type(problem).__name__}: {problem}."
-        ) from problem
+            f"{folder.uri} could not be swept: {folder.told(problem)}."
+        ) from folder.cause(problem)
     return removed
 
 

@@ -39,12 +39,11 @@ def upload(
             _put_beside(source, target, sha256, overwrite, progress)
     except PublishError:
         raise
-    except Exception as problem:  # every driver has its own
-        told = target.redact(f"{type(problem).__name__}: {problem}")
+    except Exception as problem:  # noqa: BLE001  # every driver has its own
         raise PublishError(
-            f"{target.uri} could not be written: {told}. There is the old file, or none, or the "
+            f"{target.uri} could not be written: {target.told(problem)}. There is the old file, or none, or the "
             "new one, complete; run again."
-        ) from problem
+        ) from target.cause(problem)
 
 
 def _put(
@@ -90,9 +89,9 @@ def _exists(target: RemotePath) -> bool:
         if target.exclusive_put:
             return False  # the upload itself will tell
         raise PublishError(
-            f"{target.uri} cannot be looked at ({target.redact(str(problem))}), so it is not known "
+            f"{target.uri} cannot be looked at ({target.told(problem)}), so it is not known "
             "whether it exists already. Give the right to read it, or allow overwriting."
-        ) from problem
+        ) from target.cause(problem)
     return found
 
 
