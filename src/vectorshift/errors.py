@@ -39,6 +39,8 @@ from typing import Any, ClassVar
 _QUERY_STRING = re.compile(r"(https?://[^\s\"'<>?]+)\?[^\s\"'<>]*")
 _KEY = re.compile(r"\bsk_[A-Za-z0-9_\-]{4,}")
 _BODY_LIMIT = 2000
+_OF_AN_ID = "Check the id; the service also answers 404 for objects of other organisations."
+_ADDRESS = "must be the API's own with its version, as in https://api.vectorshift.ai/v1"
 
 
 def redact(text: str, *secrets: str) -> str:
@@ -114,6 +116,8 @@ class VectorshiftApiError(VectorshiftError):
         self.raw_response = raw_response[:_BODY_LIMIT]
         self.request_id = request_id
         self.retry_after = retry_after
+        if status_code == 405 or 300 <= (status_code or 0) < 400:
+            self.hint = f"Check the base URL: it {_ADDRESS}."
         self.message = self._sentence()
         super().__init__(self.message)
 
@@ -160,7 +164,10 @@ class NotFoundError(VectorshiftApiError):
 
     retry_advice = RetryAdvice.PERMANENT
 
-    hint = "Check the id; the service also answers 404 for objects of other organisations."
+    hint = (
+        f"Check the base URL, which may lack its /v1: it {_ADDRESS}. If other calls are answered, the object that this one "
+        "names does not exist, or belongs to another organisation."
+    )
 
 
 class UnprocessableEntityError(VectorshiftApiError):
@@ -275,11 +282,16 @@ class AnalyticsNotFound(AnalyticsError):
     retry_advice = RetryAdvice.ASK_ANEW
 
     def __init__(self, message: str = "", **context: Any) -> None:
-        super().__init__(f"{message}. {NotFoundError.hint}", **context)
+        super().__init__(f"{message}. {_OF_AN_ID}", **context)
 
 
 class AnalyticsRouteNotFound(AnalyticsNotFound, NotFoundError):
     """The same, told by HTTP 404; also a NotFoundError with its attributes."""
+
+    hint = (
+        f"{_OF_AN_ID} If it does so for every id, even one that it has just given, the route is missing: check the base URL, "
+        f"which may lack its /v1 (it {_ADDRESS}), and what stands between here and the service."
+    )
 
     def __init__(self, error_message: str, **context: Any) -> None:
         VectorshiftApiError.__init__(self, error_message, **context)

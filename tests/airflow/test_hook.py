@@ -60,6 +60,16 @@ def test_test_connection_asks_once(emulator):
     assert emulator.counters()["requests"] == {"count": 1}
 
 
+def test_a_base_url_without_its_version_is_named(emulator, connect):
+    """The form's button blames the address, not an id that nobody gave."""
+    connect(host=emulator.base_url.removesuffix("/v1"), password=emulator.api_key)
+    told, text = VectorShiftHook().test_connection()
+    assert not told
+    assert "HTTP 404" in text
+    assert "may lack its /v1" in text
+    assert "Check the id" not in text
+
+
 def test_environment_does_not_leak_in(monkeypatch, connect):
     """A connection without a host means the hosted service, never the process's own default."""
     monkeypatch.setenv("VECTORSHIFT_BASE_URL", "http://127.0.0.1:9/v1")

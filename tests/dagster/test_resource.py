@@ -166,6 +166,17 @@ def test_a_wrong_key_fails_once(runs, build, emulator):
     assert runs.sql("SELECT table_name FROM duckdb_tables()") == []
 
 
+def test_a_base_url_without_its_version_fails_at_once_and_is_named(emulator):
+    """What every call is answered with 404 is the address: the step is not tried again, and says so."""
+    resource = VectorShiftResource(
+        api_key=emulator.api_key, base_url=emulator.base_url.removesuffix("/v1")
+    )
+    with pytest.raises(dg.Failure, match="may lack its /v1") as caught, as_dagster_failures():
+        resource.get_client().query().count()
+    assert caught.value.allow_retries is False
+    resource.get_client().close()
+
+
 def test_retries_are_for_errors_that_pass(runs, build, emulator):
     """A reply that is no reply is tried again by the asset's own policy, and then succeeds."""
     emulator.fault("aggregations", "not_json")
