@@ -8,15 +8,18 @@ then is the same. A database is open while it is asked or written, and not in be
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
+from vectorshift.errors import VectorshiftError
 from vectorshift_orchestration.errors import StaleWriterError, StorageError
+from vectorshift_orchestration.landed import (
+    ExportFile as ExportFile,
+    Landed as Landed,
+    query_key_of as query_key_of,
+)
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -36,62 +39,6 @@ MOST_OVERTAKEN = 20
 
 Each neighbour commits once, so there are hardly more of them than runs that are active at once.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class ExportFile:
-    """A complete, checked file of exported events, and the format that the service wrote it in."""
-
-    path: Path
-    format: str
-    bytes: int
-    sha256: str
-    rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class Landed:
-    """What one window's rows became, small enough to pass between tasks.
-
-    `uri` is the file, `table` the table, `deleted` how many rows the table had in the window before.
-    `bytes` and `sha256` are the file's; of an export they are those of the service's own file, also
-    where it was published as Parquet. What does not apply is None.
-    """
-
-    window: Window
-    rows: int
-    uri: str | None = None
-    table: str | None = None
-    deleted: int | None = None
-    bytes: int | None = None
-    sha256: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as JSON values."""
-        stated = {field.name: getattr(self, field.name) for field in fields(self)}
-        return stated | {"window": self.window.to_dict()}
-
-
-def together(landed: Sequence[Landed]) -> Landed:
-    """What windows in a row became, told as one; its file is the last one's."""
-    first, last = landed[0], landed[-1]
-    deleted = [each.deleted for each in landed if each.deleted is not None]
-    return replace(
-        last,
-        window=Window(first.window.start, last.window.end),
-        rows=sum(each.rows for each in landed),
-        deleted=sum(deleted) if deleted else None,
-    )
-
-
-def query_key_of(asked: Mapping[str, Any], account: str = "") -> str:
-    """The identity of what rows answer, whatever their window, in hex: the same in any process.
-
-    `asked` is what `Query.to_dict` gives; what is measured of it may change from night to night.
-    `account` tells accounts apart.
-    """
-    canonical = json.dumps({"account": account, "asked": asked}, sort_keys=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +194,39 @@ class Landing:
                 )
                 for window, rows in parts.items()
             }
+
+    def write_apart(
+        self,
+        parts: Mapping[Window, pa.Table],
+        *,
+        time_column: str,
+        query_key: str | None = None,
+        attempts: Mapping[Window, Attempt] | None = None,
+    ) -> tuple[dict[Window, Landed], dict[Window, VectorshiftError]]:
+        """`write_rows`, but a window that cannot be written keeps its old rows and holds back no other.
+
+        Returns what landed, and why the rest did not. Raises `StaleWriterError`, after which all has
+        to be measured again, and what opening the database raises.
+        """
+        landed, failed = dict[Window, Landed](), dict[Window, VectorshiftError]()
+        left = list(parts)
+        while left:  # an error may have cost the connection
+            with self.held() as place:
+                while left:
+                    window = left.pop(0)
+                    try:
+                        landed |= place.write_rows(
+                            {window: parts[window]},
+                            time_column=time_column,
+                            query_key=query_key,
+                            attempts=attempts,
+                        )
+                    except StaleWriterError:
+                        raise
+                    except VectorshiftError as problem:
+                        failed[window] = problem
+                        break
+        return landed, failed
 
     def _wrote(
         self,

@@ -198,7 +198,7 @@ class VectorShiftAggregateOperator(WritingOperator):
         self, query: "Query", windows: "Sequence[Window]", spec: "AggregationSpec"
     ) -> dict[str, Any]:
         from vectorshift_orchestration.extract import aggregate
-        from vectorshift_orchestration.landing import query_key_of, together
+        from vectorshift_orchestration.landed import query_key_of, together
         from vectorshift_orchestration.tables import BUCKET_TIME
 
         landed = self.place.landing().write_measured(

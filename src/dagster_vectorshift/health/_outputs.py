@@ -6,19 +6,19 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dagster_vectorshift.failures import kept_apart
 from dagster_vectorshift.health._options import HealthOptions
 from dagster_vectorshift.tables import Table
 from vectorshift.errors import VectorshiftError
 from vectorshift_orchestration.aggregates.answers import BUCKET_TIME
 from vectorshift_orchestration.frames import RowType, converted
+from vectorshift_orchestration.landing import Landed
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from dagster_vectorshift.storage._protocol import TableStorage
-    from vectorshift_orchestration.landing import Landed, Landing
+    from vectorshift_orchestration.landing import Landing
     from vectorshift_orchestration.storage.ledger import Attempt
 
 
@@ -62,41 +62,29 @@ class ToStorage:
     def keep(self, table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]") -> Kept:
         """Write each window; one that cannot be written keeps its old rows, and the others go on."""
         storage, name = self._storage, table.table_name
-        kept, failed = dict[Window, dict[str, Any]](), dict[Window, VectorshiftError]()
+        landed, failed = dict[Window, Landed](), dict[Window, VectorshiftError]()
         for landing, several in self._landings(table, list(parts)):
-            left = several
-            while left:  # an error may have cost the connection
-                with landing.held() as place:
-                    while left:
-                        window, *left = left
-                        with kept_apart(failed, window):
-                            done = self._write(place, table, window, parts[window])
-                        if window in failed:
-                            break
-                        replaced = (
-                            {}
-                            if done.deleted is None
-                            else {"vectorshift/rows_replaced": done.deleted}
-                        )
-                        kept[window] = replaced | {"dagster/uri": storage.locate(name, window)}
+            done, refused = landing.write_apart(
+                {window: parts[window] for window in several},
+                time_column=BUCKET_TIME,
+                query_key=self._query_key,
+                attempts=self._attempts.get(table.name),
+            )
+            landed |= done
+            failed |= refused
+        kept = dict[Window, dict[str, Any]]()
+        for window, done_there in landed.items():
+            kept[window] = {"dagster/uri": storage.locate(name, window)}
+            if done_there.deleted is not None:
+                kept[window]["vectorshift/rows_replaced"] = done_there.deleted
         place_of = {"dagster/uri": storage.locate(name), "dagster/storage_kind": storage.kind}
         return Kept(place_of, kept, failed)
-
-    def _write(self, place: "Landing", table: Table, window: Window, rows: "pa.Table") -> "Landed":
-        attempts = self._attempts.get(table.name)
-        done = place.write_rows(
-            {window: rows},
-            time_column=BUCKET_TIME,
-            query_key=self._query_key,
-            attempts=attempts,
-        )
-        return done[window]
 
     @cached_property
     def _query_key(self) -> str:
         """What tells these rows from those of another query; metrics and dimensions may change."""
         from vectorshift.analytics import Query
-        from vectorshift_orchestration.landing import query_key_of
+        from vectorshift_orchestration.landed import query_key_of
 
         stated = {} if self._options.query is None else self._options.query.to_dict()
         query = Query.from_dict(stated).to_dict()

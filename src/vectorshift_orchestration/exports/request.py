@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from vectorshift_orchestration.errors import SpecError
-from vectorshift_orchestration.landing import query_key_of
+from vectorshift_orchestration.landed import query_key_of
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:

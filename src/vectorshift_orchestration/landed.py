@@ -1,0 +1,68 @@
+"""What lands, whose it is, and what became of it: small values that pass between tasks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from vectorshift_orchestration.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFile:
+    """A complete, checked file of exported events, and the format that the service wrote it in."""
+
+    path: Path
+    format: str
+    bytes: int
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """What one window's rows became, small enough to pass between tasks.
+
+    `uri` is the file, `table` the table, `deleted` how many rows the table had in the window before.
+    `bytes` and `sha256` are the file's; of an export they are those of the service's own file, also
+    where it was published as Parquet. What does not apply is None.
+    """
+
+    window: Window
+    rows: int
+    uri: str | None = None
+    table: str | None = None
+    deleted: int | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        stated = {field.name: getattr(self, field.name) for field in fields(self)}
+        return stated | {"window": self.window.to_dict()}
+
+
+def together(landed: Sequence[Landed]) -> Landed:
+    """What windows in a row became, told as one; its file is the last one's."""
+    first, last = landed[0], landed[-1]
+    deleted = [each.deleted for each in landed if each.deleted is not None]
+    return replace(
+        last,
+        window=Window(first.window.start, last.window.end),
+        rows=sum(each.rows for each in landed),
+        deleted=sum(deleted) if deleted else None,
+    )
+
+
+def query_key_of(asked: Mapping[str, Any], account: str = "") -> str:
+    """The identity of what rows answer, whatever their window, in hex: the same in any process.
+
+    `asked` is what `Query.to_dict` gives; what is measured of it may change from night to night.
+    `account` tells accounts apart.
+    """
+    canonical = json.dumps({"account": account, "asked": asked}, sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
