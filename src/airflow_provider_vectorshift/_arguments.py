@@ -5,8 +5,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vectorshift_orchestration.values import has_template
-
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
 
@@ -24,7 +22,7 @@ def is_late(value: Any) -> bool:
 def is_literal(value: Any) -> bool:
     """Whether a value is known where the DAG is read: no template in it, and nothing late."""
     if isinstance(value, str):
-        return not has_template(value)
+        return "{{" not in value and "{%" not in value
     if isinstance(value, Mapping):
         return all(map(is_literal, value.values()))
     if isinstance(value, Sequence):

@@ -177,6 +177,22 @@ def test_serialize_names_every_argument():
     assert list(trigger.serialize()[1]) == list(parameters)
 
 
+class Named(VectorShiftExportTrigger):
+    """A user's trigger with an argument more, which passes the others on."""
+
+    def __init__(self, *, name: str, **kwargs):
+        super().__init__(**kwargs)
+        self.name = name
+
+
+def test_a_trigger_of_a_users_own_keeps_all_arguments():
+    """Those of its own and those that it passes on are stored, so that it can be made again."""
+    trigger = Named(name="ours", vectorshift_conn_id="vs", export_id="ex_1", deadline=1.5)
+    path, arguments = trigger.serialize()
+    assert (path.endswith(".Named"), arguments["name"]) == (True, "ours")
+    assert Named(**arguments).serialize() == (path, arguments)
+
+
 @pytest.mark.airflow33
 def test_nothing_is_undone():
     """A killed task leaves its export alone: Airflow calls `on_kill` also when nobody killed it."""

@@ -15,8 +15,11 @@ class WaitingTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class and its arguments, as Airflow stores them."""
-        names = inspect.signature(type(self).__init__).parameters
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {name: getattr(self, name) for name in names if name != "self"},
-        )
+        arguments = {
+            each.name: getattr(self, each.name)
+            for kind in type(self).__mro__
+            if issubclass(kind, WaitingTrigger) and "__init__" in vars(kind)
+            for each in inspect.signature(kind.__init__).parameters.values()
+            if each.kind is each.KEYWORD_ONLY
+        }
+        return f"{type(self).__module__}.{type(self).__qualname__}", arguments
