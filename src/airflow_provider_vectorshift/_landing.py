@@ -151,6 +151,7 @@ def _object_storage(destination: str) -> "Destination":
     if not separator or scheme == "file":
         return destination
     from airflow.sdk import ObjectStoragePath
+
     from vectorshift_orchestration.addresses import without_secrets
 
     conn_id = rest.partition("/")[0].rpartition("@")[0].partition(":")[0]
