@@ -35,6 +35,7 @@ class Place:
     duckdb_path: str | None = None
     source: str | None = None
     replace_other: bool = False
+    replace_characters: bool = False
 
     def check(self, name: str) -> None:
         """Raise ValueError, a sentence that begins with `name`, unless it is clear where to land.
@@ -111,6 +112,7 @@ class Place:
             parquet=parquet,
             source=self.source,
             replace_other=self.replace_other,
+            replace_characters=self.replace_characters,
         )
 
 

@@ -89,6 +89,8 @@ class AssetOptions(Document):
         share a table: only rows of that source are replaced.
     replace_other: replace partitions that hold the rows of another query or account, which is refused
         otherwise.
+    replace_characters: write U+FFFD for each NUL, lone surrogate and byte that is not UTF-8, and tell
+        how many, instead of refusing the rows.
     translator: names and describes the assets.
     """
 
@@ -108,6 +110,7 @@ class AssetOptions(Document):
     storage_key: Text = _STORAGE
     source: OptionalText = None
     replace_other: bool = False
+    replace_characters: bool = False
     translator: dg.Injected[DagsterVectorShiftTranslator] | None = None
 
     def check(self, noun: str) -> None:
@@ -136,6 +139,7 @@ class AssetOptions(Document):
             landing,
             source=landing.source if self.source is None else self.source,
             replace_other=landing.replace_other or self.replace_other,
+            replace_characters=landing.replace_characters or self.replace_characters,
         )
 
     def get_translator(self) -> DagsterVectorShiftTranslator:

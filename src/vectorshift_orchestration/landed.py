@@ -27,7 +27,8 @@ class ExportFile:
 class Landed:
     """What one window's rows became, small enough to pass between tasks.
 
-    `uri` is the file, `table` the table, `deleted` how many rows the table had in the window before.
+    `uri` is the file, `table` the table, `deleted` how many rows the table had in the window before,
+    `replaced` how many characters were replaced (see `Landing`).
     `bytes` and `sha256` are the file's; of an export they are those of the service's own file, also
     where it was published as Parquet. What does not apply is None.
     """
@@ -37,12 +38,15 @@ class Landed:
     uri: str | None = None
     table: str | None = None
     deleted: int | None = None
+    replaced: int | None = None
     bytes: int | None = None
     sha256: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The same as JSON values."""
         stated = {field.name: getattr(self, field.name) for field in fields(self)}
+        if self.replaced is None:
+            del stated["replaced"]
         return stated | {"window": self.window.to_dict()}
 
 

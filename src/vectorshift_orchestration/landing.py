@@ -25,6 +25,7 @@ from vectorshift_orchestration.windows import Window
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from vectorshift_orchestration.characters import Characters
     from vectorshift_orchestration.storage.destinations import Destination
     from vectorshift_orchestration.storage.files import Published
     from vectorshift_orchestration.storage.ledger import Attempt, Commit
@@ -58,6 +59,9 @@ class Landing:
         replace_other: replace windows that hold the rows of another query.
         note: path or URI of a small file that says which query the file at `destination` answers, so
             that another query's rows are not replaced unseen (see `storage.notes.note_path`).
+        replace_characters: write U+FFFD for each NUL, lone surrogate and byte that is not UTF-8 in the
+            texts of a table or a Parquet file, and count them, instead of refusing the rows. A file
+            in the service's own format stays as it is.
     """
 
     destination: Destination | None = None
@@ -68,6 +72,7 @@ class Landing:
     source: str | None = None
     replace_other: bool = False
     note: Destination | None = None
+    replace_characters: bool = False
 
     def check(self) -> None:
         """Raise `StorageError` when there is nowhere to land, or a table without its database."""
@@ -239,6 +244,9 @@ class Landing:
     ) -> Landed:
         from vectorshift_orchestration.storage.parquet import write_parquet
 
+        characters = self._characters()
+        if characters is not None:
+            rows = characters.stored_table(rows)
         published: list[Published] = []
 
         def publish() -> None:
@@ -266,7 +274,7 @@ class Landing:
                 reconnect=self.reconnect,
                 before_commit=publish,
             )
-        return self._landed(window, rows.num_rows, published, written)
+        return self._landed(window, rows.num_rows, published, written, characters)
 
     def write_export(
         self,
@@ -293,11 +301,13 @@ class Landing:
         """
         self.check()
         published: list[Published] = []
+        characters = self._characters()
 
         def publish() -> None:
             if self.destination is not None:
+                aside = self._characters() if self.table is not None else characters  # counted once
                 with self._claimed(query_key):
-                    published.append(self._published(file, self.destination, copied))
+                    published.append(self._published(file, self.destination, aside, copied))
                 if on_published is not None:
                     on_published(published[0])
 
@@ -305,11 +315,10 @@ class Landing:
         if self.table is None:
             publish()
         else:
-            from vectorshift_orchestration.readers import read_export
             from vectorshift_orchestration.storage.sql import overwrite_window
             from vectorshift_orchestration.tables import EVENT_TIME
 
-            schema, batches = read_export(file.path, file.format, may_be_empty=not file.rows)
+            schema, batches = _read(file, characters)
             with self._opened() as connection:
                 written = overwrite_window(
                     connection,
@@ -328,24 +337,32 @@ class Landing:
                     before_commit=publish,
                     progress=progress,
                 )
-        landed = self._landed(window, file.rows, published, written)
+        landed = self._landed(window, file.rows, published, written, characters)
         return replace(landed, bytes=file.bytes, sha256=file.sha256)
 
     def _published(
-        self, file: ExportFile, destination: Destination, progress: Progress | None
+        self,
+        file: ExportFile,
+        destination: Destination,
+        characters: Characters | None,
+        progress: Progress | None,
     ) -> Published:
         if self.parquet:
-            from vectorshift_orchestration.readers import read_export
             from vectorshift_orchestration.storage.parquet import write_parquet
 
-            schema, batches = read_export(file.path, file.format, may_be_empty=not file.rows)
+            schema, batches = _read(file, characters)
             return write_parquet(schema, batches, destination, progress=progress)
         from vectorshift_orchestration.storage.files import publish
 
         return publish(file.path, destination, sha256=file.sha256, progress=progress)
 
     def _landed(
-        self, window: Window, rows: int, published: Sequence[Published], written: Written | None
+        self,
+        window: Window,
+        rows: int,
+        published: Sequence[Published],
+        written: Written | None,
+        characters: Characters | None,
     ) -> Landed:
         file = published[0] if published else None
         return Landed(
@@ -354,6 +371,7 @@ class Landing:
             uri=None if file is None else file.uri,
             table=self.table,
             deleted=None if written is None else written.deleted,
+            replaced=None if characters is None else characters.count,
             bytes=None if file is None else file.bytes,
             sha256=None if file is None else file.sha256,
         )
@@ -372,7 +390,24 @@ class Landing:
 
         return Note(self.note, self.destination)
 
+    def _characters(self) -> Characters | None:
+        from vectorshift_orchestration.characters import Characters
+
+        return Characters() if self.replace_characters else None
+
     def _opened(self) -> AbstractContextManager[Any]:
         if self.connect is None:
             raise StorageError(f"Table {self.table!r} needs a database to land in. Give connect=.")
         return self.connect()
+
+
+def _read(
+    file: ExportFile, characters: Characters | None
+) -> tuple[pa.Schema, Iterable[pa.RecordBatch]]:
+    """The rows of an export's file, as they can be stored."""
+    from vectorshift_orchestration.readers import read_export
+
+    schema, batches = read_export(
+        file.path, file.format, may_be_empty=not file.rows, characters=characters
+    )
+    return schema, batches if characters is None else characters.stored(batches)

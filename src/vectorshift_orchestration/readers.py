@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vectorshift_orchestration.characters import Characters
 from vectorshift_orchestration.errors import ExportFileError, ExportFormatError
 from vectorshift_orchestration.formats import TextColumns
 from vectorshift_orchestration.instants import form_of_time, instants
@@ -56,6 +57,7 @@ def read_export(
     format: str,
     *,
     may_be_empty: bool = False,
+    characters: Characters | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     """The schema and the rows of an exported file.
@@ -66,7 +68,8 @@ def read_export(
     tell the two apart, and so are `\\N` and `<nil>` where a writer means null by them. Times and JSON
     columns are read in every spelling that is certain (`instants`, `json_texts`). With
     `may_be_empty` a file of no bytes is one without rows, as JSON lines have it: for those who know
-    that there are none. `progress` is called with the number of rows read so far.
+    that there are none. `characters` replaces and counts what is not a character instead of refusing
+    it. `progress` is called with the number of rows read so far.
 
     Raises `ExportFileError` naming file, row and what to do: at once for an empty file or a header
     without the columns of an event, else while the batches are read, when the file turns out to be
@@ -79,9 +82,9 @@ def read_export(
     if may_be_empty and format.lower() != "xlsx" and not path.stat().st_size:
         return EVENT_SCHEMA, iter(())
     _check_kind(path, format.lower())
-    reading = _Reading(path, format.lower())
+    reading = _Reading(path, format.lower(), characters)
     reader = import_module(f"vectorshift_orchestration.formats.{format.lower()}")
-    text: TextColumns = reader.open_text(path)
+    text: TextColumns = reader.open_text(path, characters)
     names = _column_names(path, format.lower(), text.names)
     extras = [(name, pa.string()) for name in names if name not in EVENT_SCHEMA.names]
     schema = pa.schema([*EVENT_SCHEMA, *extras])
@@ -160,9 +163,10 @@ def _typed(
 class _Reading:
     """The cells of a file's columns, turned into the types of an event."""
 
-    def __init__(self, path: Path, format: str) -> None:
+    def __init__(self, path: Path, format: str, characters: Characters | None) -> None:
         self._path = path
         self._format = format
+        self._characters = characters
         self.rows = 0
         """How many rows lie before the batch at hand."""
 
@@ -205,10 +209,15 @@ class _Reading:
     def _json(self, name: str, text: pa.Array) -> pa.Array:
         found: list[str | None] = []
         try:
-            found.extend(map(json_text, text.to_pylist()))
+            found.extend(map(self._json_text, text.to_pylist()))
         except NotJson as problem:
             raise self._refused(name, len(found), str(problem)) from None
         return pa.array(found, pa.string())
+
+    def _json_text(self, text: str | None) -> str | None:
+        if self._characters is not None and text is not None and "\\u" in text:
+            text = self._characters.json(text.encode()).decode()
+        return json_text(text)
 
     def _bad_cell(self, field: pa.Field, index: int, cell: str) -> ExportFileError:
         if pa.types.is_timestamp(field.type):

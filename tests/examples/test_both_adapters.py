@@ -15,6 +15,7 @@ from tests.orchestration.test_retry_advice import OWN
 from tests.sdk.test_no_silent_wrong_answer import EXAMPLES
 from vectorshift.errors import RetryAdvice
 from vectorshift_orchestration.exports.request import ExportOptions as Shared
+from vectorshift_orchestration.landing import Landing
 
 ERRORS = [*EXAMPLES, *OWN]
 DAYS = dg.DailyPartitionsDefinition("2026-01-01")
@@ -47,3 +48,14 @@ def test_accounts_have_the_same_settings():
     """What a connection's extra can say of the account, the resource can say, too."""
     extra = set(Settings.__dataclass_fields__) - {"conn_id"}
     assert extra <= set(VectorShiftResource.model_fields)
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_characters_are_replaced_in_both_by_one_word(replace):
+    """The option reaches the landing that both write through."""
+    operator = VectorShiftExportOperator(
+        task_id="x", table="t", duckdb_path="x.duckdb", replace_characters=replace
+    )
+    export = ExportOptions("x", partitions_def=DAYS, replace_characters=replace)
+    assert operator.place.landing().replace_characters is replace
+    assert export.placed(Landing(table="t")).replace_characters is replace

@@ -40,6 +40,7 @@ class WritingOperator(WindowedOperator):
         duckdb_path: str | os.PathLike[str] | None = None,
         source: str | None = None,
         replace_other: bool = False,
+        replace_characters: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -50,7 +51,8 @@ class WritingOperator(WindowedOperator):
         self.duckdb_path = as_text(duckdb_path)
         self.source = source
         self.replace_other = replace_other
-        check_flags(self, "replace_other")
+        self.replace_characters = replace_characters
+        check_flags(self, "replace_other", "replace_characters")
         if self._takes_data_interval:
             warn_of_lost_hours(self)
 
@@ -64,6 +66,7 @@ class WritingOperator(WindowedOperator):
             self.duckdb_path,
             self.source,
             self.replace_other,
+            self.replace_characters,
         )
 
     @property

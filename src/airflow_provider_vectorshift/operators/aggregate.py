@@ -51,7 +51,7 @@ class VectorShiftAggregateOperator(WritingOperator):
         table: `name` or `schema.name`, made when it is not there.
         sql_conn_id: connection to the table's database, of any type whose hook is a `DbApiHook`.
         duckdb_path: DuckDB file that holds the table instead.
-        source, replace_other: as in `VectorShiftExportOperator`.
+        source, replace_other, replace_characters: as in `VectorShiftExportOperator`.
         start: start of the window, an aware datetime or ISO 8601 text; the data interval's by
             default.
         end: its end, which does not belong to it; the data interval's by default.

@@ -55,6 +55,8 @@ class VectorShiftExportOperator(WritingOperator):
             own share a table: only rows of that source are replaced.
         replace_other: replace an interval of the table that holds the rows of another query or
             account, which is refused otherwise.
+        replace_characters: write U+FFFD for each NUL, lone surrogate and byte that is not UTF-8 in a
+            table or a Parquet file, and tell how many (`replaced`), instead of refusing the rows.
         start: start of the interval, an aware datetime or ISO 8601 text; the data interval's by
             default, or its partition's.
         end: its end, which does not belong to it; by default like `start`.

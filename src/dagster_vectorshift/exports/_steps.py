@@ -102,6 +102,7 @@ class Export:
             "dagster/partition_row_count": done.rows,
             "dagster/uri": done.uri or self._storage(context).locate(self.table, window),
             "vectorshift/rows_replaced": done.deleted,
+            "vectorshift/characters_replaced": done.replaced,
             "vectorshift/bytes": done.bytes,
             "vectorshift/sha256": done.sha256,
             "vectorshift/verified_by": done.verified,

@@ -12,6 +12,7 @@ from typing import NoReturn
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vectorshift_orchestration.characters import Characters
 from vectorshift_orchestration.errors import EventShapeError, ExportIncomplete
 from vectorshift_orchestration.readers import read_export
 from vectorshift_orchestration.tables import EVENT_ID, EVENT_TIME, first_outside
@@ -28,16 +29,19 @@ def checked_rows(
     progress: Callable[[int], None] | None = None,
     *,
     may_be_empty: bool = False,
+    characters: Characters | None = None,
 ) -> int:
     """Read an exported file to its end and return the number of its rows.
 
     It takes 8 bytes of memory for each row, besides one batch. Raises `ExportFileError` for a file
     that is cut or damaged, `ExportIncomplete` for a row outside of the window and for a row that is
     there twice, by its span id, and `EventShapeError` for a row just beside the window, which another
-    export would hold as well. `may_be_empty` is as in `read_export`.
+    export would hold as well. `may_be_empty` and `characters` are as in `read_export`.
     """
     rows, ids = 0, _Ids()
-    _, batches = read_export(path, format, may_be_empty=may_be_empty, progress=progress)
+    _, batches = read_export(
+        path, format, may_be_empty=may_be_empty, characters=characters, progress=progress
+    )
     for batch in batches:
         stray = first_outside(batch.column(EVENT_TIME), window)
         if stray >= 0:
@@ -45,7 +49,7 @@ def checked_rows(
         rows += batch.num_rows
         ids.add(batch.column(EVENT_ID))
     if suspects := ids.repeated():
-        _refuse_repeated(path, format, suspects)
+        _refuse_repeated(path, format, suspects, characters)
     return rows
 
 
@@ -84,9 +88,11 @@ class _Ids:
         return found
 
 
-def _refuse_repeated(path: Path, format: str, suspects: set[int]) -> None:
+def _refuse_repeated(
+    path: Path, format: str, suspects: set[int], characters: Characters | None
+) -> None:
     seen: set[str] = set()
-    _, batches = read_export(path, format)
+    _, batches = read_export(path, format, characters=characters)
     names = chain.from_iterable(batch.column(EVENT_ID).to_pylist() for batch in batches)
     for row, name in enumerate(names, start=1):
         if hash(name) in suspects:

@@ -413,6 +413,7 @@ class ExportJob:
             self._directory,
             late_arrival=self._options.late_arrival,
             counted_before=self._known.counted_before,
+            replace_characters=self._landing.replace_characters,
             progress=self._counting("checked"),
             downloaded=self._counting("bytes"),
         )
@@ -439,7 +440,7 @@ class ExportJob:
             progress=self._counting("loaded"),
             copied=self._counting("copied"),
         )
-        self._note("committed", uri=done.uri, deleted=done.deleted)
+        self._note("committed", uri=done.uri, deleted=done.deleted, replaced=done.replaced)
         staged.path.unlink(missing_ok=True)
 
     def _note_published(self, published: Published) -> None:
@@ -453,6 +454,7 @@ class ExportJob:
             uri=known.uri,
             table=self._landing.table,
             deleted=known.deleted,
+            replaced=known.replaced,
             bytes=known.bytes,
             sha256=known.sha256,
             task_id=known.task_id,

@@ -42,6 +42,7 @@ def stage(
     *,
     late_arrival: timedelta = _LATE_ARRIVAL,
     counted_before: int | None = None,
+    replace_characters: bool = False,
     progress: Callable[[int], None] | None = None,
     downloaded: Callable[[int], None] | None = None,
 ) -> Staged:
@@ -51,19 +52,28 @@ def stage(
     its end, hold only rows of the window and none twice, and as many as the service counts for the
     same query. A window that ended less than `late_arrival` ago may still get events: there, more
     rows than counted are let pass, and fewer as long as they are not fewer than `counted_before`,
-    what the service counted before the export was asked for. `progress` is called with the number
+    what the service counted before the export was asked for. With `replace_characters` what is not a
+    character is let pass, see `Landing`. `progress` is called with the number
     of rows read, `downloaded` with the number of bytes that have arrived.
 
     Raises `ExportFileError`, `ExportIncomplete`, `PublishError` when the disk is full or refuses,
     and the SDK's errors. Then no file is left.
     """
+    from vectorshift_orchestration.characters import Characters
     from vectorshift_orchestration.exports.completeness import checked_rows
 
     done = _download(client, task, directory / request.file_name, downloaded)
     try:
         # The count is taken behind the file; without a byte, only it can tell that nothing is missing.
         empty = not done.bytes and not request.bound(client).count()["count"]
-        rows = checked_rows(done.path, request.format, request.window, progress, may_be_empty=empty)
+        rows = checked_rows(
+            done.path,
+            request.format,
+            request.window,
+            progress,
+            may_be_empty=empty,
+            characters=Characters() if replace_characters else None,
+        )
         counted = request.bound(client).count()["count"]
         _check_count(request, rows, counted, counted_before, late_arrival)
     except BaseException:

@@ -29,7 +29,7 @@ class ExportState:
     is the fencing token of the table's window. `counted_before` is what the service counted before
     the export was asked for, `counted` afterwards; `rows`, `bytes`, `sha256` and `verified` are
     the staged file's (see `Staged`). `uri` is where it was published, `deleted` how many rows the
-    table had in the window before. `deadline` is when the service has to have the file ready, in
+    table had in the window before, `replaced` how many characters were replaced. `deadline` is when the service has to have the file ready, in
     POSIX seconds: a later try does not get a longer time.
     """
 
@@ -46,6 +46,7 @@ class ExportState:
     verified: str = "none"
     uri: str | None = None
     deleted: int | None = None
+    replaced: int | None = None
     deadline: float | None = None
 
     def is_overdue(self, now: float) -> bool:
@@ -84,9 +85,9 @@ def _typed(given: Mapping[str, Any]) -> bool:
     """Whether each value is of its kind, and the key is there."""
     optional = {
         *("attempt", "sha256", "uri", "counted_before", "counted", "rows", "bytes", "deleted"),
-        "deadline",
+        *("replaced", "deadline"),
     }
-    counts = {"asked", "counted_before", "counted", "rows", "bytes", "deleted"}
+    counts = {"asked", "counted_before", "counted", "rows", "bytes", "deleted", "replaced"}
     for name, value in given.items():
         if value is None and name in optional:
             continue

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from vectorshift_orchestration.characters import ADVICE, Characters
 from vectorshift_orchestration.errors import ExportFileError, ExportFormatError
 from vectorshift_orchestration.formats import TextColumns
 from vectorshift_orchestration.tables import EVENT_ID, canonical_name
@@ -42,15 +43,18 @@ _QUOTE, _DELIMITERS = ord('"'), pa.array(b",\r\n", pa.uint8())
 _ROW = re.compile(r"Row #(\d+): (?:Expected (\d+) columns, got (\d+))?")
 
 
-def open_text(path: Path) -> TextColumns:
-    """Open a CSV export. Raises `ExportFileError` here or while the batches are read."""
+def open_text(path: Path, characters: Characters | None = None) -> TextColumns:
+    """Open a CSV export; with `characters` bytes that are not UTF-8 are replaced.
+
+    Raises `ExportFileError` here or while the batches are read.
+    """
     with path.open("rb") as file:
         line = file.readline(_BLOCK_BYTES)
         below = file.readline(_BLOCK_BYTES)
     names = _header(path, line)
     types = _fields(below) if below.endswith(b"\n") else []
     skipped = len(below) if types and all(map(_TYPE.fullmatch, types)) else 0
-    return TextColumns(names, _batches(path, names, start=len(line) + skipped))
+    return TextColumns(names, _batches(path, names, len(line) + skipped, characters))
 
 
 def _fields(line: bytes) -> list[str]:
@@ -93,7 +97,9 @@ def _check_form(path: Path, names: list[str], line: str) -> None:
         )
 
 
-def _batches(path: Path, names: list[str], start: int) -> Iterator[list[pa.Array]]:
+def _batches(
+    path: Path, names: list[str], start: int, characters: Characters | None
+) -> Iterator[list[pa.Array]]:
     done = 0
     with path.open("rb") as file:
         file.seek(start)
@@ -105,7 +111,7 @@ def _batches(path: Path, names: list[str], start: int) -> Iterator[list[pa.Array
                     path=path,
                 )
             try:
-                table = _parsed(names, block)
+                table = _parsed(names, characters.decoded(block) if characters else block)
             except pa.ArrowInvalid as problem:
                 raise _explained(path, str(problem), done) from None
             done += table.num_rows
@@ -207,9 +213,11 @@ def _explained(path: Path, problem: str, done: int) -> ExportFileError:
             f"{path.name} is not a CSV file after row {done}. {_AGAIN}", path=path
         )
     row = done + int(found[1])
-    what = "is not UTF-8" if found[2] is None else f"has {found[3]} columns instead of {found[2]}"
+    what = f"has {found[3]} columns instead of {found[2]}: the file is damaged or was cut. {_AGAIN}"
+    if found[2] is None:
+        what = f"is not UTF-8: the file is damaged or was cut. {_AGAIN} {ADVICE}"
     return ExportFileError(
-        f"{path.name}: row {row} {what}: the file is damaged or was cut. {_AGAIN}",
+        f"{path.name}: row {row} {what}",
         path=path,
         row=row,
     )

@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from vectorshift_orchestration.characters import ADVICE, Characters
 from vectorshift_orchestration.errors import ExportFormatError
 from vectorshift_orchestration.formats import TextColumns
-from vectorshift_orchestration.formats.json_rows import UNREADABLE, Row, damaged, rows_of
+from vectorshift_orchestration.formats.json_rows import NOT_TEXT, UNREADABLE, Row, damaged, rows_of
 from vectorshift_orchestration.tables import EVENT_SCHEMA, canonical_name
 
 _BATCH_ROWS = 8192
@@ -26,20 +27,24 @@ _NULL = b"null"
 _texts_decoder = msgspec.json.Decoder(list[str | None])
 
 
-def open_text(path: Path) -> TextColumns:
-    """Open a JSON export. Raises `ExportFileError` here or while the batches are read.
+def open_text(path: Path, characters: Characters | None = None) -> TextColumns:
+    """Open a JSON export; with `characters` lone surrogates and bytes that are not UTF-8 are replaced.
+
+    Raises `ExportFileError` here or while the batches are read.
 
     The columns are those of an event and the other keys of the first object. A key that an object
     lacks is null there; a key that first appears later is an error, because it would be lost.
     """
-    objects = rows_of(path)
+    objects = rows_of(path, characters)
     first = list(islice(objects, 1))
     names = list(EVENT_SCHEMA.names)
     names += [key for item, _ in first for key in item if canonical_name(key) not in names]
-    return TextColumns(names, _batches(path, names, chain(first, objects)))
+    return TextColumns(names, _batches(path, names, chain(first, objects), characters))
 
 
-def _batches(path: Path, names: list[str], objects: Iterator[Row]) -> Iterator[list[pa.Array]]:
+def _batches(
+    path: Path, names: list[str], objects: Iterator[Row], characters: Characters | None
+) -> Iterator[list[pa.Array]]:
     places = {name: place for place, name in enumerate(names)}
     pickers: dict[tuple[str, ...], Callable[[tuple[Any, ...]], tuple[Any, ...]]] = {}
     done = 0
@@ -50,7 +55,7 @@ def _batches(path: Path, names: list[str], objects: Iterator[Row]) -> Iterator[l
             if keys not in pickers:
                 pickers[keys] = itemgetter(*_order(path, row, keys, places))
             rows.append(pickers[keys]((*item.values(), _NULL)))
-        yield [_text_array(path, cells, done) for cells in zip(*rows, strict=True)]
+        yield [_text_array(path, cells, done, characters) for cells in zip(*rows, strict=True)]
         done += len(batch)
 
 
@@ -85,20 +90,25 @@ def _order(path: Path, row: int, keys: Sequence[str], places: dict[str, int]) ->
     return order
 
 
-def _text_array(path: Path, cells: Sequence[bytes | msgspec.Raw], done: int) -> pa.Array:
+def _text_array(
+    path: Path, cells: Sequence[bytes | msgspec.Raw], done: int, characters: Characters | None
+) -> pa.Array:
     """A column: strings unquoted, null as null, anything else as its own compact text."""
     try:
         texts = _texts_decoder.decode(b"[" + b",".join(cells) + b"]")
     except UNREADABLE:
-        texts = [_row_text(path, row, bytes(cell)) for row, cell in enumerate(cells, done + 1)]
+        texts = [
+            _row_text(path, row, bytes(cell), characters)
+            for row, cell in enumerate(cells, done + 1)
+        ]
     return pa.array([text or None for text in texts], pa.string())
 
 
-def _row_text(path: Path, row: int, cell: bytes) -> str | None:
+def _row_text(path: Path, row: int, cell: bytes, characters: Characters | None) -> str | None:
     try:
-        return _text(cell)
+        return _text(cell if characters is None else characters.json(cell))
     except UNREADABLE:
-        raise damaged(path, row, "holds a text that is not JSON in UTF-8") from None
+        raise damaged(path, row, NOT_TEXT, ADVICE) from None
 
 
 def _text(cell: bytes) -> str | None:

@@ -19,12 +19,14 @@ from typing import IO, Any, TypeAlias
 
 import msgspec
 
+from vectorshift_orchestration.characters import ADVICE, Characters
 from vectorshift_orchestration.errors import ExportFileError, ExportFormatError
 from vectorshift_orchestration.tables import EVENT_ID, EVENT_TIME, canonical_name
 
 Row: TypeAlias = tuple[dict[str, msgspec.Raw], int]
 """An object, and the number of its bytes."""
 
+NOT_TEXT = "holds a text that is not JSON in UTF-8"
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _READ_BYTES = 1 << 20
@@ -42,21 +44,22 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-def rows_of(path: Path) -> Iterator[Row]:
-    """Each row of the file, as an object.
+def rows_of(path: Path, characters: Characters | None = None) -> Iterator[Row]:
+    """Each row of the file, as an object; what is not a character is replaced by `characters`.
 
     Raises `ExportFileError` where it breaks off, `ExportFormatError` for another form.
     """
     with path.open("rb") as file:
-        yield from _Scanner(file, path).rows()
+        yield from _Scanner(file, path, characters).rows()
 
 
 class _Scanner:
     """A file, of which the value at hand and the next megabyte are in memory."""
 
-    def __init__(self, file: IO[bytes], path: Path) -> None:
+    def __init__(self, file: IO[bytes], path: Path, characters: Characters | None) -> None:
         self._file = file
         self._path = path
+        self._characters = characters
         self._buffer = file.read(_READ_BYTES).removeprefix(_MARK)
         self._position = 0
         self._row = 0
@@ -208,7 +211,14 @@ class _Scanner:
         try:
             return _object(text), len(text)
         except UNREADABLE:
+            replaced = (self._characters or Characters()).json(text)
+        try:
+            item = _object(replaced)
+        except UNREADABLE:
             raise self._damaged("is not a JSON object") from None
+        if self._characters is None:
+            raise damaged(self._path, self._row, NOT_TEXT, ADVICE)
+        return item, len(text)
 
     def _names(self) -> list[str]:
         """The list at hand, which has to name the columns."""
@@ -325,11 +335,11 @@ class _Scanner:
         )
 
 
-def damaged(path: Path, row: int, what: str) -> ExportFileError:
-    """The error about a row that is not what it should be."""
+def damaged(path: Path, row: int, what: str, advice: str = "") -> ExportFileError:
+    """The error about a row that is not what it should be, and what else could be done."""
     return ExportFileError(
         f"{path.name}: row {row} {what}: the file is damaged or was cut. Export again; if it "
-        "stays so, export as CSV.",
+        f"stays so, export as CSV. {advice}".rstrip(),
         path=path,
         row=row,
     )

@@ -43,8 +43,8 @@ _DAMAGED = (
 )
 
 
-def open_text(path: Path) -> TextColumns:
-    """Open an XLSX export. Raises `ExportFileError` here or while the batches are read."""
+def open_text(path: Path, _: object = None) -> TextColumns:
+    """Open an XLSX export, whose texts are characters already. Raises `ExportFileError` here or while the batches are read."""
     with _readable(path), zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         _check_sizes(path, entries)

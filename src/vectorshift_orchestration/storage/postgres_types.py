@@ -9,6 +9,7 @@ from typing import cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vectorshift_orchestration.characters import ADVICE
 from vectorshift_orchestration.errors import StorageError, UnstorableValue
 from vectorshift_orchestration.storage.column_types import inexact
 from vectorshift_orchestration.tables import INSTANT
@@ -140,7 +141,7 @@ def _refuse_nul(column: pa.Array, name: str, row: int) -> None:
     if found >= 0:
         raise UnstorableValue(
             f"Row {row + found + 1} has a NUL character in column {name!r}, which PostgreSQL cannot "
-            "store. No row was changed; take it out of the text first.",
+            f"store. No row was changed; take it out of the text first. {ADVICE}",
             row=row + found + 1,
             column=name,
         )
