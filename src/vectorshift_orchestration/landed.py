@@ -54,11 +54,13 @@ def together(landed: Sequence[Landed]) -> Landed:
     """What windows in a row became, told as one; its file is the last one's."""
     first, last = landed[0], landed[-1]
     deleted = [each.deleted for each in landed if each.deleted is not None]
+    replaced = [each.replaced for each in landed if each.replaced is not None]
     return replace(
         last,
         window=Window(first.window.start, last.window.end),
         rows=sum(each.rows for each in landed),
         deleted=sum(deleted) if deleted else None,
+        replaced=sum(replaced) if replaced else None,
     )
 
 
