@@ -11,6 +11,13 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 _CHUNK = 1 << 20
+_SIZES = {"sha-256": 32, "md5": 16}
+_PLAIN = {"content-md5": "md5", "x-ms-blob-content-md5": "md5", "x-amz-checksum-sha256": "sha-256"}
+_UNCHANGED = ("", "identity", "none", "binary", "utf-8", "utf8", "aws-chunked")
+_LISTS = ("repr-digest", "content-digest", "digest", "x-goog-hash")
+_OF_THE_WHOLE = ("x-ms-blob-content-md5", "repr-digest", "digest", "x-goog-hash", "content-range")
+"""Headers that mean the same in an answer with a part; any other checksum is that of the part there."""
+_URL_SAFE = str.maketrans("-_", "+/")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
@@ -33,6 +40,12 @@ def verified(file: BinaryIO, headers: Mapping[str, str], kind: str) -> tuple[int
     return size, sha256.hexdigest()
 
 
+def encodings(headers: Mapping[str, str]) -> list[str]:
+    """The encodings that changed the bytes of a body: those that some servers name without any change are none."""
+    named = headers.get("content-encoding", "").lower().split(",")
+    return [each.strip() for each in named if each.strip() not in _UNCHANGED]
+
+
 def has_checksum(headers: Mapping[str, str]) -> bool:
     """Whether a reply names a checksum of the whole file that `verified` can check."""
     return bool(_checksums(headers, b"", b""))
@@ -44,18 +57,43 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
         yield chunk
 
 
-def _checksums(headers: Mapping[str, str], sha256: bytes, md5: bytes) -> list[tuple[str, str, str]]:
-    b64_sha, b64_md5 = (base64.b64encode(raw).decode() for raw in (sha256, md5))
-    found = [("Content-MD5", headers.get("content-md5"), b64_md5)]
-    found.append(("x-amz-checksum-sha256", headers.get("x-amz-checksum-sha256"), b64_sha))
-    for name in ("repr-digest", "digest"):
-        if match := re.search(
-            r"sha-256=:?([A-Za-z0-9+/=]+?):?(,|$)", headers.get(name, ""), re.IGNORECASE
-        ):
-            found.append((name, match[1], b64_sha))
-    if match := re.search(r"md5=([A-Za-z0-9+/=]+)", headers.get("x-goog-hash", "")):
-        found.append(("x-goog-hash", match[1], b64_md5))
-    return [(name, wanted, mine) for name, wanted, mine in found if wanted]
+def about_the_whole(headers: Mapping[str, str]) -> dict[str, str]:
+    """What an answer with a part of the file says of the whole."""
+    return {name: headers[name] for name in _OF_THE_WHOLE if name in headers}
+
+
+def _checksums(
+    headers: Mapping[str, str], sha256: bytes, md5: bytes
+) -> list[tuple[str, bytes, bytes]]:
+    """Each header that names a checksum of the whole file, that checksum, and the one of the bytes that arrived."""
+    mine = {"sha-256": sha256, "md5": md5}
+    told = [(name, kind, headers.get(name, "")) for name, kind in _PLAIN.items()]
+    if headers.get("x-amz-checksum-type", "").strip().upper() == "COMPOSITE":
+        told = [each for each in told if not each[0].startswith("x-amz-checksum-")]
+    for name in _LISTS:
+        for item in headers.get(name, "").split(","):
+            kind, _, value = item.partition("=")
+            told.append((name, kind.strip().lower().removeprefix("id-"), value))
+    found = [
+        (name, digest, mine[kind])
+        for name, kind, value in told
+        if kind in mine and (digest := _digest(value, _SIZES[kind]))
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _digest(text: str, size: int) -> bytes | None:
+    """Read a digest of `size` bytes in hex or base64; None where it is not one, as a checksum of checksums (`…-2`)."""
+    bare = text.partition(";")[0].strip().strip('":').translate(_URL_SAFE)
+    try:
+        if len(bare) == 2 * size:
+            return bytes.fromhex(bare)
+        found = base64.b64decode(
+            bare.rstrip("=") + "=" * (-len(bare.rstrip("=")) % 4), validate=True
+        )
+    except ValueError:
+        return None
+    return found if len(found) == size else None
 
 
 def _bad_content(file: BinaryIO, size: int, kind: str) -> str | None:

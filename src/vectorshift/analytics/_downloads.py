@@ -18,7 +18,13 @@ from urllib.parse import urljoin, urlsplit
 from vectorshift._account import Account
 from vectorshift._addresses import kind_of
 from vectorshift._calls import Fetch, Fetched, Flow, Pause, Resolve, Way, Work
-from vectorshift._completeness import Incomplete, has_checksum, verified
+from vectorshift._completeness import (
+    Incomplete,
+    about_the_whole,
+    encodings,
+    has_checksum,
+    verified,
+)
 from vectorshift._retry import Retry, jittered
 from vectorshift.analytics import _flows as flows, _validation as check
 from vectorshift.analytics._results import ExportTask
@@ -124,11 +130,15 @@ def _target(path: Any) -> Path:
 def _transfer(
     task: ExportTask, sink: BinaryIO, rules: Rules, progress: Progress | None
 ) -> Flow[Mapping[str, str]]:
-    """Bring the whole body into `sink`: resume what broke, follow redirects, renew an expired URL."""
+    """Bring the whole body into `sink`: resume what broke, follow redirects, renew an expired URL.
+
+    Returns what the answers said of the whole file.
+    """
     task_id = task.get("task_id", "")
     deadline: float = (yield Pause(0)) + rules.total
     url = task.get("download_url") or ""
     offset, etag, refreshes, redirects, tries = 0, None, 0, 0, 0
+    told: Mapping[str, str] = {}
     if not url:
         url = yield from _fresh_url(task_id)
     while True:
@@ -145,6 +155,8 @@ def _transfer(
                 url, address, way.proxy, sink, offset, etag, rules.most_bytes, left, progress
             )
         offset += got.received
+        if got.usable:
+            told = got.headers if got.status == 200 else {**told, **about_the_whole(got.headers)}
         if offset > rules.most_bytes:
             raise AnalyticsDownloadFailed(
                 task_id, f"it is larger than max_bytes={rules.most_bytes:,}"
@@ -157,7 +169,7 @@ def _transfer(
             refreshes, tries = refreshes + 1, tries - 1
             url = yield from _fresh_url(task_id)
         elif got.usable and not got.reason and _is_whole(got, offset):
-            return got.headers
+            return told
         elif tries < rules.retry.attempts and got.status in _PASSING:
             wait = jittered(rules.retry, tries, random.random)
             yield Pause(min(wait, max(0.0, deadline - got.now)))
@@ -233,7 +245,7 @@ def _length(headers: Mapping[str, str]) -> int | None:
 
 def _is_whole(got: Fetched, offset: int) -> bool:
     expected = _length(got.headers)
-    return "content-encoding" not in got.headers and (expected is None or expected == offset)
+    return not encodings(got.headers) and (expected is None or expected == offset)
 
 
 def _strong(headers: Mapping[str, str]) -> str | None:
@@ -249,8 +261,8 @@ def _rewind(sink: BinaryIO) -> None:
 def _why(got: Fetched, offset: int) -> str:
     if got.status not in (200, 206):
         return f"the file server answered HTTP {got.status}" if got.status else got.reason
-    if got.headers.get("content-encoding"):
-        return f"the file server compressed it ({got.headers['content-encoding']}) although plain bytes were asked for"
+    if encoded := encodings(got.headers):
+        return f"the file server compressed it ({', '.join(encoded)}) although plain bytes were asked for"
     expected = _length(got.headers)
     return (
         f"{offset:,} of {expected:,} bytes arrived"
