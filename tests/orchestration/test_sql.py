@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -288,6 +290,34 @@ def test_encodings_of_arrow_are_undone(store, write, values, stored):
     if stored[0] == "a":  # a value of tomorrow that is not among today's
         write([batch([NOON], v=pa.array(["c"]))])
         assert store.rows() == [(NOON, "c")]
+
+
+FRAMES = {
+    "pandas": lambda: pd.DataFrame({"at": pd.to_datetime([NOON]), "v": pd.Categorical(["a"])}),
+    "polars, categorical": lambda: pl.DataFrame({"at": [NOON], "v": ["a"]}).cast(
+        {"v": pl.Categorical}
+    ),
+    "polars, enum": lambda: pl.DataFrame({"at": [NOON], "v": ["a"]}).cast({"v": pl.Enum(["a"])}),
+    "encoded times": lambda: pa.table(
+        {"at": pa.array([NOON], pa.timestamp("us", "UTC")).dictionary_encode(), "v": ["a"]}
+    ),
+}
+
+
+@in_every_kind
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+def test_data_frames_are_taken_by_their_values(store, write, frame):
+    """A frame of pandas or polars as it is, its categoricals as text; and times in any encoding."""
+    write(frame())
+    assert store.rows() == [(NOON, "a")]
+
+
+@pytest.mark.parametrize("rows", [[{"at": NOON}], [pa.table({"at": [NOON]})], ["a"], 5])
+def test_what_is_no_arrow_is_told_so(store, write, rows):
+    """Dicts, and tables among batches, are refused in a sentence."""
+    with pytest.raises(StorageError, match="Rows come as Arrow batches, not as"):
+        write(rows)
+    assert store.tables() == set()
 
 
 def test_rows_without_a_time_column_are_refused(store, write):

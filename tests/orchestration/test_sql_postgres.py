@@ -6,12 +6,17 @@ import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
+from uuid import uuid4
 
 import psycopg
+import psycopg2
 import pyarrow as pa
 import pytest
+from adbc_driver_postgresql import dbapi
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
 from tests.orchestration.conftest import uri
@@ -30,6 +35,11 @@ from vectorshift_orchestration.storage.sql import begin_attempt, overwrite_windo
 from vectorshift_orchestration.storage.transactions import transaction
 from vectorshift_orchestration.windows import Window
 
+DRIVERS = {
+    "psycopg": psycopg.connect,
+    "psycopg2": psycopg2.connect,
+    "adbc": lambda conninfo: dbapi.connect(uri(conninfo)),
+}
 NOON = DAY.start + timedelta(hours=12)
 
 
@@ -230,6 +240,22 @@ def test_a_transaction_that_somebody_else_ends_is_noticed(connection):
         with pytest.raises(StorageError, match=says):
             write(connection, [batch([NOON])], before_commit=meddle)
         assert fetch(connection, "SELECT to_regclass('events')") == [(None,)]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_the_hint_of_the_server_is_told(postgres_schemas, driver):
+    """A publication for all tables wants a replica identity, which the server's hint says and its error does not."""
+    name = f"t_{uuid4().hex[:12]}"
+    with psycopg.connect(postgres_schemas.conninfo, autocommit=True) as root:
+        root.execute(f"CREATE DATABASE {name}")
+        asked = make_conninfo(postgres_schemas.conninfo, dbname=name)
+        with closing(DRIVERS[driver](asked)) as connection:
+            write(connection, [batch([NOON])])
+            with psycopg.connect(asked, autocommit=True) as other:
+                other.execute("CREATE PUBLICATION everything FOR ALL TABLES")
+            with pytest.raises(StorageError, match="set REPLICA IDENTITY using ALTER TABLE"):
+                write(connection, [batch([NOON])])
+        root.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def test_few_rights_are_enough(connection):

@@ -68,6 +68,11 @@ def inexact(field: pa.Field) -> SchemaMismatch:
     )
 
 
+def _seen_whole(kind: pa.DataType) -> pa.DataType:
+    is_view = pa.types.is_string_view(kind) or pa.types.is_binary_view(kind)
+    return plain(kind) if is_view else kind
+
+
 def _plain_field(field: pa.Field) -> pa.Field:
     return field.with_type(plain(field.type))
 
@@ -75,6 +80,9 @@ def _plain_field(field: pa.Field) -> pa.Field:
 def _cast(column: pa.Array, field: pa.Field, row: int) -> pa.Array:
     if pa.types.is_run_end_encoded(column.type):
         return _cast(pc.run_end_decode(column), field, row)
+    if pa.types.is_dictionary(column.type):  # Arrow does not take views out of a dictionary
+        values = column.dictionary.cast(_seen_whole(column.type.value_type))
+        column = pa.DictionaryArray.from_arrays(column.indices, values).dictionary_decode()
     try:
         return column.cast(field.type)
     except pa.ArrowInvalid:

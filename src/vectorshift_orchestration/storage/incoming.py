@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vectorshift_orchestration.errors import RowOutsideWindow, SchemaMismatch, StorageError
-from vectorshift_orchestration.storage.column_types import plain_batch
+from vectorshift_orchestration.storage.column_types import plain, plain_batch
 from vectorshift_orchestration.storage.identifiers import listed
 from vectorshift_orchestration.storage.parts import SOURCE
 from vectorshift_orchestration.tables import first_outside
@@ -52,13 +52,14 @@ class Incoming:
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """The batches. Raises `RowOutsideWindow`, and `SchemaMismatch` for other columns than the first's."""
         for batch in self._batches:
+            _require_batch(batch)
             if batch.schema.names != self._columns.names:
                 raise SchemaMismatch(
                     f"After {self.rows:,} rows for {self._table} a batch has columns "
                     f"{batch.schema.names}, not {self._columns.names}. No row was changed."
                 )
-            self._check_times(batch.column(self._time_column))
             kept = plain_batch(batch, self.rows)
+            self._check_times(kept.column(self._time_column))
             if self._source is not None:
                 whose = pa.repeat(pa.scalar(self._source, pa.string()), batch.num_rows)
                 kept = kept.append_column(SOURCE, whose)
@@ -77,7 +78,7 @@ class Incoming:
                 "write. Rename it."
             )
         time = self._time_column
-        if time not in names or not pa.types.is_timestamp(self._columns.field(time).type):
+        if time not in names or not pa.types.is_timestamp(plain(self._columns.field(time).type)):
             raise SchemaMismatch(
                 f"The rows for {self._table} have no column of instants named {time!r}, so they "
                 "belong to no window. Name the column that holds their time."
@@ -108,10 +109,23 @@ def _opened(
         return batches.schema, iter(batches.to_batches())
     if isinstance(batches, pa.RecordBatchReader):
         return batches.schema, iter(batches)
+    if hasattr(batches, "__arrow_c_stream__"):  # a data frame of pandas or polars
+        return _opened(pa.RecordBatchReader.from_stream(batches), schema)
+    if not isinstance(batches, Iterable):
+        _require_batch(batches)
     rows = iter(batches)
     if schema is None:
         first = next(rows, None)
         if first is None:
             raise StorageError("No batch came and no schema was given, so the columns are unknown.")
+        _require_batch(first)
         return first.schema, chain([first], rows)
     return schema, rows
+
+
+def _require_batch(batch: object) -> None:
+    if not isinstance(batch, pa.RecordBatch):
+        raise StorageError(
+            f"Rows come as Arrow batches, not as {type(batch).__name__}. Give a pyarrow.Table, a "
+            "reader, an iterable of record batches, or a data frame."
+        )

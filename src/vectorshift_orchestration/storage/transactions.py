@@ -33,9 +33,18 @@ def refusals(database: Database, what: object) -> Iterator[None]:
     try:
         yield
     except database.errors as problem:
-        # What follows the first line may hold a row's content.
+        # What follows the first line may hold a row's content; a hint of the server's does not.
         told = str(problem).strip().partition("\n")[0]
-        raise StorageError(f"{what} was not changed: {told}") from problem
+        raise StorageError(f"{what} was not changed: {told}{_hint(problem)}") from problem
+
+
+def _hint(problem: Exception) -> str:
+    """What PostgreSQL advises, as psycopg and psycopg2 tell it, or ADBC."""
+    told = getattr(getattr(problem, "diag", None), "message_hint", None)
+    details = getattr(problem, "details", None)
+    if isinstance(details, list):
+        told = dict(details).get(b"PG_DIAG_MESSAGE_HINT", b"").decode(errors="replace")
+    return f". {told}" if told else ""
 
 
 @contextmanager
