@@ -17,9 +17,11 @@ from vectorshift.errors import (
     AnalyticsExportFailed,
     AnalyticsExportTimeout,
     AnalyticsInvalidQuery,
+    RetryAdvice,
 )
 from vectorshift.export_tasks import export_state
 from vectorshift_orchestration.errors import (
+    EventShapeError,
     ExportFileError,
     ExportIncomplete,
     OrchestrationError,
@@ -256,6 +258,27 @@ def test_the_file_of_another_window_is_refused(client, tmp_path):
     with pytest.raises(ExportIncomplete, match="another window"):
         stage(client, task, request_for(client), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_just_beside_the_window_name_what_brings_them(emulator, client, tmp_path):
+    """A service that rounds times would give the same file again, so nobody is told to export again."""
+    emulator.burst(2, at=DAYS.end)
+    wider = Window(DAYS.start, DAYS.end + timedelta(seconds=1))
+    task = submit(client, request_for(client, wider))
+    with pytest.raises(EventShapeError, match="rounds the times") as caught:
+        stage(client, task, request_for(client), tmp_path)
+    assert "export again" not in str(caught.value)
+    assert caught.value.retry_advice is RetryAdvice.PERMANENT
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_of_the_window_before_is_another_one(emulator, client, tmp_path):
+    """All of its rows lie outside, though the newest may be just beside."""
+    before = Window(DAYS.start - timedelta(seconds=1), DAYS.start)
+    emulator.burst(2, at=before.start)
+    task = submit(client, request_for(client, before))
+    with pytest.raises(ExportIncomplete, match="another window"):
+        stage(client, task, request_for(client), tmp_path)
 
 
 def test_a_table_that_refuses_leaves_no_file(client, connection, tmp_path):

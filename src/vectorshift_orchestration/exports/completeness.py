@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import chain
 from pathlib import Path
-from typing import NoReturn
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from vectorshift_orchestration.characters import Characters
-from vectorshift_orchestration.errors import EventShapeError, ExportIncomplete
+from vectorshift_orchestration.errors import EventShapeError, ExportIncomplete, OrchestrationError
 from vectorshift_orchestration.readers import read_export
-from vectorshift_orchestration.tables import EVENT_ID, EVENT_TIME, first_outside
+from vectorshift_orchestration.tables import EVENT_ID, EVENT_TIME, first_outside, inside
 from vectorshift_orchestration.windows import Window
 
 _PARTS = 16
@@ -45,7 +44,7 @@ def checked_rows(
     for batch in batches:
         stray = first_outside(batch.column(EVENT_TIME), window)
         if stray >= 0:
-            _refuse_stray(rows + stray + 1, batch.column(EVENT_TIME)[stray].as_py(), window)
+            raise _stray(batch.column(EVENT_TIME), stray, rows, window)
         rows += batch.num_rows
         ids.add(batch.column(EVENT_ID))
     if suspects := ids.repeated():
@@ -53,15 +52,18 @@ def checked_rows(
     return rows
 
 
-def _refuse_stray(row: int, start: datetime | None, window: Window) -> NoReturn:
-    what = f"Row {row} of the export started at {start}, outside of window {window.label}"
-    if start is not None and window.start - _BESIDE <= start < window.end + _BESIDE:
-        raise EventShapeError(
+def _stray(times: pa.Array, stray: int, before: int, window: Window) -> OrchestrationError:
+    """The error for a row outside of the window: of another window's file, or of a window cut anew."""
+    row = before + stray + 1
+    what = f"Row {row} of the export started at {times[stray].as_py()}, outside of window {window.label}"
+    wider = Window(window.start - _BESIDE, window.end + _BESIDE)
+    if first_outside(times, wider) < 0 and pc.any(inside(times, window)).as_py():
+        return EventShapeError(
             f"{what}, but just beside it. Most likely the service rounds the times of a condition, and "
             "another export would hold the same rows. Nothing was landed: give a window whose ends are "
             "whole minutes or hours, and report how the service compares times."
         )
-    raise ExportIncomplete(
+    return ExportIncomplete(
         f"{what}: it is the file of another window. Nothing was landed; export again.", rows=row
     )
 
