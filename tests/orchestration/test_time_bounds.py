@@ -15,6 +15,8 @@ from vectorshift.analytics import EventField, FieldFilter
 from vectorshift_emulator import Emulator, serve
 from vectorshift_orchestration import extract
 from vectorshift_orchestration.errors import AggregationShapeError, SpecError, WindowError
+from vectorshift_orchestration.exports import ExportRequest
+from vectorshift_orchestration.exports.job import submit
 from vectorshift_orchestration.specs import AggregationSpec
 from vectorshift_orchestration.windows import Window
 
@@ -22,9 +24,13 @@ END = datetime(2026, 3, 3, tzinfo=UTC)
 HOURS = Window(END - timedelta(hours=46), END).split("hour")
 PRECISIONS = ["us", "ms", "s"]
 CLOCKS = ["ms", "us", "ns"]
+START = END - timedelta(days=9)
+HOUR = timedelta(hours=1)
+MICROSECOND = timedelta(microseconds=1)
 HALF = timedelta(minutes=30, milliseconds=250)
 SERVICES = list(product(PRECISIONS, MODES))
 FIGURES = AggregationSpec(["runs.sum", "latency.max", "latency.p95"])
+RUNS = AggregationSpec(["runs.sum"])
 BY_MODEL = AggregationSpec(["runs.sum", "tokens.sum"], ["model_id"])
 BY_HOUR = AggregationSpec(["runs.sum"], ["time"], "hour")
 
@@ -97,6 +103,12 @@ class Truth:
         )
 
 
+@pytest.fixture(scope="module")
+def truths(services) -> dict[str, Truth]:
+    """What the last three hours of each service hold."""
+    return {clock: Truth.of(service, HOURS[-3:]) for clock, service in services.items()}
+
+
 def check(service: Emulator, truth: Truth, folder, rows_of: list[Window]) -> None:
     """Compare figures and counts with the truth, window by window, and the rows of some."""
     windows = list(truth.figures)
@@ -126,11 +138,11 @@ def check(service: Emulator, truth: Truth, folder, rows_of: list[Window]) -> Non
 
 @pytest.mark.parametrize(("precision", "mode"), SERVICES)
 @pytest.mark.parametrize("clock", CLOCKS)
-def test_a_window_holds_its_own_events(services, clock, precision, mode, tmp_path):
+def test_a_window_holds_its_own_events(services, truths, clock, precision, mode, tmp_path):
     """Figures, counts, pages, rows and files of neighbouring hours are those of the database."""
     service = services[clock]
     service.settings(bound_precision=precision, bounds=mode)
-    check(service, Truth.of(service, HOURS[-3:]), tmp_path, HOURS[-2:-1])
+    check(service, truths[clock], tmp_path, HOURS[-2:-1])
 
 
 @pytest.mark.parametrize(("precision", "mode"), SERVICES)
@@ -192,9 +204,33 @@ def test_a_window_that_the_service_cannot_compare_is_refused(services):
         for ask in (
             lambda: list(extract.events(query, window)),
             lambda: extract.aggregate(query, window, FIGURES),
+            lambda: submit(client, ExportRequest(query.to_dict(), window)),
         ):
             with pytest.raises(WindowError, match="whole seconds"):
                 ask()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_finer_event_than_those_that_were_seen(services, mode):
+    """A client that saw whole milliseconds alone is right about an event between two of them all the same."""
+    service = services["us"]
+    service.settings(bound_precision="us", bounds=mode)
+    seen, later = (Window(START + number * HOUR, START + (number + 1) * HOUR) for number in (0, 1))
+    service.insert(
+        [{"start_time": (seen.start + HALF).isoformat(), "object_id": "pl_fine"}]
+        + [
+            {"start_time": (edge - 300 * MICROSECOND).isoformat(), "object_id": "pl_fine"}
+            for edge in (later.start + HOUR / 2, later.end)
+        ]
+    )
+    with Client(service.api_key, service.base_url) as client:
+        query = client.query(object_ids=["pl_fine"])
+        found = [
+            extract.aggregate(query, window, RUNS)["runs_sum"][0].as_py()
+            for window in (seen, *later.split(HOUR / 2))
+        ]
+    runs = service.truth("SELECT count(*) AS n FROM events WHERE object_id = 'pl_fine'")[0]["n"]
+    assert found == [runs // 3] * 3
 
 
 @pytest.fixture
@@ -262,8 +298,9 @@ async def test_awaiting_gives_the_same(coarse):
     """The awaiting twin probes, counts and slices like the blocking one."""
     async with Client(coarse.api_key, coarse.base_url) as client:
         for window in HOURS[-3:]:
-            [measured] = await extract.afigures(client.query(), window, FIGURES)
-            assert measured["runs_sum"] == figures_of(coarse, window)["runs_sum"]
+            for query in (client.query(), client.aquery()):
+                [measured] = await extract.afigures(query, window, FIGURES)
+                assert measured["runs_sum"] == figures_of(coarse, window)["runs_sum"]
 
 
 def test_what_it_costs(services):

@@ -25,6 +25,7 @@ from vectorshift.errors import BadRequestError, UnprocessableEntityError
 _AT = EventField.EVENT_START_TIME
 _ORDERED = (FieldFilterOp.GT, FieldFilterOp.GTE, FieldFilterOp.LT, FieldFilterOp.LTE)
 _MILLISECOND = timedelta(milliseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
 _SAMPLE = 100
 _MANY = 20
@@ -110,7 +111,7 @@ def _measured(sample: _Sample) -> Flow[TimePrecision]:
     if (yield from _is_found(sample, near, far, FieldFilter.gte(_AT, after))):
         return "s"
     if not sample.finer:
-        between = tick + _MILLISECOND / 2
+        between = after - _MICROSECOND
         before_it = yield from _is_found(sample, near, FieldFilter.lt(_AT, between))
         if before_it and not (yield from _is_found(sample, FieldFilter.gte(_AT, between), far)):
             return "us"

@@ -5,7 +5,7 @@ the window (`Window.bound`). Only how finely the service compares times can spoi
 seconds survive all that a service may cut. Aggregations take `start_time` and `end_time` alone, and
 nobody knows which of the two is inclusive. What is sent, by `Query.time_precision`:
 
-    us      both ends half a millisecond early, between two ticks of the event clock
+    us      both ends a microsecond early, between two ticks of the event clock
     ms, s   the ends themselves; an event that starts exactly on one is looked for by a count, and
             where there is one, it is tried which bounds take it rightly
 
@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING
 from vectorshift_orchestration.errors import WindowError
 from vectorshift_orchestration.extract.steps import Step, Steps, arun, run
 from vectorshift_orchestration.windows import Window
-from vectorshift_orchestration.windows.edges import TICK
 
 if TYPE_CHECKING:
     from vectorshift import TimePrecision
     from vectorshift.analytics import Query
 
 _SECOND = timedelta(seconds=1)
-_A_LITTLE = timedelta(microseconds=1)  # which leads to the step before, however bounds are cut
+_A_LITTLE = timedelta(microseconds=1)
+"""Which leads between two ticks, or to the step before where bounds are cut."""
 
 
 def for_rows(query: Query, window: Window) -> Query:
@@ -69,7 +69,7 @@ def for_figures(query: Query, window: Window) -> Steps[Query | None]:
     precision = yield from _precision(query, window)
     _check(window, precision)
     if precision == "us":
-        return query.where(at >= window.start - TICK / 2, at < window.end - TICK / 2)
+        return query.where(at >= window.start - _A_LITTLE, at < window.end - _A_LITTLE)
     require_timeless(query)  # or the bounds that are tried here would not be the ones that are sent
     start, end = window.start, window.end
     wide = query.where(at >= start - 3 * _SECOND, at < end + _SECOND)
