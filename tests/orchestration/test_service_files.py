@@ -92,10 +92,27 @@ def test_go_nil_is_null(name):
 def test_a_text_in_quotes_is_a_text(tmp_path):
     """ClickHouse quotes a text that is `\\\\N`; quoted nothing is null, as everywhere."""
     path = tmp_path / "f.csv"
-    cells = [r'"\N"', r"\N", '"<nil>"', "<nil>", '""', ""]
+    cells = [r'"\N"', r"\N", '"<nil>"', "<nil>", '""']
     lines = "".join(f'"sp_{n}","2026-03-01T00:00:00Z",{cell}\n' for n, cell in enumerate(cells))
     path.write_text(f'"span_id","span_start_time","error_message"\n{lines}')
-    assert [row.get("error_message") for row in rows(path)] == [r"\N", None, "<nil>", *[None] * 3]
+    assert [row.get("error_message") for row in rows(path)] == [r"\N", None, "<nil>", None, None]
+
+
+@pytest.mark.parametrize("name", ["D1.csv", "D2crlf.csv"])
+def test_a_text_of_go_is_no_null(name):
+    """Go quotes no text and leaves null empty, so its `\\N` is a text."""
+    assert r"\N" in column(f"go/{name}", "error_message")
+
+
+def test_the_kind_of_null_is_known_before_the_first_one(tmp_path, monkeypatch):
+    """Also where the first empty cell comes long after the first `\\N`."""
+    monkeypatch.setattr("vectorshift_orchestration.formats.csv._BLOCK_BYTES", 60)
+    path = tmp_path / "f.csv"
+    time = "2026-03-01T00:00:00Z"
+    path.write_text(
+        f"span_id,span_start_time,error_message\nsp_0,{time},\\N\nsp_1,{time},xxxxx\nsp_2,{time},\n"
+    )
+    assert [row.get("error_message") for row in rows(path)] == [r"\N", "xxxxx", None]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -34,8 +34,7 @@ _AGAIN = "Export again; if it stays so, export as JSON."
 _BLOCK_BYTES = 2 << 20
 _ROW_BYTES = 64 << 20
 _NULLS = ["", "\\N", "<nil>"]
-"""Null where it stands without quotes: of most writers, of ClickHouse, and of Go's `fmt`. ClickHouse
-quotes a text that really is `\\N`."""
+"""Null where it stands without quotes: of most writers, of ClickHouse, and of Go's `fmt`."""
 _MARK = b"\xef\xbb\xbf"
 _WHOLE_ROW = re.compile(rb'(?:[^"\n]++|"[^"]*+")*+\n')  # doubled quotes close and open again
 _WELL_FORMED = re.compile(rb'(?:(?:[^",\r\n]*+|"(?:[^"]++|"")*+")(?:,|\r?\n))*+')
@@ -101,6 +100,7 @@ def _batches(
     path: Path, names: list[str], start: int, characters: Characters | None
 ) -> Iterator[list[pa.Array]]:
     done = 0
+    nulls: list[str] | None = None
     with path.open("rb") as file:
         file.seek(start)
         for block in _blocks(path, file):
@@ -111,14 +111,38 @@ def _batches(
                     path=path,
                 )
             try:
-                table = _parsed(names, characters.decoded(block) if characters else block)
+                if nulls is None and b"\\N" in block:
+                    is_text = _leaves_null_empty(path, names, start)
+                    nulls = [null for null in _NULLS if not (is_text and null == "\\N")]
+                told = characters.decoded(block) if characters else block
+                table = _parsed(names, told, nulls or _NULLS)
             except pa.ArrowInvalid as problem:
                 raise _explained(path, str(problem), done) from None
             done += table.num_rows
             yield [_without_empty(column.combine_chunks()) for column in table.columns]
 
 
-def _parsed(names: list[str], block: bytes) -> pa.Table:
+def _leaves_null_empty(path: Path, names: list[str], start: int) -> bool:
+    """Whether null is an empty cell without quotes in this file, so that `\\N` is a text.
+
+    ClickHouse quotes names and texts, and writes null as `\\N`. Go quotes neither, and a text that
+    really is `\\N` looks like ClickHouse's null.
+    """
+    with path.open("rb") as file:
+        if file.read(4).removeprefix(_MARK).startswith(b'"'):
+            return False
+        file.seek(start)
+        for block in _blocks(path, file):
+            try:
+                table = _parsed(names, block, [""])
+            except pa.ArrowInvalid:
+                return False  # what is wrong is told where the block is read
+            if any(column.null_count for column in table.columns):
+                return True
+    return False
+
+
+def _parsed(names: list[str], block: bytes, nulls: Sequence[str] = _NULLS) -> pa.Table:
     return pyarrow.csv.read_csv(
         pa.BufferReader(block),
         read_options=pyarrow.csv.ReadOptions(
@@ -127,7 +151,7 @@ def _parsed(names: list[str], block: bytes) -> pa.Table:
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()),
-            null_values=_NULLS,
+            null_values=list(nulls),
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
         ),
