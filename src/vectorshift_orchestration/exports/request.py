@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from vectorshift_orchestration.errors import SpecError
-from vectorshift_orchestration.landed import query_key_of
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -74,6 +73,8 @@ class ExportRequest:
     @property
     def query_key(self) -> str:
         """The identity of the query, whatever the window and the format."""
+        from vectorshift_orchestration.landed import query_key_of
+
         return query_key_of(self.query, self.account)
 
     @property
