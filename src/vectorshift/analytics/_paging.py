@@ -30,6 +30,7 @@ R = TypeVar("R")
 Progress = Callable[[int, int | None], None]
 _TIME = EventField.EVENT_START_TIME
 _SECOND = timedelta(seconds=1)
+_LAST = datetime.max.replace(tzinfo=UTC) - _SECOND
 _MOST_IDLE = 10
 """Pages in a row that may bring nothing new: rows that arrive meanwhile move others to later pages."""
 
@@ -160,11 +161,13 @@ class Walk(Generic[R]):
         """Let the pages to come, and a count, end where this one does."""
         if self._pinned:
             return
+        self._pinned = True
         end = max(self._began, newest or self._began)
+        if end > _LAST:  # no time can lie beyond it
+            return
         if self.unsure:  # a whole second, since nobody else will tell if the service cuts the bound
             end = (end + _SECOND).replace(microsecond=0)
         self._spec = replace(self._spec, terms=(*self._spec.terms, FieldFilter.lte(_TIME, end)))
-        self._pinned = True
 
 
 class EventWalk(Walk[Event]):

@@ -238,7 +238,8 @@ def calendar_years(spec: Spec) -> tuple[int, int] | None:
     if lower is None or upper is None:
         return None
     # The service's clock ticks in milliseconds, so a bound between two ticks holds nothing before the next one.
-    first = lower.value.astimezone(UTC) + timedelta(microseconds=999)
+    tick = timedelta(microseconds=999)
+    first = min(lower.value.astimezone(UTC), datetime.max.replace(tzinfo=UTC) - tick) + tick
     last = upper.value.astimezone(UTC)
     if upper.op is FieldFilterOp.LT:
         last -= timedelta(microseconds=1)

@@ -187,6 +187,9 @@ def event(raw: dict[str, Any]) -> Event:
     status = dict.get(found, "status")
     if isinstance(status, str):
         found["status"] = status.lower()
+    for name in ("span_id", "trace_id", "parent_span_id"):
+        if dict.__contains__(found, name):
+            found[name] = values.identifier(found[name], name)
     for name in ("latency", "node_latency"):
         if dict.get(found, name) == "":
             del found[name]
