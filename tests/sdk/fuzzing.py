@@ -133,6 +133,7 @@ TERMINALS: list[Terminal] = [
     ("raw_aggregate", (["runs.sum", "latency.mean"],), {}),
     ("raw_aggregate", (["runs.sum"], [GroupBy.TIME, GroupBy.MODEL_ID], Interval.DAY), {}),
     ("raw_aggregate", (["runs.sum"], [GroupBy.MODEL_ID]), {}),
+    ("time_precision", (), {}),
     ("export", ("CSV", "x"), {}),
     ("export_and_wait", ("CSV", "x"), {"timeout": 0.01, "poll_interval": 0.001}),
     ("trace", ("tr_1",), {}),

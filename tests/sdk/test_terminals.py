@@ -42,6 +42,7 @@ TERMINALS = [
     "max",
     "count_distinct",
     "percentile",
+    "time_precision",
     "iter_events",
     "iter_rows",
 ]
