@@ -10,7 +10,7 @@ import pytest
 
 from tests.sdk import fuzzing
 from tests.sdk.scripted import Answer
-from vectorshift import InvalidResponseError, VectorshiftError
+from vectorshift import AnalyticsExportFailed, InvalidResponseError, VectorshiftError
 from vectorshift.analytics import Analytics, EventField, FieldFilter
 
 CALLS = int(os.environ.get("TEST_FUZZED_CALLS", "600"))
@@ -63,6 +63,17 @@ def test_an_id_that_is_none_is_an_error_of_ours(scripted, service, name):
             ask()
     service.begin({"status": "success", "events": [{"span_id": "a", "trace_id": "b", name: 7}]})
     assert query.events()["events"][0][name] == "7"
+
+
+@pytest.mark.parametrize(
+    ("task_id", "error"), [(" ", AnalyticsExportFailed), (["x"], InvalidResponseError)]
+)
+def test_a_task_without_a_usable_id_is_not_blamed_on_the_caller(scripted, service, task_id, error):
+    """What the service names is not an argument of anybody: it failed to name the export."""
+    service.begin({"status": "success", "task_id": task_id, "task_status": "pending"})
+    with pytest.raises(error, match=r"task id|task_id"):
+        Analytics.query().using(scripted).export_and_wait("CSV", "x")
+    assert len(service.requests) == 1
 
 
 def test_a_bound_at_the_end_of_the_calendar(scripted, service):

@@ -182,6 +182,8 @@ def read_task(data: JSON, call: Call, reply: Reply) -> results.ExportTask:
         found = get(data, name)
         if found is not None:
             task[name] = str(found)  # type: ignore[literal-required]  # a key of ExportTask
+    if "task_id" in task:
+        task["task_id"] = values.identifier(get(data, "task_id"), "task_id").strip()
     told = task_state(task["task_status"]) if task.get("task_status") else ""
     response = (task.get("status") or "").lower()
     if response in ("pending", "ready") and not told:
