@@ -8,7 +8,8 @@ Memory is bounded by one batch, not by the file.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
@@ -138,26 +139,27 @@ def _typed(
     reading: _Reading,
     schema: pa.Schema,
     names: Sequence[str],
-    batches: Iterator[list[pa.Array]],
+    batches: Generator[list[pa.Array], None, None],
     progress: Callable[[int], None] | None,
 ) -> Iterator[pa.RecordBatch]:
-    for columns in batches:
-        texts = dict(zip(names, columns, strict=True))
-        size = len(columns[0])
-        arrays = []
-        for field in schema:
-            text = texts.get(field.name)
-            if text is None:
-                arrays.append(pa.nulls(size, field.type))
-                continue
-            column = reading.column(field, text)
-            if field.name in _REQUIRED and column.null_count:
-                raise reading.missing(field, column, columns)
-            arrays.append(column)
-        reading.rows += size
-        if progress is not None:
-            progress(reading.rows)
-        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+    with closing(batches):  # else an error's traceback would hold the file open
+        for columns in batches:
+            texts = dict(zip(names, columns, strict=True))
+            size = len(columns[0])
+            arrays = []
+            for field in schema:
+                text = texts.get(field.name)
+                if text is None:
+                    arrays.append(pa.nulls(size, field.type))
+                    continue
+                column = reading.column(field, text)
+                if field.name in _REQUIRED and column.null_count:
+                    raise reading.missing(field, column, columns)
+                arrays.append(column)
+            reading.rows += size
+            if progress is not None:
+                progress(reading.rows)
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 class _Reading:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ import xlsxwriter
 
 from tests.orchestration.rows import event, write_csv, write_json, write_xlsx
 from vectorshift_orchestration.errors import ExportFileError
+from vectorshift_orchestration.formats import json as json_format, xlsx as xlsx_format
 from vectorshift_orchestration.readers import read_export
 from vectorshift_orchestration.tables import EVENT_SCHEMA
 
@@ -355,3 +357,19 @@ def test_a_column_without_a_name_is_refused(tmp_path, format):
         path.write_text(json.dumps([{"span_id": "a", "span_start_time": TIME, "": 1}]))
     with pytest.raises(ExportFileError, match="without a name"):
         read_export(path, format)
+
+
+def test_a_file_that_is_refused_is_not_held_open(tmp_path, format, monkeypatch):
+    """While the error is looked at, or kept for later, the file can be removed and its place is free."""
+    for module in (json_format, xlsx_format):
+        monkeypatch.setattr(
+            module, "_BATCH_ROWS", 2
+        )  # so that some of the file is still to be read
+    rows = [event(number) for number in range(4)]
+    rows[1]["latency"] = "fast"
+    path = WRITERS[format](tmp_path / "f", rows)
+    with pytest.raises(ExportFileError, match="row 2") as told:
+        table(path, format)
+    opened = {os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")}
+    assert told.value.row == 2
+    assert str(path) not in opened

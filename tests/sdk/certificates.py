@@ -1,4 +1,7 @@
-"""Certificates of the test's own: an authority, and servers that it (or nobody) vouches for."""
+"""Certificates of the test's own: an authority, and servers that it (or nobody) vouches for.
+
+They have what Python 3.13 asks of certificates by default (`ssl.VERIFY_X509_STRICT`).
+"""
 
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -22,6 +25,12 @@ def _alternative(name):
         return x509.DNSName(name)
 
 
+def _usage(signs):
+    others = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
+    unused = dict.fromkeys((*others, "encipher_only", "decipher_only"), False)
+    return x509.KeyUsage(digital_signature=not signs, key_cert_sign=signs, crl_sign=signs, **unused)
+
+
 class Authority:
     """A certificate authority; `bundle` is the file that says to trust it."""
 
@@ -30,6 +39,9 @@ class Authority:
         self.bundle = folder / f"{name}.pem"
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._subject = _name(name)
+        self._identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(
+            self._key.public_key()
+        )
         self._certificate = self._signed(
             self._subject, self._key.public_key(), x509.BasicConstraints(True, None), days=2
         )
@@ -55,7 +67,7 @@ class Authority:
 
     def _signed(self, subject, key, extension, days):
         now = datetime.now(UTC)
-        critical = isinstance(extension, x509.BasicConstraints)
+        is_authority = isinstance(extension, x509.BasicConstraints)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -64,6 +76,9 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(days=3))
             .not_valid_after(now + timedelta(days=days))
-            .add_extension(extension, critical=critical)
+            .add_extension(extension, critical=is_authority)
+            .add_extension(self._identifier, critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(_usage(signs=is_authority), critical=True)
             .sign(self._key, hashes.SHA256())
         )

@@ -173,3 +173,17 @@ def test_what_is_no_bundle_is_refused(tmp_path):
     for verify in ("nowhere.pem", tmp_path, tmp_path / "empty.pem", tmp_path / "text.pem", None, 1):
         with pytest.raises(ConfigurationError, match="a file of PEM certificates"):
             Client("sk_x", verify=verify)
+
+
+def test_the_certificates_of_these_tests_are_those_of_a_strict_python(tmp_path):
+    """A client as strict as Python 3.13's own shakes hands with a server that the authority vouches for."""
+    authority = Authority(tmp_path)
+    strict = ssl.create_default_context(cafile=str(authority.bundle))
+    strict.verify_flags |= ssl.VERIFY_X509_STRICT
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = strict.wrap_bio(to_client, to_server, server_hostname="localhost")
+    server = authority.server("localhost").wrap_bio(to_server, to_client, server_side=True)
+    for side in (client, server, client, server):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    assert client.getpeercert()["subject"] == ((("commonName", "localhost"),),)

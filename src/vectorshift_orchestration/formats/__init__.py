@@ -6,7 +6,7 @@ brackets, the end of the file) and leave names and types to `vectorshift_orchest
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,4 +19,4 @@ class TextColumns:
     """Column names as the file spells them, and batches with one string array for each name."""
 
     names: list[str]
-    batches: Iterator[list[pa.Array]]
+    batches: Generator[list[pa.Array], None, None]

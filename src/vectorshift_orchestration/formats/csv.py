@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -98,7 +98,7 @@ def _check_form(path: Path, names: list[str], line: str) -> None:
 
 def _batches(
     path: Path, names: list[str], start: int, characters: Characters | None
-) -> Iterator[list[pa.Array]]:
+) -> Generator[list[pa.Array], None, None]:
     done = 0
     nulls: list[str] | None = None
     with path.open("rb") as file:

@@ -5,7 +5,7 @@ Numbers and nested values keep the text that the file has: nothing passes throug
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import chain, islice
 from operator import itemgetter
 from pathlib import Path
@@ -44,7 +44,7 @@ def open_text(path: Path, characters: Characters | None = None) -> TextColumns:
 
 def _batches(
     path: Path, names: list[str], objects: Iterator[Row], characters: Characters | None
-) -> Iterator[list[pa.Array]]:
+) -> Generator[list[pa.Array], None, None]:
     places = {name: place for place, name in enumerate(names)}
     pickers: dict[tuple[str, ...], Callable[[tuple[Any, ...]], tuple[Any, ...]]] = {}
     done = 0

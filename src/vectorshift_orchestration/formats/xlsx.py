@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -77,7 +77,7 @@ def _rows(path: Path) -> Iterator[list[str | None]]:
                     yield from rows
 
 
-def _batches(path: Path, rows: Iterator[list[str | None]]) -> Iterator[list[pa.Array]]:
+def _batches(path: Path, rows: Iterator[list[str | None]]) -> Generator[list[pa.Array], None, None]:
     done = 0
     while batch := list(islice(rows, _BATCH_ROWS)):
         columns = [pa.array(cells, pa.string()) for cells in zip(*batch, strict=True)]
