@@ -65,6 +65,14 @@ def test_an_id_that_is_none_is_an_error_of_ours(scripted, service, name):
     assert query.events()["events"][0][name] == "7"
 
 
+@pytest.mark.parametrize("start", ["soon", 7, {"a": 1}, "2026-13-01T00:00:00.123Z"])
+def test_a_start_that_is_none_tells_nothing_of_the_clock(scripted, service, start):
+    """The probe of times reads events as they come: what is no time is no answer."""
+    service.begin({"status": "success", "events": [{"span_id": "a", "span_start_time": start}]})
+    with pytest.raises(InvalidResponseError):
+        Analytics.query().using(scripted).time_precision()
+
+
 @pytest.mark.parametrize(
     ("task_id", "error"), [(" ", AnalyticsExportFailed), (["x"], InvalidResponseError)]
 )

@@ -11,13 +11,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from vectorshift._calls import Flow, Pause
+from vectorshift._calls import Call, Flow, Pause, Reply, ask
 from vectorshift._habits import Habits
 from vectorshift._settings import TimePrecision
-from vectorshift.analytics import _flows as flows, _values as values
+from vectorshift.analytics import (
+    _answers as answers,
+    _flows as flows,
+    _requests as requests,
+    _values as values,
+)
 from vectorshift.analytics._enums import FieldFilterOp
 from vectorshift.analytics._filters import EventField, FieldFilter, Filter
+from vectorshift.analytics._plan import plan
 from vectorshift.analytics._results import Event
 from vectorshift.analytics._spec import Spec
 from vectorshift.errors import BadRequestError, UnprocessableEntityError
@@ -55,10 +62,9 @@ def time_precision(spec: Spec, habits: Habits) -> Flow[TimePrecision | None]:
         return habits.time_precision
     habits.is_measuring_time = True
     try:
-        page = yield from flows.events(Spec(terms=_range_of(spec)), _SAMPLE, 0)
-        found = page["events"]
-        sample = _sample(found)
-        if sample is None and len(found) < _MANY:
+        asked = plan(Spec(terms=_range_of(spec)), "search")
+        found, sample = yield from ask(requests.search(asked, _SAMPLE, 0), _read_sample)
+        if sample is None and found < _MANY:
             return "s" if found else None  # for now: other events may tell more
         precision: TimePrecision = "s"
         if sample is not None:
@@ -88,6 +94,12 @@ def _range_of(spec: Spec) -> tuple[FieldFilter, ...]:
         and term.op in _ORDERED
         and isinstance(term.value, datetime)
     )
+
+
+def _read_sample(data: Any, call: Call, reply: Reply) -> tuple[int, _Sample | None]:
+    """Read how many events a page has, and one that shows something."""
+    events = answers.read_events(data, call, reply)["events"]
+    return len(events), _sample(events)
 
 
 def _sample(events: Sequence[Event]) -> _Sample | None:
