@@ -104,13 +104,14 @@ def test_a_text_of_go_is_no_null(name):
     assert r"\N" in column(f"go/{name}", "error_message")
 
 
-def test_the_kind_of_null_is_known_before_the_first_one(tmp_path, monkeypatch):
-    """Also where the first empty cell comes long after the first `\\N`."""
+@pytest.mark.parametrize("null", ["", "<nil>"])
+def test_the_kind_of_null_is_known_before_the_first_one(tmp_path, monkeypatch, null):
+    """Also where the first null comes long after the first `\\N`."""
     monkeypatch.setattr("vectorshift_orchestration.formats.csv._BLOCK_BYTES", 60)
     path = tmp_path / "f.csv"
     time = "2026-03-01T00:00:00Z"
     path.write_text(
-        f"span_id,span_start_time,error_message\nsp_0,{time},\\N\nsp_1,{time},xxxxx\nsp_2,{time},\n"
+        f"span_id,span_start_time,error_message\nsp_0,{time},\\N\nsp_1,{time},xxxxx\nsp_2,{time},{null}\n"
     )
     assert [row.get("error_message") for row in rows(path)] == [r"\N", "xxxxx", None]
 

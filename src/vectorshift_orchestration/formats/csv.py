@@ -112,7 +112,7 @@ def _batches(
                 )
             try:
                 if nulls is None and b"\\N" in block:
-                    is_text = _leaves_null_empty(path, names, start)
+                    is_text = _has_another_null(path, names, start)
                     nulls = [null for null in _NULLS if not (is_text and null == "\\N")]
                 told = characters.decoded(block) if characters else block
                 table = _parsed(names, told, nulls or _NULLS)
@@ -122,8 +122,8 @@ def _batches(
             yield [_without_empty(column.combine_chunks()) for column in table.columns]
 
 
-def _leaves_null_empty(path: Path, names: list[str], start: int) -> bool:
-    """Whether null is an empty cell without quotes in this file, so that `\\N` is a text.
+def _has_another_null(path: Path, names: list[str], start: int) -> bool:
+    """Whether null is nothing or `<nil>` without quotes in this file, so that `\\N` is a text.
 
     ClickHouse quotes names and texts, and writes null as `\\N`. Go quotes neither, and a text that
     really is `\\N` looks like ClickHouse's null.
@@ -134,7 +134,7 @@ def _leaves_null_empty(path: Path, names: list[str], start: int) -> bool:
         file.seek(start)
         for block in _blocks(path, file):
             try:
-                table = _parsed(names, block, [""])
+                table = _parsed(names, block, ["", "<nil>"])
             except pa.ArrowInvalid:
                 return False  # what is wrong is told where the block is read
             if any(column.null_count for column in table.columns):
