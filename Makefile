@@ -7,7 +7,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench lock clean
+.PHONY: help demo up test matrix check bench lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
@@ -20,6 +20,9 @@ up: .venv/.complete ## Emulator, Airflow and Dagster together, examples at work;
 
 test: .venv/.complete ## All tests; PART="tests/sdk tests/emulator" runs some, without the slow ones
 	@$(BIN)/python -m pytest -n 2 $(if $(PART),-m "not slow" $(PART))
+
+matrix: .venv/.complete ## The main jobs under ROWS (500) more services out of all that the emulator can be
+	@VECTORSHIFT_MATRIX_MORE=$(or $(ROWS),500) $(BIN)/python -m pytest -n 2 -s tests/matrix
 
 check: .venv/.complete ## Format, lint, types, import contracts
 	@$(BIN)/ruff format --check .

@@ -31,10 +31,23 @@ def covering(
     left = pairs_of(factors, allowed)
     rows: list[Row] = []
     while left:
-        drawn = [_drawn(factors, allowed, left, chance) for _ in range(_CANDIDATES)]
-        best = max(drawn, key=lambda row: len(left & pairs_in(row)))
+        candidates = [_drawn(factors, allowed, left, chance) for _ in range(_CANDIDATES)]
+        best = max(candidates, key=lambda row: len(left & pairs_in(row)))
         left -= pairs_in(best)
         rows.append(best)
+    return rows
+
+
+def drawn(
+    factors: Mapping[str, Sequence[Any]], allowed: Callable[[Row], bool], seed: int, count: int
+) -> list[Row]:
+    """So many rows of the whole product, at random."""
+    chance = random.Random(seed)
+    rows: list[Row] = []
+    while len(rows) < count:
+        row = {name: chance.choice(values) for name, values in factors.items()}
+        if allowed(row):
+            rows.append(row)
     return rows
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.matrix.covering import covering, pairs_in, pairs_of
+from tests.matrix.covering import covering, drawn, pairs_in, pairs_of
 from tests.matrix.jobs import JOBS, World
 from tests.matrix.service import FACTORS, allowed, events
 from vectorshift import Client, Retry
@@ -16,7 +16,11 @@ from vectorshift.errors import VectorshiftError
 from vectorshift_emulator import Emulator, serve
 
 SEED = int(os.environ.get("VECTORSHIFT_MATRIX_SEED", "12"))
+MORE = int(os.environ.get("VECTORSHIFT_MATRIX_MORE", "0"))
+"""Rows of the whole product of the switches, drawn beside those that cover the pairs."""
+
 ROWS = covering(FACTORS, allowed, SEED)
+ROWS += drawn(FACTORS, allowed, SEED, MORE)
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +52,7 @@ def outcomes(emulator: Emulator, switches: dict, folder: Path) -> tuple[list[str
     return wrong, refused
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", range(len(ROWS)))
 def test_no_job_gives_another_figure(emulator, tmp_path, row, record_property):
     """Each row is one whole service; its switches are printed when a job is wrong."""
