@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 import pytest
+from dagster._core.storage.defs_state.base import set_defs_state_storage
 
 from dagster_vectorshift import DuckDBStorage, HealthTable, VectorShiftResource, build_health_assets
 from vectorshift import Analytics
@@ -20,6 +21,13 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.dagster)
+
+
+@pytest.fixture(autouse=True)
+def _no_instance_of_another_test():
+    """Where instances of two tests end in another order than they began, Dagster goes on asking one that is gone."""
+    with set_defs_state_storage(None):
+        yield
 
 
 @pytest.fixture
