@@ -103,3 +103,16 @@ def test_a_failure_would_be_seen(monkeypatch):
     monkeypatch.setattr(fuzzing, "MOST_REQUESTS", 0)
     with pytest.raises((AssertionError, VectorshiftError), match="requests"):
         fuzzing.ended(0)
+
+
+def test_a_figure_of_hundreds_of_digits_is_an_error_of_ours(scripted, service):
+    """A whole number that no float can hold is no figure."""
+    service.begin(
+        {
+            "status": "success",
+            "result": {"aggregation_result": {"runs_sum": {"total_aggregation": 10**400}}},
+        }
+    )
+    bounded = Analytics.query().using(scripted).where(fuzzing.SINCE)
+    with pytest.raises(InvalidResponseError):
+        bounded.sum("runs")

@@ -15,6 +15,8 @@ _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:(\.[0-9]{1,6})[0-9]*)?"
     r"([Zz]|[+-][0-9]{2}:?[0-9]{2})"
 )
+_MOST = 10**300
+"""Beyond it a whole number, or a sum of some, does not fit into a float."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -27,6 +29,7 @@ def number(raw: Any, what: str) -> float:
         isinstance(value, bool)
         or not isinstance(value, int | float)
         or abs(value) == math.inf
+        or (isinstance(value, int) and abs(value) > _MOST)
         or value != value
     ):
         raise ValueError(f"{what} is {_shown(raw)}, not a finite number")
