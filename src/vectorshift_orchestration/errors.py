@@ -113,7 +113,7 @@ class ExportFileError(OrchestrationError):
 
 
 class ExportFormatError(ExportFileError):
-    """A whole file, written in a form that does not tell for certain what it holds.
+    """A whole file, written in a form that does not tell for certain what it holds, or too much for the format.
 
     The same export in the same format would be the same, so another format has to be chosen.
     """

@@ -12,6 +12,7 @@ import pytest
 
 from vectorshift import Client
 from vectorshift._retry import Retry
+from vectorshift.analytics import Query
 from vectorshift.errors import (
     AnalyticsDownloadFailed,
     AnalyticsExportFailed,
@@ -20,6 +21,7 @@ from vectorshift.errors import (
     AuthenticationError,
 )
 from vectorshift_orchestration.errors import (
+    ExportFormatError,
     ExportStateError,
     SchemaMismatch,
     StaleWriterError,
@@ -362,6 +364,41 @@ def test_an_export_of_no_use_is_asked_for_again(
     assert done.recreated == 1
     assert done.rows == len(truth(emulator))
     assert (tmp_path / "published" / "events.csv").stat().st_size == done.bytes
+
+
+@pytest.mark.parametrize(
+    ("reason", "events"),
+    [
+        ("row number exceeds maximum limit", None),
+        ("XLSX: at most 1,048,576 rows", None),
+        ("cell value must be 0-32767 characters", None),
+        ("internal error", 1_048_576),
+    ],
+)
+def test_what_a_worksheet_cannot_hold_is_not_asked_for_again(
+    emulator, client, request_of_day, tmp_path, monkeypatch, reason, events
+):
+    """By the reason that the service gives, or else by the window's count: one export, and advice."""
+    emulator.fault("export_poll", "task_failed", times=0, body=reason)
+    if events is not None:
+        monkeypatch.setattr(Query, "count", lambda query: {"count": events})
+    records = Records()
+    request = replace(request_of_day, format="XLSX")
+    with pytest.raises(ExportFormatError, match="Export as CSV or JSON, or in shorter windows"):
+        run(client, request, tmp_path, records)
+    assert emulator.counters()["exports_created"] == 1
+    assert records.discarded == 1
+
+
+@pytest.mark.parametrize("format", ["CSV", "XLSX"])
+def test_a_failure_of_another_kind_is_asked_for_again(
+    emulator, client, request_of_day, tmp_path, format
+):
+    """A small window fits in any sheet, and other formats have no limits to name."""
+    reason = "no memory" if format == "XLSX" else "maximum limit of 1048576 reached"
+    emulator.fault("export_poll", "task_failed", body=reason)
+    done = run(client, replace(request_of_day, format=format), tmp_path, Records())
+    assert (done.recreated, done.rows) == (1, len(truth(emulator)))
 
 
 def test_two_re_creates_are_the_most(emulator, client, request_of_day, tmp_path):

@@ -18,7 +18,8 @@ record goes on from there. Whatever is repeated replaces, and never adds:
 | committed | nothing |
 
 A task that failed or is not found, a download that fails for good (the URL always expired, the
-file cut), and a file that is not complete are asked for again, at most twice. A record whose time is
+file cut), and a file that is not complete are asked for again, at most twice; what a worksheet cannot
+hold is not (`worksheets`). A record whose time is
 up is not gone on with, and one that is of no more use is discarded (`RetryAdvice`).
 """
 
@@ -37,6 +38,7 @@ from vectorshift_orchestration.errors import ExportStateError, StaleWriterError
 from vectorshift_orchestration.exports.request import ExportOptions, ExportRequest
 from vectorshift_orchestration.exports.staging import Staged, stage
 from vectorshift_orchestration.exports.state import ExportState, State
+from vectorshift_orchestration.exports.worksheets import too_much
 from vectorshift_orchestration.landing import MOST_OVERTAKEN, Landed, Landing
 
 if TYPE_CHECKING:
@@ -333,8 +335,12 @@ class ExportJob:
 
     def _ask_again(self, problem: Exception) -> None:
         """Give up on the export at hand; raises the problem when it would not help to ask anew."""
-        from vectorshift.errors import RetryAdvice
+        from vectorshift.errors import AnalyticsExportFailed, RetryAdvice
 
+        if isinstance(problem, AnalyticsExportFailed) and (
+            refusal := too_much(problem, self._request, self._client)
+        ):
+            raise refusal from problem
         left = self._deadline - time.monotonic()
         is_spent = getattr(problem, "retry_advice", None) is RetryAdvice.ASK_ANEW
         if not is_spent or self._known.asked > MOST_RECREATES or left <= 0:
