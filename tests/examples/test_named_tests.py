@@ -25,5 +25,22 @@ def test_every_claim_names_a_test(name):
             assert test in _tests(ROOT / "tests" / name / file), f"{file}::{test}"
 
 
+def test_every_reading_of_the_service_names_a_test():
+    """Each row of docs/services.md ends in tests, and what it names is there."""
+    files = {path.name: path for path in (ROOT / "tests").rglob("test_*.py")}
+    known = set().union(*(_tests(path) for path in files.values())) | set(files)
+    rows = [
+        line
+        for line in (ROOT / "docs" / "services.md").read_text().splitlines()
+        if CLAIM.match(line) and not line.startswith(("| What may", "|---"))
+    ]
+    assert len(rows) > 20
+    for row in rows:
+        cell = row.rstrip(" |").rpartition("|")[2]
+        named = re.findall(r"test_\w+(?:\.py)?", cell)
+        assert named or cell.strip() == "the same", row
+        assert set(named) <= known, row
+
+
 def _tests(file):
     return {node.name for node in ast.parse(file.read_text()).body if hasattr(node, "name")}
