@@ -366,6 +366,16 @@ def test_an_export_of_no_use_is_asked_for_again(
     assert (tmp_path / "published" / "events.csv").stat().st_size == done.bytes
 
 
+@pytest.mark.parametrize("switches", [{"json_empty": "null"}, {"json_form": "ndjson"}], ids=str)
+def test_a_window_without_events_lands_as_json(emulator, client, tmp_path, switches):
+    """The null of a Go service and the file of no bytes of JSON lines: no rows, at the first try."""
+    emulator.settings(**switches)
+    window = Window(DAY.start - timedelta(days=900), DAY.start - timedelta(days=899))
+    request = ExportRequest(client.query().to_dict(), window, "JSON")
+    done = run(client, request, tmp_path, Records())
+    assert (done.rows, done.recreated) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("reason", "events"),
     [

@@ -316,6 +316,24 @@ def test_what_is_no_export_is_refused(failed, files, body, reason):
     failed(files.task, reason)
 
 
+@pytest.mark.parametrize("body", [b"null", b" null\n"])
+def test_no_rows_of_a_go_service(fetch, files, body):
+    """A nil slice is the JSON null, and whole."""
+    files.content, files.format = body, "JSON"
+    assert fetch(files.task).bytes == len(body)
+
+
+@pytest.mark.parametrize(("format", "fits"), [("JSON", True), ("CSV", False), ("XLSX", False)])
+def test_a_file_of_no_bytes(fetch, failed, files, format, fits):
+    """JSON lines without rows are one, for who says that it may be; no other format has such a file."""
+    files.content, files.format = b"", format
+    failed(files.task, "it is empty")
+    if fits:
+        assert fetch(files.task, may_be_empty=True).bytes == 0
+    else:
+        failed(files.task, "it is empty", may_be_empty=True)
+
+
 def test_an_expired_url_is_renewed(fetch, files):
     """A URL that ended is asked for again, apart from the retries, and the rest resumed."""
     task = files.task

@@ -81,6 +81,7 @@ def download(
     progress: Progress | None,
     timeout: float,
     max_bytes: int,
+    may_be_empty: bool,
 ) -> Flow[Download]:
     """The flow behind `Client.download_export`."""
     rules = Rules(
@@ -106,7 +107,7 @@ def download(
             headers = yield from _transfer(known, sink, rules, progress)
             kind = (known.get("format") or target.suffix.lstrip(".")).upper()
             size, digest = yield Work(
-                lambda: _verified(sink, headers, kind, known.get("task_id", ""))
+                lambda: _verified(sink, headers, kind, known.get("task_id", ""), may_be_empty)
             )
         yield Work(lambda: _publish(part, target))
         length = "none" if _length(headers) is None else "length"
@@ -272,12 +273,12 @@ def _why(got: Fetched, offset: int) -> str:
 
 
 def _verified(
-    sink: BinaryIO, headers: Mapping[str, str], kind: str, task_id: str
+    sink: BinaryIO, headers: Mapping[str, str], kind: str, task_id: str, may_be_empty: bool
 ) -> tuple[int, str]:
     sink.flush()
     os.fsync(sink.fileno())
     try:
-        return verified(sink, headers, kind)
+        return verified(sink, headers, kind, may_be_empty=may_be_empty)
     except Incomplete as problem:
         raise AnalyticsDownloadFailed(task_id, str(problem)) from None
 

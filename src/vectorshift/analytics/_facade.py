@@ -174,12 +174,15 @@ class Analytics:
         progress: Progress | None = None,
         timeout: float = 3600.0,
         max_bytes: int = 5 * 1024**3,
+        may_be_empty: bool = False,
     ) -> Download:
         """Stream a ready export to `path`; see `Client.download_export`."""
         from vectorshift.analytics import _downloads as downloads
 
         account = _account()
-        return account._run(downloads.download(account, task, path, progress, timeout, max_bytes))
+        return account._run(
+            downloads.download(account, task, path, progress, timeout, max_bytes, may_be_empty)
+        )
 
     @classmethod
     async def adownload_export(
@@ -190,11 +193,12 @@ class Analytics:
         progress: Progress | None = None,
         timeout: float = 3600.0,
         max_bytes: int = 5 * 1024**3,
+        may_be_empty: bool = False,
     ) -> Download:
         """`download_export`, awaiting."""
         from vectorshift.analytics import _downloads as downloads
 
         account = _account()
         return await account._arun(
-            downloads.download(account, task, path, progress, timeout, max_bytes)
+            downloads.download(account, task, path, progress, timeout, max_bytes, may_be_empty)
         )

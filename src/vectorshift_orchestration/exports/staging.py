@@ -105,7 +105,7 @@ def _download(
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return client.download_export(task, path, progress=arrived)
+        return client.download_export(task, path, progress=arrived, may_be_empty=True)
     except VectorshiftError:  # some are OSErrors too
         raise
     except OSError as problem:
