@@ -89,9 +89,15 @@ def emulator(*options: str) -> Iterator[Emulator]:
 
 
 def environment(service: Emulator, first_day: str) -> dict[str, str]:
-    """The examples' environment: where they write, the service and its key, and quiet homes for both orchestrators."""
+    """The examples' environment: where they write, the service and its key, and quiet homes for both orchestrators.
+
+    An Airflow of the user's own is left alone, whatever the shell says of it: its settings would come before these.
+    """
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")
+    }
     connection = {"conn_type": "vectorshift", "host": service.base_url, "password": service.api_key}
-    return os.environ | {
+    return inherited | {
         "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
         "VECTORSHIFT_EXAMPLES_HOME": str(HOME),
         "VECTORSHIFT_EXAMPLES_START": first_day,

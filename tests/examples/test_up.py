@@ -78,11 +78,13 @@ def running(script, home, *arguments, **environment):
         process.communicate()
 
 
-def python(code, home):
+def python(code, home, **environment):
     """Run code beside the examples."""
     return subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"VECTORSHIFT_EXAMPLES_HOME": str(home), "PYTHONPATH": str(EXAMPLES)},
+        env=os.environ
+        | {"VECTORSHIFT_EXAMPLES_HOME": str(home), "PYTHONPATH": str(EXAMPLES)}
+        | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -107,7 +109,6 @@ def in_airflow(home, statement):
 def test_everything_is_at_work_after_a_demo_that_was_killed(home):
     """DAGs are on though they were paused, the day's runs are green, Dagster's schedules are on, Ctrl-C ends it."""
     with running("demo.py", home, "--events", "2000"):
-        # A look may miss the seconds of "running" on a busy machine: a run in any state will do.
         until(lambda: in_airflow(home, "SELECT 1 FROM dag_run"))
     in_airflow(home, "UPDATE dag SET is_paused = 1")
     assert in_airflow(home, "SELECT DISTINCT is_paused FROM dag") == [(1,)]
@@ -159,3 +160,16 @@ def test_one_command_at_a_time(home):
     """While a command is at work in a folder another one is refused, in words."""
     said = python(TWICE, home).stdout
     assert said.startswith("Another `make demo` or `make up` is at work in")
+
+
+def test_an_airflow_of_the_users_own_is_left_alone(home):
+    """What the shell says of another Airflow, its database above all, is not what the examples use."""
+    code = (
+        "import stack, types\n(stack.HOME / 'logs').mkdir(parents=True)\n"
+        "service = types.SimpleNamespace(base_url='http://service', api_key='sk')\n"
+        "for pair in stack.environment(service, '2026-01-01').items(): print(*pair)"
+    )
+    own = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:////own.db", "AIRFLOW_HOME": "/own"}
+    said = python(code, home, **own)
+    assert "/own" not in said.stdout, said.stdout
+    assert f"AIRFLOW_HOME {home / 'airflow'}\n" in said.stdout, said.stderr

@@ -28,6 +28,11 @@ JSON_COLUMNS = ("object_info", "span_attributes", "interface_data", "session_use
 TIMES = ("span_start_time", "span_end_time")
 
 
+def number(text):
+    """A number of JSON by its value: 2.0 is 2."""
+    return int(float(text)) if float(text).is_integer() else float(text)
+
+
 def fingerprints(rows):
     """The multiset of (span id, hash of the content); JSON by its value, times by the instant."""
     found = Counter()
@@ -35,8 +40,9 @@ def fingerprints(rows):
         values = []
         for name in EVENT_SCHEMA.names:
             value = row.get(name)
-            if name in JSON_COLUMNS and isinstance(value, str):
-                value = json.loads(value)
+            if name in JSON_COLUMNS and value:
+                text = value if isinstance(value, str) else json.dumps(value)
+                value = json.loads(text, parse_float=number)
             if name in TIMES and isinstance(value, str):
                 value = datetime.fromisoformat(value)
             if name in TIMES and value is not None:

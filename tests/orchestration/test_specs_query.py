@@ -73,10 +73,10 @@ times = st.builds(
     st.integers(0, 10**10),
     st.sampled_from([0, 330, -570]),
 )
-scope = st.builds(
-    lambda column, many: Filter.eq(column, many[0]) if len(many) == 1 else Filter.in_(column, many),
-    st.sampled_from([EventField.TRACE_ID, EventField.PROJECT_ID, EventField.SESSION_SOURCE]),
-    st.lists(values, min_size=1, max_size=3),
+scoped = st.sampled_from([EventField.TRACE_ID, EventField.PROJECT_ID, EventField.SESSION_SOURCE])
+joinable = words.filter(str.strip) | st.integers(-(2**63), 2**63 - 1)
+scope = st.builds(Filter.eq, scoped, values) | st.builds(
+    Filter.in_, scoped, st.lists(joinable, min_size=2, max_size=3)
 )
 data = st.sampled_from([EventField.SOURCE, EventField.CALLER, EventField.INTERFACE_NAME])
 compared = st.builds(

@@ -23,6 +23,7 @@ from vectorshift.analytics import (
     _answers,
     _filters,
     _flows,
+    _literals,
     _plan,
     _query,
     _requests,
@@ -374,12 +375,12 @@ def the_first_bound_counts(patch):
 )
 def times_are_taken_as_they_come(patch):
     """A datetime keeps its zone, or has none."""
-    right = _validation.scalar
+    right = _literals.scalar
 
     def scalar(value, what):
         return value if isinstance(value, datetime) else right(value, what)
 
-    patch.setattr(_validation, "scalar", scalar)
+    patch.setattr(_literals, "scalar", scalar)
 
 
 # --- mistakes ---
@@ -388,7 +389,7 @@ def times_are_taken_as_they_come(patch):
 @fails("test_a_mistake_is_refused_before_any_request[kind]")
 def kinds_are_not_checked(patch):
     """Any word is a kind."""
-    patch.setattr(_spec, "_kinds", tuple)
+    patch.setattr(_spec, "kinds_named", tuple)
 
 
 @fails("test_a_mistake_is_refused_before_any_request[format]")
