@@ -69,7 +69,6 @@ the text alone (CONTRACT.md A5, B3). It is the text here, wherever the event com
 
 EVENT_ID = "span_id"
 EVENT_TIME = "span_start_time"
-EVENT_END = "span_end_time"
 CALLER = "caller"
 STATUS = "status"
 _OTHER_NAMES = {
