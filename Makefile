@@ -30,8 +30,8 @@ check: .venv/.complete ## Format, lint, types, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: .venv/.complete ## Side-by-side measurements
-	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+bench: .venv/.complete ## Side-by-side measurements, written into docs/performance.md; QUICK=1 only prints them
+	@$(BIN)/python benchmarks/report.py $(if $(QUICK),--quick)
 
 lock: $(UV) ## Resolve the hashed locks again (they hold no index address)
 	@rm -f requirements/*.txt
