@@ -4,8 +4,19 @@ import gc
 
 import pytest
 
+from tests.days import MIDNIGHT
+from vectorshift_emulator import serve
+from vectorshift_emulator.pytest_plugin import EVENTS
+
 LIVE = ("tests/airflow_live/", "tests/dagster/test_live.py", "tests/examples/test_up.py")
 """Real servers with all their processes: one after the other, or they take the machine from each other."""
+
+
+@pytest.fixture(scope="session")
+def vectorshift_emulator_session():
+    """The plugin's emulator, with events up to the midnight that the run began after."""
+    with serve(events=EVENTS, end=MIDNIGHT) as emulator:
+        yield emulator
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -4,17 +4,18 @@ import json
 import os
 import warnings
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from importlib.util import find_spec
 
 import duckdb
 
+from tests.days import MIDNIGHT
 from vectorshift_orchestration import Window
 
 
 def last_day():
     """The last complete UTC day: the newest that the emulator's events cover."""
-    return Window.day(datetime.now(UTC).date() - timedelta(days=1))
+    return Window.day(MIDNIGHT.date() - timedelta(days=1))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import pytest
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.triggers import VectorShiftErrorCountTrigger, error_count
 from tests.airflow.running import given_to_trigger, last_day, stored_and_read
+from tests.days import MIDNIGHT
 from vectorshift import Analytics
 from vectorshift_orchestration import Absolute, Baseline, Change, Judging, Rate, evaluate
 from vectorshift_orchestration.watching import Look
@@ -85,7 +86,7 @@ def fired(trigger, looks=1):
 
 def noon(days_ago=1):
     """Noon of a UTC day: yesterday's by default, which is the newest complete window."""
-    day = datetime.now(UTC).date() - days_ago * DAY
+    day = MIDNIGHT.date() - days_ago * DAY
     return datetime.combine(day, time(12), UTC)
 
 

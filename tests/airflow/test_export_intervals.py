@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider_vectorshift._context import window_of
 from tests.airflow.running import last_day
+from tests.days import MIDNIGHT
 from vectorshift_orchestration import Window, WindowError
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -123,7 +124,7 @@ def test_partition_of_an_asset():
 
 def test_partition_that_is_still_to_come():
     """A period that has not ended is refused, because its events are not all there."""
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    today = MIDNIGHT
     with pytest.raises(WindowError, match="run_offset=-1"):
         window_of(partition("@daily", today), None, None)
 

@@ -10,13 +10,14 @@ import dagster as dg
 import pytest
 
 from dagster_vectorshift import Alert
+from tests.days import MIDNIGHT
 from tests.sinks import Inbox, Mailbox, serving
 from vectorshift_orchestration.windows import Window
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "dags_examples" / "dagster"
 PAGE = (ROOT / "docs" / "dagster-alerts.md").read_text(encoding="utf-8")
-YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
+YESTERDAY = MIDNIGHT.date() - timedelta(days=1)
 ALERT = Alert(
     asset="vectorshift/health",
     check="error_rate",

@@ -13,9 +13,10 @@ from dagster_vectorshift import (
     build_check_alert_sensor,
     build_error_rate_check,
 )
+from tests.days import MIDNIGHT
 
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
-YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
+YESTERDAY = MIDNIGHT.date() - timedelta(days=1)
 
 
 @pytest.fixture

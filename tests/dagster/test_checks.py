@@ -15,11 +15,12 @@ from dagster_vectorshift import (
     build_latency_check,
     build_rule_check,
 )
+from tests.days import MIDNIGHT
 from vectorshift import Analytics
 from vectorshift_orchestration.errors import SpecError
 from vectorshift_orchestration.thresholds.rules import Change
 
-TODAY = datetime.now(UTC).date()
+TODAY = MIDNIGHT.date()
 DAYS = dg.DailyPartitionsDefinition("2025-01-01")
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -19,6 +19,7 @@ from dagster_vectorshift import (
     VectorShiftResource,
     _documents,
 )
+from tests.days import MIDNIGHT
 
 # What Dagster itself calls while it reads YAML and makes snapshots.
 pytestmark = [
@@ -127,7 +128,7 @@ def test_a_run_leaves_the_key_nowhere(emulator, load, tmp_path, monkeypatch, cap
     job = load(text).resolve_implicit_global_asset_job_def()
     home = tmp_path / "home"
     home.mkdir()
-    day = str(datetime.now(UTC).date() - timedelta(days=1))
+    day = str(MIDNIGHT.date() - timedelta(days=1))
     with dg.DagsterInstance.local_temp(str(home)) as instance:
         assert job.execute_in_process(instance=instance, partition_key=day).success
     kept = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())

@@ -14,12 +14,13 @@ from dagster_vectorshift import (
     build_export_asset,
     build_health_assets,
 )
+from tests.days import MIDNIGHT
 from vectorshift import Analytics
 from vectorshift.analytics import EventField
 from vectorshift_orchestration.errors import SpecError
 from vectorshift_orchestration.thresholds.rules import Rate
 
-TODAY = datetime.now(UTC).date()
+TODAY = MIDNIGHT.date()
 DAYS = [TODAY - timedelta(days=back) for back in (3, 2, 1)]
 DAILY = dg.DailyPartitionsDefinition("2025-01-01")
 FAILED = Analytics.query().where(status="failure")

@@ -16,11 +16,12 @@ import pytest
 from dagster.components.testing import create_defs_folder_sandbox
 
 from dagster_vectorshift import DuckDBStorage, VectorShiftResource
+from tests.days import MIDNIGHT
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "dags_examples" / "dagster"
 PAGE = (ROOT / "docs" / "dagster.md").read_text(encoding="utf-8")
-TODAY = datetime.now(UTC).date()
+TODAY = MIDNIGHT.date()
 FIRST, LAST = TODAY - timedelta(days=7), TODAY - timedelta(days=1)
 
 

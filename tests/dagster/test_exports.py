@@ -1,7 +1,7 @@
 """Exports as assets: every event lands, a retry goes on with the same export, no URL is kept."""
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from types import SimpleNamespace
 
 import dagster as dg
@@ -18,10 +18,11 @@ from dagster_vectorshift import (
     build_two_phase_export,
 )
 from dagster_vectorshift.exports import _ready
+from tests.days import MIDNIGHT
 from vectorshift import Analytics
 from vectorshift.errors import InternalServerError
 
-TODAY = datetime.now(UTC).date()
+TODAY = MIDNIGHT.date()
 DAY = TODAY - timedelta(days=2)
 DAYS = dg.DailyPartitionsDefinition("2025-01-01")
 EVENTS = Analytics.query(object_type="pipeline")

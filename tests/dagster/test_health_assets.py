@@ -9,10 +9,11 @@ import dagster as dg
 import pytest
 
 from dagster_vectorshift import HealthTable
+from tests.days import MIDNIGHT
 from vectorshift import Analytics
 from vectorshift_orchestration.errors import SpecError
 
-TODAY = datetime.now(UTC).date()
+TODAY = MIDNIGHT.date()
 YESTERDAY = TODAY - timedelta(days=1)
 FIRST, LAST = TODAY - timedelta(days=7), TODAY - timedelta(days=1)
 ROWS = "SELECT * FROM pipeline_health ORDER BY ALL"

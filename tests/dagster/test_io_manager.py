@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import dagster as dg
 import duckdb
@@ -27,9 +27,10 @@ from dagster_vectorshift import (
     build_health_assets,
     vectorshift_health_assets,
 )
+from tests.days import MIDNIGHT
 
 pytestmark = pytest.mark.slow
-TODAY = datetime.now(UTC).date()
+TODAY = MIDNIGHT.date()
 FIRST, LAST = TODAY - timedelta(days=3), TODAY - timedelta(days=1)
 DAYS = dg.DailyPartitionsDefinition("2025-01-01")
 RUNS = HealthTable("health", metrics=["runs.sum"])

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import dagster as dg
 import duckdb
@@ -19,11 +19,12 @@ from dagster_vectorshift import (
     vectorshift_health_assets,
 )
 from tests.broken_link import Link
+from tests.days import MIDNIGHT
 from tests.postgres import schemas
 from vectorshift import Client
 from vectorshift_orchestration.exports import completeness
 
-TODAY = datetime.now(UTC).date()
+TODAY = MIDNIGHT.date()
 DAY = TODAY - timedelta(days=2)
 DAYS = dg.DailyPartitionsDefinition("2025-01-01")
 TABLE = HealthTable("health", metrics=["runs.sum"], group_by=[])

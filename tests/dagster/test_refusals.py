@@ -1,6 +1,6 @@
 """What is refused when definitions load, because it would do nothing, or something else than it says."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -23,6 +23,7 @@ from dagster_vectorshift import (
     build_health_schedule,
     build_rule_check,
 )
+from tests.days import MIDNIGHT
 from vectorshift_orchestration.thresholds.rules import Absolute
 
 DAYS = dg.DailyPartitionsDefinition("2026-01-01")
@@ -145,7 +146,7 @@ def test_a_storage_that_cannot_keep_the_table_is_named(
     account = VectorShiftResource(api_key=emulator.api_key, base_url=emulator.base_url)
     done = dg.materialize(
         [health(retry_policy=dg.RetryPolicy(max_retries=3))],
-        partition_key=str(datetime.now(UTC).date() - timedelta(days=1)),
+        partition_key=str(MIDNIGHT.date() - timedelta(days=1)),
         resources={"vectorshift": account, "storage": storage},
         raise_on_error=False,
     )

@@ -3,18 +3,19 @@
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import dagster as dg
 import pytest
 
 from dagster_vectorshift import VectorShiftResource, as_dagster_failures
+from tests.days import MIDNIGHT
 from tests.sdk.certificates import Authority
 from tests.sdk.scripted import serving
 from vectorshift.errors import ApiConnectionError, ConfigurationError, InternalServerError
 
 CANARY = "sk_canary_5f1c9e"
-YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
+YESTERDAY = MIDNIGHT.date() - timedelta(days=1)
 
 
 def in_definitions(key, build, storage):

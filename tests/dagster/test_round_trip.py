@@ -13,11 +13,12 @@ from dagster_vectorshift import (
     build_health_assets,
     vectorshift_health_assets,
 )
+from tests.days import MIDNIGHT
 from vectorshift import Analytics
 from vectorshift_orchestration.previews import sparkline
 from vectorshift_orchestration.thresholds.rules import Absolute, Baseline, Rate
 
-TODAY = datetime.now(UTC).date()
+TODAY = MIDNIGHT.date()
 FIRST, LAST = TODAY - timedelta(days=30), TODAY - timedelta(days=1)
 SUMS = ["runs.sum", "errors.sum", "error_rate", "tokens.sum", "model_costs.sum"]
 FOUR = (

@@ -2,7 +2,7 @@
 
 import shutil
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import dagster as dg
 import duckdb
@@ -17,9 +17,10 @@ from dagster_vectorshift import (
     build_export_asset,
     build_health_assets,
 )
+from tests.days import MIDNIGHT
 from vectorshift import Analytics, Pipeline
 
-DAY = datetime.now(UTC).date() - timedelta(days=2)
+DAY = MIDNIGHT.date() - timedelta(days=2)
 DAYS = dg.DailyPartitionsDefinition("2025-01-01")
 
 

@@ -18,12 +18,13 @@ from dagster_vectorshift import (
     build_health_assets,
 )
 from tests.dagster.landed import write
+from tests.days import MIDNIGHT
 from tests.postgres import schemas
 from vectorshift.errors import ConfigurationError
 from vectorshift_orchestration.errors import PublishError, StorageError
 from vectorshift_orchestration.windows import Window
 
-TODAY = datetime.now(UTC).date()
+TODAY = MIDNIGHT.date()
 FIRST, LAST = TODAY - timedelta(days=5), TODAY - timedelta(days=1)
 DAY = Window(datetime(2026, 11, 22, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC))
 ROWS = pa.table({"bucket_start": pa.array([DAY.start], pa.timestamp("us", "UTC")), "runs": [1]})

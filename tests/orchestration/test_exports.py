@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import pickle
 from contextlib import nullcontext
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pyarrow as pa
 import pytest
 
+from tests.days import MIDNIGHT
 from vectorshift import Client
 from vectorshift.analytics import EventField, FieldFilter
 from vectorshift.errors import (
@@ -39,7 +40,6 @@ from vectorshift_orchestration.specs import AggregationSpec
 from vectorshift_orchestration.storage.ledger import committed
 from vectorshift_orchestration.windows import Window
 
-MIDNIGHT = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 DAYS = Window(MIDNIGHT - timedelta(days=3), MIDNIGHT)
 BEFORE = Window(DAYS.start - DAYS.width, DAYS.start)
 EDGE = Window(MIDNIGHT - timedelta(days=20), MIDNIGHT - timedelta(days=19))

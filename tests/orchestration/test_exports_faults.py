@@ -9,12 +9,13 @@ import base64
 import hashlib
 import json
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.days import MIDNIGHT
 from tests.orchestration.file_server import CUTS, announced, closing, file_server, whole
 from tests.orchestration.rows import as_cell, write_xlsx
 from vectorshift import Client
@@ -27,7 +28,6 @@ from vectorshift_orchestration.exports.staging import stage
 from vectorshift_orchestration.landing import Landing
 from vectorshift_orchestration.windows import Window
 
-MIDNIGHT = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 DAY = Window(MIDNIGHT - timedelta(days=1), MIDNIGHT)
 BEFORE = Window(DAY.start - DAY.width, DAY.start)
 FORMATS = ("CSV", "JSON", "XLSX")

@@ -7,11 +7,12 @@ import json
 import os
 import random
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pytest
 
+from tests.days import MIDNIGHT
 from vectorshift import Client
 from vectorshift_emulator import serve
 from vectorshift_orchestration.exports import ExportRequest
@@ -22,7 +23,6 @@ from vectorshift_orchestration.tables import EVENT_SCHEMA, event_batch
 from vectorshift_orchestration.windows import Window
 
 EVENTS = int(os.environ.get("VECTORSHIFT_EQUAL_EVENTS", "20000"))
-MIDNIGHT = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 DAY = Window(MIDNIGHT - timedelta(days=1), MIDNIGHT)
 JSON_COLUMNS = ("object_info", "span_attributes", "interface_data", "session_users")
 TIMES = ("span_start_time", "span_end_time")

@@ -6,10 +6,11 @@ import json
 import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
+from tests.days import MIDNIGHT
 from vectorshift import Client
 from vectorshift._retry import Retry
 from vectorshift.analytics import Query
@@ -39,7 +40,6 @@ from vectorshift_orchestration.storage.sql import overwrite_window
 from vectorshift_orchestration.tables import EVENT_SCHEMA, EVENT_TIME
 from vectorshift_orchestration.windows import Window
 
-MIDNIGHT = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 DAY = Window(MIDNIGHT - timedelta(days=1), MIDNIGHT)
 
 

@@ -3,12 +3,13 @@
 import json
 import threading
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.days import MIDNIGHT
 from vectorshift import Client
 from vectorshift_orchestration.errors import SpecError, WindowError
 from vectorshift_orchestration.extract import aggregate
@@ -31,7 +32,7 @@ MONTHS = AggregationSpec(SUMS, ["time"], "month")
 @pytest.fixture
 def window():
     """Four weeks of Mondays to Sundays before now."""
-    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = MIDNIGHT
     monday = midnight - timedelta(days=midnight.weekday())
     return Window(monday - timedelta(weeks=4), monday)
 

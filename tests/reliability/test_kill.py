@@ -8,13 +8,14 @@ import os
 import sys
 import time
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 import psycopg
 import pytest
 
+from tests.days import MIDNIGHT
 from tests.reliability.jobs import LOOK, seen_as
 from vectorshift_orchestration.storage.ledger import committed
 from vectorshift_orchestration.storage.sweeper import sweep
@@ -41,7 +42,6 @@ TIMES = float(os.environ.get("TEST_KILL_TIMES", "1"))
 """1 is 650 kills in all; more for a longer run."""
 KILLS_AT_EACH = {"postgres": round(40 * TIMES), "duckdb": round(10 * TIMES)}
 
-MIDNIGHT = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 DAY = Window(MIDNIGHT - timedelta(days=2), MIDNIGHT - timedelta(days=1))
 
 

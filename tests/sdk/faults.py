@@ -17,6 +17,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from tests.days import MIDNIGHT
 from vectorshift import _bodies, _calls, _settings, _transport, errors
 from vectorshift.analytics import (
     _aggregates,
@@ -80,7 +81,7 @@ def failures(numbers):
     """
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.chdir(ROOT)
-    with serve(events=EVENTS) as emulator:
+    with serve(events=EVENTS, end=MIDNIGHT) as emulator:
         return {
             each: run(None if each is None else FAULTS[each], Lent(emulator)) for each in numbers
         }

@@ -1,7 +1,7 @@
 """Every operator in the ways of writing a DAG that Airflow offers, with templates that come out as Python objects."""
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, AssetAlias, task
 
@@ -11,6 +11,7 @@ from airflow_provider_vectorshift.operators import (
     VectorShiftThresholdCheckOperator,
 )
 from airflow_provider_vectorshift.sensors import VectorShiftErrorCountSensor
+from tests.days import MIDNIGHT
 from vectorshift_orchestration import Absolute
 
 FOLDER = os.environ.get("IDIOMS_FOLDER", "/tmp")
@@ -26,7 +27,7 @@ with DAG(
     @task(multiple_outputs=True)
     def asked():
         """What the other tasks are to look at: a query, a datetime, a text."""
-        day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        day = MIDNIGHT
         return {"query": {}, "start": day - timedelta(days=1), "end": day.isoformat()}
 
     found = asked()
