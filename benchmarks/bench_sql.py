@@ -3,7 +3,7 @@
     python benchmarks/bench_sql.py [--rows 100000] [--rounds 5]
 
 Each round runs every way once, in another order each time; medians and ratios are printed. The
-target is 0.8 x plain COPY of the same rows (PERFORMANCE.md 6). TEST_POSTGRES_URL names a server;
+target is 0.8 x plain COPY of the same rows. TEST_POSTGRES_URL names a server;
 without it one is started.
 """
 

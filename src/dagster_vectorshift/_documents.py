@@ -83,7 +83,7 @@ def _env_var(context: dg.ResolutionContext, written: Any) -> Any:
     """`"{{ env.NAME }}"` as `dg.EnvVar("NAME")`; anything else as YAML and templates have it.
 
     Dagster would put the variable's value in its place, and copy that into the snapshot of the
-    definitions, where anybody with the interface can read it (DAGSTER.md 2a).
+    definitions, where anybody with the interface can read it.
     """
     found = _ONE_VARIABLE.fullmatch(written.strip()) if isinstance(written, str) else None
     return text(context, written) if found is None else dg.EnvVar(found[1] or found[2])

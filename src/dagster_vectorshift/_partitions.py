@@ -80,7 +80,7 @@ def require_time(
 def require_whole_buckets(
     partitions_def: dg.PartitionsDefinition[str], interval: str, table: str
 ) -> None:
-    """Refuse partitions that would cut the service's buckets, which are UTC (CONTRACT.md G4).
+    """Refuse partitions that would cut the service's buckets, which are UTC (docs/contract.md G4).
 
     Looks at a partition of every month of a year, so that a zone with summer time is seen. Raises
     `dg.DagsterInvalidDefinitionError` with the first partition that begins or ends inside a bucket

@@ -1,6 +1,6 @@
 """What an error of ours means to Dagster: never try again, try again later, or as the user decides.
 
-The SDK's client has already repeated what it safely could (RELIABILITY.md 2 H), so a step must not
+The SDK's client has already repeated what it safely could, so a step must not
 multiply those tries: an error that a repetition cannot change ends the step for good, and one that
 names a time gives the step's slot back until then. Everything else (no answer, a failing service, a
 locked database) is raised as it is, for the retry policy of the asset. What a repetition can change

@@ -1,7 +1,7 @@
 """The account as a Dagster resource.
 
 Give the key as `dg.EnvVar`: Dagster keeps only the variable's name then. A literal key is copied
-into the definitions' snapshot and shown by GraphQL, whatever the field says (DAGSTER.md 2a).
+into the definitions' snapshot and shown by GraphQL, whatever the field says.
 """
 
 from typing import TYPE_CHECKING, Annotated, ClassVar

@@ -1,7 +1,7 @@
 """`Account`: one account's settings and connections, and how its flows run.
 
 The default account, behind `Analytics`, reads its settings at each call: `vectorshift.api_key`, then
-`VECTORSHIFT_API_KEY`; `vectorshift.base_url`, then `VECTORSHIFT_BASE_URL`. Source: CONTRACT.md A1, D4; DESIGN.md 4, 11.
+`VECTORSHIFT_API_KEY`; `vectorshift.base_url`, then `VECTORSHIFT_BASE_URL`. Source: docs/contract.md A1, D4.
 """
 
 import os
@@ -153,7 +153,7 @@ def default_account() -> Account:
 
 
 def _refuse_official_package() -> None:
-    """Two distributions that own one import package overwrite each other's files (DESIGN.md 11)."""
+    """Two distributions that own one import package overwrite each other's files."""
     from importlib.metadata import PackageNotFoundError, distribution
 
     try:

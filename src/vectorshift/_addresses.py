@@ -1,7 +1,7 @@
 """Where a download may connect to: addresses sorted by who can reach them. Pure; the drivers look names up.
 
 A download's URL comes from outside. Without this rule it could make this machine fetch from itself, from
-the network behind it, or from a cloud's metadata service. Source: RELIABILITY.md 2 D, F10.
+the network behind it, or from a cloud's metadata service.
 """
 
 from ipaddress import (

@@ -1,4 +1,4 @@
-"""The body of an answer: its JSON, and what it says when it tells of an error. Source: CONTRACT.md A5, A6."""
+"""The body of an answer: its JSON, and what it says when it tells of an error. Source: docs/contract.md A5, A6."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def decode(body: bytes) -> Any:
 
 
 def error_message(body: bytes, key: str) -> tuple[str, str]:
-    """Return what an error body says, and its start for debugging; both without secrets. Source: CONTRACT.md A6."""
+    """Return what an error body says, and its start for debugging; both without secrets. Source: docs/contract.md A6."""
     import msgspec
 
     raw = redact(body[:4000].decode("utf-8", "replace"), key)

@@ -233,7 +233,7 @@ def with_retries(flow: Flow[T], how: Persistence) -> Flow[T]:
 
 
 def error_from(call: Call, reply: Reply) -> VectorshiftError:
-    """Turn a reply that is not a success into the typed error. Source: CONTRACT.md A6."""
+    """Turn a reply that is not a success into the typed error. Source: docs/contract.md A6."""
     if reply.status == 0:
         kind = ApiTimeoutError if reply.timed_out else ApiConnectionError
         return kind(reply.reason, method=call.method, endpoint=call.template, sent=reply.sent)

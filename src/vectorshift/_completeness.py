@@ -1,7 +1,6 @@
 """Whether a downloaded file is all there: the checksums that came with it, and the end of its format.
 
 A body cut short can look complete to HTTP (no length, or a length that fits the cut), so the content itself is asked.
-Source: RELIABILITY.md 2 D (completeness), F5, F6.
 """
 
 import base64

@@ -1,6 +1,6 @@
 """When to try a call again: a pure decision, and the retry quota of one client. No clock, no sleeping, no HTTP.
 
-Source: RELIABILITY.md 2 H. Full jitter, `Retry-After` honoured up to a limit, a token bucket that stops a fleet of
+Full jitter, `Retry-After` honoured up to a limit, a token bucket that stops a fleet of
 retries from feeding an outage, and a total time that always wins.
 """
 

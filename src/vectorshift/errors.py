@@ -28,7 +28,7 @@ VectorshiftError
 
 What trying again can do about one is its class's `retry_advice`.
 
-Source: reference page "Errors"; CONTRACT.md A6, B5, C.
+Source: reference page "Errors"; docs/contract.md A6, B5, C.
 """
 
 import re
@@ -93,7 +93,7 @@ class VectorshiftApiError(VectorshiftError):
 
     Attributes: `status_code`, `method`, `endpoint` (path template without the base URL), `error_message` (what the
     service said), `raw_response` (start of the body, redacted), `request_id`, `retry_after` (seconds, when the service
-    named them) and `message` (the whole sentence). Source: CONTRACT.md A6.
+    named them) and `message` (the whole sentence). Source: docs/contract.md A6.
     """
 
     hint = "Look at the detail; the request itself was delivered."
@@ -211,7 +211,7 @@ STATUS_ERRORS: Mapping[int, type[VectorshiftApiError]] = {
 
 
 def error_class(status: int) -> type[VectorshiftApiError]:
-    """Return the class for an HTTP status. Source: CONTRACT.md A6 (Status → class)."""
+    """Return the class for an HTTP status. Source: docs/contract.md A6 (Status → class)."""
     if status >= 500:
         return InternalServerError
     return STATUS_ERRORS.get(status, VectorshiftApiError)

@@ -1,6 +1,6 @@
 """How an export task stands, and how often it is looked at: the one reading and the one rhythm of all who wait.
 
-Source: reference page "Data tables and export"; CONTRACT.md B5.
+Source: reference page "Data tables and export"; docs/contract.md B5.
 """
 
 import logging

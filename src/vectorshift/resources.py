@@ -1,6 +1,6 @@
 """Handles for `object=`: a type and an id, nothing else. Any other object with an id works as well.
 
-Source: CONTRACT.md B2 (scope resolution), DESIGN.md decision 11.
+Source: docs/contract.md B2 (scope resolution).
 """
 
 from dataclasses import dataclass

@@ -81,7 +81,7 @@ class Endpoint:
         await reply(scope, receive, send)
 
     def _refusal(self, request: Request) -> Response | None:
-        """The reply to a request without a good key, or to one too many (CONTRACT.md A6)."""
+        """The reply to a request without a good key, or to one too many (docs/contract.md A6)."""
         if self._name == "download":
             return None
         problem = key_problem(request.headers.get("authorization"), self._service.api_key)

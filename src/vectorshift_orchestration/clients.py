@@ -1,7 +1,7 @@
 """One client per account and event loop, however many share it, and one look-up for all that start at once.
 
 The client bounds its requests under way, so hundreds of waiters neither open hundreds of pools nor
-queue inside one (PERFORMANCE.md 3, 7).
+queue inside one.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ def converted(rows: pa.Table, as_type: RowType) -> Any:
     """The rows as a `pa.Table`, `pd.DataFrame` or `pl.DataFrame`.
 
     Times become naive and hold UTC, because a database that shifts zoned times with its session
-    would store and delete other hours (DAGSTER.md 0.7). For pandas decimals become doubles: as
+    would store and delete other hours. For pandas decimals become doubles: as
     objects, a database would guess their width from the first rows.
     """
     import pyarrow as pa

@@ -64,7 +64,7 @@ EVENT_SCHEMA = pa.schema(
 """An event, by the names of the reference page (section Event). Objects and lists are JSON text.
 
 The caller is the exception: pages of events show an object with one text in it, files and filters
-the text alone (CONTRACT.md A5, B3). It is the text here, wherever the event comes from.
+the text alone (docs/contract.md A5, B3). It is the text here, wherever the event comes from.
 """
 
 EVENT_ID = "span_id"
@@ -88,7 +88,7 @@ def canonical_name(name: str) -> str:
     """The reference page's name of a column, from any spelling that the wire uses.
 
     `spanStartTime`, `startTime`, `SPAN_START_TIME` and `Start Time` are all `span_start_time`
-    (CONTRACT.md A5).
+    (docs/contract.md A5).
     """
     snake = _HUMP.sub("_", name.strip()).lower()
     return _OTHER_NAMES.get(snake, snake)

@@ -91,7 +91,7 @@ def test_deadline(emulator, export_id):
 
 
 def test_deadline_holds_when_the_service_hangs(emulator, export_id):
-    """A service that never answers delays the timeout by 2 s at most (RELIABILITY.md 3.4)."""
+    """A service that never answers delays the timeout by 2 s at most."""
     emulator.fault("export_poll", "hang", times=0)
     began = time.monotonic()
     assert told(export_id, seconds=0.5)["status"] == "timeout"

@@ -35,7 +35,7 @@ def test_an_example_sends_what_the_page_shows(monkeypatch, source, method, targe
 
 
 def test_every_endpoint_has_an_example():
-    """All eight requests of CONTRACT.md A2 that a user makes directly are shown."""
+    """All eight requests of docs/contract.md A2 that a user makes directly are shown."""
     shown = {
         (method, target.split("/tr_")[0].split("/sp_")[0]) for _, method, target, _ in EXAMPLES
     }

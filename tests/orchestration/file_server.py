@@ -44,7 +44,7 @@ def whole(body: bytes, *headers: str) -> bytes:
 
 
 CUTS = (announced, chunked, closing, gzipped, terminated)
-"""The five ways in which a body can be too short (RELIABILITY.md 3.1, F5)."""
+"""The five ways in which a body can be too short."""
 
 
 def _head(*headers: str) -> bytes:

@@ -1,6 +1,6 @@
 """Files that were cut, changed or mixed up on their way: each is noticed, and none is published.
 
-The faults are F5 and F6 of RELIABILITY.md 3.1, sent by a server of our own over real sockets.
+They are sent by a server of our own over real sockets.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""kill -9 at every point between the question and the committed rows (RELIABILITY.md 3.2)."""
+"""kill -9 at every point between the question and the committed rows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Waiting in the triggerer.
 
 A trigger only looks: it creates, downloads and publishes nothing, because Airflow may run the same
-trigger twice at once (RELIABILITY.md 0.4). For the same reason it has no `on_kill`: a killed task
+trigger twice at once. For the same reason it has no `on_kill`: a killed task
 leaves its export behind, which the service cannot cancel and a retry goes on with.
 """
 

@@ -1,6 +1,6 @@
 """The only package that speaks HTTP: it sends a `Call` and streams a `Fetch`, blocking or awaiting (asyncio).
 
-It decides nothing: a failure becomes a `Reply` with status 0. Source: RELIABILITY.md 2 D, H; CONTRACT.md A1.
+It decides nothing: a failure becomes a `Reply` with status 0. Source: docs/contract.md A1.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 The reader knows the operations and dimensions that were asked for, so the shape of an answer never depends on how many
 slices it happens to hold. A total is believed where its slices do not speak against it: a service may print 0 where it
-fills none in. Source: CONTRACT.md A5 (TypeResult, Labels), B4 (Results), D7.
+fills none in. Source: docs/contract.md A5 (TypeResult, Labels), B4 (Results), D7.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Answers off the wire, read tolerantly: both key cases, numbers as text, missing parts (CONTRACT.md A5, A6).
+"""Answers off the wire, read tolerantly: both key cases, numbers as text, missing parts (docs/contract.md A5, A6).
 
 Aggregations have a module of their own, `_aggregates.py`.
 """

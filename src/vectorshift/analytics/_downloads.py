@@ -1,7 +1,7 @@
 """An export's file: streamed to a temporary file, verified, then renamed into place.
 
 A download is done with no credentials of ours; its signed URL lives in local variables only. Whatever does not arrive
-whole leaves no file. Source: RELIABILITY.md 2 D, E; CONTRACT.md F.
+whole leaves no file. Source: docs/contract.md F.
 """
 
 import os

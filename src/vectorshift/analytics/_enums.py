@@ -1,6 +1,6 @@
 """The closed vocabularies of the Analytics API, and `choice`, which reads one from what a user wrote.
 
-Source: reference page "Enums"; wire values from CONTRACT.md A7.
+Source: reference page "Enums"; wire values from docs/contract.md A7.
 """
 
 from enum import Enum, StrEnum
@@ -13,7 +13,7 @@ E = TypeVar("E", bound=Enum)
 
 
 class AggregationField(StrEnum):
-    """What an aggregation measures. Latencies are milliseconds, costs are US dollars (CONTRACT.md F)."""
+    """What an aggregation measures. Latencies are milliseconds, costs are US dollars (docs/contract.md F)."""
 
     RUNS = "runs"
     TOKENS = "tokens"
@@ -142,7 +142,7 @@ class EventKind(StrEnum):
 
     @property
     def wire(self) -> dict[str, str]:
-        """The kind as one entry of `span_type`. Source: CONTRACT.md A3, A7."""
+        """The kind as one entry of `span_type`. Source: docs/contract.md A3, A7."""
         return {self.entity: self.name}
 
 

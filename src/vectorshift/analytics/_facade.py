@@ -1,6 +1,6 @@
 """`Analytics`: the reference page's class-method face over the default client. Never instantiated.
 
-It loads what it needs when it is first called, so that importing it costs next to nothing (PERFORMANCE.md 1).
+It loads what it needs when it is first called, so that importing it costs next to nothing.
 Source: reference page "Entry point", "Single-object lookups".
 """
 

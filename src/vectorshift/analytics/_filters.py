@@ -1,7 +1,7 @@
 """Columns and the filters on them: `EventField`, whose operators build `Filter` (scope columns) and `FieldFilter` (data columns).
 
 A filter has no truth value: `T1 <= FIELD < T2`, `a and b` and `not f` would each drop a condition in silence, so they
-raise. Source: reference page "EventField", "EventField operators", "Filter helpers"; CONTRACT.md A3, A7, B3.
+raise. Source: reference page "EventField", "EventField operators", "Filter helpers"; docs/contract.md A3, A7, B3.
 """
 
 from collections.abc import Iterable
@@ -66,7 +66,7 @@ class EventField(StrEnum):
 
     @property
     def label(self) -> str:
-        """The column's label in a table: the member name in lower case. Source: CONTRACT.md A4."""
+        """The column's label in a table: the member name in lower case. Source: docs/contract.md A4."""
         return self._name_.lower()
 
     def __eq__(self, other: object) -> Any:
@@ -181,7 +181,7 @@ class Filter(_Truthless):
     """A condition on a scope column (OBJECT_ID, TRACE_ID, PROJECT_ID, EXECUTION_ID, …).
 
     `Filter.eq` and `Filter.in_` build it; a data column raises a TypeError that names `FieldFilter`.
-    The hosted service is said to match nothing for IN with several values (CONTRACT.md C): `Query.fan_out()` splits
+    The hosted service is said to match nothing for IN with several values (docs/contract.md C): `Query.fan_out()` splits
     such a query into one query per value, whose counts and sums add up.
     """
 

@@ -72,7 +72,7 @@ def table_page(limit: int, offset: int) -> tuple[int, int]:
     """Return (page size, offset) of the smallest page that holds rows offset..offset+limit-1.
 
     The service pages tables by number, so an offset that is no multiple of the limit needs a larger page, cut afterwards.
-    Source: CONTRACT.md A3 (pagination_config), D6.
+    Source: docs/contract.md A3 (pagination_config), D6.
     """
     size = limit
     while offset // size != (offset + limit - 1) // size:

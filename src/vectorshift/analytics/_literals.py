@@ -1,7 +1,7 @@
 """What a user hands in as a value, as the plain Python value that goes out: exact, or refused.
 
 Members of text and number enums count as their values, and scalars of numpy as Python's. Those, and pandas' times, are
-told by what they can do: neither package is imported. Source: CONTRACT.md A3 (value types).
+told by what they can do: neither package is imported. Source: docs/contract.md A3 (value types).
 """
 
 import math

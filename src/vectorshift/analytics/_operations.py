@@ -1,6 +1,6 @@
 """`Percentile` and `AggregationOperation`: what an aggregation computes, as values.
 
-Source: reference page "AggregationOperation", "Percentile"; labels from CONTRACT.md A5.
+Source: reference page "AggregationOperation", "Percentile"; labels from docs/contract.md A5.
 """
 
 import re

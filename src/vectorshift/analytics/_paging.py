@@ -1,6 +1,6 @@
 """Walks over all pages, complete or ending in an error, with the next page under way while the caller works.
 
-Offset paging over live data can repeat and skip rows (CONTRACT.md G3). So the first page fixes the end: later pages ask
+Offset paging over live data can repeat and skip rows (docs/contract.md G3). So the first page fixes the end: later pages ask
 for nothing that started after the walk began (nor after the newest event on that page), to the second at most; rows are
 de-duplicated by span id; and what was seen is compared with how many rows there are. A total tells that if it is more
 than its page can know by itself, and otherwise a count does: a service may send no total, 0, or the length of the page.

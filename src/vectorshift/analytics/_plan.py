@@ -2,7 +2,7 @@
 
 The wire can say AND everywhere, OR only over a whole search request, and nothing at all about data columns in an
 aggregation. Whatever it cannot say is refused here, before anything is sent. Source: reference page "where", "Time
-scoping", "Aggregation terminals"; CONTRACT.md A3, B4, G2 (the rewrites a to d are named after it).
+scoping", "Aggregation terminals"; docs/contract.md A3, B4, G2 (the rewrites a to d are named after it).
 """
 
 from collections.abc import Iterator

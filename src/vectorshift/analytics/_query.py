@@ -83,7 +83,7 @@ class Query(Terminals[float, int]):
         return replace(self, _client=client)
 
     def fan_out(self) -> list[Self]:
-        """One query per value of this query's IN filter, which the hosted service is said not to answer (CONTRACT.md C).
+        """One query per value of this query's IN filter, which the hosted service is said not to answer (docs/contract.md C).
 
         The values of a scope column exclude each other, so the counts and sums of the queries add up. A query without
         such a filter is returned as it is.

@@ -1,4 +1,4 @@
-"""Requests on the wire: paths, JSON names, enum spellings, times. Exactly CONTRACT.md A, nothing else goes out."""
+"""Requests on the wire: paths, JSON names, enum spellings, times. Exactly docs/contract.md A, nothing else goes out."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ JSON = dict[str, Any]
 
 
 def rfc3339(moment: datetime) -> str:
-    """Return the time as RFC3339: `Z` for UTC, other whole-minute offsets kept. Source: CONTRACT.md A3."""
+    """Return the time as RFC3339: `Z` for UTC, other whole-minute offsets kept. Source: docs/contract.md A3."""
     offset = moment.utcoffset()
     if offset is None or offset % timedelta(minutes=1):
         moment = moment.astimezone(UTC)
@@ -73,7 +73,7 @@ def data_filter(each: FieldFilter) -> JSON:
 
 
 def common(plan: Plan) -> JSON:
-    """Return the common request body. Source: CONTRACT.md A3."""
+    """Return the common request body. Source: docs/contract.md A3."""
     body: JSON = {}
     if plan.kinds:
         body["span_type"] = [kind.wire for kind in plan.kinds]
@@ -116,7 +116,7 @@ def aggregate(
     dims: tuple[str, ...],
     interval: Interval | None,
 ) -> Call:
-    """POST /analytics/aggregations. Without dimensions the engine needs a YEAR slice. Source: CONTRACT.md A4."""
+    """POST /analytics/aggregations. Without dimensions the engine needs a YEAR slice. Source: docs/contract.md A4."""
     slice_unit: JSON = (
         {"slice_units": list(dims)} if dims else {"slice_units": ["TIME"], "interval": "YEAR"}
     )
@@ -153,7 +153,7 @@ def table(body: JSON) -> Call:
 
 
 def column(each: Any) -> JSON:
-    """Return one column of a table. A label or wire name of a known field means that field. Source: CONTRACT.md A4."""
+    """Return one column of a table. A label or wire name of a known field means that field. Source: docs/contract.md A4."""
     if isinstance(each, EventField):
         return {"column_label": each.label, "column_type": each.value}
     if not isinstance(each, str) or not each.strip():
@@ -195,7 +195,7 @@ _OBJECT_TYPES = {
 
 
 def run_data(object_id: str, object_type: str, run_id: str) -> Call:
-    """POST /analytics/run-data; the six object types in Pascal case, others verbatim. Source: CONTRACT.md A4."""
+    """POST /analytics/run-data; the six object types in Pascal case, others verbatim. Source: docs/contract.md A4."""
     kind = _OBJECT_TYPES.get(object_type.lower(), object_type)
     body = {"interface": {"object_id": object_id, "object_type": kind}, "run_identifier": run_id}
     return _post("/analytics/run-data", body)

@@ -1,7 +1,7 @@
 """What the terminals return: TypedDicts with the reference page's names.
 
 An event answers to every spelling of its keys (`span_start_time`, `start_time`, `startTime`), because the page, later
-documentation and the wire differ; it stores the page's. Source: reference page "Types"; CONTRACT.md A5, C.
+documentation and the wire differ; it stores the page's. Source: reference page "Types"; docs/contract.md A5, C.
 """
 
 from typing import Any, TypedDict
@@ -178,7 +178,7 @@ def event(raw: dict[str, Any]) -> Event:
     """Read one event from the wire: page names, lower-case status; keys inside its objects are the user's and stay.
 
     Empty text is no number and no time, and neither is the zero time that stands for the end of a run in progress.
-    Source: CONTRACT.md A5 (Event), C (status case).
+    Source: docs/contract.md A5 (Event), C (status case).
     """
     found = EventDict()
     for key, value in raw.items():

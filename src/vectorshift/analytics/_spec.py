@@ -1,6 +1,6 @@
 """What a query asks for, as one plain value, and its JSON form. No HTTP, no client.
 
-Source: reference page "query", "group_by"; CONTRACT.md B2.
+Source: reference page "query", "group_by"; docs/contract.md B2.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """Checks of what a user hands in. Each returns the value to use, or raises before anything is sent.
 
-Source: reference page "Errors" (AnalyticsInvalidQuery), CONTRACT.md A3 (value types), B.
+Source: reference page "Errors" (AnalyticsInvalidQuery), docs/contract.md A3 (value types), B.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """Numbers and times off the wire, in every spelling that is unambiguous; ValueError, which names the field, for any other.
 
 A number may come as text (proto-JSON writes int64 so) and is finite: "NaN", "Infinity", "1_000" and true are none, as in an
-exported file. A time has its offset and any number of digits. Source: CONTRACT.md A1, A5.
+exported file. A time has its offset and any number of digits. Source: docs/contract.md A1, A5.
 """
 
 import math

@@ -1,6 +1,6 @@
 """What one `where(...)` call adds to a query: positional filters and the twelve names.
 
-Source: reference page "where"; CONTRACT.md B3, C.
+Source: reference page "where"; docs/contract.md B3, C.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """Aggregations: every operation at every level of the group-by in one statement.
 
 GROUPING SETS compute each total from the events themselves, so percentiles and distinct counts of
-a level are never combined from those below. Source: CONTRACT.md A4, A5, F, G4-G6.
+a level are never combined from those below. Source: docs/contract.md A4, A5, F, G4-G6.
 """
 
 import duckdb
@@ -132,7 +132,7 @@ def result(
 ) -> dict[str, object]:
     """The results by operation label; an operation without any value is absent (G5).
 
-    Every level carries its total beside its map (CONTRACT.md A5).
+    Every level carries its total beside its map (docs/contract.md A5).
     """
     query = statement(request, condition, settings)
     rows = cursor.execute(query.text, query.arguments).fetchall()

@@ -1,6 +1,6 @@
 """The columns of an event as the service names them, and where each lives in table `events`.
 
-Source: CONTRACT.md A7 (wire names), A5 (keys of an event on the wire); read
+Source: docs/contract.md A7 (wire names), A5 (keys of an event on the wire); read
 independently of the SDK.
 """
 

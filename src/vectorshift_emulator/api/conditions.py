@@ -59,7 +59,7 @@ def kinds(wanted: Iterable[Kind]) -> Sql:
 
 
 def kind(wanted: Kind) -> Sql:
-    """Spans of one kind; variant `all` is any span of the entity (CONTRACT.md G8)."""
+    """Spans of one kind; variant `all` is any span of the entity (docs/contract.md G8)."""
     if wanted.variant == "all":
         return Sql("entity = ?", (wanted.entity,))
     return Sql("span_kind = ?", (f"{wanted.entity}.{wanted.variant}",))

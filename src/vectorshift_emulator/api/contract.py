@@ -1,6 +1,6 @@
 """The service's request JSON: bodies in, the values of `requests.py` out, the rest refused.
 
-Source: CONTRACT.md A3, A4, A7, read independently of the SDK. Every function raises
+Source: docs/contract.md A3, A4, A7, read independently of the SDK. Every function raises
 `InvalidRequest` (protojson.py) for a body that the service would not understand.
 """
 
@@ -49,7 +49,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "session": ("all", "create", "add_message"),
     "portal": ("create",),
 }
-"""The variants of each entity's span kinds (CONTRACT.md A7)."""
+"""The variants of each entity's span kinds (docs/contract.md A7)."""
 
 FIELDS = (
     "RUNS",
@@ -288,7 +288,7 @@ class Parser:
 
 
 def words(text: str) -> tuple[Kind, ...]:
-    """The kinds of a trace's comma list: `pipeline,chatbot.run` (CONTRACT.md A4).
+    """The kinds of a trace's comma list: `pipeline,chatbot.run` (docs/contract.md A4).
 
     Raises:
         InvalidRequest: a word is neither an entity nor a kind.

@@ -2,7 +2,7 @@
 
 Nothing here knows the service's messages; `contract.py` does. The leniency is protojson's: a field
 may be spelled snake_case or lowerCamelCase, null means unset, an int64 may be a string. So is the
-strictness: unknown fields, wrong JSON types and duplicate keys are refused (CONTRACT.md A1, A6).
+strictness: unknown fields, wrong JSON types and duplicate keys are refused (docs/contract.md A1, A6).
 """
 
 import json
@@ -24,7 +24,7 @@ class InvalidRequest(ValueError):
 
 
 def refuse(reason: str) -> InvalidRequest:
-    """The error for `reason`, worded like the engine's own (CONTRACT.md A6)."""
+    """The error for `reason`, worded like the engine's own (docs/contract.md A6)."""
     return InvalidRequest(f"Invalid request: proto: {reason}")
 
 

@@ -1,6 +1,6 @@
 """Replies as JSON text: events and table rows are made into JSON by the database, cheaply.
 
-Source: CONTRACT.md A5. Keys of the envelope and keys of what protojson prints inside it have each
+Source: docs/contract.md A5. Keys of the envelope and keys of what protojson prints inside it have each
 their own case. Keys inside object_info, span_attributes, interface_data and caller are user data
 and never recased.
 """

@@ -64,7 +64,7 @@ class Conditions:
 
     Args:
         kinds: any of these; none means any kind.
-        pinned: filters that always AND (ObjectId equality, CONTRACT.md G2).
+        pinned: filters that always AND (ObjectId equality, docs/contract.md G2).
         filters: filters joined by AND, or by OR when `any_of`.
         start: the lower bound of the start time, aware UTC.
         end: the upper bound of the start time, aware UTC.
@@ -105,7 +105,7 @@ class Operation:
 
     @property
     def label(self) -> str:
-        """The key of its result: `tokens_sum`, `latency_percentile_95` (CONTRACT.md A5)."""
+        """The key of its result: `tokens_sum`, `latency_percentile_95` (docs/contract.md A5)."""
         suffix = "" if self.percent is None else f"_{self.percent}"
         return f"{self.field.lower()}_{self.aggregator}{suffix}"
 

@@ -1,6 +1,6 @@
 """The nine endpoints of the service and the download route: a request in, a reply out.
 
-Source: CONTRACT.md A2, A5. What is common to all routes (auth, faults, counting) is in `app.py`.
+Source: docs/contract.md A2, A5. What is common to all routes (auth, faults, counting) is in `app.py`.
 """
 
 from collections.abc import Awaitable, Callable

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 ENTITIES = ("pipeline", "chatbot", "search", "form", "voicebot", "bulkjob", "session", "portal")
-"""The eight entities that have kinds of events (CONTRACT.md A7)."""
+"""The eight entities that have kinds of events (docs/contract.md A7)."""
 
 CREDITS_PER_USD = 1000
-"""AI credits are a credit view of model costs (CONTRACT.md F): one is a tenth of a cent here."""
+"""AI credits are a credit view of model costs (docs/contract.md F): one is a tenth of a cent here."""
 
 
 @dataclass(frozen=True)

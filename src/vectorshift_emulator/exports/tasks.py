@@ -57,7 +57,7 @@ class Task:
         return "ready" if self.written else "failed"
 
     def reply(self, now: datetime) -> dict[str, Any]:
-        """Return the body's fields for the aware moment ``now`` (CONTRACT.md A5), snake_case.
+        """Return the body's fields for the aware moment ``now`` (docs/contract.md A5), snake_case.
 
         A ready task gets a freshly signed ``download_url``, a failed one its ``error``.
         """

@@ -71,7 +71,7 @@ def _leaves(
 ) -> dict[tuple[str, ...], float | None]:
     """The values of one metric by their labels, one label for each dimension.
 
-    A metric over nothing has no bucket, and a mean of nothing has no value (CONTRACT.md G5).
+    A metric over nothing has no bucket, and a mean of nothing has no value (docs/contract.md G5).
     """
     leaves: dict[tuple[str, ...], float | None] = {}
     for bucket in result["buckets"]:

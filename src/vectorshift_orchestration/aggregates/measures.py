@@ -1,6 +1,6 @@
 """The figures of one window, or of several in a row, in one request.
 
-Several windows are asked for at once as buckets of time, which the service cuts in UTC (CONTRACT.md
+Several windows are asked for at once as buckets of time, which the service cuts in UTC (docs/contract.md
 G4). A window of several buckets gets its figures by the algebra of `merging`.
 """
 

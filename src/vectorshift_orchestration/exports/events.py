@@ -1,6 +1,6 @@
 """What a look at an export tells: its id, how it stands, and a text. Never a URL.
 
-It is kept and logged in clear by whoever passes it on (RELIABILITY.md 0.2).
+It is kept and logged in clear by whoever passes it on.
 """
 
 from __future__ import annotations

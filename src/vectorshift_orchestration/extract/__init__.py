@@ -46,7 +46,7 @@ def events(
     Raises `ExtractIncomplete` when the service counts more than it hands out, `EventShapeError`
     for an event without id or start or from outside the window, `SpecError` for a query with an
     offset, `WindowError` for a window that the service cannot compare, and the SDK's errors. Rows given out before stay valid, but are not all: write them in
-    one transaction. Source: RELIABILITY.md 2 G; CONTRACT.md G1, G3.
+    one transaction. Source: docs/contract.md G1, G3.
     """
     from vectorshift.analytics import Query
     from vectorshift.errors import AnalyticsIncomplete

@@ -2,7 +2,7 @@
 
 A part is counted, then read page by page, then compared with its count. Whatever falls short is cut
 in half and asked for again, down to a floor: a service that hands out only so many rows of one
-query (a cap on offsets, a cap on totals; CONTRACT.md F knows none) is read whole that way, and one
+query (a cap on offsets, a cap on totals; docs/contract.md F knows none) is read whole that way, and one
 that loses rows ends in an error instead of a short table. Parts with more rows than a chunk are
 halved before they are read, so that no more than a chunk has to be remembered at once.
 """

@@ -2,7 +2,7 @@
 
 One request may serve many tables, in two ways:
 
-    totals  The reply carries a figure at every level of its slices (CONTRACT.md A5). A table that is
+    totals  The reply carries a figure at every level of its slices (docs/contract.md A5). A table that is
             sliced by the first dimensions of the request, at its interval, is read from there.
     sums    Any other table is added up from the finest slices, and has to consist of sums, minima,
             maxima and ratios of sums, which the figures of disjoint slices determine (`merging`).

@@ -40,7 +40,7 @@ class QuerySpec:
     `object_id` is one object, `object_type` all objects of a type, `kinds` are `pipeline.run` and
     the like, `where` is a list of conditions (see `conditions`); `limit` and `offset` are the page
     defaults of `Query.events`. Two specs are equal when their queries are. Raises `SpecError` for
-    what no query can say. Source: reference page "query", "where"; CONTRACT.md B2, B3.
+    what no query can say. Source: reference page "query", "where"; docs/contract.md B2, B3.
     """
 
     object_id: str | None = None

@@ -10,7 +10,7 @@
 
 Everything in the list must hold. A condition has one field, named like the members of `EventField`
 in lower case. The operators are eq, gt, gte, lt, lte, matches and in, which is IN on a scope field
-and INCLUDES on a data field (CONTRACT.md A3, A7). The other side of the translation is the JSON of
+and INCLUDES on a data field (docs/contract.md A3, A7). The other side of the translation is the JSON of
 `Query.to_dict`, and `Query.from_dict` checks what comes out of here.
 """
 
@@ -83,7 +83,7 @@ def _read_group(name: str, conditions: Any) -> dict[str, Any]:
     if name == "any" and any(len(each) > 1 or "filters" in each[0] for each in members):
         raise SpecError(
             "Each alternative of any is one field with one operator: the wire has no groups inside "
-            "of groups (CONTRACT.md B3). Query each alternative by itself."
+            "of groups. Query each alternative by itself."
         )
     return {"op": _GROUPS[name], "filters": [term for each in members for term in each]}
 

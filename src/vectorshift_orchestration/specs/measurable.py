@@ -1,6 +1,6 @@
 """Which queries can be measured window by window, told before anything is asked.
 
-An aggregation has no data filters and no OR on the wire (CONTRACT.md A3, G2), and the windows are
+An aggregation has no data filters and no OR on the wire (docs/contract.md A3, G2), and the windows are
 the caller's. The service's client refuses such a query as well, but only when it is run.
 """
 

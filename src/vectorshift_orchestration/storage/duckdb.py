@@ -2,7 +2,7 @@
 
 Times are stored as naive TIMESTAMP that holds UTC. DuckDB converts TIMESTAMPTZ through the time
 zone of the session, so a process elsewhere would store and delete other hours, and setting the
-zone needs an extension that an offline machine may not have (DAGSTER.md 0.7 and 2b).
+zone needs an extension that an offline machine may not have.
 
 One process at a time can write a DuckDB file, so the lock that keeps two writers apart is one of
 this process. It covers a table, not a window: two transactions would not run faster than one.

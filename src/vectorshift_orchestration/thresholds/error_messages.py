@@ -1,6 +1,6 @@
 """Why runs fail: the error messages that come up most, in one window or in several.
 
-No aggregation groups by message (CONTRACT.md A7, GroupBy), so the failed events themselves are
+No aggregation groups by message (docs/contract.md A7, GroupBy), so the failed events themselves are
 looked at: all windows in one page while one page holds them, else in halves.
 """
 

@@ -1,7 +1,7 @@
 """A verdict as people and other systems are told of it: its messages, and its JSON form.
 
 Error messages are users' own words. A key or a signed URL in one is blotted out and a long one cut,
-because what orchestrators pass on is stored and read in clear (RELIABILITY.md 0.2).
+because what orchestrators pass on is stored and read in clear.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The half-open interval [start, end) that every extract, export and table write is about.
 
 **How a window travels.** The wire has one `start_time` and one `end_time` and cannot say whether
-a bound is strict (CONTRACT.md A3), and nobody knows whether the service includes its bounds
-(CONTRACT.md G1). Conditions on columns can say it. So `Window.bound` sends bounds a second wider
+a bound is strict (docs/contract.md A3), and nobody knows whether the service includes its bounds
+(docs/contract.md G1). Conditions on columns can say it. So `Window.bound` sends bounds a second wider
 than the window, which let the service find it fast, and beside them two conditions on the start
 time, `>=` and `<`, with the window's own ends. Whole seconds are exact under everything that a service may
 do to a time on its way; what of finer ends, and of aggregations, which take no conditions, is in
@@ -174,7 +174,7 @@ class Window:
     def is_aligned(self, interval: str, tz: str | tzinfo = "UTC") -> bool:
         """Whether both ends are edges of `interval`: hour, day, week, month or year of the zone.
 
-        In UTC those are the edges of the service's time buckets (CONTRACT.md G4).
+        In UTC those are the edges of the service's time buckets (docs/contract.md G4).
         """
         return self._fold(edges.unit(interval), edges.zone(tz)) is not None
 
@@ -231,7 +231,7 @@ class Window:
         """This window, widened into the past by the `windows` windows that `earlier` gives.
 
         Late events and runs that were still in progress are picked up by writing the last few
-        windows again (RELIABILITY.md 2 G). Raises `WindowError` like `earlier`.
+        windows again. Raises `WindowError` like `earlier`.
         """
         return Window(min([*self.earlier(windows, every, tz), self]).start, self.end)
 

@@ -5,7 +5,7 @@ windows that are cut at them fit together without gap or overlap, whatever the c
 a day may last 23, 24.5 or 25 hours, or be left out altogether. An hour begins where the local clock
 shows minute 0, so an hour that the clocks repeat counts twice, and one that a change of half an hour
 cuts lasts an hour and a half (Lord Howe). Weeks begin on Monday, as the service's buckets do
-(CONTRACT.md G4).
+(docs/contract.md G4).
 
 **A midnight that comes twice** (Azores 2025-10-26, Havana 2025-11-02) begins its day when it comes
 first, with `fold=0`, so that the hour between the two belongs to the new day; that is how Dagster cuts.
@@ -23,7 +23,7 @@ from zoneinfo import TZPATH, ZoneInfo, ZoneInfoNotFoundError, available_timezone
 from vectorshift_orchestration.errors import WindowError
 
 UNITS = ("hour", "day", "week", "month", "year")
-"""The service's bucket widths (CONTRACT.md A7, Interval), in lower case."""
+"""The service's bucket widths (docs/contract.md A7, Interval), in lower case."""
 
 TICK = timedelta(milliseconds=1)
 """The resolution of the service's event clock."""
