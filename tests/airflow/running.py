@@ -4,7 +4,7 @@ import json
 import os
 import warnings
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 
 import duckdb
@@ -14,8 +14,13 @@ from vectorshift_orchestration import Window
 
 
 def last_day():
-    """The last complete UTC day: the newest that the emulator's events cover."""
+    """The last complete UTC day when the run began: the newest that the emulator's events cover."""
     return Window.day(MIDNIGHT.date() - timedelta(days=1))
+
+
+def yesterday():
+    """The last complete UTC day by the clock, for what judges by the clock; it may be past the emulator's events."""
+    return Window.day(datetime.now(UTC).date() - timedelta(days=1))
 
 
 @dataclass(frozen=True)

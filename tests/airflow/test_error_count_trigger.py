@@ -4,15 +4,14 @@ import asyncio
 import json
 import logging
 from contextlib import aclosing
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 
 import pytest
 
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.triggers import VectorShiftErrorCountTrigger, error_count
-from tests.airflow.running import given_to_trigger, last_day, stored_and_read
-from tests.days import MIDNIGHT
+from tests.airflow.running import given_to_trigger, stored_and_read, yesterday
 from vectorshift import Analytics
 from vectorshift_orchestration import Absolute, Baseline, Change, Judging, Rate, evaluate
 from vectorshift_orchestration.watching import Look
@@ -86,15 +85,14 @@ def fired(trigger, looks=1):
 
 def noon(days_ago=1):
     """Noon of a UTC day: yesterday's by default, which is the newest complete window."""
-    day = MIDNIGHT.date() - days_ago * DAY
-    return datetime.combine(day, time(12), UTC)
+    return yesterday().start + timedelta(hours=12) - (days_ago - 1) * DAY
 
 
 def test_a_burst_fires_once(emulator):
     """A breached window fires one event, however often it is looked at; it names everything."""
     emulator.burst(30, at=noon(), object_id="watched", error_message="quota exceeded")
     (payload,) = fired(watcher(), looks=3)
-    day = last_day()
+    day = yesterday()
     reason = f"In {day.label}, errors.sum is 30: past the ERROR limit of 20."
     dedup_key = payload.pop("dedup_key")
     assert dedup_key.endswith(f":{day.label}")
@@ -133,7 +131,7 @@ def test_it_judges_as_the_core_does(emulator, rule):
     emulator.burst(30, at=noon(), object_id="watched")
     (payload,) = fired(watcher(rule=rule, threshold=None))
     with VectorShiftHook().get_conn() as client:
-        expected = evaluate(rule, type(WATCHED).from_dict(WATCHED.to_dict(), client), last_day())
+        expected = evaluate(rule, type(WATCHED).from_dict(WATCHED.to_dict(), client), yesterday())
     assert {name: payload[name] for name in expected.to_dict()} == expected.to_dict()
 
 
@@ -143,7 +141,7 @@ def test_nothing_fires_without_a_breach(emulator):
     store = Store()
     assert fired(watcher(store), looks=2) == []
     assert fired(watcher(store, rule=Rate(error=0.1, minimum_sample=21), threshold=None)) == []
-    assert list(store.values.values()) == [last_day().end.isoformat()] * 2
+    assert list(store.values.values()) == [yesterday().end.isoformat()] * 2
 
 
 def test_a_restart_does_not_tell_again(emulator):
@@ -170,12 +168,12 @@ def test_missed_windows_are_caught_up(emulator, capsys):
     store = Store()
     fired(watcher(store))
     (key,) = store.values
-    store.values[key] = (last_day().start - 5 * DAY).isoformat()
+    store.values[key] = (yesterday().start - 5 * DAY).isoformat()
     told = [each["window"]["start"] for each in fired(watcher(store, catch_up=5))]
-    starts = [last_day().start - days * DAY for days in (4, 2, 0)]
+    starts = [yesterday().start - days * DAY for days in (4, 2, 0)]
     assert told == [start.strftime("%Y-%m-%dT00:00:00Z") for start in starts]
 
-    store.values[key] = (last_day().start - 5 * DAY).isoformat()
+    store.values[key] = (yesterday().start - 5 * DAY).isoformat()
     assert len(fired(watcher(store, catch_up=2))) == 2
     assert "more than 2 windows ago" in capsys.readouterr().out
 
@@ -276,7 +274,7 @@ def test_the_service_says_how_long_to_wait(emulator, connect):
         found = []
         for _ in range(2):
             look = Look(VectorShiftHook("vectorshift_default").ashared, None)
-            judging = Judging(Absolute(metric="errors.sum", error=1), [last_day()])
+            judging = Judging(Absolute(metric="errors.sum", error=1), [yesterday()])
             assert await look.figures(judging) is None
             found.append(look.pause)
         return found
