@@ -56,12 +56,19 @@ def serve(
         The running emulator, with `base_url`, `api_key` and its control surface.
 
     Raises:
+        ModuleNotFoundError: a package is missing that the extra `emulator` brings.
         OSError: the address is taken, or the database cannot be read.
         ValueError: an argument or a switch is unknown or out of range.
     """
-    from vectorshift_emulator._service import Service
-    from vectorshift_emulator.data.store import Store
-    from vectorshift_emulator.exports.tasks import Exports
+    try:
+        from vectorshift_emulator._service import Service
+        from vectorshift_emulator.data.store import Store
+        from vectorshift_emulator.exports.tasks import Exports
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"the emulator needs {error.name}: pip install 'vectorshift-orchestration[emulator]'",
+            name=error.name,
+        ) from error
 
     settings = Settings()
     settings.change(switches)

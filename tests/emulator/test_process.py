@@ -59,6 +59,18 @@ def test_import_is_cheap():
     assert ended.stdout == "[]\n"
 
 
+def test_a_missing_package_names_the_extra(monkeypatch):
+    """Without what the extra brings, the emulator says what to install."""
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    for name in [each for each in sys.modules if each.startswith("vectorshift_emulator.")]:
+        monkeypatch.delitem(sys.modules, name)
+    with (
+        pytest.raises(ModuleNotFoundError, match=r"needs duckdb: pip install .*\[emulator\]"),
+        serve(events=0),
+    ):
+        pass
+
+
 def test_database_file_keeps_the_events(tmp_path):
     """A database that has events is served as it is, not filled again."""
     path = tmp_path / "events.duckdb"
