@@ -8,8 +8,7 @@ import pendulum
 import pytest
 
 from airflow_provider_vectorshift._context import window_of
-from tests.airflow.running import last_day
-from tests.days import MIDNIGHT
+from tests.airflow.running import last_day, yesterday
 from vectorshift_orchestration import Window, WindowError
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -124,7 +123,7 @@ def test_partition_of_an_asset():
 
 def test_partition_that_is_still_to_come():
     """A period that has not ended is refused, because its events are not all there."""
-    today = MIDNIGHT
+    today = yesterday().end
     with pytest.raises(WindowError, match="run_offset=-1"):
         window_of(partition("@daily", today), None, None)
 
