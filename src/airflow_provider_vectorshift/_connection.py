@@ -4,13 +4,12 @@ A connection may be a form's (numbers), JSON (numbers) or a URI (text): all thre
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vectorshift.errors import VectorShiftConnectionError
 from vectorshift.errors import ConfigurationError
-from vectorshift_orchestration.accounts import Account
+from vectorshift_orchestration.accounts import Account, settings_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 _TYPE = "vectorshift"
 _UNUSED = ("login", "schema", "port")
-_MOST_RETRIES = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,38 +33,43 @@ class Settings(Account):
         except ConfigurationError as error:
             raise _unusable(self.conn_id, str(error)) from None
 
+    @classmethod
+    def of(cls, connection: "Connection") -> "Settings":
+        """Read a connection. Raises `VectorShiftConnectionError`, which names it and the field."""
+        from vectorshift import DEFAULT_BASE_URL
 
-def settings_of(connection: "Connection") -> Settings:
-    """Read a connection. Raises `VectorShiftConnectionError`, which names the connection and the field."""
-    conn_id = connection.conn_id
-    if connection.conn_type not in (_TYPE, "", None):
-        raise _unusable(
-            conn_id, f"its type is {connection.conn_type!r}; name a connection of type {_TYPE}."
-        )
-    for unused in _UNUSED:
-        if getattr(connection, unused, None):
-            raise _unusable(
-                conn_id,
-                f"its {unused} is not used; write the whole address into the host, such as "
-                "https://host:8443/v1, and the API key into the password.",
+        try:
+            return cls(
+                conn_id=connection.conn_id,
+                api_key=_checked_key(connection),
+                base_url=connection.host or DEFAULT_BASE_URL,  # and not what the environment says
+                **settings_of(_extra(connection), "its extra"),
             )
-    if not connection.password:
-        raise _unusable(
-            conn_id, "it has no API key; put the key into its password field (labelled API key)."
-        )
-    extras = {
-        name: _READERS[name](conn_id, value)
-        for name, value in _extra(connection).items()
-        if value not in (None, "")
-    }
-    from vectorshift import DEFAULT_BASE_URL
-
-    base_url = connection.host or DEFAULT_BASE_URL  # and not what the environment says
-    return Settings(conn_id=conn_id, api_key=connection.password, base_url=base_url, **extras)
+        except ConfigurationError as error:
+            raise _unusable(connection.conn_id, str(error)) from None
 
 
 def _unusable(conn_id: str, why: str) -> VectorShiftConnectionError:
     return VectorShiftConnectionError(f"Connection {conn_id!r} cannot be used: {why}")
+
+
+def _checked_key(connection: "Connection") -> str:
+    """The API key of a connection whose standard fields are all right."""
+    if connection.conn_type not in (_TYPE, "", None):
+        raise ConfigurationError(
+            f"its type is {connection.conn_type!r}; name a connection of type {_TYPE}."
+        )
+    for unused in _UNUSED:
+        if getattr(connection, unused, None):
+            raise ConfigurationError(
+                f"its {unused} is not used; write the whole address into the host, such as "
+                "https://host:8443/v1, and the API key into the password."
+            )
+    if not connection.password:
+        raise ConfigurationError(
+            "it has no API key; put the key into its password field (labelled API key)."
+        )
+    return connection.password
 
 
 def _extra(connection: "Connection") -> dict[str, Any]:
@@ -75,58 +78,5 @@ def _extra(connection: "Connection") -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise _unusable(
-            connection.conn_id, 'its extra must be a JSON object, such as {"timeout": 30}.'
-        )
-    if unknown := sorted(set(found) - set(_READERS)):
-        raise _unusable(
-            connection.conn_id,
-            f"its extra has no field {unknown[0]!r}; the fields are {', '.join(_READERS)}.",
-        )
+        raise ConfigurationError('its extra must be a JSON object, such as {"timeout": 30}.')
     return found
-
-
-def _number(conn_id: str, value: Any) -> Any:
-    """The number in a text; what is none is the client's to refuse."""
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
-
-
-def _retries(conn_id: str, value: Any) -> int:
-    number = _number(conn_id, value)
-    if (
-        isinstance(number, bool)
-        or not isinstance(number, int | float)
-        or not 0 <= number <= _MOST_RETRIES
-        or number != int(number)
-    ):
-        raise _unusable(
-            conn_id,
-            f"its retries must be a whole number from 0 to {_MOST_RETRIES}, not {value!r}.",
-        )
-    return int(number)
-
-
-def _bundle(conn_id: str, value: Any) -> str | None:
-    """The path of a CA bundle; true, also as text, is the usual authorities."""
-    text = str(value).strip()
-    if text.lower() == "true":
-        return None
-    if not isinstance(value, str) or text.lower() in ("false", "no", "0"):
-        raise _unusable(
-            conn_id,
-            f"its verify must be true or the path of a CA bundle (PEM), not {value!r}; "
-            "certificates are always checked.",
-        )
-    return text
-
-
-_READERS: dict[str, Callable[[str, Any], Any]] = {
-    "timeout": _number,
-    "retries": _retries,
-    "verify": _bundle,
-    "rate_limit": _number,
-    "time_precision": lambda _, value: value,
-}

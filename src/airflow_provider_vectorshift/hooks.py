@@ -1,5 +1,7 @@
 """The connection type `vectorshift`: one connection is one account's client."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
@@ -30,7 +32,8 @@ class VectorShiftHook(BaseHook):
     - `retries`: how often a failed request is tried again (4);
     - `verify`: the path of a CA bundle to trust in place of the usual authorities;
     - `rate_limit`: the most requests per second of one client (no limit);
-    - `time_precision`: how finely the service compares times, us, ms or s (found out).
+    - `time_precision`: how finely the service compares times, us, ms or s (found out);
+    - `proxied_downloads`: whether files come through the proxy of the environment, too (true).
 
     Args:
         vectorshift_conn_id: the connection's id.
@@ -94,34 +97,33 @@ class VectorShiftHook(BaseHook):
         return True, f"Connected. The account has {found:,} events of the last hour."
 
     def _settings(self) -> "Settings":
-        from airflow_provider_vectorshift._connection import settings_of
+        from airflow_provider_vectorshift._connection import Settings
 
-        try:
-            return settings_of(self.get_connection(self.vectorshift_conn_id))
-        except AirflowNotFoundException:
-            raise self._missing() from None
+        with self._found():
+            return Settings.of(self.get_connection(self.vectorshift_conn_id))
 
-    async def _asettings(self) -> "Settings":
-        from airflow_provider_vectorshift._connection import settings_of
+    async def _asettings(self, told: str = "", way_out: str = "") -> "Settings":
+        from airflow_provider_vectorshift._connection import Settings
 
-        try:
-            return settings_of(await self.aget_connection(self.vectorshift_conn_id))
-        except AirflowNotFoundException:
-            raise self._missing() from None
+        with self._found(told, way_out):
+            return Settings.of(await self.aget_connection(self.vectorshift_conn_id))
 
     async def _triggerer_settings(self) -> "Settings":
-        try:
-            return await self._asettings()
-        except VectorShiftConnectionMissing as error:
-            raise VectorShiftConnectionMissing(
-                f"The triggerer looked it up: {error} Where connections are environment variables, the "
-                "triggerer needs them as well as the workers."
-            ) from None
-
-    def _missing(self) -> VectorShiftConnectionMissing:
-        name = self.vectorshift_conn_id
-        return VectorShiftConnectionMissing(
-            f"There is no connection {name!r}. Create one of type vectorshift with the API key as "
-            f"its password, or set AIRFLOW_CONN_{name.upper()} to "
-            '{"conn_type": "vectorshift", "password": "<API key>"}.'
+        return await self._asettings(
+            "The triggerer looked it up: ",
+            " Where connections are environment variables, the triggerer needs them as well as the "
+            "workers.",
         )
+
+    @contextmanager
+    def _found(self, told: str = "", way_out: str = "") -> Iterator[None]:
+        """Say what to set when there is no connection, between what else there is to tell."""
+        try:
+            yield
+        except AirflowNotFoundException:
+            name = self.vectorshift_conn_id
+            raise VectorShiftConnectionMissing(
+                f"{told}There is no connection {name!r}. Create one of type vectorshift with the API "
+                f"key as its password, or set AIRFLOW_CONN_{name.upper()} to "
+                f'{{"conn_type": "vectorshift", "password": "<API key>"}}.{way_out}'
+            ) from None

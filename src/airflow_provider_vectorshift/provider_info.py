@@ -61,6 +61,11 @@ def get_provider_info() -> dict[str, object]:
                         "description": "How finely the service compares times; found out when empty.",
                         "schema": {"type": ["string", "null"], "enum": ["us", "ms", "s", None]},
                     },
+                    "proxied_downloads": {
+                        "label": "Files by proxy",
+                        "description": "Whether files take the proxy of HTTPS_PROXY as calls do; true when empty.",
+                        "schema": {"type": ["string", "null"], "enum": ["true", "false", None]},
+                    },
                 },
             }
         ],

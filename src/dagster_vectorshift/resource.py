@@ -59,6 +59,11 @@ class VectorShiftResource(dg.ConfigurableResource, dg.Resolvable):  # type: igno
         description="How finely the service compares times: us, ms or s. None finds it out, once in "
         "each process that measures.",
     )
+    proxied_downloads: bool | None = Field(
+        default=None,
+        description="Whether files take the proxy of the environment as calls do. None is the "
+        "client's own answer, yes.",
+    )
     verify: Annotated[str | None, FROM_ENVIRONMENT] = Field(
         default=None,
         description="The path of a CA bundle (PEM) to trust in place of the usual authorities. "
@@ -88,6 +93,7 @@ class VectorShiftResource(dg.ConfigurableResource, dg.Resolvable):  # type: igno
                 verify=None if self.verify is None else resolved(self.verify),
                 rate_limit=self.rate_limit,
                 time_precision=self.time_precision,
+                proxied_downloads=self.proxied_downloads,
             )
             self._client = account.client(
                 connect_timeout=self.connect_timeout, total_timeout=self.total_timeout

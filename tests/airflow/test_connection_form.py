@@ -87,6 +87,7 @@ def stored(api):
         "verify": "/etc/ca.pem",
         "rate_limit": 5,
         "time_precision": "ms",
+        "proxied_downloads": "false",
     }
     fields = {
         "connection_id": "stored",
@@ -125,6 +126,7 @@ def test_the_form_is_described(api):
         "verify",
         "rate_limit",
         "time_precision",
+        "proxied_downloads",
     ]
 
 

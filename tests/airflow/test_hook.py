@@ -107,6 +107,10 @@ UNUSABLE = {
         {"extra": {"time_precision": "ns"}, **KEY},
         "time_precision must be 'us', 'ms', 's'",
     ),
+    "proxied": (
+        {"extra": {"proxied_downloads": "perhaps"}, **KEY},
+        "proxied_downloads must be True or False",
+    ),
     "misspelt": ({"extra": {"timout": 3}, **KEY}, "its extra has no field 'timout'"),
 }
 
@@ -148,6 +152,14 @@ def test_settings_of_the_extra(emulator, connect, extra):
     connect(host=emulator.base_url, password=emulator.api_key, extra=extra)
     with VectorShiftHook().get_conn() as client:
         assert client.query().count()["count"] > 0
+
+
+@pytest.mark.parametrize("told", [False, "false", "False", True, "true", None], ids=repr)
+def test_files_may_leave_the_proxy_aside(connect, told):
+    """`proxied_downloads` reaches the client, as JSON has it or as a form's or a URI's text; a proxy is used unless it is false."""
+    connect(password="sk_key", extra={"proxied_downloads": told})
+    with VectorShiftHook().get_conn() as client:
+        assert client._proxied_downloads is (str(told).lower() != "false")
 
 
 @pytest.mark.parametrize(("retries", "requests"), [(0, 1), (2, 3), ("1", 2)])

@@ -114,7 +114,10 @@ def test_airflow_knows_the_form():
     from airflow.providers_manager import ProvidersManager
 
     manager = ProvidersManager()
-    for field in ("timeout", "retries", "verify", "rate_limit", "time_precision"):
+    for field in (
+        *("timeout", "retries", "verify", "rate_limit", "time_precision"),
+        "proxied_downloads",
+    ):
         assert f"extra__vectorshift__{field}" in manager.connection_form_widgets
     assert manager.field_behaviours["vectorshift"]["relabeling"]["password"] == "API key"
 
