@@ -12,7 +12,7 @@ from openlineage.client.facet_v2 import (
 )
 
 from airflow_provider_vectorshift._landing import Place
-from airflow_provider_vectorshift.links import account_host
+from vectorshift_orchestration.addresses import account_host
 
 EVENTS = "analytics/events"
 

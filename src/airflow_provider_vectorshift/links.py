@@ -6,9 +6,10 @@ the account's key. The signed address of the file is never in a link.
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit, urlunsplit
 
 from airflow.sdk import BaseOperatorLink
+
+from vectorshift_orchestration.addresses import export_url
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -31,14 +32,3 @@ def show(task: Any, context: Mapping[str, Any], base_url: str, export_id: str) -
     task.export_url = export_url(base_url, export_id)
     if (instance := context.get("ti")) is not None:
         instance.xcom_push(key=VectorShiftExportLink.xcom_key, value=task.export_url)
-
-
-def export_url(base_url: str, export_id: str) -> str:
-    """The address of an export in the API, without any credential that the base URL may hold."""
-    return f"{account_host(base_url)}{urlsplit(base_url).path.rstrip('/')}/analytics/exports/{quote(export_id, safe='')}"
-
-
-def account_host(base_url: str) -> str:
-    """Scheme, host and port of the service, without any credential."""
-    address = urlsplit(base_url)
-    return urlunsplit((address.scheme, address.netloc.rpartition("@")[2], "", "", ""))

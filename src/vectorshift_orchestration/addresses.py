@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from vectorshift.errors import redact
 
@@ -52,3 +52,15 @@ def cause(problem: Exception, *secrets: str) -> Exception | None:
     """What an error may name as its cause: the problem, unless its traceback would tell a secret."""
     text = "".join(traceback.format_exception(problem))
     return problem if told(text, *secrets) == text else None
+
+
+def export_url(base_url: str, export_id: str) -> str:
+    """The address of an export in the API, without any credential that the base URL may hold."""
+    path = urlsplit(base_url).path.rstrip("/")
+    return f"{account_host(base_url)}{path}/analytics/exports/{quote(export_id, safe='')}"
+
+
+def account_host(base_url: str) -> str:
+    """Scheme, host and port of the service, without any credential."""
+    address = urlsplit(base_url)
+    return urlunsplit((address.scheme, address.netloc.rpartition("@")[2], "", "", ""))

@@ -8,7 +8,9 @@ import math
 import re
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, SupportsFloat
+from typing import Any, SupportsFloat, TypeVar
+
+_Typed = TypeVar("_Typed")
 
 _TEMPLATE = re.compile(r"\{[{%#]")
 
@@ -50,3 +52,14 @@ def as_json(value: Any) -> Any:
                 return read
     to_dict = getattr(value, "to_dict", None)
     return value if to_dict is None else to_dict()
+
+
+def typed(value: Any, kind: type[_Typed]) -> _Typed:
+    """A JSON object as the `TypedDict` that it is. Raises ValueError for any other key or type."""
+    import msgspec
+
+    if isinstance(value, dict) and value.keys() - kind.__annotations__.keys():
+        raise ValueError(
+            f"{kind.__name__} has no other keys than {', '.join(kind.__annotations__)}."
+        )
+    return msgspec.convert(value, kind)

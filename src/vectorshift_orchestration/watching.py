@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar
 
 from vectorshift.errors import VectorshiftError, redact
 from vectorshift_orchestration.errors import is_permanent
+from vectorshift_orchestration.values import typed
 
 if TYPE_CHECKING:
     from vectorshift import Client
@@ -83,6 +84,14 @@ class BreachEvent(TypedDict):
     status: BreachStatus
     verdict: dict[str, Any] | None
     error: str
+
+
+def read_breach(value: Any) -> BreachEvent:
+    """The event that was told, out of wherever it was kept. Raises ValueError for anything else."""
+    event = typed(value, BreachEvent)
+    if (event["status"] == "breached") != (event["verdict"] is not None):
+        raise ValueError("A breach is told with its verdict, and nothing else is.")
+    return event
 
 
 async def until_breached(

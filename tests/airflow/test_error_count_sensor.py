@@ -14,9 +14,9 @@ from airflow_provider_vectorshift._airflow import (
     AirflowSkipException,
     AirflowTaskTimeout,
 )
+from airflow_provider_vectorshift._events import read_breach_event
 from airflow_provider_vectorshift.sensors import VectorShiftErrorCountSensor
 from airflow_provider_vectorshift.triggers import VectorShiftBreachTrigger
-from airflow_provider_vectorshift.triggers.breach import read_breach_event
 from tests.airflow.moved import TaskDeferred
 from tests.airflow.running import last_day, run_dag
 from vectorshift import Analytics, VectorshiftError

@@ -6,12 +6,13 @@ import pytest
 import structlog
 from airflow.sdk import Asset, AssetAlias
 
-from airflow_provider_vectorshift.links import VectorShiftExportLink, account_host, export_url
+from airflow_provider_vectorshift.links import VectorShiftExportLink
 from airflow_provider_vectorshift.operators import (
     VectorShiftAggregateOperator,
     VectorShiftExportOperator,
 )
 from tests.airflow.running import Runner, last_day
+from vectorshift_orchestration.addresses import account_host, export_url
 from vectorshift_orchestration.exports.progress import ProgressLog
 
 

@@ -9,7 +9,7 @@ import pytest
 from airflow.triggers.base import BaseTrigger
 from hypothesis import given, settings, strategies as st
 
-from airflow_provider_vectorshift._exports.events import read_export_event
+from airflow_provider_vectorshift._events import read_export_event
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.triggers import VectorShiftExportTrigger
 

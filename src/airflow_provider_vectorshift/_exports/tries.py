@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vectorshift._airflow import AirflowFailException
+from airflow_provider_vectorshift._events import read_export_event
 from airflow_provider_vectorshift._exports.arguments import ExportArguments
-from airflow_provider_vectorshift._exports.events import read_export_event
 from airflow_provider_vectorshift.errors import VectorShiftTriggererTimeout, failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from vectorshift.errors import AnalyticsExportTimeout

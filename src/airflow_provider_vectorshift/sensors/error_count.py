@@ -13,6 +13,7 @@ from airflow_provider_vectorshift._airflow import (
 )
 from airflow_provider_vectorshift._arguments import check_flags, is_literal
 from airflow_provider_vectorshift._assets import tell_assets
+from airflow_provider_vectorshift._events import read_breach_event
 from airflow_provider_vectorshift._schedules import warn_of_lost_hours
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
@@ -145,8 +146,6 @@ class VectorShiftErrorCountSensor(WindowedOperator, TimeLimitedSensor):
 
     def execute_complete(self, context: "Context", event: Any) -> dict[str, Any]:
         """Report what the trigger told."""
-        from airflow_provider_vectorshift.triggers.breach import read_breach_event
-
         told = read_breach_event(event)
         if told["status"] == "refused":
             raise AirflowFailException(told["error"])

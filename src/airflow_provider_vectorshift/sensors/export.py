@@ -19,7 +19,7 @@ from airflow_provider_vectorshift._arguments import (
     name_of,
 )
 from airflow_provider_vectorshift._assets import tell_assets
-from airflow_provider_vectorshift._exports.events import read_export_event, result_of
+from airflow_provider_vectorshift._events import read_export_event
 from airflow_provider_vectorshift._templates import check_triggerer_value
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.links import VectorShiftExportLink, show
@@ -28,7 +28,7 @@ from airflow_provider_vectorshift.sensors._in_triggerer import (
     check_nothing_lost_mapped,
 )
 from airflow_provider_vectorshift.sensors._time_limits import TimeLimitedSensor
-from vectorshift_orchestration.exports.events import ExportEvent, event_of_error, event_of_task
+from vectorshift_orchestration.exports.events import ExportEvent, look, result_of
 from vectorshift_orchestration.values import seconds
 
 if TYPE_CHECKING:
@@ -231,14 +231,7 @@ class VectorShiftExportSensor(TimeLimitedSensor):
 
     def _look(self) -> ExportEvent | None:
         """What there is to tell; None while the export is under way."""
-        export_id = self._identifier
-        try:
-            with VectorShiftHook(self.vectorshift_conn_id).get_conn() as client:
-                return event_of_task(export_id, client.export_task(export_id))
-        except Exception as error:
-            if told := event_of_error(export_id, error):
-                return told
-            raise
+        return look(VectorShiftHook(self.vectorshift_conn_id).get_conn, self._identifier)
 
     def _first_look(self) -> ExportEvent | None:
         from vectorshift.errors import VectorshiftError

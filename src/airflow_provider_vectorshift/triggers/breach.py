@@ -2,31 +2,16 @@
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast, get_args
+from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.triggers._waiting import WaitingTrigger
 from vectorshift_orchestration.values import seconds
-from vectorshift_orchestration.watching import BreachEvent, BreachStatus, until_breached
+from vectorshift_orchestration.watching import until_breached
 from vectorshift_orchestration.windows import Window
 from vectorshift_orchestration.windows.clock import trailing_window
-
-
-def read_breach_event(value: Any) -> BreachEvent:
-    """The event that the trigger sent. Raises ValueError for anything else."""
-    if (
-        not isinstance(value, dict)
-        or set(value) != set(BreachEvent.__annotations__)
-        or value["status"] not in get_args(BreachStatus)
-        or (value["status"] == "breached") != isinstance(value["verdict"], dict)
-    ):
-        raise ValueError(
-            "The task was resumed with something that is no event of VectorShiftBreachTrigger. "
-            "Clear the task to run it again."
-        )
-    return cast(BreachEvent, value)
 
 
 class VectorShiftBreachTrigger(WaitingTrigger):

@@ -17,11 +17,10 @@ from airflow.triggers.base import (
     TriggerEvent,
 )
 
-from airflow_provider_vectorshift._exports.events import result_of
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.triggers._waiting import WaitingTrigger
 from vectorshift.export_tasks import poll_intervals
-from vectorshift_orchestration.exports.events import ExportEvent, until_ready
+from vectorshift_orchestration.exports.events import ExportEvent, result_of, until_ready
 from vectorshift_orchestration.values import seconds
 
 if TYPE_CHECKING:

@@ -5,12 +5,15 @@ It is kept and logged in clear by whoever passes it on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from vectorshift_orchestration.errors import is_permanent
+from vectorshift_orchestration.values import typed
 
 if TYPE_CHECKING:
+    from vectorshift import Client
     from vectorshift.analytics import ExportTask
     from vectorshift_orchestration.watching import Opened
 
@@ -36,6 +39,19 @@ def export_event(status: Status, export_id: str, error: str = "") -> ExportEvent
     return {"status": status, "export_id": export_id, "error": redact(error)}
 
 
+def read_event(value: Any) -> ExportEvent:
+    """The event that was told, out of wherever it was kept. Raises ValueError for anything else."""
+    event = typed(value, ExportEvent)
+    if not (event["export_id"] or event["error"]):
+        raise ValueError("An event names its export, or tells an error.")
+    return event
+
+
+def result_of(event: ExportEvent) -> dict[str, Any]:
+    """The result of a task that only waited for an export, whatever process ends it."""
+    return {"export_id": event["export_id"], "status": event["status"]}
+
+
 def event_of_task(export_id: str, task: ExportTask) -> ExportEvent | None:
     """What there is to tell of an export that was looked at; None while it is under way."""
     from vectorshift.export_tasks import export_state
@@ -58,6 +74,19 @@ def event_of_error(export_id: str, error: Exception) -> ExportEvent | None:
     if is_permanent(error):
         return export_event("refused", export_id, f"{type(error).__name__}: {error}")
     return None
+
+
+def look(
+    opened: Callable[[], AbstractContextManager[Client]], export_id: str
+) -> ExportEvent | None:
+    """What one look at an export tells; None while it is under way. Raises an error that may pass."""
+    try:
+        with opened() as client:
+            return event_of_task(export_id, client.export_task(export_id))
+    except Exception as error:
+        if told := event_of_error(export_id, error):
+            return told
+        raise
 
 
 async def until_ready(
