@@ -2,11 +2,25 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from vectorshift.errors import AnalyticsInvalidQuery
+from vectorshift_orchestration.errors import OrchestrationError, SpecError
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
+
+
+@contextmanager
+def checking(name: str, arguments: str = "") -> Iterator[None]:
+    """Name the task, and perhaps its arguments, in whatever there is against them, as a `SpecError`."""
+    try:
+        yield
+    except (ValueError, OrchestrationError, AnalyticsInvalidQuery) as problem:
+        told = f"{arguments} cannot be used. {problem}" if arguments else problem
+        raise SpecError(f"{name}: {told}") from problem
 
 
 def name_of(task: "BaseOperator") -> str:
@@ -31,9 +45,9 @@ def is_literal(value: Any) -> bool:
 
 
 def check_connection(name: str, conn_id: Any) -> None:
-    """Raise ValueError, a sentence that begins with `name`, for what can be no connection's id."""
+    """Raise `SpecError`, a sentence that begins with `name`, for what can be no connection's id."""
     if not is_late(conn_id) and not (isinstance(conn_id, str) and conn_id.strip()):
-        raise ValueError(
+        raise SpecError(
             f"{name}: vectorshift_conn_id= is the id of an Airflow connection, not {conn_id!r}."
         )
 
@@ -48,7 +62,7 @@ def execution_left(task: "BaseOperator", context: Mapping[str, Any]) -> float:
 
 
 def check_flags(task: "BaseOperator", *arguments: str) -> None:
-    """Raise ValueError, a sentence that names the task, for a flag that is not True or False."""
+    """Raise `SpecError`, a sentence that names the task, for a flag that is not True or False."""
     for argument in arguments:
         if not isinstance(value := getattr(task, argument), bool):
-            raise ValueError(f"{name_of(task)}: {argument}= is True or False, not {value!r}.")
+            raise SpecError(f"{name_of(task)}: {argument}= is True or False, not {value!r}.")

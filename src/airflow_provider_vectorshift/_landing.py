@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vectorshift._airflow import AirflowFailException, AirflowNotFoundException
-from airflow_provider_vectorshift._arguments import is_late, is_literal
+from airflow_provider_vectorshift._arguments import checking, is_late, is_literal
 from airflow_provider_vectorshift.errors import VectorShiftConnectionError
 
 if TYPE_CHECKING:
@@ -38,33 +38,34 @@ class Place:
     replace_characters: bool = False
 
     def check(self, name: str) -> None:
-        """Raise ValueError, a sentence that begins with `name`, unless it is clear where to land.
+        """Raise `SpecError`, a sentence that begins with `name`, unless it is clear where to land.
 
         What is only known at run time (an XCom of another task) is let pass.
         """
+        with checking(name):
+            self._check_given()
+        self._check_names(name)
+
+    def _check_given(self) -> None:
         for argument in ("destination", "table", "source", *_DATABASES):
             value = getattr(self, argument)
             if not (value is None or is_late(value) or (isinstance(value, str) and value.strip())):
-                raise ValueError(f"{name}: {argument}= is a text that is not empty, not {value!r}.")
+                raise ValueError(f"{argument}= is a text that is not empty, not {value!r}.")
         if self.destination is None and self.table is None:
-            raise ValueError(
-                f"{name}: the rows have nowhere to land. Give destination=, table=, or both."
-            )
+            raise ValueError("the rows have nowhere to land. Give destination=, table=, or both.")
         given = [argument for argument in _DATABASES if getattr(self, argument) is not None]
         if self.table is None and given:
-            raise ValueError(f"{name}: {given[0]}= names a database. Give table= too, or neither.")
+            raise ValueError(f"{given[0]}= names a database. Give table= too, or neither.")
         if self.table is not None and len(given) != 1:
             raise ValueError(
-                f"{name}: table= needs its database, either sql_conn_id= (an Airflow connection) or "
+                "table= needs its database, either sql_conn_id= (an Airflow connection) or "
                 f"duckdb_path= (a DuckDB file){', not both' if given else ''}."
             )
         if self.table is None and (self.source is not None or self.replace_other):
-            given = ["source" if self.source is not None else "replace_other"]
-            raise ValueError(f"{name}: {given[0]}= is about a table. Give table=, too.")
-        self._check_names(name)
+            told = "replace_other" if self.source is None else "source"
+            raise ValueError(f"{told}= is about a table. Give table=, too.")
 
     def _check_names(self, name: str) -> None:
-        from vectorshift_orchestration.errors import OrchestrationError
         from vectorshift_orchestration.storage.destinations import require_file
         from vectorshift_orchestration.storage.duckdb_file import database_file
         from vectorshift_orchestration.storage.identifiers import TableName
@@ -79,10 +80,8 @@ class Place:
         for argument, check in checks.items():
             value = getattr(self, argument)
             if value is not None and is_literal(value):
-                try:
+                with checking(name, f"{argument}="):
                     check(value)
-                except OrchestrationError as problem:
-                    raise ValueError(f"{name}: {argument}= cannot be used. {problem}") from None
 
     def landing(self, *, parquet: bool = False) -> "Landing":
         """The core's landing, its connections looked up; the database is opened when it is needed.

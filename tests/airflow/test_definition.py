@@ -110,7 +110,7 @@ def test_durations(late, timeout, interval):
     task = VectorShiftExportOperator(
         task_id="export", **FILE, late_arrival=late, timeout=timeout, poll_interval=interval
     )
-    options = task._arguments.options
+    options = task.options
     assert (options.late_arrival, options.timeout, options.poll_interval) == (
         timedelta(minutes=30),
         300,

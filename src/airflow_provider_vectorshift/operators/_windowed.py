@@ -1,19 +1,18 @@
 """What operators have in common that ask one account about one query over one window."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
 from airflow_provider_vectorshift._airflow import AirflowFailException
-from airflow_provider_vectorshift._arguments import check_connection, is_literal, name_of
+from airflow_provider_vectorshift._arguments import check_connection, checking, is_literal, name_of
 from airflow_provider_vectorshift._context import data_interval, window_of
 from airflow_provider_vectorshift._templates import filled_in
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
-from vectorshift.errors import AnalyticsInvalidQuery
 from vectorshift_orchestration.errors import SpecError
 from vectorshift_orchestration.values import as_json
 
@@ -33,10 +32,10 @@ class WindowedOperator(BaseOperator):
     """An operator about what a query selects from `start` to `end`, widened by `lookback` windows."""
 
     template_fields: Sequence[str] = ("query", "start", "end", "lookback", "vectorshift_conn_id")
-    template_fields_renderers: ClassVar[dict[str, str]] = {"query": "json"}
-    ui_color = "#e6e4ff"
-    json_fields: ClassVar[Sequence[str]] = ("query",)
+    json_fields: ClassVar[Sequence[str]] = ("query", "rule", "metrics", "group_by")
     """The template fields that are JSON, also where their template comes out as a text."""
+    template_fields_renderers: ClassVar[dict[str, str]] = dict.fromkeys(json_fields, "json")
+    ui_color = "#e6e4ff"
 
     def __init__(
         self,
@@ -70,7 +69,7 @@ class WindowedOperator(BaseOperator):
             with failing_fast(self._name):
                 data_interval(context)
         super().render_template_fields(context, jinja_env)
-        for name in self.json_fields:
+        for name in (each for each in self.json_fields if each in self.template_fields):
             value = as_json(getattr(self, name))
             if isinstance(value, str) and value.strip()[:1] in ("{", "["):
                 raise AirflowFailException(
@@ -168,10 +167,6 @@ class WindowedOperator(BaseOperator):
         """How this task is named in a refusal."""
         return name_of(self)
 
-    @contextmanager
-    def _checking(self, arguments: str) -> Iterator[None]:
+    def _checking(self, arguments: str) -> AbstractContextManager[None]:
         """Name the task and the arguments in whatever the core has against them."""
-        try:
-            yield
-        except (ValueError, AnalyticsInvalidQuery) as problem:
-            raise SpecError(f"{self._name}: {arguments} cannot be used. {problem}") from problem
+        return checking(self._name, arguments)

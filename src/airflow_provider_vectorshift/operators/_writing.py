@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vectorshift._arguments import check_flags
@@ -59,15 +60,7 @@ class WritingOperator(WindowedOperator):
     @property
     def place(self) -> Place:
         """Where the rows come to rest."""
-        return Place(
-            self.destination,
-            self.table,
-            self.sql_conn_id,
-            self.duckdb_path,
-            self.source,
-            self.replace_other,
-            self.replace_characters,
-        )
+        return Place(**{each.name: getattr(self, each.name) for each in fields(Place)})
 
     @property
     def account(self) -> str:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vectorshift._arguments import is_literal
 from airflow_provider_vectorshift._context import data_interval, window_of
@@ -71,12 +71,6 @@ class VectorShiftAggregateOperator(WritingOperator):
         "group_by",
         "interval",
     )
-    template_fields_renderers: ClassVar[dict[str, str]] = {
-        "query": "json",
-        "metrics": "json",
-        "group_by": "json",
-    }
-    json_fields: ClassVar[Sequence[str]] = ("query", "metrics", "group_by")
 
     def __init__(
         self,
@@ -148,10 +142,7 @@ class VectorShiftAggregateOperator(WritingOperator):
         """Raise `SpecError` unless it is clear where to land; what is not known yet is let pass."""
         if not self._has_target:
             return
-        try:
-            self.place.check(self._name)
-        except ValueError as problem:
-            raise SpecError(str(problem)) from None
+        self.place.check(self._name)
         file = self.destination
         if isinstance(file, str) and is_literal(file) and not file.endswith(_SUFFIX):
             raise SpecError(

@@ -4,29 +4,35 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_provider_vectorshift._airflow import (
-    AirflowFailException,
-    TaskDeferralTimeout,
-    conf,
+from airflow_provider_vectorshift._airflow import TaskDeferralTimeout, conf
+from airflow_provider_vectorshift._arguments import (
+    check_flags,
+    checking,
+    execution_left,
+    is_literal,
 )
-from airflow_provider_vectorshift._arguments import check_flags, execution_left, is_literal
-from airflow_provider_vectorshift._exports.arguments import ExportArguments, exportable
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.links import VectorShiftExportLink, show
 from airflow_provider_vectorshift.operators._writing import WritingOperator
+from vectorshift_orchestration.errors import SpecError
+from vectorshift_orchestration.exports.request import ExportOptions
+from vectorshift_orchestration.values import seconds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, ObjectStoragePath
 
-    from airflow_provider_vectorshift._exports.tries import ExportTry
+    from airflow_provider_vectorshift.operators._tries import ExportTry
     from vectorshift import Client
     from vectorshift.analytics import Query
     from vectorshift_orchestration.exports.job import ExportLanded
     from vectorshift_orchestration.exports.notes import PendingExport
     from vectorshift_orchestration.exports.request import ExportRequest
+
+_PARQUET = "parquet"
 
 
 class VectorShiftExportOperator(WritingOperator):
@@ -90,8 +96,8 @@ class VectorShiftExportOperator(WritingOperator):
         self,
         *,
         query: "Query | Mapping[str, Any] | None" = None,
-        file_format: str = ExportArguments.file_format,
-        parquet: bool = ExportArguments.parquet,
+        file_format: str = ExportOptions.format,
+        parquet: bool = False,
         destination: "str | os.PathLike[str] | ObjectStoragePath | None" = None,
         table: str | None = None,
         sql_conn_id: str | None = None,
@@ -101,10 +107,10 @@ class VectorShiftExportOperator(WritingOperator):
         lookback: int | str = 0,
         vectorshift_conn_id: str = VectorShiftHook.default_conn_name,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: timedelta | float = ExportArguments.poll_interval,
-        timeout: timedelta | float = ExportArguments.timeout,
-        durable: bool = ExportArguments.durable,
-        late_arrival: timedelta | float = ExportArguments.late_arrival,
+        poll_interval: timedelta | float = ExportOptions.poll_interval,
+        timeout: timedelta | float = ExportOptions.timeout,
+        durable: bool = True,
+        late_arrival: timedelta | float = ExportOptions.late_arrival,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -127,7 +133,7 @@ class VectorShiftExportOperator(WritingOperator):
         self.durable = durable
         self.late_arrival = late_arrival
         check_flags(self, "deferrable", "durable", "parquet")
-        self._arguments.check()
+        self._check()
 
     # --- what Airflow calls ---
 
@@ -173,16 +179,17 @@ class VectorShiftExportOperator(WritingOperator):
 
     def _asked(self, client: "Client | None" = None) -> "Query":
         """The query as the account's own. Raises `SpecError` and `AnalyticsInvalidQuery`."""
-        return exportable(self._stated, client)
+        from vectorshift.analytics import Query
+
+        if "group_by" in self._stated:
+            raise SpecError("A grouped query has figures, not events; leave group_by out.")
+        return Query.from_dict(self._stated, client)
 
     def _request(self, context: Mapping[str, Any]) -> "ExportRequest":
         from vectorshift_orchestration.exports.request import ExportRequest
 
-        try:
-            self._arguments.check()
-        except ValueError as problem:
-            raise AirflowFailException(str(problem)) from None
         with failing_fast(self._name):
+            self._check()
             self._require_own_target(context)
             with self._checking("query="):
                 query = self._asked().to_dict()
@@ -191,33 +198,69 @@ class VectorShiftExportOperator(WritingOperator):
             )
 
     @property
-    def _arguments(self) -> ExportArguments:
-        """The arguments as they are now: before or after their templates are filled in."""
-        return ExportArguments(
-            name=self._name,
-            conn_id=self.vectorshift_conn_id,
-            place=self.place,
-            file_format=self.file_format,
-            parquet=self.parquet,
-            deferrable=self.deferrable,
-            poll_interval=self.poll_interval,
-            timeout=self.timeout,
-            durable=self.durable,
-            late_arrival=self.late_arrival,
-            lookback=self.intervals_before if is_literal(self.lookback) else 0,
-            execution_timeout=self.execution_timeout,
+    def options(self) -> ExportOptions:
+        """How the export is asked for and waited for. Raises ValueError for a value that cannot be."""
+        late_arrival = seconds("late_arrival", self.late_arrival, above_0=False)
+        return ExportOptions(
+            format=self.file_format if is_literal(self.file_format) else ExportOptions.format,
+            timeout=seconds("timeout", self.timeout),
+            poll_interval=seconds("poll_interval", self.poll_interval),
+            late_arrival=timedelta(seconds=late_arrival),
         )
+
+    def _check(self) -> None:
+        """Raise `SpecError` with one sentence that begins with the task's name and has the argument.
+
+        What holds a template, or comes from another task, is let pass: it is checked when it is known.
+        """
+        self.place.check(self._name)
+        with checking(self._name):
+            try:
+                _ = self.options
+            except SpecError as problem:  # which has the core's name for `file_format`
+                raise SpecError(str(problem).replace("format=", "file_format=", 1)) from problem
+            self._check_file()
+
+    def _check_file(self) -> None:
+        if self.parquet and self.destination is None:
+            raise ValueError("parquet= is about the file; give destination= for one.")
+        if self.destination is not None and is_literal(self.lookback) and self.intervals_before:
+            raise ValueError(
+                "lookback= overwrites earlier intervals, and destination= names the file of one. "
+                "Land in table= alone, give start= for one wider file, or map the task over the "
+                "intervals."
+            )
+        named = self.destination, self.file_format
+        if not all(isinstance(each, str) and is_literal(each) for each in named):
+            return
+        suffix = PurePosixPath(str(self.destination)).suffix.lower().removeprefix(".")
+        content = _PARQUET if self.parquet else self.file_format.lower()
+        if suffix != content and suffix in ("csv", "json", "xlsx", _PARQUET):
+            raise ValueError(
+                f"destination= is named .{suffix} and would hold {content.upper()}; rename it, or "
+                "change file_format= or parquet=."
+            )
 
     # --- one try ---
 
     def _try(self, context: Mapping[str, Any], request: "ExportRequest") -> "ExportTry":
-        from airflow_provider_vectorshift._exports.tries import ExportTry
+        from airflow_provider_vectorshift.operators._tries import ExportArguments, ExportTry
 
         def asked(export_id: str) -> None:
             self.log.info("The export is %s", export_id)
             show(self, context, self._hook.base_url, export_id)
 
-        return ExportTry(self._arguments, request, context, self.log, asked)
+        arguments = ExportArguments(
+            name=self._name,
+            conn_id=self.vectorshift_conn_id,
+            place=self.place,
+            options=self.options,
+            parquet=self.parquet,
+            deferrable=self.deferrable,
+            durable=self.durable,
+            execution_timeout=self.execution_timeout,
+        )
+        return ExportTry(arguments, request, context, self.log, asked)
 
     def _concluded(
         self,
@@ -260,7 +303,7 @@ class VectorShiftExportOperator(WritingOperator):
                 vectorshift_conn_id=self.vectorshift_conn_id,
                 export_id=export_id,
                 deadline=deadline,
-                poll_interval=self._arguments.options.poll_interval,
+                poll_interval=self.options.poll_interval,
             ),
             method_name=self.execute_complete.__name__,
             kwargs={"asked": request.to_dict(), "pending": pending.to_json()},

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from logging import INFO, WARNING
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow.sdk import BaseOperator
 
@@ -72,8 +72,6 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
         "every",
         "timezone",
     )
-    template_fields_renderers: ClassVar[dict[str, str]] = {"query": "json", "rule": "json"}
-    json_fields: ClassVar[Sequence[str]] = ("query", "rule")
 
     def __init__(
         self,

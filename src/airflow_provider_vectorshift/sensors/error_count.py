@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import PokeReturnValue
 
@@ -65,8 +65,6 @@ class VectorShiftErrorCountSensor(WindowedOperator, TimeLimitedSensor):
     """
 
     template_fields: Sequence[str] = (*WindowedOperator.template_fields, "rule")
-    template_fields_renderers: ClassVar[dict[str, str]] = {"query": "json", "rule": "json"}
-    json_fields: ClassVar[Sequence[str]] = ("query", "rule")
 
     def __init__(
         self,

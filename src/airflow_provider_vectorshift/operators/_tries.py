@@ -2,20 +2,22 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vectorshift._airflow import AirflowFailException
 from airflow_provider_vectorshift._events import read_export_event
-from airflow_provider_vectorshift._exports.arguments import ExportArguments
+from airflow_provider_vectorshift._landing import Place
 from airflow_provider_vectorshift.errors import VectorShiftTriggererTimeout, failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from vectorshift.errors import AnalyticsExportTimeout
 from vectorshift_orchestration.exports.job import ExportJob
 from vectorshift_orchestration.exports.notes import PendingExport, PendingNote
 from vectorshift_orchestration.exports.progress import ProgressLog
-from vectorshift_orchestration.exports.request import ExportRequest
+from vectorshift_orchestration.exports.request import ExportOptions, ExportRequest
 
 if TYPE_CHECKING:
     from vectorshift_orchestration.exports.job import ExportLanded
@@ -25,6 +27,33 @@ _SHORT_WAIT = 1.0
 
 _LAST_LOOK = 10.0
 """Seconds for going on with an export whose time is up when the trigger's word of it arrives."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportArguments:
+    """What a try needs of a task's arguments, templates filled in.
+
+    `name` is how the task is named in a refusal, `conn_id` the connection of the account. The rest
+    is as in `VectorShiftExportOperator` and `BaseOperator`.
+    """
+
+    name: str
+    conn_id: str
+    place: Place
+    options: ExportOptions
+    parquet: bool
+    deferrable: bool
+    durable: bool
+    execution_timeout: timedelta | None
+
+    @property
+    def target(self) -> list[Any]:
+        """What a retry needs to be the same, to go on where the last try stopped."""
+        place = self.place
+        return [
+            *(place.destination, place.table, place.sql_conn_id, place.duckdb_path, place.source),
+            self.parquet,
+        ]
 
 
 class ExportTry:
