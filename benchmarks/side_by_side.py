@@ -11,6 +11,7 @@ What was found is told by `tell(Claim(...))`: printed, and appended to the file 
 
 import argparse
 import json
+import math
 import operator
 import os
 import statistics
@@ -89,15 +90,14 @@ def medians(figures: list[Figures]) -> Figures:
     return {name: statistics.median(each[name] for each in figures) for name in figures[0]}
 
 
-def timed(work: Callable[[], object], *, rounds: int = 5, calls: int = 1) -> float:
-    """CPU seconds of one `work()`, which neither waits nor starts threads: the median of `rounds`, each of so many calls."""
-    taken = []
-    for _ in range(rounds):
-        began = time.process_time()
+def timed(work: Callable[[], object], seconds: float, calls: int = 20) -> float:
+    """Seconds of one `work()`: the least over so many seconds of batches of `calls`, which other processes disturb least."""
+    least, end = math.inf, time.perf_counter() + seconds
+    while (began := time.perf_counter()) < end:
         for _ in range(calls):
             work()
-        taken.append((time.process_time() - began) / calls)
-    return statistics.median(taken)
+        least = min(least, (time.perf_counter() - began) / calls)
+    return least
 
 
 def resident(name: str = "VmRSS") -> float:
@@ -108,9 +108,7 @@ def resident(name: str = "VmRSS") -> float:
 
 def slope(sizes: list[float], costs: list[float]) -> float:
     """How cost grows with size, between the smallest and the greatest: 1.0 is in proportion, 0.0 not at all."""
-    from math import log
-
-    return log(costs[-1] / costs[0]) / log(sizes[-1] / sizes[0])
+    return math.log(costs[-1] / costs[0]) / math.log(sizes[-1] / sizes[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,8 @@ __all__ = ["api_key", "base_url", *sorted(_HOME)]  # names are text
 def __getattr__(name: str) -> "Any":
     if name not in _HOME:
         raise AttributeError(f"module 'vectorshift' has no attribute {name!r}")
-    return getattr(import_module(f"vectorshift.{_HOME[name]}"), name)
+    found = globals()[name] = getattr(import_module(f"vectorshift.{_HOME[name]}"), name)
+    return found
 
 
 def __dir__() -> list[str]:

@@ -4,6 +4,7 @@ Source: reference page "Enums"; wire values from docs/contract.md A7.
 """
 
 from enum import Enum, StrEnum
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from vectorshift.analytics._literals import plain, shown
@@ -138,14 +139,15 @@ class EventKind(StrEnum):
     @property
     def entity(self) -> str:
         """The word before the dot: `pipeline`, `chatbot`, …"""
-        return self.value.partition(".")[0]
+        return self._value_.partition(".")[0]
 
     @property
     def wire(self) -> dict[str, str]:
         """The kind as one entry of `span_type`. Source: docs/contract.md A3, A7."""
-        return {self.entity: self.name}
+        return {self.entity: self._name_}
 
 
+@lru_cache(maxsize=64)
 def kinds_of(entity: str) -> tuple[EventKind, ...]:
     """Every kind of an entity, in page order; empty when the entity has none (an agent, a word nobody knows)."""
     return tuple(kind for kind in EventKind if kind.entity == entity)
@@ -160,15 +162,24 @@ def nearest(word: str, known: list[str]) -> str:
     return f"{suggestion} Known: {', '.join(known)}."
 
 
+@cache
+def _spellings(enum: type[E]) -> dict[str, E]:
+    """Every value and name of an enum in lower case; where two members share one, the first has it."""
+    found: dict[str, E] = {}
+    for member in enum:
+        found.setdefault(str(member.value).lower(), member)
+        found.setdefault(member.name.lower(), member)
+    return found
+
+
 def choice(enum: type[E], value: Any, what: str) -> E:
     """Read a member from a member, its value or its name in any case; anything else raises `AnalyticsInvalidQuery`."""
     if isinstance(value, enum):
         return value
     if isinstance(value, str):
-        word = plain(value).strip().lower()
-        for member in enum:
-            if word in (str(member.value).lower(), member.name.lower()):
-                return member
+        found: E | None = _spellings(enum).get(plain(value).strip().lower())
+        if found is not None:
+            return found
     word = value if isinstance(value, str) else ""
     raise AnalyticsInvalidQuery(
         f"{shown(value)} is no {what}.{nearest(word, [str(member.value) for member in enum])}"

@@ -53,8 +53,7 @@ class Analytics:
         `object_ids`: one raw id. `kinds`: event kinds, replacing those that `object` implies. `limit`, `offset`: page
         defaults. Raises `AnalyticsInvalidQuery` for more than one id, an unknown kind or a bad page.
         """
-        from vectorshift.analytics._query import Query
-        from vectorshift.analytics._spec import scoped
+        from vectorshift.analytics._query import Query, scoped
 
         return Query(
             scoped(
@@ -79,8 +78,7 @@ class Analytics:
         offset: int = 0,
     ) -> AsyncQuery:
         """`query` (not a coroutine itself), whose terminals are awaited."""
-        from vectorshift.analytics._query import AsyncQuery
-        from vectorshift.analytics._spec import scoped
+        from vectorshift.analytics._query import AsyncQuery, scoped
 
         return AsyncQuery(
             scoped(

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Literal, NoReturn, TypeAlias
 
 from vectorshift.analytics import _literals as literals, _validation as check
-from vectorshift.analytics._enums import FieldFilterOp, FieldOp, LogicalOp, choice
+from vectorshift.analytics._enums import EventStatus, FieldFilterOp, FieldOp, LogicalOp, choice
 from vectorshift.errors import (
     AnalyticsInvalidQuery,
     AnalyticsTypeError,
@@ -57,17 +57,16 @@ class EventField(StrEnum):
 
     __array_ufunc__ = None  # numpy's values leave comparisons to the column
 
-    @property
-    def category(self) -> Category:
-        """`scope` (for `Filter`), `data` (for `FieldFilter`) or `aggregate` (group-by and table columns only)."""
-        if self._name_ in _AGGREGATE_ONLY:
-            return "aggregate"
-        return "data" if self._value_.isupper() else "scope"
+    category: Category
+    """`scope` (for `Filter`), `data` (for `FieldFilter`) or `aggregate` (group-by and table columns only)."""
+    label: str
+    """The column's label in a table: the member name in lower case. Source: docs/contract.md A4."""
 
-    @property
-    def label(self) -> str:
-        """The column's label in a table: the member name in lower case. Source: docs/contract.md A4."""
-        return self._name_.lower()
+    def __init__(self, name: str) -> None:
+        self.label = self._name_.lower()
+        self.category = "data" if name.isupper() else "scope"
+        if self._name_ in ("LATENCY", "MODEL_ID", "NODE_TYPE"):
+            self.category = "aggregate"
 
     def __eq__(self, other: object) -> Any:
         if isinstance(other, EventField):
@@ -85,16 +84,16 @@ class EventField(StrEnum):
         return hash(self._name_)
 
     def __gt__(self, other: Any) -> "FieldFilter":  # type: ignore[override]  # a filter, not a bool
-        return FieldFilter.gt(self, other)
+        return FieldFilter(self, other, FieldFilterOp.GT)
 
     def __ge__(self, other: Any) -> "FieldFilter":  # type: ignore[override]  # a filter, not a bool
-        return FieldFilter.gte(self, other)
+        return FieldFilter(self, other, FieldFilterOp.GTE)
 
     def __lt__(self, other: Any) -> "FieldFilter":  # type: ignore[override]  # a filter, not a bool
-        return FieldFilter.lt(self, other)
+        return FieldFilter(self, other, FieldFilterOp.LT)
 
     def __le__(self, other: Any) -> "FieldFilter":  # type: ignore[override]  # a filter, not a bool
-        return FieldFilter.lte(self, other)
+        return FieldFilter(self, other, FieldFilterOp.LTE)
 
     def in_(self, values: Iterable[Any]) -> "Filter | FieldFilter":
         """Any of `values`: IN on a scope field, INCLUDES on a data field."""
@@ -113,7 +112,8 @@ class EventField(StrEnum):
         return FieldFilter.includes(self, values)
 
 
-_AGGREGATE_ONLY = frozenset({"LATENCY", "MODEL_ID", "NODE_TYPE"})
+_COMPARISONS = frozenset(FieldFilterOp) - {FieldFilterOp.MATCHES, FieldFilterOp.INCLUDES}
+_STATUSES = frozenset(each.value for each in EventStatus)
 
 
 class _Truthless:
@@ -194,6 +194,8 @@ class Filter(_Truthless):
             raise AnalyticsTypeError(
                 f"EventField.{self.column.name} is a data column: use FieldFilter.eq(...) or an operator, not Filter."
             )
+        if self.op is FieldOp.EQ and literals.goes_as_it_is(self.value):
+            return
         object.__setattr__(self, "op", choice(FieldOp, self.op, "scope operator"))
         checked = _value(self.column, self.value, several=self.op is FieldOp.IN)
         if isinstance(checked, tuple) and len(checked) > 1:
@@ -232,6 +234,13 @@ class FieldFilter(_Truthless):
                 f"EventField.{self.column.name} is a scope column: it can only be compared for equality, "
                 "with Filter.eq(...), Filter.in_(...) or ==."
             )
+        if (
+            type(self.op) is FieldFilterOp  # not text that is equal to one
+            and self.op in _COMPARISONS
+            and literals.goes_as_it_is(self.value)
+            and (self.column is not EventField.STATUS or self.value in _STATUSES)
+        ):
+            return
         object.__setattr__(self, "op", choice(FieldFilterOp, self.op, "filter operator"))
         checked = _value(self.column, self.value, several=self.op is FieldFilterOp.INCLUDES)
         if self.op is FieldFilterOp.MATCHES:
@@ -323,4 +332,4 @@ Term: TypeAlias = Filter | FieldFilter | FilterGroup
 
 def equal(field: EventField, value: Any) -> Atom:
     """The column equals `value`: the filter that fits its category."""
-    return Filter.eq(field, value) if field.category == "scope" else FieldFilter.eq(field, value)
+    return Filter(field, value) if field.category == "scope" else FieldFilter(field, value)

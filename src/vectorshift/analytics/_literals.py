@@ -19,6 +19,7 @@ Scalar: TypeAlias = bool | int | float | datetime | str
 
 _INT64 = range(-(2**63), 2**63)
 _BYTES = (bytes, bytearray, memoryview)
+_PLAIN = frozenset({str, bool, int, float, datetime, type(None)})
 _MOST = 100_000
 """Values in one list: a list without an end is read no further."""
 
@@ -39,6 +40,8 @@ _OTHERWISE = "Use text, a bool, a 64-bit int, a finite float or a datetime with 
 
 def plain(value: Any) -> Any:
     """Return text and numbers as exactly `str`, `bool`, `int` and `float`, and anything else as it is."""
+    if type(value) in _PLAIN:
+        return value
     kind = getattr(getattr(value, "dtype", None), "kind", None)
     if kind in ("b", "i", "u", "f") and getattr(value, "ndim", None) == 0:
         value = value.item()
@@ -49,6 +52,16 @@ def plain(value: Any) -> Any:
     if isinstance(value, int):
         return int.__int__(value)
     return float.__float__(value) if isinstance(value, float) else value
+
+
+def goes_as_it_is(value: Any) -> bool:
+    """Whether a value is of the usual kinds of which `scalar` returns the object itself; told at once."""
+    kind = type(value)
+    if kind is str:
+        return bool(value.isascii())
+    if kind is datetime:
+        return value.tzinfo is UTC and not value.fold
+    return kind is bool or (kind is int and value in _INT64)
 
 
 def scalar(value: Any, what: str) -> Scalar:
@@ -99,6 +112,8 @@ def _instant(value: datetime, what: str) -> datetime:
 
 def sendable(text: str, what: str) -> str:
     """Return a text that is one; half a character, as broken decoding leaves it, cannot be sent."""
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -111,6 +126,8 @@ def sendable(text: str, what: str) -> str:
 
 def listed(values: Any, what: str) -> list[Any]:
     """Return the members of a list, set, array or iterator; a single value counts as a list of one."""
+    if type(values) in (list, tuple) and len(values) <= _MOST:
+        return list(values)
     dimensions = getattr(values, "ndim", 1)
     if isinstance(values, (str, *_BYTES)) or not isinstance(values, Iterable) or dimensions == 0:
         return [values]

@@ -5,11 +5,11 @@ aggregation. Whatever it cannot say is refused here, before anything is sent. So
 scoping", "Aggregation terminals"; docs/contract.md A3, B4, G2 (the rewrites a to d are named after it).
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal, TypeGuard
 
 from vectorshift.analytics._enums import EventKind, FieldFilterOp, LogicalOp
 from vectorshift.analytics._filters import Atom, EventField, FieldFilter, Filter, FilterGroup, Term
@@ -33,26 +33,47 @@ class Plan:
     start: datetime | None = None
     end: datetime | None = None
     any_of: bool = False
+    body: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What `_requests.py` made of it: once, for this very object."""
 
 
-@dataclass(frozen=True, slots=True)
 class _Parts:
-    """A query's terms in order: atoms that AND (those in `top` may be lifted) and groups of alternatives."""
+    """A query's terms in order: atoms that AND, and groups of alternatives; `start` and `end` may be lifted."""
 
-    terms: tuple[Atom | tuple[Atom, ...], ...]
-    top: tuple[Atom, ...]
+    __slots__ = ("atoms", "end", "groups", "lowers", "start", "terms", "uppers")
 
-    @property
-    def atoms(self) -> tuple[Atom, ...]:
-        return tuple(each for each in self.terms if not isinstance(each, tuple))
-
-    @property
-    def groups(self) -> tuple[tuple[Atom, ...], ...]:
-        return tuple(each for each in self.terms if isinstance(each, tuple))
+    def __init__(
+        self,
+        terms: list[Atom | tuple[Atom, ...]],
+        start: FieldFilter | None,
+        end: FieldFilter | None,
+    ) -> None:
+        self.terms = terms
+        self.start, self.end = start, end
+        self.atoms: list[Atom] = []
+        self.groups: list[tuple[Atom, ...]] = []
+        self.lowers: list[FieldFilter] = []
+        self.uppers: list[FieldFilter] = []
+        for each in terms:
+            if isinstance(each, tuple):
+                self.groups.append(each)
+                continue
+            self.atoms.append(each)
+            if _is_bound(each, _LOWER):
+                self.lowers.append(each)
+            elif _is_bound(each, _UPPER):
+                self.uppers.append(each)
 
 
 def plan(spec: Spec, verb: Verb) -> Plan:
     """Return the one request that answers `verb`; raises `AnalyticsInvalidQuery` where one request cannot."""
+    made: Plan | None = spec.plans.get(verb)
+    if made is None:
+        made = spec.plans[verb] = _planned(spec, verb)
+    return made
+
+
+def _planned(spec: Spec, verb: Verb) -> Plan:
     parts = _sorted(spec.terms)
     _refuse_empty_range(parts)
     if verb == "aggregate":
@@ -71,6 +92,13 @@ def count_plans(spec: Spec) -> list[tuple[int, Plan]]:
     One without OR; 2**k - 1 for one group of k alternatives, by inclusion and exclusion (G2 c). Over data that is still
     arriving the counts are taken at slightly different moments: bound such a query by an end time in the past.
     """
+    made: list[tuple[int, Plan]] | None = spec.plans.get("counts")
+    if made is None:
+        made = spec.plans["counts"] = _planned_counts(spec)
+    return made
+
+
+def _planned_counts(spec: Spec) -> list[tuple[int, Plan]]:
     parts = _sorted(spec.terms)
     _refuse_empty_range(parts)
     merged = _merge_groups(parts)
@@ -81,7 +109,9 @@ def count_plans(spec: Spec) -> list[tuple[int, Plan]]:
     return [
         (
             (-1) ** (size + 1),
-            _conjunction(spec, replace(merged, terms=merged.atoms + chosen), lift=True),
+            _conjunction(
+                spec, _Parts([*merged.atoms, *chosen], merged.start, merged.end), lift=True
+            ),
         )
         for size in range(1, len(merged.groups[0]) + 1)
         for chosen in combinations(merged.groups[0], size)
@@ -90,9 +120,14 @@ def count_plans(spec: Spec) -> list[tuple[int, Plan]]:
 
 def _sorted(terms: tuple[Term, ...]) -> _Parts:
     ordered: list[Atom | tuple[Atom, ...]] = []
+    start = end = None
     for term in terms:
         if not isinstance(term, FilterGroup):
             ordered.append(term)
+            if start is None and _is_bound(term, _LOWER):
+                start = term
+            elif end is None and _is_bound(term, _UPPER):
+                end = term
         elif term.op is LogicalOp.AND:
             ordered.extend(term.filters)
         elif not term.filters:
@@ -102,14 +137,12 @@ def _sorted(terms: tuple[Term, ...]) -> _Parts:
         else:
             atoms = tuple(dict.fromkeys(term.filters))
             ordered.append(atoms if len(atoms) > 1 else atoms[0])
-    top = tuple(term for term in terms if not isinstance(term, FilterGroup))
-    return _Parts(tuple(ordered), top)
+    return _Parts(ordered, start, end)
 
 
-def _is_bound(atom: Atom, ops: tuple[FieldFilterOp, ...]) -> bool:
+def _is_bound(atom: Atom, ops: tuple[FieldFilterOp, ...]) -> TypeGuard[FieldFilter]:
     return (
-        isinstance(atom, FieldFilter)
-        and atom.column is EventField.EVENT_START_TIME
+        atom.column is EventField.EVENT_START_TIME
         and atom.op in ops
         and isinstance(atom.value, datetime)
     )
@@ -117,14 +150,17 @@ def _is_bound(atom: Atom, ops: tuple[FieldFilterOp, ...]) -> bool:
 
 def _bounds(parts: _Parts) -> tuple[FieldFilter | None, FieldFilter | None]:
     """The tightest lower and upper bound of everything that ANDs; at equal times the strict one."""
-    lowers = [a for a in parts.atoms if isinstance(a, FieldFilter) and _is_bound(a, _LOWER)]
-    uppers = [a for a in parts.atoms if isinstance(a, FieldFilter) and _is_bound(a, _UPPER)]
-    lower = max(lowers, key=lambda a: (a.value, a.op is FieldFilterOp.GT), default=None)
-    upper = min(uppers, key=lambda a: (a.value, a.op is not FieldFilterOp.LT), default=None)
-    return lower, upper
+    lowers, uppers = parts.lowers, parts.uppers
+    if len(lowers) > 1:
+        lowers = [max(lowers, key=lambda a: (a.value, a.op is FieldFilterOp.GT))]
+    if len(uppers) > 1:
+        uppers = [min(uppers, key=lambda a: (a.value, a.op is not FieldFilterOp.LT))]
+    return (lowers[0] if lowers else None), (uppers[0] if uppers else None)
 
 
 def _refuse_empty_range(parts: _Parts) -> None:
+    if not (parts.lowers and parts.uppers):
+        return
     lower, upper = _bounds(parts)
     if lower is None or upper is None or lower.value < upper.value:
         return
@@ -136,28 +172,25 @@ def _refuse_empty_range(parts: _Parts) -> None:
         )
 
 
-def _lift(parts: _Parts) -> tuple[FieldFilter | None, FieldFilter | None]:
-    """The first lower and the first upper bound among the terms that may be lifted."""
-    start = next((a for a in parts.top if _is_bound(a, _LOWER)), None)
-    end = next((a for a in parts.top if _is_bound(a, _UPPER)), None)
-    return start, end  # type: ignore[return-value]  # _is_bound is true of FieldFilter only
-
-
 def _value(bound: FieldFilter | None) -> datetime | None:
     return None if bound is None else bound.value
 
 
 def _conjunction(spec: Spec, parts: _Parts, *, lift: bool) -> Plan:
-    start, end = _lift(parts) if lift else (None, None)
-    rest = tuple(a for a in parts.atoms if a is not start and a is not end)
+    start, end = (parts.start, parts.end) if lift else (None, None)
+    rest = [a for a in parts.atoms if a is not start and a is not end]
     return Plan(spec.object_id, spec.kinds, *_split(rest), _value(start), _value(end))
 
 
-def _split(atoms: tuple[Atom, ...]) -> tuple[tuple[Filter, ...], tuple[FieldFilter, ...]]:
-    return (
-        tuple(a for a in atoms if isinstance(a, Filter)),
-        tuple(a for a in atoms if isinstance(a, FieldFilter)),
-    )
+def _split(atoms: Sequence[Atom]) -> tuple[tuple[Filter, ...], tuple[FieldFilter, ...]]:
+    scope: list[Filter] = []
+    data: list[FieldFilter] = []
+    for each in atoms:
+        if isinstance(each, Filter):
+            scope.append(each)
+        else:
+            data.append(each)
+    return tuple(scope), tuple(data)
 
 
 def _lone_or(spec: Spec, parts: _Parts) -> Plan | None:
@@ -174,10 +207,10 @@ def _lone_or(spec: Spec, parts: _Parts) -> Plan | None:
 
 def _merge_groups(parts: _Parts) -> _Parts:
     """G2 a: alternatives on one data column are one INCLUDES, in their place."""
-    return replace(
-        parts,
-        terms=tuple(_merged(each) if isinstance(each, tuple) else each for each in parts.terms),
-    )
+    if not parts.groups:
+        return parts
+    merged = [_merged(each) if isinstance(each, tuple) else each for each in parts.terms]
+    return _Parts(merged, parts.start, parts.end)
 
 
 def _merged(group: tuple[Atom, ...]) -> Atom | tuple[Atom, ...]:

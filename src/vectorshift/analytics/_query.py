@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any, Generic, Self, TypeAlias, TypeVar, overload
 
 from vectorshift._account import Account
-from vectorshift.analytics import _spec as specs
 from vectorshift.analytics._enums import FieldOp, GroupBy, Interval, LogicalOp
 from vectorshift.analytics._filters import FieldFilter, Filter, FilterGroup
 from vectorshift.analytics._results import AggregationResult
+from vectorshift.analytics._spec import from_dict, scoped as scoped
 from vectorshift.analytics._terminals import Awaiting, Slices, Terminals
 from vectorshift.analytics._where import combine
 
@@ -49,11 +49,8 @@ class Query(Terminals[float, int]):
         Positional filters of one call join by `logical_op`; calls and names AND. Times must be timezone-aware. Raises
         `AnalyticsInvalidQuery` for anything that is no filter, an unknown name, or a field that cannot be filtered.
         """
-        return replace(
-            self,
-            _spec=replace(
-                self._spec, terms=self._spec.terms + combine(positional, logical_op, kwargs)
-            ),
+        return type(self)(
+            self._spec.narrowed(combine(positional, logical_op, kwargs)), self._client
         )
 
     @overload
@@ -107,7 +104,7 @@ class Query(Terminals[float, int]):
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], client: Account | None = None) -> Self:
         """Read what `to_dict` wrote, checking every part again. Raises `AnalyticsInvalidQuery`."""
-        return cls(specs.from_dict(data), client)
+        return cls(from_dict(data), client)
 
 
 class AsyncQuery(Awaiting[float, int], Query):

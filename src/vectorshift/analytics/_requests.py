@@ -21,10 +21,13 @@ from vectorshift.analytics._plan import Plan
 from vectorshift.errors import AnalyticsInvalidQuery, AnalyticsTypeError
 
 JSON = dict[str, Any]
+_EQUAL = FieldOp.EQ.value
 
 
 def rfc3339(moment: datetime) -> str:
     """Return the time as RFC3339: `Z` for UTC, other whole-minute offsets kept. Source: docs/contract.md A3."""
+    if moment.tzinfo is UTC:
+        return f"{datetime.isoformat(moment)[:-6]}Z"
     offset = moment.utcoffset()
     if offset is None or offset % timedelta(minutes=1):
         moment = moment.astimezone(UTC)
@@ -33,6 +36,8 @@ def rfc3339(moment: datetime) -> str:
 
 def value(raw: Any) -> JSON:
     """Return a typed value; the order matters because a bool is an int."""
+    if isinstance(raw, str):
+        return {"string_value": raw}
     if isinstance(raw, bool):
         return {"bool_value": raw}
     if isinstance(raw, int):
@@ -46,10 +51,19 @@ def value(raw: Any) -> JSON:
 
 def scope_filter(each: Filter) -> JSON:
     """Return one entry of `filters`; IN is one comma-joined text, and IN of one value is an equality."""
-    values = each.value if isinstance(each.value, tuple) else (each.value,)
-    operator = FieldOp.EQ if len(values) == 1 else FieldOp.IN
-    joined = value(values[0]) if len(values) == 1 else value(",".join(str(v) for v in values))
-    return {"column_name": each.column.value, "value": joined, "operator": operator.value}
+    if not isinstance(each.value, tuple):
+        return _equality(each.column, each.value)
+    if len(each.value) == 1:
+        return _equality(each.column, each.value[0])
+    return {
+        "column_name": each.column.value,
+        "value": value(",".join(map(str, each.value))),
+        "operator": FieldOp.IN.value,
+    }
+
+
+def _equality(column: EventField, raw: Any) -> JSON:
+    return {"column_name": column._value_, "value": value(raw), "operator": _EQUAL}
 
 
 def data_filter(each: FieldFilter) -> JSON:
@@ -65,21 +79,27 @@ def data_filter(each: FieldFilter) -> JSON:
         }
     return {
         "basic_op": {
-            "column": each.column.value,
+            "column": each.column._value_,
             "value": value(each.value),
-            "operation": each.op.value,
+            "operation": each.op._value_,
         }
     }
 
 
 def common(plan: Plan) -> JSON:
-    """Return the common request body. Source: docs/contract.md A3."""
+    """Return the common request body, which is the plan's own: read it only. Source: docs/contract.md A3."""
+    if not plan.body:
+        plan.body.update(_common(plan))
+    return plan.body
+
+
+def _common(plan: Plan) -> JSON:
     body: JSON = {}
     if plan.kinds:
         body["span_type"] = [kind.wire for kind in plan.kinds]
     filters = [scope_filter(each) for each in plan.scope]
     if plan.object_id is not None:
-        filters.insert(0, scope_filter(Filter.eq(EventField.OBJECT_ID, plan.object_id)))
+        filters.insert(0, _equality(EventField.OBJECT_ID, plan.object_id))
     if filters:
         body["filters"] = filters
     if plan.data:

@@ -4,7 +4,7 @@ Source: reference page "query", "group_by"; docs/contract.md B2.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -38,6 +38,24 @@ class Spec:
     offset: int = 0
     dims: tuple[GroupBy, ...] = ()
     interval: Interval | None = None
+    plans: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What `_plan.py` made of it, by verb: once for this very object, whatever else is equal to it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Spec, tuple(getattr(self, each.name) for each in fields(self) if each.init)
+
+    def narrowed(self, terms: tuple[Term, ...]) -> "Spec":
+        """The same with more conditions."""
+        return Spec(
+            self.object_id,
+            self.object_type,
+            self.kinds,
+            self.terms + terms,
+            self.limit,
+            self.offset,
+            self.dims,
+            self.interval,
+        )
 
     def grouped(self, slices: Any, interval: Any) -> "Spec":
         """The same with a group-by."""
@@ -67,16 +85,16 @@ def scoped(
     `object_type=` alone becomes the kinds of that entity, because the wire has no field for it; an entity without
     kinds is refused rather than widened to everything.
     """
-    handles = (
-        list(object)
-        if isinstance(object, (list, tuple))
-        else [object]
-        if object is not None
-        else []
-    )
-    found = [(_handle_id(each), _handle_type(each), _handle_kinds(each)) for each in handles]
-    ids = [each[0] for each in found] + check.identifiers(object_ids, "object_ids")
-    unique = tuple(dict.fromkeys(ids))
+    ids = check.identifiers(object_ids, "object_ids")
+    chosen: tuple[EventKind, ...] = ()
+    derived = None
+    if object is not None:
+        handles = list(object) if isinstance(object, (list, tuple)) else [object]
+        found = [(_handle_id(each), _handle_type(each), _handle_kinds(each)) for each in handles]
+        ids = [each[0] for each in found] + ids
+        derived = found[0][1] if found else None
+        chosen = tuple(dict.fromkeys(kind for each in found for kind in each[2]))
+    unique = tuple(dict.fromkeys(ids)) if len(ids) > 1 else ids
     if len(unique) > 1:
         raise AnalyticsInvalidQuery(
             f"a query is scoped to a single id, not {len(unique)} ({', '.join(unique[:3])}, …): "
@@ -84,21 +102,12 @@ def scoped(
         )
     object_id = unique[0] if unique else None
     stated = check.text(object_type, "object_type").lower() if object_type is not None else None
-    derived = next((each[1] for each in found), None)
-    chosen = (
-        kinds_named(kinds)
-        if kinds is not None
-        else tuple(dict.fromkeys(k for each in found for k in each[2]))
-    )
+    if kinds is not None:
+        chosen = kinds_named(kinds)
     if object_id is None and stated is not None:
         chosen = _kinds_of_type(stated, chosen)
-    return Spec(
-        object_id=object_id,
-        object_type=stated or derived,
-        kinds=chosen,
-        limit=check.limit(limit),
-        offset=check.offset(offset),
-    )
+    size, start = check.limit(limit), check.offset(offset)
+    return Spec(object_id, stated or derived, chosen, (), size, start)
 
 
 def kinds_named(values: Any) -> tuple[EventKind, ...]:

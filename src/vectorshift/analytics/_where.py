@@ -42,12 +42,12 @@ def combine(
 ) -> tuple[Term, ...]:
     """Return the terms that one `where(...)` call adds. Positional arguments join by `logical_op`, named ones always AND."""
     joined = choice(LogicalOp, logical_op, "logical operator")
-    terms = tuple(filterable(each) for each in positional)
+    terms = tuple(map(filterable, positional))
     if joined is LogicalOp.OR and terms:
         terms = (
             FilterGroup([atom for term in terms for atom in _alternatives(term)], LogicalOp.OR),
         )
-    return terms + tuple(_named(name, value) for name, value in named.items())
+    return (*terms, *(_named(name, value) for name, value in named.items())) if named else terms
 
 
 def filterable(each: Any) -> Term:
@@ -57,11 +57,13 @@ def filterable(each: Any) -> Term:
             f"where() got {shown(each)}, which is no filter. Use EventField operators, Filter, FieldFilter, FilterGroup, "
             f"or one of the names {', '.join(ALIASES)} as name=value."
         )
-    for atom in each.filters if isinstance(each, FilterGroup) else (each,):
-        if atom.column.category == "aggregate":
-            raise AnalyticsInvalidQuery(
-                f"EventField.{atom.column.name} is an aggregation/group-by dimension only; it cannot be filtered on."
-            )
+    if isinstance(each, FilterGroup):
+        for atom in each.filters:
+            filterable(atom)
+    elif each.column.category == "aggregate":
+        raise AnalyticsInvalidQuery(
+            f"EventField.{each.column.name} is an aggregation/group-by dimension only; it cannot be filtered on."
+        )
     return each
 
 
