@@ -54,7 +54,6 @@ from dagster_vectorshift.health._measured import Health as Health
 from dagster_vectorshift.health._options import HealthOptions as HealthOptions
 from dagster_vectorshift.resource import VectorShiftResource as VectorShiftResource
 from dagster_vectorshift.schedules import build_health_schedule as build_health_schedule
-from dagster_vectorshift.sensors._alerts import Alert as Alert
 from dagster_vectorshift.sensors._check_alerts import (
     build_check_alert_sensor as build_check_alert_sensor,
 )
@@ -79,3 +78,4 @@ from dagster_vectorshift.translator import (
     ExportProps as ExportProps,
     HealthTableProps as HealthTableProps,
 )
+from vectorshift_orchestration.thresholds.alerts import Alert as Alert

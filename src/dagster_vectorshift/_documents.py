@@ -4,7 +4,7 @@ A template that resolves to nothing, such as a variable that is not set, would l
 nobody had written it, and a query without its object is one of the whole account. So it is refused.
 """
 
-import os
+import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,10 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 import dagster as dg
 from pydantic import BaseModel
 
+from vectorshift.errors import ConfigurationError
 from vectorshift_orchestration.specs import QuerySpec
-from vectorshift_orchestration.specs.documents import rendered
-from vectorshift_orchestration.values import has_template
+from vectorshift_orchestration.specs.templates import filled_in
 
-_VARIABLE = re.compile(r"""\benv(?:\.(\w+)|\(\s*['"](\w+)['"])""")
 _ONE_VARIABLE = re.compile(r"""\{\{\s*env(?:\.(\w+)|\(\s*['"](\w+)['"]\s*\))\s*\}\}""")
 
 
@@ -29,54 +28,31 @@ class Document(dg.Resolvable):
     def resolve_from_model(cls, context: dg.ResolutionContext, model: BaseModel) -> Self:
         """The value that YAML states. Raises ValueError for a template that resolves to nothing."""
         for name in model.model_fields_set:
-            written = getattr(model, name)
-            if isinstance(written, str):
+            if isinstance(written := getattr(model, name), str):
                 text(context, written)
         made: Self = super().resolve_from_model(context, model)
         return made
 
 
 def text(context: dg.ResolutionContext, written: Any) -> Any:
-    """What YAML wrote, with templates filled in; a number in a text stays the text that it was.
+    """What YAML wrote, with templates filled in; see `specs.templates.filled_in`."""
+    return filled_in(written, context.scope)
 
-    An object that a template stands for is returned as it is. Raises ValueError for a template that
-    resolves to nothing.
+
+def resolved(value: Any) -> Any:
+    """The value of a variable that Dagster has not read, outside of a run; anything else as it is.
+
+    Raises `ConfigurationError` for a variable that is not set.
     """
-    return rendered(written, lambda found: _filled_in(context, found))
-
-
-def _filled_in(context: dg.ResolutionContext, written: str) -> Any:
-    if not has_template(written):
-        return written
-    from jinja2 import Environment, StrictUndefined
-
-    values = []
-
-    def noted(value: Any) -> Any:
-        if value is None:
-            raise _nothing(written)
-        values.append(value)
+    if not isinstance(value, dg.EnvVar):
         return value
-
-    environment = Environment(
-        undefined=StrictUndefined, finalize=noted, keep_trailing_newline=True
-    )  # no HTML
-    found = environment.from_string(written).render(**context.scope)
-    if not found.strip():
-        raise _nothing(written)
-    is_object = len(values) == 1 and not isinstance(values[0], str | int | float)
-    return values[0] if is_object and found == str(values[0]) else found
-
-
-def _nothing(written: str) -> ValueError:
-    names = [first or second for first, second in _VARIABLE.findall(written)]
-    unset = [name for name in names if not os.environ.get(name)]
-    reason = f": the environment variable {unset[0]} is not set" if unset else ""
-    return ValueError(
-        f"{written!r} resolves to nothing{reason}. Leaving it out would mean something else, so "
-        "nothing is assumed. Set it where the definitions load, give a default, as in "
-        "{{ env('NAME', 'default') }}, or remove the key."
-    )
+    found = value.get_value()
+    if not found:
+        raise ConfigurationError(
+            f"The environment variable {value.env_var_name} is not set, and a resource takes its "
+            "value from there. Set it where the run executes."
+        )
+    return found
 
 
 def _env_var(context: dg.ResolutionContext, written: Any) -> Any:
@@ -101,14 +77,16 @@ def _secret(context: dg.ResolutionContext, written: Any) -> Any:
 
 
 def stated(
-    document: type[Document],
-    made: Callable[[Any], Any],
-    description: str,
+    document: type[dg.Resolvable],
+    made: Callable[[Any], Any] = lambda found: found,
+    *,
     key: str | None = None,
+    told: str | None = None,
 ) -> dg.Resolver:
     """A resolver of what is made of a document; an object that a template stands for is taken as it is.
 
-    `key` is the option's name in YAML, if it is another one.
+    `key` is the option's name in YAML, if it is another one; `told` is what is said of it there, what
+    the document says of itself unless given.
     """
 
     def resolve(context: dg.ResolutionContext, written: Any) -> Any:
@@ -121,7 +99,7 @@ def stated(
         model_field_type=document.model() | None,
         model_field_name=key,
         inject_before_resolve=False,
-        description=description,
+        description=told or inspect.getdoc(document),
     )
 
 
@@ -157,7 +135,7 @@ FROM_ENVIRONMENT = dg.Resolver(
 
 @dataclass(frozen=True, kw_only=True)
 class _Query(Document):
-    """Which events, in the words of `vectorshift_orchestration.specs.QuerySpec`."""
+    """Which events, in the words of `vectorshift_orchestration.specs.QuerySpec`. Nothing is every event."""
 
     object_id: OptionalText = None
     object_type: OptionalText = None
@@ -171,7 +149,7 @@ class _Query(Document):
 
 @dataclass(frozen=True, kw_only=True)
 class _Partitions(Document):
-    """Windows of time; what belongs to another cadence is refused."""
+    """Windows of time from start_date on; what belongs to another cadence is refused."""
 
     type: Literal["hourly", "daily", "weekly", "time_window"]
     start_date: Text
@@ -240,20 +218,7 @@ class _Retries(Document):
         return dg.RetryPolicy(self.max_retries, self.delay, backoff)
 
 
-EVENTS = stated(
-    _Query,
-    _Query.query,
-    "Which events: object_type, object_id, kinds, where. Nothing is every event.",
-)
-PARTITIONS = stated(
-    _Partitions,
-    _Partitions.definition,
-    "Windows of time: type hourly, daily, weekly or time_window, and start_date.",
-    key="partitions",
-)
-BACKFILL = stated(
-    _Backfill, _Backfill.policy, "type single_run, or multi_run with max_partitions_per_run."
-)
-RETRIES = stated(
-    _Retries, _Retries.policy, "max_retries, delay (seconds), backoff (linear or exponential)."
-)
+EVENTS = stated(_Query, _Query.query)
+PARTITIONS = stated(_Partitions, _Partitions.definition, key="partitions")
+BACKFILL = stated(_Backfill, _Backfill.policy)
+RETRIES = stated(_Retries, _Retries.policy)

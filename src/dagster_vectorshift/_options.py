@@ -3,12 +3,10 @@
 Its fields are the arguments of the factory, the keys of the YAML and the defaults of both.
 """
 
-import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import dagster as dg
 
@@ -31,44 +29,16 @@ from dagster_vectorshift.translator import (
     ExportProps,
     HealthTableProps,
 )
-from vectorshift_orchestration.specs.documents import nearest
+from vectorshift_orchestration.landing import Landing
+from vectorshift_orchestration.specs.documents import require_list
+from vectorshift_orchestration.specs.measurable import require_timeless
 
 if TYPE_CHECKING:
     from vectorshift.analytics import Query
-    from vectorshift_orchestration.landing import Landing
 
 _ACCOUNT, _STORAGE = "vectorshift", "storage"
 
 KINDS = dg.Resolver(text, model_field_type=Sequence[str], inject_before_resolve=False)
-
-_Arguments = ParamSpec("_Arguments")
-_Options = TypeVar("_Options")
-_Made = TypeVar("_Made")
-
-
-def takes(
-    options: Callable[_Arguments, _Options],
-) -> Callable[[Callable[[_Options], _Made]], Callable[_Arguments, _Made]]:
-    """Let a factory of an options object be called with the object's fields as arguments.
-
-    Editors, type checkers and `help` see the fields with their defaults. An unknown name is a
-    `TypeError` that says which one is meant.
-    """
-    signature = inspect.signature(options)
-
-    def decorate(build: Callable[[_Options], _Made]) -> Callable[_Arguments, _Made]:
-        @wraps(build)
-        def factory(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Made:
-            for name in kwargs:
-                if name not in signature.parameters:
-                    known = nearest(name, signature.parameters)
-                    raise TypeError(f"{build.__name__} has no option {name!r}. {known}")
-            return build(options(*args, **kwargs))
-
-        vars(factory)["__signature__"] = signature
-        return factory
-
-    return decorate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,10 +84,11 @@ class AssetOptions(Document):
     translator: dg.Injected[DagsterVectorShiftTranslator] | None = None
 
     def check(self, noun: str) -> None:
-        """Raise `dg.DagsterInvalidDefinitionError`, which names the noun, for what all kinds refuse."""
+        """Ask nothing, but raise for what all kinds refuse; the error names the noun."""
         require_time(self.partitions_def, noun)
-        require_several(self.owners, "owners")
-        require_several(self.kinds, "kinds")
+        require_list(self.owners, "owners")
+        require_list(self.kinds, "kinds")
+        require_timeless(self.query)
 
     @property
     def prefix(self) -> list[str]:
@@ -133,7 +104,17 @@ class AssetOptions(Document):
         """What tells the account from others in a table's ledger; the default resource's needs no name."""
         return "" if self.resource_key == _ACCOUNT else self.resource_key
 
-    def placed(self, landing: "Landing") -> "Landing":
+    def arguments(self, resources: Set[str], policy: dg.BackfillPolicy) -> dict[str, Any]:
+        """How an asset is run, as arguments of `dg.multi_asset`; the policy is its own unless told."""
+        return {
+            "partitions_def": self.partitions_def,
+            "backfill_policy": self.backfill_policy or policy,
+            "retry_policy": self.retry_policy,
+            "pool": self.pool,
+            "required_resource_keys": set(resources),
+        }
+
+    def placed(self, landing: Landing) -> Landing:
         """A storage's landing, as these assets use it."""
         return replace(
             landing,
@@ -158,9 +139,3 @@ class AssetOptions(Document):
             automation_condition=self.automation_condition or spec.automation_condition,
             freshness_policy=self.freshness_policy or spec.freshness_policy,
         )
-
-
-def require_several(value: object, name: str) -> None:
-    """Raise `dg.DagsterInvalidDefinitionError` for one thing where a list is due: a text is one of letters."""
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        raise dg.DagsterInvalidDefinitionError(f"{name} is a list: write {name}=[{value!r}].")

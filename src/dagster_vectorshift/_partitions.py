@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from functools import lru_cache
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -13,7 +14,6 @@ from vectorshift_orchestration.windows import Window, edges
 
 _MONTHS_SAMPLED = 14
 _MONTH = timedelta(days=30)
-_HALF_DAY = timedelta(hours=12)
 
 
 def partition_windows(
@@ -44,17 +44,24 @@ def before(partitions_def: dg.TimeWindowPartitionsDefinition | None) -> Before:
         return Window.earlier
 
     def earlier(window: Window, count: int) -> list[Window]:
-        found = [window]
-        for _ in range(count):
-            previous = partitions_def.get_prev_partition_window(
-                found[0].start, respect_bounds=False
-            )
-            if previous is None:
-                break
-            found.insert(0, Window(*previous))
-        return found[:-1]
+        found = islice(back(partitions_def, window.start, respect_bounds=False), count)
+        return [Window(*each) for each in found][::-1]
 
     return earlier
+
+
+def back(
+    partitions_def: dg.TimeWindowPartitionsDefinition,
+    instant: datetime,
+    *,
+    respect_bounds: bool = True,
+) -> Iterator[dg.TimeWindow]:
+    """The partitions that ended before an instant or at it, latest first."""
+    while (
+        found := partitions_def.get_prev_partition_window(instant, respect_bounds=respect_bounds)
+    ) is not None:
+        yield found
+        instant = found.start
 
 
 def edges_of(window: Window) -> dict[str, dg.MetadataValue[float]]:
@@ -66,14 +73,14 @@ def edges_of(window: Window) -> dict[str, dg.MetadataValue[float]]:
 
 
 def require_time(
-    partitions_def: dg.PartitionsDefinition[str], noun: str
+    partitions_def: dg.PartitionsDefinition[str], noun: str, hint: str = ""
 ) -> dg.TimeWindowPartitionsDefinition:
     """The partitions, when they are windows of time; `dg.DagsterInvalidDefinitionError` else."""
     if isinstance(partitions_def, dg.TimeWindowPartitionsDefinition):
         return partitions_def
     raise dg.DagsterInvalidDefinitionError(
         f"{noun} needs partitions of time, such as dg.DailyPartitionsDefinition('2026-01-01'), "
-        f"not {type(partitions_def).__name__}."
+        f"not {type(partitions_def).__name__}. {hint}".rstrip()
     )
 
 
@@ -86,7 +93,7 @@ def require_whole_buckets(
     `dg.DagsterInvalidDefinitionError` with the first partition that begins or ends inside a bucket
     of `interval`, and for partitions that are no windows of time.
     """
-    for window in sampled(require_time(partitions_def, f"Health table {table}")):
+    for window in _sampled(require_time(partitions_def, f"Health table {table}")):
         if not window.is_aligned(interval):
             raise dg.DagsterInvalidDefinitionError(
                 f"Health table {table} has UTC buckets of one {interval}, and its partition from "
@@ -96,23 +103,26 @@ def require_whole_buckets(
             )
 
 
-def sampled(partitions_def: dg.TimeWindowPartitionsDefinition) -> Iterator[Window]:
+@lru_cache
+def _sampled(partitions_def: dg.TimeWindowPartitionsDefinition) -> list[Window]:
     """A partition of every month of a year, and those in which the clocks of the zone change."""
-    zone, start = ZoneInfo(partitions_def.timezone), partitions_def.start.astimezone(UTC)
-    for month in range(_MONTHS_SAMPLED):
-        yield _beginning(partitions_def, start + month * _MONTH)
-    half_days = [start + count * _HALF_DAY for count in range(_MONTHS_SAMPLED * 60)]
-    for before, after in pairwise(half_days):
-        if before.astimezone(zone).utcoffset() != after.astimezone(zone).utcoffset():
-            window = _beginning(
-                partitions_def, before - 2 * _beginning(partitions_def, start).width
-            )
-            while window.start < after:
-                yield window
-                window = _beginning(partitions_def, window.end)
+    start = partitions_def.start.astimezone(UTC)
+    found = [beginning(partitions_def, start + month * _MONTH) for month in range(_MONTHS_SAMPLED)]
+    zone = ZoneInfo(partitions_def.timezone)
+    for before, after in edges.changes(zone, start, start + _MONTHS_SAMPLED * _MONTH):
+        window = beginning(partitions_def, before - 2 * found[0].width)
+        while window.start < after:
+            found.append(window)
+            window = beginning(partitions_def, window.end)
+    return found
 
 
-def _beginning(partitions_def: dg.TimeWindowPartitionsDefinition, moment: datetime) -> Window:
+def widest(partitions_def: dg.TimeWindowPartitionsDefinition) -> timedelta:
+    """The width of the widest partition: months and the days of a zone differ."""
+    return max(window.width for window in _sampled(partitions_def))
+
+
+def beginning(partitions_def: dg.TimeWindowPartitionsDefinition, moment: datetime) -> Window:
     """The first partition that begins at an instant or after it, whether it exists or not."""
     found = partitions_def.get_next_partition_window(moment, respect_bounds=False)
     assert found is not None  # without bounds there is always another one

@@ -14,7 +14,7 @@ from typing import TypeVar
 import dagster as dg
 
 from vectorshift.errors import InternalServerError, RateLimitError, RetryAdvice, VectorshiftError
-from vectorshift_orchestration.errors import StaleWriterError
+from vectorshift_orchestration.errors import SpecError, StaleWriterError
 
 _Named = TypeVar("_Named")
 
@@ -51,6 +51,16 @@ def as_dagster_failures() -> Iterator[None]:
             seconds = min(_DEFAULT_WAIT if wait is None else wait, _LONGEST_WAIT)
             raise dg.RetryRequested(_POSTPONEMENTS, seconds) from error
         raise
+
+
+@contextmanager
+def as_invalid_definition(noun: str = "") -> Iterator[None]:
+    """Raise `dg.DagsterInvalidDefinitionError`, which names the noun, for a `SpecError` of the block."""
+    try:
+        yield
+    except SpecError as problem:
+        told = f"{noun}: {problem}" if noun else str(problem)
+        raise dg.DagsterInvalidDefinitionError(told) from None
 
 
 @contextmanager

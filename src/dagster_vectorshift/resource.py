@@ -4,13 +4,13 @@ Give the key as `dg.EnvVar`: Dagster keeps only the variable's name then. A lite
 into the definitions' snapshot and shown by GraphQL, whatever the field says.
 """
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from dagster_vectorshift._documents import FROM_ENVIRONMENT, Secret
-from dagster_vectorshift._environment import resolved
+from dagster_vectorshift._documents import FROM_ENVIRONMENT, Secret, resolved
 from vectorshift_orchestration.accounts import Account
 
 if TYPE_CHECKING:
@@ -85,17 +85,8 @@ class VectorShiftResource(dg.ConfigurableResource, dg.Resolvable):  # type: igno
         used.
         """
         if self._client is None:
-            account = Account(
-                api_key=resolved(self.api_key),
-                base_url=None if self.base_url is None else resolved(self.base_url),
-                timeout=self.timeout,
-                retries=self.retries,
-                verify=None if self.verify is None else resolved(self.verify),
-                rate_limit=self.rate_limit,
-                time_precision=self.time_precision,
-                proxied_downloads=self.proxied_downloads,
-            )
-            self._client = account.client(
+            told = {each.name: resolved(getattr(self, each.name)) for each in fields(Account)}
+            self._client = Account(**told).client(
                 connect_timeout=self.connect_timeout, total_timeout=self.total_timeout
             )
         return self._client

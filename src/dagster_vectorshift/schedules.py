@@ -4,19 +4,21 @@ were missed while nothing ran."""
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from itertools import chain, islice
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from dagster_vectorshift._documents import Document, OptionalText, minutes, stated
-from dagster_vectorshift._options import takes
+from dagster_vectorshift._partitions import back
+from dagster_vectorshift.failures import as_invalid_definition
+from vectorshift_orchestration.arguments import takes
+from vectorshift_orchestration.windows.clock import has_settled
 from vectorshift_orchestration.windows.crons import settled
+from vectorshift_orchestration.windows.deadlines import require_settle
+from vectorshift_orchestration.windows.ranges import contiguous, missed
 
-_MINUTE = timedelta(minutes=1)
-_HALF_DAY = timedelta(hours=12)
-_MOMENT = timedelta(seconds=1)
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 RUNNING = dg.Resolver(
@@ -51,19 +53,8 @@ class Schedule(Document):
 
     def __post_init__(self) -> None:
         """Raise `dg.DagsterInvalidDefinitionError` for what is not a number of its kind."""
-        if not isinstance(self.settle, timedelta):
-            raise dg.DagsterInvalidDefinitionError(
-                f"settle is a time, such as timedelta(hours=2), not {self.settle!r}."
-            )
-        if (
-            min(self.lookback, self.catch_up) < 0
-            or self.settle < timedelta(0)
-            or self.settle % _MINUTE
-        ):
-            raise dg.DagsterInvalidDefinitionError(
-                f"lookback={self.lookback} and catch_up={self.catch_up} are numbers of partitions, "
-                f"0 or more, and settle={self.settle} is a number of whole minutes."
-            )
+        with as_invalid_definition():
+            require_settle(self.settle, lookback=self.lookback, catch_up=self.catch_up)
 
 
 @dataclass(frozen=True)
@@ -73,9 +64,7 @@ class ScheduleOptions(Schedule):
     assets: dg.AssetsDefinition
 
 
-PLANNED = stated(
-    Schedule, lambda found: found, "settle_minutes, lookback, catch_up, cron_schedule, running."
-)
+PLANNED = stated(Schedule)
 
 
 def planned(
@@ -86,9 +75,8 @@ def planned(
     """The schedule that was asked for, or the usual one where no automation condition takes its place."""
     if schedule is None and condition is not None:
         return []
-    if isinstance(schedule, Schedule):
-        return [_scheduled(assets, schedule)]
-    return [build_health_schedule(assets, **(schedule or {}))]
+    told = vars(schedule) if isinstance(schedule, Schedule) else schedule or {}
+    return [build_health_schedule(assets, **told)]
 
 
 @takes(ScheduleOptions)
@@ -104,41 +92,33 @@ def build_health_schedule(options: ScheduleOptions) -> dg.ScheduleDefinition:
     without partitions of time, negative numbers, and a settle delay that is not a number of whole
     minutes.
     """
-    return _scheduled(options.assets, options)
-
-
-def _scheduled(assets: dg.AssetsDefinition, schedule: Schedule) -> dg.ScheduleDefinition:
-    days = getattr(assets, "partitions_def", None)
+    assets, days = options.assets, getattr(options.assets, "partitions_def", None)
     if not isinstance(days, dg.TimeWindowPartitionsDefinition):
         raise dg.DagsterInvalidDefinitionError(
             "A health schedule needs assets with partitions of time, such as those of "
             "build_health_assets."
         )
-    name = schedule.name or f"{assets.node_def.name}_schedule"
+    name = options.name or f"{assets.node_def.name}_schedule"
     keys, policy = sorted(assets.keys), assets.backfill_policy
     cap = policy.max_partitions_per_run if policy is not None else None
-    settle, lookback, catch_up = schedule.settle, schedule.lookback, schedule.catch_up
-    cron = schedule.cron_schedule or settled(days.cron_schedule, settle) or days.cron_schedule
+    settle, lookback, catch_up = options.settle, options.lookback, options.catch_up
+    cron = options.cron_schedule or settled(days.cron_schedule, settle) or days.cron_schedule
 
     def due(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         newest = newest_settled(days, context.scheduled_execution_time, settle, cron)
-        reach = _up_to(days, newest, 1 + max(lookback, catch_up))
-        if not reach:
+        if newest is None:
             yield dg.SkipReason("No partition has ended and settled yet.")
             return
-        missed = _missed(
-            context.instance, keys, days, reach[-1 - catch_up : -1] if catch_up else []
-        )
-        wanted = [each in missed or each in reach[-1 - lookback :] for each in reach]
-        for is_wanted, group in groupby(zip(reach, wanted, strict=True), lambda each: each[1]):
-            asked = [each for each, _ in group]
-            step = cap or len(asked)
-            for start in range(0, len(asked) if is_wanted else 0, step):
-                part = asked[start : start + step]
-                yield dg.RunRequest(
-                    run_key=f"{part[0]}...{part[-1]}",
-                    tags=dict(zip(_RANGE, (part[0], part[-1]), strict=True)),
-                )
+        latest = chain([newest], islice(back(days, newest.start), max(lookback, catch_up)))
+        key_of = days.get_partition_key_for_timestamp
+        reach = [key_of(window.start.timestamp()) for window in latest][::-1]
+        earlier = reach[-1 - catch_up : -1] if catch_up else []
+        wanted = {*_missed(context.instance, keys, days, earlier), *reach[-1 - lookback :]}
+        for part in contiguous(reach, wanted, cap):
+            yield dg.RunRequest(
+                run_key=f"{part[0]}...{part[-1]}",
+                tags=dict(zip(_RANGE, (part[0], part[-1]), strict=True)),
+            )
 
     return dg.ScheduleDefinition(
         name=name,
@@ -146,7 +126,7 @@ def _scheduled(assets: dg.AssetsDefinition, schedule: Schedule) -> dg.ScheduleDe
         cron_schedule=cron,
         execution_timezone=days.timezone,
         execution_fn=due,
-        default_status=schedule.default_status,
+        default_status=options.default_status,
         description=f"Each partition, {settle} after its end, and the {lookback} before it again.",
     )
 
@@ -157,45 +137,23 @@ def newest_settled(
     settle: timedelta,
     cron_schedule: str,
 ) -> dg.TimeWindow | None:
-    """The newest partition that exists and has settled at a tick.
-
-    Instants are compared, not clocks. But in the night in which the clocks go forward, the only tick
-    of the day comes up to two hours early, so there the date decides.
-    """
-    moment, zone = tick.astimezone(UTC), ZoneInfo(partitions_def.timezone)
-    is_daily = (
+    """The newest partition that exists and has settled at a tick, as `has_settled` tells it."""
+    zone = ZoneInfo(partitions_def.timezone)
+    daily = (
         cron_schedule == settled(partitions_def.cron_schedule, settle)
         and "* * * *" not in cron_schedule
     )
-
-    def has_settled(window: dg.TimeWindow) -> bool:
-        end = window.end.astimezone(UTC)
-        # Just before the end: the clocks may go forward at the very midnight.
-        around = (end - _MOMENT, moment + _HALF_DAY)
-        offsets = {each.astimezone(zone).utcoffset() for each in around}
-        if is_daily and len(offsets) > 1:
-            due = end.astimezone(zone).replace(tzinfo=None) + settle
-            return due.date() <= moment.astimezone(zone).date()
-        return end + settle <= moment
-
     last = partitions_def.get_last_partition_window()
-    window = partitions_def.get_prev_partition_window(moment)
-    for _ in range(-partitions_def.end_offset):  # the last ones that have ended do not exist yet
-        window = window and partitions_def.get_prev_partition_window(window.start)
-    while window and last and not (window.start <= last.start and has_settled(window)):
-        window = partitions_def.get_prev_partition_window(window.start)
-    return window if last else None
-
-
-def _up_to(
-    partitions_def: dg.TimeWindowPartitionsDefinition, window: dg.TimeWindow | None, count: int
-) -> list[str]:
-    """The keys of the last `count` partitions up to a window, oldest first."""
-    found: list[str] = []
-    while window is not None and len(found) < count:
-        found.insert(0, partitions_def.get_partition_key_for_timestamp(window.start.timestamp()))
-        window = partitions_def.get_prev_partition_window(window.start)
-    return found
+    if last is None:
+        return None
+    # With a negative offset, the last ones that have ended do not exist yet.
+    ended = islice(
+        back(partitions_def, tick.astimezone(UTC)), max(-partitions_def.end_offset, 0), None
+    )
+    existing = (window for window in ended if window.start <= last.start)
+    return next(
+        (each for each in existing if has_settled(each.end, tick, settle, zone, daily=daily)), None
+    )
 
 
 def _missed(
@@ -210,9 +168,8 @@ def _missed(
     """
     known = (dg.AssetPartitionStatus.MATERIALIZED, dg.AssetPartitionStatus.IN_PROGRESS)
     statuses = [instance.get_status_by_partition(key, reach, partitions_def) or {} for key in keys]
-    complete = [all(each.get(key) in known for each in statuses) for key in reach]
+    complete = [name for name in reach if all(each.get(name) in known for each in statuses)]
     firsts = [instance.fetch_materializations(key, limit=1, ascending=True).records for key in keys]
     # What was materialized before the reach is history that begins before it.
-    is_older = all(first and first[0].partition_key not in reach for first in firsts)
-    begins = 0 if is_older else complete.index(True) if True in complete else len(reach)
-    return {key for key, done in zip(reach[begins:], complete[begins:], strict=True) if not done}
+    has_older = all(first and first[0].partition_key not in reach for first in firsts)
+    return missed(reach, complete, has_older=has_older)

@@ -1,13 +1,12 @@
 """What the assets are called and how they are described: one class to inherit from."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from dagster_vectorshift.tables import Table
+from vectorshift_orchestration.specs.documents import digest
 
 if TYPE_CHECKING:
     from vectorshift.analytics import Query
@@ -54,7 +53,7 @@ class DagsterVectorShiftTranslator:
         return dg.AssetSpec(
             dg.AssetKey([name]),
             description=description,
-            code_version=_digest({"query": stated, "asked": asked}),
+            code_version=digest({"query": stated, "asked": asked}),
             kinds={KIND},
         )
 
@@ -79,8 +78,3 @@ class DagsterVectorShiftTranslator:
                 for name, fields in table.origins.items()
             }
         )
-
-
-def _digest(asked: object) -> str:
-    canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:12]

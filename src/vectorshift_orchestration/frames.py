@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+from vectorshift_orchestration.errors import SpecError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 RowType: TypeAlias = Literal["arrow", "pandas", "polars"]
+
+
+def require_type(as_type: str) -> None:
+    """Raise `SpecError` for a type that is unknown, or whose library is not installed."""
+    if as_type not in get_args(RowType):
+        raise SpecError(f"as_type is one of {', '.join(get_args(RowType))}, not {as_type!r}.")
+    if as_type != "arrow" and find_spec(as_type) is None:
+        raise SpecError(f"as_type={as_type!r} needs {as_type}, which is not installed here.")
 
 
 def converted(rows: pa.Table, as_type: RowType) -> Any:

@@ -34,6 +34,14 @@ class Position:
         told = found.get("told") if found.get("version") == _VERSION else None
         return cls(until, told if isinstance(told, dict) else {})
 
+    def news(self, known: Mapping[str, str]) -> list[str]:
+        """The names of the windows of which something else is known than was said."""
+        return [name for name, version in known.items() if self.told.get(name) != version]
+
+    def moved(self, until: datetime, known: Mapping[str, str], keep: int) -> Position:
+        """The position after all that is known was said; of the last `keep` windows it is remembered."""
+        return Position(max(until, self.until), dict(list(known.items())[-keep:]))
+
     @property
     def cursor(self) -> str:
         """The position as text."""

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
 
-from dagster_vectorshift._options import takes
 from dagster_vectorshift._partitions import before, require_time
 from dagster_vectorshift.checks._assets import CheckedAsset, asset_key_of, partitions_def_of
-from dagster_vectorshift.checks._evaluations import Partitions, evaluation, require_measurable
-from dagster_vectorshift.failures import as_dagster_failures
+from dagster_vectorshift.checks._evaluations import Partitions, evaluation
+from dagster_vectorshift.failures import as_dagster_failures, as_invalid_definition
+from vectorshift_orchestration.arguments import takes
+from vectorshift_orchestration.specs.measurable import require_measurable
 from vectorshift_orchestration.specs.scopes import scoped
 from vectorshift_orchestration.thresholds.judging import Judging
 from vectorshift_orchestration.thresholds.reports import explain
@@ -116,7 +117,8 @@ def build_error_rate_check(options: SampleOptions) -> dg.AssetChecksDefinition:
     windows of time.
     """
     rule = _rule(Rate, options)
-    _require_shares(rule)
+    with as_invalid_definition():
+        rule.require_shares()
     return _check(options, rule, "error_rate")
 
 
@@ -165,32 +167,14 @@ def _rule(kind: type[_Rule], options: CheckOptions, **fixed: Any) -> _Rule:
     return kind(**{name: value for name, value in told.items() if value is not None}, **fixed)
 
 
-def _require_shares(rule: Rate) -> None:
-    """A greater limit is meant as a percentage, and would never be passed."""
-    for limit in (rule.warn, rule.error):
-        if limit is not None and not 0.0 <= limit <= 1.0:
-            raise dg.DagsterInvalidDefinitionError(
-                f"A limit of an error rate is a share from 0 to 1, such as 0.05 for 5 %, not {limit:g}."
-            )
-
-
-def _partitions_of(options: CheckOptions) -> Partitions | None:
-    """The partitions that were given, or the asset's own; none is none."""
+def _check(options: CheckOptions, rule: Rule, name: str) -> dg.AssetChecksDefinition:
     given = options.partitions_def
     found = partitions_def_of(options.asset) if isinstance(given, EllipsisType) else given
-    if found is None:
-        return None
-    try:
-        return require_time(found, "A check of pipeline health")
-    except dg.DagsterInvalidDefinitionError as problem:
-        raise dg.DagsterInvalidDefinitionError(
-            f"{problem} Give partitions_def=None to check the latest day instead."
-        ) from None
-
-
-def _check(options: CheckOptions, rule: Rule, name: str) -> dg.AssetChecksDefinition:
-    partitions_def = _partitions_of(options)
-    require_measurable(options.query)
+    hint = "Give partitions_def=None to check the latest day instead."
+    noun = "A check of pipeline health"
+    partitions_def = None if found is None else require_time(found, noun, hint)
+    with as_invalid_definition():
+        require_measurable(options.query)
     check = dg.AssetCheckKey(asset_key_of(options.asset), options.name or name)
     with warnings.catch_warnings():
         # Checks by partition are in preview; that a later Dagster may change them is our concern.
@@ -216,7 +200,7 @@ def _check(options: CheckOptions, rule: Rule, name: str) -> dg.AssetChecksDefini
                 query = scoped(account.get_client(), options.query)
                 windows = _windows(context, partitions_def, options.window)
                 judging = Judging(rule, list(windows.values()), before(partitions_def))
-                verdicts = dict(zip(judging.windows, judging.ask(query), strict=True))
+                verdicts = {each.window: each for each in judging.ask(query)}
                 errors = explain(query, judging, verdicts.values())
             for partition, window in windows.items():
                 yield evaluation(

@@ -9,42 +9,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
 from dagster_vectorshift._partitions import edges_of
-from vectorshift_orchestration.errors import SpecError
 from vectorshift_orchestration.thresholds.error_messages import TopErrors
 from vectorshift_orchestration.thresholds.rules import Rule
 from vectorshift_orchestration.thresholds.verdicts import Verdict
 
-if TYPE_CHECKING:
-    from vectorshift.analytics import Query
-
 Partitions = dg.TimeWindowPartitionsDefinition
-
-
-def require_measurable(query: Query | None) -> None:
-    """Raise `dg.DagsterInvalidDefinitionError` for a query that no aggregation of a window answers."""
-    from vectorshift_orchestration.specs import measurable
-
-    _defined(measurable.require_measurable, query)
-
-
-def require_timeless(query: Query | None) -> None:
-    """Raise `dg.DagsterInvalidDefinitionError` for a query with a time, which is the partition's."""
-    from vectorshift_orchestration.specs import measurable
-
-    _defined(measurable.require_timeless, query)
-
-
-def _defined(require: Callable[[Query | None], None], query: Query | None) -> None:
-    try:
-        require(query)
-    except SpecError as problem:
-        raise dg.DagsterInvalidDefinitionError(str(problem)) from None
 
 
 def evaluation(

@@ -10,21 +10,12 @@ from datetime import timedelta
 
 import dagster as dg
 
-from dagster_vectorshift._options import require_several
-from dagster_vectorshift._partitions import require_time, sampled
+from dagster_vectorshift._partitions import require_time, widest
 from dagster_vectorshift.checks._assets import CheckedAsset, asset_key_of
 from dagster_vectorshift.checks._evaluations import Partitions
-from vectorshift_orchestration.windows.crons import settled
-
-_DELAY = timedelta(hours=4)
-_MINUTE = timedelta(minutes=1)
-_CADENCES = {
-    "HOURLY": timedelta(hours=1),
-    "DAILY": timedelta(days=1),
-    "WEEKLY": timedelta(days=7),
-    "MONTHLY": timedelta(days=28),
-}
-"""How long a partition lasts at the least, by the clock."""
+from dagster_vectorshift.failures import as_invalid_definition
+from vectorshift_orchestration.specs.documents import require_list
+from vectorshift_orchestration.windows.deadlines import deadline, delay_of
 
 
 def build_health_freshness_policy(
@@ -38,7 +29,9 @@ def build_health_freshness_policy(
     positive and for partitions that are no windows of time.
     """
     require_time(partitions_def, "A freshness policy")
-    width, wait = _widest(partitions_def), _delay(delay, partitions_def)
+    width = widest(partitions_def)
+    with as_invalid_definition():
+        wait = delay_of(delay, width)
     return dg.FreshnessPolicy.time_window(fail_window=width + wait, warn_window=width + wait / 2)
 
 
@@ -57,51 +50,22 @@ def build_health_freshness_checks(
     `dg.DagsterInvalidDefinitionError` for a delay that is not positive or as long as a partition,
     for partitions of a cadence of their own or of no time at all, and for `assets` that are no list.
     """
-    require_several(assets, "assets")
-    require_time(partitions_def, "A freshness check")
+    cadence = require_time(partitions_def, "A freshness check").schedule_type
+    if cadence is None:
+        raise dg.DagsterInvalidDefinitionError(
+            f"Partitions by {partitions_def.cron_schedule!r} are not hourly, daily, weekly or monthly. "
+            "Take dg.build_time_partition_freshness_checks with a deadline_cron of your own."
+        )
+    with as_invalid_definition():
+        require_list(assets, "assets")
+        wait = delay_of(delay, widest(partitions_def))
+        due = deadline(partitions_def.cron_schedule, cadence.name, wait)
     with warnings.catch_warnings():
         # Superseded by freshness policies, which do not know partitions.
         warnings.simplefilter("ignore", dg.SupersessionWarning)
         return dg.build_time_partition_freshness_checks(
             assets=[asset_key_of(asset) for asset in assets],
-            deadline_cron=_deadline(partitions_def, delay),
+            deadline_cron=due,
             timezone=partitions_def.timezone,
             severity=severity,
         )
-
-
-def _deadline(partitions_def: Partitions, delay: timedelta | None) -> str:
-    """When the partition that has just ended should be there, as a cron expression."""
-    cadence = partitions_def.schedule_type
-    if cadence is None or cadence.name not in _CADENCES:
-        raise dg.DagsterInvalidDefinitionError(
-            f"Partitions by {partitions_def.cron_schedule!r} are not hourly, daily, weekly or monthly. "
-            "Take dg.build_time_partition_freshness_checks with a deadline_cron of your own."
-        )
-    wait = _delay(delay, partitions_def)
-    if wait >= _CADENCES[cadence.name]:
-        raise dg.DagsterInvalidDefinitionError(
-            f"A partition that is due {wait} after its end is due after the next one has ended. "
-            "Give a shorter delay."
-        )
-    found = settled(partitions_def.cron_schedule, wait)
-    if found is None:
-        raise dg.DagsterInvalidDefinitionError(
-            f"Not every month has a day on which a partition would be due after {wait}. "
-            "Give another delay."
-        )
-    return found
-
-
-def _widest(partitions_def: Partitions) -> timedelta:
-    """The width of the widest partition: months and the days of a zone differ."""
-    return max(window.width for window in sampled(partitions_def))
-
-
-def _delay(delay: timedelta | None, partitions_def: Partitions) -> timedelta:
-    chosen = min(_DELAY, _widest(partitions_def) / 2) if delay is None else delay
-    if chosen < _MINUTE:
-        raise dg.DagsterInvalidDefinitionError(
-            f"The delay until a partition is due is positive, a minute or more, not {chosen}."
-        )
-    return chosen // _MINUTE * _MINUTE

@@ -1,8 +1,6 @@
 """Health assets and exports as components: YAML instead of Python."""
 
-from dagster_vectorshift.components._export import (
+from dagster_vectorshift.components._components import (
     VectorShiftExportComponent as VectorShiftExportComponent,
-)
-from dagster_vectorshift.components._health import (
     VectorShiftHealthComponent as VectorShiftHealthComponent,
 )

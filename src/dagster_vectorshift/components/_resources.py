@@ -8,15 +8,13 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 import dagster as dg
 from pydantic import Field, create_model
 
+from dagster_vectorshift._documents import stated
 from dagster_vectorshift._options import AssetOptions
 from dagster_vectorshift.resource import VectorShiftResource
 from dagster_vectorshift.storage import DuckDBStorage, FileStorage, ParquetStorage, PostgresStorage
 
 _STORAGES: dict[str, Any] = {
-    "duckdb": DuckDBStorage,
-    "postgres": PostgresStorage,
-    "parquet": ParquetStorage,
-    "file": FileStorage,
+    each.kind: each for each in (DuckDBStorage, PostgresStorage, ParquetStorage, FileStorage)
 }
 
 
@@ -29,46 +27,28 @@ def _documents() -> Any:
     return Annotated[reduce(or_, made), Field(discriminator="type")] | None
 
 
-def _account(context: dg.ResolutionContext, written: Any) -> Any:
-    return written and VectorShiftResource.resolve_from_model(context, written)
+_DOCUMENTS = _documents()
 
 
-def _storage(context: dg.ResolutionContext, written: Any) -> Any:
-    return written and _STORAGES[written.type].resolve_from_model(context, written)
+def _stored(kinds: str, *, only_tables: bool = False) -> dg.Resolver:
+    def resolve(context: dg.ResolutionContext, written: Any) -> Any:
+        if written and written.type == "file" and only_tables:
+            raise ValueError(f"Storage 'file' keeps exports, not tables. Take {kinds}.")
+        return written and _STORAGES[written.type].resolve_from_model(context, written)
 
-
-def _table_storage(context: dg.ResolutionContext, written: Any) -> Any:
-    if written and written.type == "file":
-        raise ValueError(
-            "Storage 'file' keeps exports, not tables. Take duckdb, postgres or parquet."
-        )
-    return _storage(context, written)
+    told = f'{kinds}; without it, the resource "storage" of the project.'
+    return dg.Resolver(resolve, model_field_type=_DOCUMENTS, description=told)
 
 
 Account: TypeAlias = Annotated[
     VectorShiftResource | None,
-    dg.Resolver(
-        _account,
-        model_field_type=VectorShiftResource.model() | None,
-        description='The account; without it, the resource "vectorshift" of the project.',
+    stated(
+        VectorShiftResource,
+        told='The account; without it, the resource "vectorshift" of the project.',
     ),
 ]
-Storage: TypeAlias = Annotated[
-    Any,
-    dg.Resolver(
-        _storage,
-        model_field_type=_documents(),
-        description='duckdb, postgres, parquet or file; without it, the resource "storage".',
-    ),
-]
-TableStorage: TypeAlias = Annotated[
-    Any,
-    dg.Resolver(
-        _table_storage,
-        model_field_type=_documents(),
-        description='duckdb, postgres or parquet; without it, the resource "storage".',
-    ),
-]
+Storage: TypeAlias = Annotated[Any, _stored("duckdb, postgres, parquet or file")]
+TableStorage: TypeAlias = Annotated[Any, _stored("duckdb, postgres or parquet", only_tables=True)]
 
 
 @dataclass(frozen=True, kw_only=True)

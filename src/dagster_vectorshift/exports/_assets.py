@@ -10,7 +10,6 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_vectorshift._options import takes
 from dagster_vectorshift._partitions import partition_windows
 from dagster_vectorshift.exports._options import (
     ExportDefinitionsOptions,
@@ -22,7 +21,10 @@ from dagster_vectorshift.exports._steps import Export
 from dagster_vectorshift.failures import as_dagster_failures, kept_apart, require_none
 from dagster_vectorshift.schedules import planned
 from vectorshift.errors import VectorshiftError
+from vectorshift_orchestration.arguments import takes
 from vectorshift_orchestration.windows import Window
+
+_ONE_BY_ONE = dg.BackfillPolicy.multi_run(1)
 
 
 @takes(ExportOptions)
@@ -38,7 +40,8 @@ def build_export_asset(options: ExportOptions) -> dg.AssetsDefinition:
     partitions that are not windows of time, a query that has a time of its own, an unknown format
     and times that are not positive, and `TypeError` for an unknown option.
     """
-    return _landing(options)
+    export = Export.of(options)
+    return _asset(export, options.op, export.spec, export.landed, export.about)
 
 
 @takes(TwoPhaseExportOptions)
@@ -62,15 +65,10 @@ def build_export_definitions(options: ExportDefinitionsOptions) -> dg.Definition
     With an `automation_condition` there is no schedule unless `schedule` is given. With
     `two_phase` the schedule asks for exports, and a sensor lands them. Resources are yours.
     """
-    return export_definitions(options)
-
-
-def export_definitions(options: ExportDefinitionsOptions) -> dg.Definitions:
-    """`build_export_definitions` for who has the options."""
     if options.two_phase:
         first, defs = _two_phases(options)
     else:
-        first = _landing(options)
+        first = build_export_asset.of(options)
         defs = dg.Definitions(assets=[first])
     schedules = planned(first, options.schedule, options.automation_condition)
     return dg.Definitions.merge(defs, dg.Definitions(schedules=schedules))
@@ -90,7 +88,7 @@ def _two_phases(options: TwoPhaseExportOptions) -> tuple[dg.AssetsDefinition, dg
     )
 
     def ask(context: dg.AssetExecutionContext, partition: str, window: Window) -> dict[str, Any]:
-        state = export.requested(context, partition, window)
+        state = export.job(context, partition, window).ask()
         return {TASK: state.task_id, "vectorshift/asked": state.asked}
 
     asking = _asset(export, f"{name}_request", requested, ask)
@@ -98,12 +96,6 @@ def _two_phases(options: TwoPhaseExportOptions) -> tuple[dg.AssetsDefinition, dg
     job = dg.define_asset_job(f"{name}_landing", selection=[landing.key])
     sensor = ready_sensor(options, f"{name}_ready", requested.key, landing.key, job)
     return asking, dg.Definitions(assets=[asking, landing_asset], jobs=[job], sensors=[sensor])
-
-
-def _landing(options: ExportOptions) -> dg.AssetsDefinition:
-    """The asset that brings exports to their end."""
-    export = Export.of(options)
-    return _asset(export, options.op, export.spec, export.landed, export.about)
 
 
 def _asset(
@@ -115,11 +107,14 @@ def _asset(
 ) -> dg.AssetsDefinition:
     """An asset that does a step for each partition; one that fails keeps back no other of the run."""
 
-    @dg.multi_asset(name=name, specs=[spec], **export.arguments())
+    options = export.options
+    resources = {options.resource_key, options.storage_key}
+
+    @dg.multi_asset(name=name, specs=[spec], **options.arguments(resources, _ONE_BY_ONE))
     def exported(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         done, failed = dict[str, dict[str, Any]](), dict[str, VectorshiftError]()
         with as_dagster_failures():
-            windows = partition_windows(context, export.options.partitions_def)
+            windows = partition_windows(context, options.partitions_def)
             shared = about(context)
             try:
                 for partition, window in windows.items():

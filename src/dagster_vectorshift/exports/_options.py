@@ -1,7 +1,7 @@
 """What an export may be told."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -9,9 +9,8 @@ import dagster as dg
 
 from dagster_vectorshift._documents import OptionalText, Text, minutes
 from dagster_vectorshift._options import AssetOptions
-from dagster_vectorshift.checks._evaluations import require_timeless
+from dagster_vectorshift.failures import as_invalid_definition
 from dagster_vectorshift.schedules import PLANNED, Schedule
-from vectorshift_orchestration.errors import SpecError
 from vectorshift_orchestration.exports.request import ExportOptions as JobOptions
 
 
@@ -44,12 +43,9 @@ class ExportOptions(AssetOptions):
 
     def __post_init__(self) -> None:
         """Ask nothing, but find out now what could not be exported."""
-        self.check(f"Export {self.name}")
-        require_timeless(self.query)
-        try:
+        with as_invalid_definition(noun := f"Export {self.name}"):
+            self.check(noun)
             _ = self.job
-        except SpecError as problem:
-            raise dg.DagsterInvalidDefinitionError(f"Export {self.name}: {problem}") from None
 
     @property
     def op(self) -> str:
@@ -59,12 +55,7 @@ class ExportOptions(AssetOptions):
     @property
     def job(self) -> JobOptions:
         """What the export's job is told."""
-        return JobOptions(
-            format=self.format,
-            timeout=self.timeout,
-            poll_interval=self.poll_interval,
-            late_arrival=self.late_arrival,
-        )
+        return JobOptions(**{each.name: getattr(self, each.name) for each in fields(JobOptions)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,6 @@
 """What the assets of one export do: ask, wait, land, and keep a record of how far they got."""
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any, Self
 
 import dagster as dg
@@ -18,8 +15,7 @@ from vectorshift_orchestration.windows import Window
 if TYPE_CHECKING:
     from dagster_vectorshift.resource import VectorShiftResource
     from dagster_vectorshift.storage._protocol import ExportStorage
-    from vectorshift_orchestration.exports.job import ExportJob, ExportLanded
-    from vectorshift_orchestration.exports.state import ExportState
+    from vectorshift_orchestration.exports.job import ExportJob
 
 
 @dataclass(frozen=True)
@@ -40,27 +36,24 @@ class Export:
         """The table, or the folder of files, in the storage."""
         return self.options.table or self.options.name
 
-    def arguments(self) -> dict[str, Any]:
-        """How an asset of this export is run, as arguments of `dg.multi_asset`."""
-        return {
-            "partitions_def": self.options.partitions_def,
-            "backfill_policy": self.options.backfill_policy or dg.BackfillPolicy.multi_run(1),
-            "retry_policy": self.options.retry_policy,
-            "pool": self.options.pool,
-            "required_resource_keys": {self.options.resource_key, self.options.storage_key},
-        }
-
-    def requested(
-        self, context: dg.AssetExecutionContext, partition: str, window: Window
-    ) -> "ExportState":
-        """The record of an export that the service has accepted."""
-        return self._job(context, partition, window).ask()
-
     def landed(
         self, context: dg.AssetExecutionContext, partition: str, window: Window
     ) -> dict[str, Any]:
         """Bring the export of a partition to its end; metadata of it."""
-        return self._told(context, window, self._job(context, partition, window).finish())
+        done = self.job(context, partition, window).finish()
+        told = {
+            "dagster/partition_row_count": done.rows,
+            "dagster/uri": done.uri or self._storage(context).locate(self.table, window),
+            "vectorshift/rows_replaced": done.deleted,
+            "vectorshift/characters_replaced": done.replaced,
+            "vectorshift/bytes": done.bytes,
+            "vectorshift/sha256": done.sha256,
+            "vectorshift/verified_by": done.verified,
+            "vectorshift/task_id": done.task_id,
+            "vectorshift/recreated": done.recreated,
+            **edges_of(window),
+        }
+        return {name: value for name, value in told.items() if value is not None}
 
     def about(self, context: dg.AssetExecutionContext) -> dict[str, Any]:
         """Metadata of the table: its name, place and columns."""
@@ -76,11 +69,11 @@ class Export:
             **({} if ui_url is None else {"vectorshift/ui": dg.MetadataValue.url(ui_url)}),
         }
 
-    def _job(
-        self, context: dg.AssetExecutionContext, partition: str, window: Window
-    ) -> "ExportJob":
+    def job(self, context: dg.AssetExecutionContext, partition: str, window: Window) -> "ExportJob":
+        """The export of a partition, as far as it has got."""
         from vectorshift_orchestration.exports.job import ExportJob
         from vectorshift_orchestration.exports.request import ExportRequest
+        from vectorshift_orchestration.exports.staging import working_folder
 
         client, options = self._account(context).get_client(), self.options.job
         query = scoped(client, self.options.query).to_dict()
@@ -91,26 +84,9 @@ class Export:
             request,
             self.options.placed(landing),
             InstanceRecord(context, self.spec.key, partition, request.key),
-            directory=self._work_dir(),
+            directory=working_folder(self.options.work_dir),
             options=options,
         )
-
-    def _told(
-        self, context: dg.AssetExecutionContext, window: Window, done: "ExportLanded"
-    ) -> dict[str, Any]:
-        told = {
-            "dagster/partition_row_count": done.rows,
-            "dagster/uri": done.uri or self._storage(context).locate(self.table, window),
-            "vectorshift/rows_replaced": done.deleted,
-            "vectorshift/characters_replaced": done.replaced,
-            "vectorshift/bytes": done.bytes,
-            "vectorshift/sha256": done.sha256,
-            "vectorshift/verified_by": done.verified,
-            "vectorshift/task_id": done.task_id,
-            "vectorshift/recreated": done.recreated,
-            **edges_of(window),
-        }
-        return {name: value for name, value in told.items() if value is not None}
 
     def _account(self, context: dg.AssetExecutionContext) -> "VectorShiftResource":
         account: VectorShiftResource = getattr(context.resources, self.options.resource_key)
@@ -119,9 +95,3 @@ class Export:
     def _storage(self, context: dg.AssetExecutionContext) -> "ExportStorage":
         storage: ExportStorage = getattr(context.resources, self.options.storage_key)
         return storage
-
-    def _work_dir(self) -> Path:
-        given = self.options.work_dir
-        folder = Path(given or Path(gettempdir()) / f"vectorshift-exports-{os.getuid()}")
-        folder.expanduser().mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder.expanduser()

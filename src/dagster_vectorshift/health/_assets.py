@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import dagster as dg
 
-from dagster_vectorshift._options import takes
 from dagster_vectorshift._partitions import partition_windows
 from dagster_vectorshift.failures import as_dagster_failures
 from dagster_vectorshift.health._measured import Health, HealthSet, measure
@@ -22,6 +21,7 @@ from dagster_vectorshift.health._options import (
 from dagster_vectorshift.health._outputs import Output, ToIOManager, ToStorage
 from dagster_vectorshift.schedules import planned
 from vectorshift_orchestration.aggregates.answers import BUCKET_TIME
+from vectorshift_orchestration.arguments import takes
 from vectorshift_orchestration.thresholds.rules import in_words
 
 if TYPE_CHECKING:
@@ -68,12 +68,7 @@ def build_health_definitions(options: HealthDefinitionsOptions) -> dg.Definition
     `automation_condition` there is no schedule unless `schedule` is given. Resources are yours:
     merge the result with the rest of your definitions.
     """
-    return health_definitions(options)
-
-
-def health_definitions(options: HealthDefinitionsOptions) -> dg.Definitions:
-    """`build_health_definitions` for who has the options."""
-    assets = _assets(options, _keep, options.op)
+    assets = build_health_assets.of(options)
     return dg.Definitions(
         assets=[assets],
         schedules=planned(assets, options.schedule, options.automation_condition),
@@ -96,11 +91,7 @@ def _assets(
         specs=[_stored(spec, io_manager_key) for spec in health_set.specs.values()],
         check_specs=_check_specs(health_set),
         can_subset=True,
-        partitions_def=options.partitions_def,
-        backfill_policy=options.backfill_policy or dg.BackfillPolicy.single_run(),
-        retry_policy=options.retry_policy,
-        pool=options.pool,
-        required_resource_keys=resources,
+        **options.arguments(resources, dg.BackfillPolicy.single_run()),
     )
     def health_assets(context: dg.AssetExecutionContext) -> Iterator[Any]:
         account: VectorShiftResource = getattr(context.resources, options.resource_key)

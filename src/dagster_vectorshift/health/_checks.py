@@ -8,6 +8,7 @@ import dagster as dg
 
 from dagster_vectorshift._documents import Document, OptionalText, Text, text
 from dagster_vectorshift._partitions import before
+from vectorshift_orchestration import health_sets
 from vectorshift_orchestration.thresholds.judging import Judging
 from vectorshift_orchestration.thresholds.rules import Rule, rule_from_dict
 from vectorshift_orchestration.windows import Window
@@ -21,25 +22,14 @@ RULE = dg.Resolver(
 
 
 @dataclass(frozen=True)
-class HealthCheck(Document):
-    """A rule that each partition is judged by, from the same answer that fills the table.
-
-    `table` is the name of a `HealthTable` of the set, `rule` is one of
-    `vectorshift_orchestration.thresholds.rules` (`Absolute`, `Rate`, `Change`, `Baseline`), and is about all
-    events of the query. `name` is the check's, like the rule's unless given. A `blocking` check
-    that fails with ERROR ends the step after all tables are written, so nothing downstream runs.
-    """
+class HealthCheck(Document, health_sets.HealthCheck):
+    __doc__ = health_sets.HealthCheck.__doc__
 
     table: Text
     rule: Annotated[Rule, RULE]
     name: OptionalText = None
     blocking: bool = False
     description: OptionalText = None
-
-    @property
-    def check_name(self) -> str:
-        """The name of the check."""
-        return self.name or self.rule.name
 
     def judging(
         self, windows: Sequence[Window], partitions_def: dg.TimeWindowPartitionsDefinition

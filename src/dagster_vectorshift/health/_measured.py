@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
 import dagster as dg
 
+from dagster_vectorshift._partitions import back
 from dagster_vectorshift.checks._evaluations import evaluation
 from dagster_vectorshift.failures import require_none
 from dagster_vectorshift.health._checks import HealthCheck
@@ -195,14 +197,9 @@ def _history(
     windows: Mapping[str, Window],
 ) -> list[dict[str, float]]:
     """The figures of the partitions just before this run's, as their materializations tell them."""
-    wanted: list[str] = []
-    start = next(iter(windows.values())).start
-    while len(wanted) < HISTORY - 1:
-        before = partitions_def.get_prev_partition_window(start)
-        if before is None:
-            break
-        wanted.insert(0, partitions_def.get_partition_key_for_timestamp(before.start.timestamp()))
-        start = before.start
+    before = islice(back(partitions_def, next(iter(windows.values())).start), HISTORY - 1)
+    key_of = partitions_def.get_partition_key_for_timestamp
+    wanted = [key_of(each.start.timestamp()) for each in before][::-1]
     if not wanted:
         return []
     found: dict[str, dict[str, float]] = {}

@@ -1,17 +1,18 @@
 """Failed checks become alerts."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 import dagster as dg
 
-from dagster_vectorshift._options import require_several
 from dagster_vectorshift.checks._assets import CheckedAsset, asset_key_of
-from dagster_vectorshift.sensors._alerts import Alert, Receipts
-from dagster_vectorshift.sensors._history import TIME_BUDGET, Recorded, recorded
+from dagster_vectorshift.failures import as_invalid_definition
+from dagster_vectorshift.sensors._alerts import Receipts
+from dagster_vectorshift.sensors._history import TIME_BUDGET, evaluated
 from vectorshift_orchestration.positions import Position
+from vectorshift_orchestration.specs.documents import require_list
+from vectorshift_orchestration.thresholds.alerts import Alert, deliver
 from vectorshift_orchestration.thresholds.rules import Severity
 
 _OVERLAP = timedelta(minutes=5)
@@ -59,23 +60,27 @@ def build_check_alert_sensor(
     Raises `dg.DagsterInvalidDefinitionError` for `assets` or `checks` that are no list, and for an
     unknown severity: no alert would ever be sent.
     """
-    for chosen, noun in ((assets, "assets"), (checks, "checks")):
-        if chosen is not None:
-            require_several(chosen, noun)
+    with as_invalid_definition():
+        require_list(() if assets is None else assets, "assets")
+        require_list(() if checks is None else checks, "checks")
     if severity not in get_args(Severity):
         raise dg.DagsterInvalidDefinitionError(
             f"The least severity that is told is WARN or ERROR, not {severity!r}."
         )
     keys = None if assets is None else {asset_key_of(asset) for asset in assets}
 
-    def wanted(record: Recorded) -> bool:
-        found = record.evaluation
-        return (
-            not found.passed
-            and (keys is None or found.asset_key in keys)
-            and (checks is None or found.check_name in checks)
-            and found.severity.value in (severity, "ERROR")
-        )
+    def chosen(instance: dg.DagsterInstance, since: datetime, now: datetime) -> Iterator[Alert]:
+        """The evaluations since then that failed and are to be told of."""
+        for evaluation, alert in evaluated(instance, since):
+            if (
+                not evaluation.passed
+                and (keys is None or evaluation.asset_key in keys)
+                and (checks is None or alert.check in checks)
+                and alert.severity in (severity, "ERROR")
+                and (max_age is None or alert.about_until >= now - max_age)
+                and (where is None or where(alert))
+            ):
+                yield alert
 
     @dg.sensor(
         name=name,
@@ -84,34 +89,13 @@ def build_check_alert_sensor(
         description="Sends an alert for every check that failed.",
     )
     def check_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        deadline, now = time.monotonic() + time_budget, datetime.now(UTC)
+        now = datetime.now(UTC)
         position = Position.read(context.cursor, now, now - lookback)
+        alerts = chosen(context.instance, position.until - _OVERLAP, now)
         receipts = Receipts(context.instance, name)
-        sent, problems, until = 0, list[Exception](), now
-        for record in recorded(context.instance, position.until - _OVERLAP):
-            if not wanted(record):
-                continue
-            alert = Alert.of(record)
-            if max_age is not None and alert.about_until < now - max_age:
-                continue
-            if (where is not None and not where(alert)) or receipts.covers(alert):
-                continue
-            if sent and time.monotonic() > deadline:
-                until = record.at
-                break
-            try:
-                answer: object = notify(alert)
-                if answer is not None and not answer:
-                    raise RuntimeError(f"notify returned {answer!r} for {alert.title}")
-            except Exception as problem:  # noqa: BLE001  # one alert must not keep back the others
-                problems.append(problem)
-                continue
-            receipts.write(alert)
-            sent += 1
-        if problems:
-            raise ExceptionGroup(f"{len(problems)} alerts could not be sent, {sent} were", problems)
+        sent, left = deliver(alerts, notify, receipts, seconds=time_budget)
         return dg.SensorResult(
-            cursor=Position(max(until, position.until)).cursor,
+            cursor=Position(max(left or now, position.until)).cursor,
             skip_reason=f"{sent} alerts sent." if sent else "No check has failed since.",
         )
 

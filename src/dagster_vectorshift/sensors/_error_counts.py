@@ -4,19 +4,21 @@ Each tick measures, in one request, the windows that have ended since the last o
 them, because events arrive late. What is new or has changed is told, everything else is not.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 import dagster as dg
 
-from dagster_vectorshift._partitions import edges_of, require_time
+from dagster_vectorshift._partitions import back, edges_of, require_time
 from dagster_vectorshift.checks._assets import CheckedAsset, asset_key_of
-from dagster_vectorshift.checks._evaluations import Partitions, evaluation, require_measurable
+from dagster_vectorshift.checks._evaluations import Partitions, evaluation
+from dagster_vectorshift.failures import as_invalid_definition
 from dagster_vectorshift.resource import VectorShiftResource
 from dagster_vectorshift.sensors._history import TIME_BUDGET
 from vectorshift_orchestration.positions import Position
+from vectorshift_orchestration.specs.measurable import require_measurable
 from vectorshift_orchestration.specs.scopes import scoped
 from vectorshift_orchestration.thresholds.judging import Judging
 from vectorshift_orchestration.thresholds.reports import explain
@@ -25,7 +27,6 @@ from vectorshift_orchestration.thresholds.verdicts import Verdict
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
-    from vectorshift import Client
     from vectorshift.analytics import Query
 
 _MOST = 500
@@ -78,7 +79,8 @@ def build_error_count_sensor(
     positive, and a query that no aggregation can answer (a data column, OR, a time).
     """
     require_time(partitions_def, "An error count sensor")
-    require_measurable(query)
+    with as_invalid_definition():
+        require_measurable(query)
     if lookback < 0 or time_budget <= 0:
         raise dg.DagsterInvalidDefinitionError(
             f"lookback={lookback} is a number of windows, 0 or more, and time_budget={time_budget} a "
@@ -103,20 +105,17 @@ def build_error_count_sensor(
         windows = _due(partitions_def, position.until, lookback)
         if not windows:
             return dg.SkipReason("No window has ended yet.")
-        with _bounded(account, time_budget) as client:
-            scope = scoped(client, query)
+        # An answer that comes after the tick helps nobody.
+        patience = {"total_timeout": min(account.total_timeout, time_budget)}
+        with closing(account.model_copy(update=patience)) as bounded:
+            scope = scoped(bounded.get_client(), query)
             judging = Judging(rule, list(windows.values()))
-            verdicts = dict(zip(judging.windows, judging.ask(scope), strict=True))
-            versions = {name: _version(verdicts[window]) for name, window in windows.items()}
-            news = {
-                name: verdicts[window]
-                for name, window in windows.items()
-                if versions[name] != position.told.get(name)
-            }
+            verdicts = {each.window: each for each in judging.ask(scope)}
+            versions = {name: verdicts[window].version for name, window in windows.items()}
+            news = {name: verdicts[windows[name]] for name in position.news(versions)}
             errors = {} if target is not None else explain(scope, judging, news.values())
         until = min(now, max(window.end for window in windows.values()))
-        told = dict(list(versions.items())[-lookback - 1 :])
-        cursor = Position(max(until, position.until), told).cursor
+        cursor = position.moved(until, versions, keep=lookback + 1).cursor
         if target is not None:
             return dg.SensorResult(
                 run_requests=[
@@ -129,12 +128,10 @@ def build_error_count_sensor(
         events: list[dg.AssetObservation | dg.AssetCheckEvaluation] = []
         for partition, found in news.items():
             top = errors.get(found.window)
-            events.append(_observation(key.asset_key, partition, found))
-            events.append(
-                evaluation(
-                    key, partition, found, rule, top, instance=context.instance, in_run=False
-                )
+            told = evaluation(
+                key, partition, found, rule, top, instance=context.instance, in_run=False
             )
+            events += [_observation(key.asset_key, partition, found), told]
         return dg.SensorResult(
             asset_events=events,
             cursor=cursor,
@@ -149,31 +146,11 @@ def _due(partitions_def: Partitions, until: datetime, lookback: int) -> dict[str
     last = partitions_def.get_last_partition_window()
     if last is None:
         return {}
-    start = until
-    for _ in range(lookback):
-        previous = partitions_def.get_prev_partition_window(start, respect_bounds=False)
-        if previous is None:
-            break
-        start = previous.start
-    span = dg.TimeWindow(min(start, last.start), last.end)
+    before = islice(back(partitions_def, until, respect_bounds=False), lookback)
+    start = min([until, last.start, *(window.start for window in before)])
+    span = dg.TimeWindow(start, last.end)
     keys = partitions_def.get_partition_keys_in_time_window(span)[: lookback + _MOST]
     return {key: Window(*partitions_def.time_window_for_partition_key(key)) for key in keys}
-
-
-@contextmanager
-def _bounded(account: VectorShiftResource, seconds: float) -> "Iterator[Client]":
-    """The account's client with less patience: an answer that comes after the tick helps nobody."""
-    timeout = min(account.total_timeout, seconds)
-    bounded = account.model_copy(update={"total_timeout": timeout})
-    try:
-        yield bounded.get_client()
-    finally:
-        bounded.close()
-
-
-def _version(found: Verdict) -> str:
-    """What is known of a window, in short; another one is news."""
-    return f"{found.severity or found.state}.{int(found.observed or 0)}.{found.sample}"
 
 
 def _observation(asset_key: dg.AssetKey, partition: str, found: Verdict) -> dg.AssetObservation:
@@ -190,7 +167,7 @@ def _observation(asset_key: dg.AssetKey, partition: str, found: Verdict) -> dg.A
 
 
 def _run_request(sensor: str, partition: str, found: Verdict) -> dg.RunRequest:
-    version = _version(found)
+    version = found.version
     return dg.RunRequest(
         run_key=f"{sensor}:{found.window.label}:{version}",
         partition_key=partition,

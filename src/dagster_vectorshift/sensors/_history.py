@@ -1,14 +1,20 @@
-"""The evaluations of checks that an instance has recorded, of all code locations, in order.
+"""The evaluations of checks that an instance has recorded, of all code locations, as alerts.
+
+Works for every check, whoever wrote it; checks of this package fill in the figures.
 
 They are read by time, never by storage id: with Dagster's default storage, SQLite, each run counts
 its events by itself, so the ids of later evaluations may be smaller than those of earlier ones.
 """
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
+
+from vectorshift_orchestration.thresholds.alerts import Alert
+from vectorshift_orchestration.windows import Window
 
 TIME_BUDGET = 40.0
 """Seconds that a tick may take: two thirds of what Dagster allows it unless told otherwise (60 s,
@@ -18,19 +24,13 @@ _LONGEST_RUN = timedelta(days=2)
 """SQLite has one file for each run, and those of runs that changed before this are not opened."""
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """An evaluation, when it was recorded (UTC), and the run that made it, if any."""
-
-    evaluation: dg.AssetCheckEvaluation
-    at: datetime
-    run_id: str | None
-
-
-def recorded(
+def evaluated(
     instance: dg.DagsterInstance, after: datetime, before: datetime | None = None
-) -> list[Recorded]:
-    """The evaluations recorded after `after` and before `before`, oldest first."""
+) -> Iterator[tuple[dg.AssetCheckEvaluation, Alert]]:
+    """The evaluations recorded after `after` and before `before`, each with the alert that it is if it failed.
+
+    They are in order, oldest first.
+    """
     asked = dg.EventRecordsFilter(
         dg.DagsterEventType.ASSET_CHECK_EVALUATION,
         after_cursor=dg.RunShardedEventsCursor(id=0, run_updated_after=after - _LONGEST_RUN),
@@ -41,9 +41,41 @@ def recorded(
         # To be gone in Dagster 2, which is beyond our range; there is no other public way.
         warnings.simplefilter("ignore", DeprecationWarning)
         records = instance.get_event_records(asked)
-    found = [
-        Recorded(evaluation, datetime.fromtimestamp(entry.timestamp, UTC), entry.run_id or None)
-        for entry in (record.event_log_entry for record in records)
-        if (evaluation := entry.asset_check_evaluation) is not None
-    ]
-    return sorted(found, key=lambda each: each.at)
+    entries = [record.event_log_entry for record in records]
+    for entry in sorted(entries, key=lambda entry: entry.timestamp):
+        if (evaluation := entry.asset_check_evaluation) is not None:
+            yield evaluation, _alert(evaluation, instant(entry.timestamp), entry.run_id or None)
+
+
+def instant(timestamp: Any) -> datetime:
+    """POSIX seconds as a UTC time."""
+    return datetime.fromtimestamp(timestamp, UTC)
+
+
+def _alert(evaluation: dg.AssetCheckEvaluation, at: datetime, run_id: str | None) -> Alert:
+    told = {name: getattr(value, "value", None) for name, value in evaluation.metadata.items()}
+    start, end = (told.get(f"vectorshift/window_{edge}") for edge in ("start", "end"))
+    # Without a run, the partition is in the metadata (see `_evaluations.evaluation`).
+    partition = evaluation.partition or told.get("vectorshift/partition")
+    return Alert(
+        asset=evaluation.asset_key.to_user_string(),
+        check=evaluation.check_name,
+        partition=None if partition is None else str(partition),
+        severity=evaluation.severity.value,
+        evaluated_at=at,
+        reason=evaluation.description or "",
+        run_id=run_id,
+        window=Window(instant(start), instant(end)) if start and end else None,
+        observed=told.get("vectorshift/observed"),
+        limit=told.get("vectorshift/limit"),
+        sample=told.get("vectorshift/sample"),
+        top_errors=_messages(evaluation.metadata.get("vectorshift/top_errors")),
+    )
+
+
+def _messages(told: Any) -> tuple[tuple[str, int], ...]:
+    """The rows of the table of error messages that a check of ours told."""
+    if not isinstance(told, dg.TableMetadataValue):
+        return ()
+    rows = [(record.data["message"], record.data["count"]) for record in told.records]
+    return tuple((str(text), count) for text, count in rows if isinstance(count, int))

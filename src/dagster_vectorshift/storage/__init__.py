@@ -8,12 +8,14 @@
 Any of them is the `storage` resource of an asset. Assets with `io_manager_key` need none of them.
 """
 
-from dagster_vectorshift.storage._duckdb import DuckDBStorage as DuckDBStorage
+from dagster_vectorshift.storage._databases import (
+    DuckDBStorage as DuckDBStorage,
+    PostgresStorage as PostgresStorage,
+)
 from dagster_vectorshift.storage._files import (
     FileStorage as FileStorage,
     ParquetStorage as ParquetStorage,
 )
-from dagster_vectorshift.storage._postgres import PostgresStorage as PostgresStorage
 from dagster_vectorshift.storage._protocol import (
     ExportStorage as ExportStorage,
     TableStorage as TableStorage,

@@ -1,18 +1,16 @@
 """Files on a disk or in an object store: one for each partition."""
 
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import dagster as dg
 from pydantic import Field
 
-from dagster_vectorshift._environment import resolved
+from dagster_vectorshift._documents import resolved
 from dagster_vectorshift.storage._protocol import PathText
+from vectorshift_orchestration.landing import Landing
+from vectorshift_orchestration.storage.destinations import partition_path, uri_of
 from vectorshift_orchestration.windows import Window
-
-if TYPE_CHECKING:
-    from vectorshift_orchestration.landing import Landing
 
 
 class FileStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[type-arg]  # yields itself
@@ -31,20 +29,15 @@ class FileStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[type-
 
     def locate(self, table: str, window: Window | None = None) -> str:
         """The URI of the folder that holds a table's files."""
-        return _uri(f"{resolved(self.path).removesuffix('/')}/{table}")
+        return uri_of(f"{resolved(self.path).removesuffix('/')}/{table}")
 
-    def landing(self, table: str, window: Window, format: str) -> "Landing":
+    def landing(self, table: str, window: Window, format: str) -> Landing:
         """One file at a fixed name, which takes the place of the one before."""
-        from vectorshift_orchestration.landing import Landing
         from vectorshift_orchestration.storage.notes import note_path
 
-        note = note_path(resolved(self.path), table, window)
-        return Landing(destination=self._file(table, window, format), note=note)
-
-    def _file(self, table: str, window: Window, extension: str) -> str:
-        from vectorshift_orchestration.storage.destinations import partition_path
-
-        return partition_path(resolved(self.path), table, window, extension)
+        root = resolved(self.path)
+        file = partition_path(root, table, window, format)
+        return Landing(destination=file, note=note_path(root, table, window))
 
 
 class ParquetStorage(FileStorage):
@@ -61,15 +54,8 @@ class ParquetStorage(FileStorage):
         """The URI of a table's folder, or of the file that holds a window."""
         if window is None:
             return super().locate(table)
-        return _uri(self._file(table, window, "parquet"))
+        return uri_of(partition_path(resolved(self.path), table, window, "parquet"))
 
-    def landing(self, table: str, window: Window, format: str) -> "Landing":
+    def landing(self, table: str, window: Window, format: str) -> Landing:
         """One Parquet file, whatever the service exports."""
         return replace(super().landing(table, window, "parquet"), parquet=True)
-
-
-def _uri(text: str) -> str:
-    from vectorshift_orchestration.storage import destinations
-
-    target = destinations.resolved(text)
-    return destinations.file_uri(target) if isinstance(target, Path) else target.uri

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
 from vectorshift_orchestration.errors import ExportIncomplete, PublishError
@@ -32,6 +34,16 @@ class Staged(ExportFile):
     counted: int
     task_id: str
     verified: str = "none"
+
+
+def working_folder(given: str | None = None) -> Path:
+    """The folder for files on their way, made when it is not there; `~` is the home directory.
+
+    Unless one is given, it is this user's below the system's folder for temporary files.
+    """
+    folder = Path(given or Path(gettempdir()) / f"vectorshift-exports-{os.getuid()}").expanduser()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
 
 
 def stage(

@@ -7,6 +7,8 @@ only then is the description read and checked.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -60,3 +62,15 @@ def nearest(word: Any, known: Iterable[str]) -> str:
     known = list(known)
     near = get_close_matches(str(word).lower(), known, n=1)
     return f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
+
+
+def require_list(value: object, name: str) -> None:
+    """Raise `SpecError` for one thing where several are due: a text is one of letters."""
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        raise SpecError(f"{name} is a list: write {name}=[{value!r}].")
+
+
+def digest(value: object) -> str:
+    """Twelve hex digits that are equal for equal JSON values."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]

@@ -112,6 +112,26 @@ def file_uri(path: Path) -> str:
     return f"file://{path.as_posix()}"
 
 
+def uri_of(destination: Destination) -> str:
+    """The URI of a path or of what fsspec reaches, without any secret. Raises as `resolved`."""
+    target = resolved(destination)
+    return file_uri(target) if isinstance(target, Path) else target.uri
+
+
+def as_text(path: Any) -> Any:
+    """A `Path` or a `UPath` as the text that it was written as; anything else as it is.
+
+    Raises ValueError for a `UPath` with storage options, which a text does not keep.
+    """
+    if getattr(path, "storage_options", None):
+        raise ValueError(
+            "a UPath with storage options cannot be kept as a text, because they may hold "
+            "credentials. Set them in the environment or in ~/.config/fsspec."
+        )
+    is_path = isinstance(path, PathLike) or hasattr(path, "storage_options")
+    return str(path) if is_path else path
+
+
 def resolved(destination: Destination) -> Path | RemotePath:
     """The absolute local path that a destination means (`~` is the home directory), or the remote one.
 

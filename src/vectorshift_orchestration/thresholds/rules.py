@@ -132,6 +132,14 @@ class Rate(Rule):
     def _metrics(self) -> list[str]:
         return [self.numerator, self.denominator]
 
+    def require_shares(self) -> None:
+        """Raise `SpecError` for a limit that no part of a whole passes: it is meant as a percentage."""
+        for limit in (self.warn, self.error):
+            if limit is not None and not 0.0 <= limit <= 1.0:
+                raise SpecError(
+                    f"A limit of an error rate is a share from 0 to 1, such as 0.05 for 5 %, not {limit:g}."
+                )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change(Rule):

@@ -52,6 +52,13 @@ class Verdict:
     window: Window
     severity: Severity | None = None
 
+    @property
+    def version(self) -> str:
+        """What is known of the window, in short; another one is news."""
+        figure = self.observed or 0.0
+        whole = int(figure) if math.isfinite(figure) else figure
+        return f"{self.severity or self.state}.{whole}.{self.sample}"
+
     def to_dict(self) -> dict[str, Any]:
         """The verdict as JSON values; JSON has no infinity, so that is None."""
         finite = self.observed is not None and math.isfinite(self.observed)

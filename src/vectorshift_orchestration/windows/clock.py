@@ -4,10 +4,13 @@ Events arrive late, so nothing is judged before it has settled: `settle` says fo
 a window may still come in.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from vectorshift_orchestration.windows import Window
 from vectorshift_orchestration.windows.edges import TICK
+
+_HALF_DAY = timedelta(hours=12)
+_MOMENT = timedelta(seconds=1)
 
 
 def trailing_window(now: datetime, width: float, settle: float) -> Window:
@@ -40,3 +43,21 @@ def due_windows(newest: "Window", until: datetime | None, most: int) -> list[Win
 def on_the_clock(instant: datetime) -> datetime:
     """The instant, cut to the service's resolution, a millisecond."""
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+
+
+def has_settled(
+    end: datetime, now: datetime, settle: timedelta, zone: tzinfo, *, daily: bool
+) -> bool:
+    """Whether a window that ended at `end` has settled for whoever looks at `now`.
+
+    Instants are compared, not clocks. But who looks by the clocks of a zone, at most once a day
+    (`daily`), comes up to two hours early in the night in which the clocks go forward, so there the
+    date decides.
+    """
+    end, now = end.astimezone(UTC), now.astimezone(UTC)
+    # Just before the end: the clocks may go forward at the very midnight.
+    offsets = {each.astimezone(zone).utcoffset() for each in (end - _MOMENT, now + _HALF_DAY)}
+    if daily and len(offsets) > 1:
+        due = end.astimezone(zone).replace(tzinfo=None) + settle
+        return due.date() <= now.astimezone(zone).date()
+    return end + settle <= now

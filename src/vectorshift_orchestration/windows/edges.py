@@ -14,6 +14,7 @@ With `fold=1` it begins it when it comes last, and the hour belongs to the day b
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
@@ -29,6 +30,8 @@ TICK = timedelta(milliseconds=1)
 """The resolution of the service's event clock."""
 
 _DAY = timedelta(days=1)
+_HALF_DAY = timedelta(hours=12)
+_WEEK_IN_HALF_DAYS = 14
 _HOUR = timedelta(hours=1)
 
 
@@ -163,3 +166,26 @@ def _hour_after(instant: datetime, tz: tzinfo) -> datetime:
     while past := _past_the_hour(edge, tz):
         edge += _HOUR - past
     return edge
+
+
+def changes(zone: tzinfo, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Where the clocks of a zone change between two instants: a moment before and one after, in order.
+
+    The two are half a day apart, counted from `start`. Changes that undo each other within a week
+    are not seen.
+    """
+
+    def offset(count: int) -> timedelta | None:
+        return (start + count * _HALF_DAY).astimezone(zone).utcoffset()
+
+    here, last = 0, (end - start) // _HALF_DAY
+    while here < last:
+        there = min(here + _WEEK_IN_HALF_DAYS, last)
+        if offset(here) == offset(there):
+            here = there
+            continue
+        while there - here > 1:
+            middle = (here + there) // 2
+            here, there = (here, middle) if offset(middle) != offset(here) else (middle, there)
+        yield start + here * _HALF_DAY, start + there * _HALF_DAY
+        here = there

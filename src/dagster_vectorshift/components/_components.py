@@ -1,4 +1,4 @@
-"""Tables of pipeline health as a component."""
+"""Tables of pipeline health, and exports of events, as components."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 import dagster as dg
 
 from dagster_vectorshift.components._resources import BringsResources, TableStorage
-from dagster_vectorshift.components._scaffolders import HealthScaffolder
-from dagster_vectorshift.health._assets import health_definitions
+from dagster_vectorshift.components._scaffolders import ExportScaffolder, HealthScaffolder
+from dagster_vectorshift.exports._assets import build_export_definitions
+from dagster_vectorshift.exports._options import ExportDefinitionsOptions
+from dagster_vectorshift.health._assets import build_health_definitions
 from dagster_vectorshift.health._options import HealthDefinitionsOptions
 from dagster_vectorshift.tables import ErrorTable, HealthTable, Table
 
@@ -28,4 +30,15 @@ class VectorShiftHealthComponent(BringsResources, HealthDefinitionsOptions, dg.C
             tables.append(self.error_messages)
         every = replace(self, tables=tables)  # type: ignore[arg-type]  # messages, too
         options, resources = every.bound(self.op)
-        return dg.Definitions.merge(health_definitions(options), resources)
+        return dg.Definitions.merge(build_health_definitions.of(options), resources)
+
+
+@dg.scaffold_with(ExportScaffolder)
+@dataclass(frozen=True, kw_only=True)
+class VectorShiftExportComponent(BringsResources, ExportDefinitionsOptions, dg.Component):
+    """A VectorShift export of every event, one partition at a time, with its schedule."""
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The asset or the two, their schedule, and the resources that are written here."""
+        options, resources = self.bound(self.op)
+        return dg.Definitions.merge(build_export_definitions.of(options), resources)
