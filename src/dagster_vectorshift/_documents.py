@@ -9,12 +9,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 import dagster as dg
 from pydantic import BaseModel
 
 from vectorshift.errors import ConfigurationError
+from vectorshift_orchestration.arguments import described
 from vectorshift_orchestration.specs import QuerySpec
 from vectorshift_orchestration.specs.templates import filled_in
 
@@ -22,7 +24,28 @@ _ONE_VARIABLE = re.compile(r"""\{\{\s*env(?:\.(\w+)|\(\s*['"](\w+)['"]\s*\))\s*\
 
 
 class Document(dg.Resolvable):
-    """What may be stated in YAML, field by field."""
+    """What may be stated in YAML, field by field, each described as the docstrings do."""
+
+    examples: ClassVar[Mapping[str, Any]] = {}
+
+    @classmethod
+    @cache
+    def model(cls) -> type[BaseModel]:
+        """What YAML may hold; its schema, made only where somebody asks, tells what each field is for."""
+        made = super().model()
+        known: Any = made.model_config.get("json_schema_extra")
+
+        def tell(schema: dict[str, Any]) -> None:
+            schema.update(known)
+            told = described(cls)
+            for name, stated in schema["properties"].items():
+                if name in told:
+                    stated.setdefault("description", told[name])
+                if name in cls.examples:
+                    stated["examples"] = [cls.examples[name]]
+
+        made.model_config["json_schema_extra"] = tell
+        return made
 
     @classmethod
     def resolve_from_model(cls, context: dg.ResolutionContext, model: BaseModel) -> Self:

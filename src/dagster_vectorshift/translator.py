@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vectorshift.analytics import Query
 
 KIND = "vectorshift"
+TABLE_NAME = "dagster/table_name"
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,16 @@ class HealthTableProps:
 
 @dataclass(frozen=True)
 class ExportProps:
-    """An export: the asset's name, its query (None: every event) and its file format."""
+    """An export: the asset's name, its query (None: every event) and its file format.
+
+    `table` is the table, or the folder of files, in the storage, named like the asset unless given.
+    """
 
     name: str
     query: "Query | None"
     format: str
     description: str | None
+    table: str | None = None
 
 
 class DagsterVectorShiftTranslator:
@@ -46,13 +51,15 @@ class DagsterVectorShiftTranslator:
         """The asset of a table or an export. Its code version follows from what is asked."""
         stated = props.query.to_dict() if props.query is not None else {}
         if isinstance(props, HealthTableProps):
-            name, description = props.table.name, props.table.description
-            asked = props.table.asked
+            name, table, asked = props.table.name, props.table.table_name, props.table.asked
+            description = props.table.description or props.table.summary
         else:
-            name, description, asked = props.name, props.description, {"format": props.format}
+            name, table, asked = props.name, props.table or props.name, {"format": props.format}
+            description = props.description or "Events of VectorShift, one row for each."
         return dg.AssetSpec(
             dg.AssetKey([name]),
             description=description,
+            metadata={TABLE_NAME: table},
             code_version=digest({"query": stated, "asked": asked}),
             kinds={KIND},
         )

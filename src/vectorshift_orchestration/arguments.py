@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, Protocol, TypeVar, cast
 
 from vectorshift_orchestration.specs.documents import nearest
+
+_ARGUMENT = re.compile(r"^(\w+(?:, \w+)*): (.+(?:\n[ \t]+.+)*)$", re.MULTILINE)
 
 _Arguments = ParamSpec("_Arguments")
 _Options = TypeVar("_Options")
@@ -49,3 +52,16 @@ def takes(
         return cast("Factory[_Arguments, _Options, _Made]", factory)
 
     return decorate
+
+
+def described(options: type) -> dict[str, str]:
+    """What the docstrings of a class, and of those that it inherits from, tell of each argument.
+
+    An argument, or several of them, begins a line and ends with a colon; lines that go on are indented.
+    """
+    found: dict[str, str] = {}
+    for each in reversed(options.__mro__):
+        text = inspect.cleandoc(vars(each).get("__doc__") or "")
+        for names, told in _ARGUMENT.findall(text):
+            found |= dict.fromkeys(names.split(", "), " ".join(told.split()))
+    return found

@@ -100,6 +100,12 @@ class HealthTable:
         return found
 
     @property
+    def summary(self) -> str:
+        """What a row is, and what the columns hold, as Markdown."""
+        slices = " and ".join([self.interval, *self.group_by])
+        return _listed(f"Health of VectorShift: one row for each {slices}.", self.descriptions)
+
+    @property
     def sort_by(self) -> str | None:
         """The first metric, by which a preview chooses its rows."""
         return next((each.column for each in self.spec.columns if isinstance(each, Metric)), None)
@@ -162,6 +168,12 @@ class ErrorTable:
         return self.table or self.name
 
     @property
+    def summary(self) -> str:
+        """What a row is, and what the columns hold, as Markdown."""
+        lead = f"The {self.limit} commonest error messages of VectorShift in each partition."
+        return _listed(lead, self.descriptions)
+
+    @property
     def asked(self) -> dict[str, Any]:
         """What is asked for, as JSON: the code version follows from it."""
         return {"error_messages": self.limit}
@@ -175,6 +187,10 @@ class ErrorTable:
 
 
 Table: TypeAlias = HealthTable | ErrorTable
+
+
+def _listed(lead: str, columns: Mapping[str, str]) -> str:
+    return "\n".join([lead, "", *(f"- `{name}`: {text}" for name, text in columns.items())])
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from dagster_vectorshift.exports._ready import TASK, ready_sensor
 from dagster_vectorshift.exports._steps import Export
 from dagster_vectorshift.failures import as_dagster_failures, kept_apart, require_none
 from dagster_vectorshift.schedules import planned
+from dagster_vectorshift.translator import TABLE_NAME
 from vectorshift.errors import VectorshiftError
 from vectorshift_orchestration.arguments import takes
 from vectorshift_orchestration.windows import Window
@@ -78,7 +79,9 @@ def _two_phases(options: TwoPhaseExportOptions) -> tuple[dg.AssetsDefinition, dg
     """The asset that asks, and all of the export."""
     export, name = Export.of(options), options.op
     *above, last = export.spec.key.path
+    told = {name: value for name, value in export.spec.metadata.items() if name != TABLE_NAME}
     requested = export.spec.replace_attributes(
+        metadata=told,
         key=dg.AssetKey([*above, f"{last}_request"]),
         description=f"Exports that were asked for; {export.spec.key.to_user_string()} lands them.",
     )

@@ -28,8 +28,8 @@ class Export:
     @classmethod
     def of(cls, options: ExportOptions) -> Self:
         """The export that the options describe."""
-        props = ExportProps(options.name, options.query, options.format, options.description)
-        return cls(options.spec(props), options)
+        told = (options.name, options.query, options.format, options.description, options.table)
+        return cls(options.spec(ExportProps(*told)), options)
 
     @property
     def table(self) -> str:
