@@ -78,7 +78,10 @@ def _list(data: JSON, name: str) -> list[Any]:
 def read_events(data: JSON, call: Call, reply: Reply) -> results.EventPage:
     """Read one page of events."""
     succeeded(data, call, reply, "events")
-    answer: results.EventPage = {"events": [results.event(each) for each in _list(data, "events")]}
+    found = _list(data, "events")
+    for place, each in enumerate(found):  # in place, so that no page is held twice
+        found[place] = results.event(each)
+    answer: results.EventPage = {"events": found}
     meta = get(data, "pagination_meta")
     if isinstance(meta, dict):
         known = {name: get(meta, name) for name in results.PaginationMeta.__annotations__}

@@ -17,12 +17,14 @@ from vectorshift.analytics import (
     _answers as answers,
     _flows as flows,
     _requests as requests,
+    _results as results,
     _validation as check,
     _values as values,
 )
 from vectorshift.analytics._filters import EventField, FieldFilter
 from vectorshift.analytics._plan import plan
 from vectorshift.analytics._results import DataTableRow, Event
+from vectorshift.analytics._seen import Seen
 from vectorshift.analytics._spec import Spec
 from vectorshift.errors import AnalyticsIncomplete, AnalyticsInvalidQuery
 
@@ -43,7 +45,7 @@ class Runner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[R]):
-    """Rows with their span ids, when the newest of them started, and the total that came along."""
+    """Rows with their span ids, when the newest of them started if that is asked for, and the total that came along."""
 
     rows: list[R]
     ids: list[str | None]
@@ -78,7 +80,7 @@ class Walk(Generic[R]):
         self._way = way
         self._began = datetime.now(UTC)
         self._pinned = False
-        self._seen: set[str] = set()
+        self._seen = Seen()
         self._last: list[R] = []
         self._rows = 0
         self._again = 0
@@ -104,7 +106,7 @@ class Walk(Generic[R]):
         fresh = [
             row
             for row, span_id in zip(page.rows, page.ids, strict=True)
-            if (not same if span_id is None else self._is_new(span_id))
+            if (not same if span_id is None else self._seen.add(span_id))
         ]
         self._last = page.rows
         self._idle = 0 if fresh else self._idle + 1
@@ -141,11 +143,6 @@ class Walk(Generic[R]):
             self.what + problem, seen=self._rows, expected=self._announced, again=self._again
         )
 
-    def _is_new(self, span_id: str) -> bool:
-        known = span_id in self._seen
-        self._seen.add(span_id)
-        return not known
-
     def _learn(self, page: Page[R]) -> None:
         """Take a total that says more than the length of its page, or that such ones came before."""
         total = page.total or 0
@@ -178,23 +175,25 @@ class EventWalk(Walk[Event]):
     def next_page(self) -> Flow[Page[Event]]:
         """One page of events."""
         call = requests.search(plan(self._spec, "search"), self.size, self.position)
-        return ask(call, _read_page)
+        return ask(call, _read_page if self._pinned else _read_first_page)
 
 
 def _read_page(data: Any, call: Call, reply: Reply) -> Page[Event]:
     page = answers.read_events(data, call, reply)
     rows = page["events"]
-    ids = [each.get("span_id") for each in rows]
-    starts = [each.get("span_start_time") for each in rows]
-    return Page(
-        rows,
-        [None if each is None else values.identifier(each, "span_id") for each in ids],
-        max(
-            (values.moment(each, "span_start_time") for each in starts if each is not None),
-            default=None,
-        ),
-        page.get("pagination_meta", {}).get("total_records"),
-    )
+    ids = [results.stored(each, "span_id") for each in rows]
+    return Page(rows, ids, None, page.get("pagination_meta", {}).get("total_records"))
+
+
+def _read_first_page(data: Any, call: Call, reply: Reply) -> Page[Event]:
+    """The page by whose newest event the walk is pinned; the times of the others are nobody's business."""
+    page = _read_page(data, call, reply)
+    starts = [results.stored(each, "span_start_time") for each in page.rows]
+    return replace(page, newest=_newest(starts, "span_start_time"))
+
+
+def _newest(starts: list[Any], what: str) -> datetime | None:
+    return max((values.moment(each, what) for each in starts if each is not None), default=None)
 
 
 class RowWalk(Walk[DataTableRow]):
@@ -221,11 +220,11 @@ class RowWalk(Walk[DataTableRow]):
             self._spec, self._columns, self._interface, True, self.size, self.position
         )
         cells = [each["values"] for each in found["rows"]]
-        starts = [each.get(self._time) for each in cells]
+        starts = [] if self._pinned else [each.get(self._time) for each in cells]
         return Page(
             found["rows"],
             [each.get(self._id) for each in cells],
-            max((values.moment(each, self._time) for each in starts if each), default=None),
+            _newest(starts, self._time),
             found.get("total_records"),
         )
 

@@ -4,6 +4,7 @@ An event answers to every spelling of its keys (`span_start_time`, `start_time`,
 documentation and the wire differ; it stores the page's. Source: reference page "Types"; docs/contract.md A5, C.
 """
 
+from collections.abc import Callable
 from typing import Any, TypedDict
 
 from vectorshift.analytics import _values as values
@@ -151,6 +152,9 @@ CANONICAL: dict[str, str] = {
 }
 
 
+_OTHER_SPELLINGS = frozenset(spelling for spelling, name in CANONICAL.items() if spelling != name)
+
+
 class EventDict(dict[str, Any]):
     """An event as stored under the page's names, found under every spelling."""
 
@@ -180,33 +184,42 @@ def event(raw: dict[str, Any]) -> Event:
     Empty text is no number and no time, and neither is the zero time that stands for the end of a run in progress.
     Source: docs/contract.md A5 (Event), C (status case).
     """
-    found = EventDict()
-    for key, value in raw.items():
-        if value is not None:
-            found[CANONICAL.get(key, key)] = value
-    status = dict.get(found, "status")
+    if _OTHER_SPELLINGS.isdisjoint(raw) and None not in raw.values():
+        found = EventDict(raw)
+    else:
+        found = EventDict()
+        for key, value in raw.items():
+            if value is not None:
+                found[CANONICAL.get(key, key)] = value
+    status = stored(found, "status")
     if isinstance(status, str):
         found["status"] = status.lower()
     for name in ("span_id", "trace_id", "parent_span_id"):
-        if dict.__contains__(found, name):
-            found[name] = values.identifier(found[name], name)
+        told = stored(found, name)
+        if told is not None and type(told) is not str:
+            found[name] = values.identifier(told, name)
     for name in ("latency", "node_latency"):
-        if dict.get(found, name) == "":
+        told = stored(found, name)
+        if told == "":
             del found[name]
-        elif dict.__contains__(found, name):
-            found[name] = float(values.number(found[name], name))
+        elif told is not None:
+            found[name] = float(values.number(told, name))
     for name in ("span_start_time", "span_end_time"):
-        told = dict.get(found, name)
+        told = stored(found, name)
         if isinstance(told, str):
             _read_time(found, name, told)
     return found  # type: ignore[return-value]  # a dict with the TypedDict's keys
 
 
+stored: Callable[..., Any] = dict.get
+"""A value under the very key, past the spellings that `EventDict.get` tries."""
+
+
 def _read_time(found: EventDict, name: str, told: str) -> None:
     if not told or (name == "span_end_time" and values.is_zero_time(told)):
         del found[name]
-    else:
-        found[name] = spelled_time(told)
+    elif (spelled := spelled_time(told)) is not told:
+        found[name] = spelled
 
 
 def spelled_time(told: str) -> str:

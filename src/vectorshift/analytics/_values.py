@@ -22,6 +22,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def number(raw: Any, what: str) -> float:
     """Read a finite number. Whole numbers stay int, so that no digit beyond 2**53 is lost."""
+    if type(raw) is float and -math.inf < raw < math.inf:
+        return raw
     value = raw
     if isinstance(raw, str) and _NUMBER.fullmatch(raw):
         value = int(raw) if _WHOLE.fullmatch(raw) else float(raw)
