@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
 
 
+_INHERITED = (
+    *("query", "start", "end", "lookback", "vectorshift_conn_id"),
+    *("destination", "table", "sql_conn_id", "duckdb_path"),
+    *("source", "replace_other", "replace_characters"),
+)
+
+
 @contextmanager
 def checking(name: str, arguments: str = "") -> Iterator[None]:
     """Name the task, and perhaps its arguments, in whatever there is against them, as a `SpecError`."""
@@ -21,6 +28,14 @@ def checking(name: str, arguments: str = "") -> Iterator[None]:
     except (ValueError, OrchestrationError, AnalyticsInvalidQuery) as problem:
         told = f"{arguments} cannot be used. {problem}" if arguments else problem
         raise SpecError(f"{name}: {told}") from problem
+
+
+def inherited(scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the `locals()` of an operator's `__init__`, the arguments that its signature only repeats.
+
+    They stand in it so that editors and `help` show them; a base class keeps them.
+    """
+    return {name: scope[name] for name in _INHERITED if name in scope}
 
 
 def name_of(task: "BaseOperator") -> str:

@@ -32,28 +32,16 @@ def window_of(
 ) -> "Window":
     """The window from `start` to `end`; what is None is taken from the run's data interval.
 
-    Timetables that start with a run's own moment give microseconds. Each end is cut to the service's
-    clock in the same way, so that neighbouring runs share an edge. Raises `WindowError` with what to do when the run has no interval or an empty one, and for
-    ends that are naive, reversed, or no times.
+    Timetables that start with a run's own moment give microseconds, which are cut. Raises
+    `WindowError` with what to do when the run has no interval or an empty one, and for ends that are
+    naive, reversed, or no times.
     """
-    from vectorshift_orchestration import Window
+    from vectorshift_orchestration.windows.clock import between
 
     if start is None or end is None:
         first, last = data_interval(context)
         start, end = first if start is None else start, last if end is None else end
-    return Window.parse(_cut(start), _cut(end))
-
-
-def _cut(end: datetime | str) -> datetime | str:
-    """The end, cut to milliseconds; a text that is not a time is left for `Window` to refuse."""
-    if isinstance(end, str):
-        try:
-            end = datetime.fromisoformat(end.strip())
-        except ValueError:
-            return end
-    from vectorshift_orchestration.windows.clock import on_the_clock
-
-    return on_the_clock(end)
+    return between(start, end)
 
 
 def data_interval(context: Mapping[str, Any]) -> tuple[datetime, datetime]:
@@ -77,20 +65,14 @@ def _partition(context: Mapping[str, Any]) -> "Window":
     Only a calendar's own periods are taken: what lies between two ticks of another cron expression
     is a guess. A partition that has not ended is refused, since its events are not all there.
     """
-    from vectorshift_orchestration import Window
-    from vectorshift_orchestration.windows.crons import unit_of
-    from vectorshift_orchestration.windows.edges import TICK
+    from vectorshift_orchestration.windows.crons import period_from
 
     key, begin = context["partition_key"], context.get("partition_date")
     timetable = getattr(context.get("dag"), "timetable", None)
     expression = str(getattr(timetable, "expression", ""))
-    period = unit_of(expression)
-    window = None
-    if period is not None and begin is not None:
-        zone = getattr(timetable, "timezone", UTC)
-        # Of a midnight that comes twice Airflow's ticks are the second.
-        window = Window(begin, begin + TICK).align(period, zone, fold=1)
-    if window is None or window.start != begin:
+    zone = getattr(timetable, "timezone", UTC)
+    window = None if begin is None else period_from(begin, expression, zone)
+    if window is None:
         if not expression:  # it runs when somebody else's partition is there, so it has no cron
             raise WindowError(
                 f"This run's partition {key!r} comes from an asset and does not say when it ends. "

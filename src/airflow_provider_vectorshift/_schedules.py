@@ -24,12 +24,15 @@ def warn_of_lost_hours(task: "BaseOperator") -> None:
     timetable = getattr(dag, "timetable", None)
     crons = _attribute(timetable, "timetables") or [timetable]
     interval = _attribute(crons[0], "interval")
-    zone = _zone(_attribute(crons[0], "timezone"))
+    named = _attribute(crons[0], "timezone")
     expressions = [_attribute(cron, "expression") for cron in crons]
-    if dag is None or not interval or zone is None or not all(expressions):
+    known = isinstance(named, str | tzinfo) and all(expressions)
+    if dag is None or not interval or not known:
         return
+    from vectorshift_orchestration.windows import edges
+
     hours = {expression.split()[1] for expression in expressions}
-    if hours & {"*", "*/1"} or not (shift := _shift(zone)):
+    if hours & {"*", "*/1"} or not (shift := _shift(edges.zone(named))):
         return
     steps = list(pairwise(_ticks(expressions)))
     if all(tick - interval <= before for before, tick in steps) and not all(
@@ -38,7 +41,7 @@ def warn_of_lost_hours(task: "BaseOperator") -> None:
         warnings.warn(
             f"{name_of(task)}: the data intervals of DAG {dag.dag_id!r} are {interval} wide "
             f"({type(timetable).__name__}), so the night in which clocks are set back in "
-            f"{_attribute(crons[0], 'timezone')} leaves {shift} out. Schedule the DAG with "
+            f"{named} leaves {shift} out. Schedule the DAG with "
             "CronDataIntervalTimetable, whose intervals meet.",
             UserWarning,
             stacklevel=3,
@@ -48,14 +51,6 @@ def warn_of_lost_hours(task: "BaseOperator") -> None:
 def _attribute(timetable: Any, name: str) -> Any:
     """A setting of a timetable: of the SDK's own, or of the scheduler's."""
     return getattr(timetable, name, None) or getattr(timetable, f"_{name}", None)
-
-
-def _zone(zone: Any) -> tzinfo | None:
-    if isinstance(zone, str):
-        import pendulum
-
-        return pendulum.timezone(zone)
-    return zone if isinstance(zone, tzinfo) else None
 
 
 def _shift(zone: tzinfo) -> timedelta:

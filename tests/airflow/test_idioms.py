@@ -1,7 +1,9 @@
 """What Airflow's users do with any operator: copy, subclass, map, set defaults, hand over results."""
 
 import copy
+import inspect
 import pickle
+import re
 from datetime import timedelta
 
 import pytest
@@ -77,6 +79,54 @@ def test_subclasses(kind):
     wrong = "" if argument == "export_id" else {"no": "such"}
     with pytest.raises(ValueError, match=f"Ours 'task': {argument}="):
         Ours(task_id="task", team="data", **TASKS[kind] | {argument: wrong})
+
+
+def arguments_of(kind):
+    """The arguments that the signature of an operator shows, but Airflow's own."""
+    shown = inspect.signature(kind).parameters.values()
+    return {each.name: each.default for each in shown if each.kind is each.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_every_argument_is_shown_and_told(kind):
+    """Editors and `help` show each argument that a class takes, also those of its bases, and its docstring tells each."""
+    shown = arguments_of(kind)
+    for base in kind.__mro__:
+        if base.__module__.startswith("airflow_provider_vectorshift") and "__init__" in vars(base):
+            taken = set(arguments_of(base)) - {"lookback"}  # a sensor looks back over nothing
+            assert taken <= set(shown), base
+    for name in shown:
+        assert re.search(rf"^ +(\w+, )*{name}(, \w+)*: ", kind.__doc__, re.MULTILINE), name
+
+
+GIVEN = {
+    "query": QUERY.to_dict(),
+    "start": "2026-01-01T00:00:00Z",
+    "end": "2026-01-02T00:00:00Z",
+    "lookback": 1,
+    "vectorshift_conn_id": "vs_eu",
+    "table": "{{ params.table }}",
+    "duckdb_path": "x.duckdb",
+    "source": "orders",
+    "replace_other": True,
+    "replace_characters": True,
+}
+
+
+@pytest.mark.parametrize("kind", TASKS)
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"duckdb_path": None, "sql_conn_id": "db"}, {"destination": "x.parquet", "lookback": 0}],
+    ids=str,
+)
+def test_no_argument_is_lost(kind, more):
+    """What is given to an operator is what it has, whichever of its classes keeps it."""
+    told = TASKS[kind] | {"destination": None, "parquet": "destination" in more} | GIVEN | more
+    given = {name: told[name] for name in arguments_of(kind) if name in told}
+    task = kind(task_id="task", **given)
+    given.pop("threshold", None)  # which becomes a rule
+    given |= {"rule": task.rule} if "rule" in given else {}  # which becomes JSON
+    assert {name: getattr(task, name) for name in given} == given
 
 
 @pytest.mark.airflow

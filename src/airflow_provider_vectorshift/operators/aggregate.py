@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_vectorshift._arguments import is_literal
+from airflow_provider_vectorshift._arguments import inherited, is_literal
 from airflow_provider_vectorshift._context import data_interval, window_of
 from airflow_provider_vectorshift._landing import Place
 from airflow_provider_vectorshift.errors import failing_fast
@@ -83,24 +83,16 @@ class VectorShiftAggregateOperator(WritingOperator):
         table: str | None = None,
         sql_conn_id: str | None = None,
         duckdb_path: str | os.PathLike[str] | None = None,
+        source: str | None = None,
+        replace_other: bool = False,
+        replace_characters: bool = False,
         start: datetime | str | None = None,
         end: datetime | str | None = None,
         lookback: int | str = 0,
         vectorshift_conn_id: str = VectorShiftHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            query=query,
-            start=start,
-            end=end,
-            lookback=lookback,
-            vectorshift_conn_id=vectorshift_conn_id,
-            destination=destination,
-            table=table,
-            sql_conn_id=sql_conn_id,
-            duckdb_path=duckdb_path,
-            **kwargs,
-        )
+        super().__init__(**inherited(locals()), **kwargs)
         self.metrics = as_json(metrics)
         self.group_by = as_json(group_by)
         self.interval = interval

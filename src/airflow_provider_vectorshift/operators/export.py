@@ -7,17 +7,19 @@ from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_provider_vectorshift._airflow import TaskDeferralTimeout, conf
+from airflow_provider_vectorshift._airflow import AirflowFailException, TaskDeferralTimeout, conf
 from airflow_provider_vectorshift._arguments import (
     check_flags,
     checking,
     execution_left,
+    inherited,
     is_literal,
 )
-from airflow_provider_vectorshift.errors import failing_fast
+from airflow_provider_vectorshift.errors import VectorShiftTriggererTimeout, failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.links import VectorShiftExportLink, show
 from airflow_provider_vectorshift.operators._writing import WritingOperator
+from vectorshift.errors import AnalyticsExportTimeout
 from vectorshift_orchestration.errors import SpecError
 from vectorshift_orchestration.exports.request import ExportOptions
 from vectorshift_orchestration.values import seconds
@@ -25,11 +27,9 @@ from vectorshift_orchestration.values import seconds
 if TYPE_CHECKING:
     from airflow.sdk import Context, ObjectStoragePath
 
-    from airflow_provider_vectorshift.operators._tries import ExportTry
     from vectorshift import Client
     from vectorshift.analytics import Query
-    from vectorshift_orchestration.exports.job import ExportLanded
-    from vectorshift_orchestration.exports.notes import PendingExport
+    from vectorshift_orchestration.exports.notes import PendingExport, PendingNote
     from vectorshift_orchestration.exports.request import ExportRequest
 
 _PARQUET = "parquet"
@@ -102,6 +102,9 @@ class VectorShiftExportOperator(WritingOperator):
         table: str | None = None,
         sql_conn_id: str | None = None,
         duckdb_path: str | os.PathLike[str] | None = None,
+        source: str | None = None,
+        replace_other: bool = False,
+        replace_characters: bool = False,
         start: datetime | str | None = None,
         end: datetime | str | None = None,
         lookback: int | str = 0,
@@ -113,18 +116,7 @@ class VectorShiftExportOperator(WritingOperator):
         late_arrival: timedelta | float = ExportOptions.late_arrival,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            query=query,
-            start=start,
-            end=end,
-            lookback=lookback,
-            vectorshift_conn_id=vectorshift_conn_id,
-            destination=destination,
-            table=table,
-            sql_conn_id=sql_conn_id,
-            duckdb_path=duckdb_path,
-            **kwargs,
-        )
+        super().__init__(**inherited(locals()), **kwargs)
         self.file_format = file_format
         self.parquet = parquet
         self.deferrable = deferrable
@@ -140,8 +132,7 @@ class VectorShiftExportOperator(WritingOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         """Ask for the export or find the one under way, then wait for it here or in the triggerer."""
         request = self._request(context)
-        this_try = self._try(context, request)
-        return self._concluded(context, request, this_try, this_try.begin())
+        return self._brought_home(context, request, self._note(context, request))
 
     def execute_complete(
         self,
@@ -156,11 +147,20 @@ class VectorShiftExportOperator(WritingOperator):
         with its templates filled in anew; `pending` is how far it had got. `dag.test()` hands over
         neither.
         """
+        from airflow_provider_vectorshift._events import read_export_event
         from vectorshift_orchestration.exports.request import ExportRequest
 
         request = self._request(context) if asked is None else ExportRequest.from_dict(asked)
-        this_try = self._try(context, request)
-        return self._concluded(context, request, this_try, this_try.go_on(event, pending))
+        note, told = self._note(context, request), read_export_event(event)
+        note.take_up(pending, told["export_id"])
+        if told["status"] == "timeout":
+            self.log.warning("The last look at the export: %s", told["error"] or "pending")
+            note.discard_overdue()
+            raise self._timed_out(told["export_id"])
+        if told["status"] == "refused":
+            note.discard()
+            raise AirflowFailException(told["error"])
+        return self._brought_home(context, request, note)
 
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: "Context"
@@ -169,7 +169,14 @@ class VectorShiftExportOperator(WritingOperator):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout as error:
-            raise self._try(context, self._request(context)).unreported() from error
+            note = self._note(context, self._request(context))
+            found = note.stored()
+            note.discard_overdue()
+            named = "that this task waits for" if found is None else found.state.task_id
+            raise VectorShiftTriggererTimeout(
+                f"No triggerer reported on export {named} in time: none is running, or they are too "
+                "busy. Look at the triggerer, then run the task again."
+            ) from error
 
     def on_kill(self) -> None:
         """Nothing is undone: an export cannot be cancelled, and a retry goes on with it."""
@@ -243,53 +250,57 @@ class VectorShiftExportOperator(WritingOperator):
 
     # --- one try ---
 
-    def _try(self, context: Mapping[str, Any], request: "ExportRequest") -> "ExportTry":
-        from airflow_provider_vectorshift.operators._tries import ExportArguments, ExportTry
+    def _note(self, context: Mapping[str, Any], request: "ExportRequest") -> "PendingNote":
+        """What is remembered of the export over tries."""
+        from vectorshift_orchestration.exports.notes import PendingNote
 
         def asked(export_id: str) -> None:
             self.log.info("The export is %s", export_id)
             show(self, context, self._hook.base_url, export_id)
 
-        arguments = ExportArguments(
-            name=self._name,
-            conn_id=self.vectorshift_conn_id,
-            place=self.place,
-            options=self.options,
-            parquet=self.parquet,
-            deferrable=self.deferrable,
-            durable=self.durable,
-            execution_timeout=self.execution_timeout,
+        place = self.place
+        target = place.destination, place.table, place.sql_conn_id, place.duckdb_path, place.source
+        return PendingNote(
+            context.get("task_state_store") if self.durable else None,
+            account=self.vectorshift_conn_id,
+            target=[*target, self.parquet],
+            key=request.key,
+            on_export=asked,
         )
-        return ExportTry(arguments, request, context, self.log, asked)
 
-    def _concluded(
-        self,
-        context: Mapping[str, Any],
-        request: "ExportRequest",
-        this_try: "ExportTry",
-        outcome: "ExportLanded | PendingExport",
+    def _brought_home(
+        self, context: Mapping[str, Any], request: "ExportRequest", note: "PendingNote"
     ) -> dict[str, Any]:
         """The result, the same on every path, or the wait in the triggerer; the note goes last."""
-        from vectorshift_orchestration.exports.job import ExportLanded
+        from vectorshift_orchestration.exports.notes import PendingExport
+        from vectorshift_orchestration.exports.tries import brought_home
 
-        if not isinstance(outcome, ExportLanded):
-            self._defer(context, request, this_try, outcome)
-        result = outcome.to_json()
+        with failing_fast(self._name):
+            landing = self.place.landing(parquet=self.parquet)
+            with self._client() as client:
+                landed = brought_home(
+                    client,
+                    request,
+                    landing,
+                    note,
+                    self.options,
+                    leaving=self.deferrable,
+                    say=self.log.info,
+                )
+        if isinstance(landed, PendingExport):
+            self._defer(context, request, landed)
+        result = landed.to_json()
         # How many rows were replaced is unknown where a COMMIT was found done, so it is not told.
         replaced = result.pop("deleted")
         self.log.info(
-            "Landed %s rows of %s, in place of %s", outcome.rows, outcome.window.label, replaced
+            "Landed %s rows of %s, in place of %s", landed.rows, landed.window.label, replaced
         )
         self._tell(context, result)
-        this_try.forget()
+        note.discard()  # from here on, a clear exports again
         return result
 
     def _defer(
-        self,
-        context: Mapping[str, Any],
-        request: "ExportRequest",
-        this_try: "ExportTry",
-        pending: "PendingExport",
+        self, context: Mapping[str, Any], request: "ExportRequest", pending: "PendingExport"
     ) -> NoReturn:
         from airflow_provider_vectorshift.triggers._waiting import GRACE
         from airflow_provider_vectorshift.triggers.export import VectorShiftExportTrigger
@@ -297,7 +308,7 @@ class VectorShiftExportOperator(WritingOperator):
         export_id, now = pending.state.task_id, time.time()
         deadline = min(pending.state.deadline or now, now + execution_left(self, context))
         if deadline <= now:
-            raise this_try.timed_out(export_id)
+            raise self._timed_out(export_id)
         self.defer(
             trigger=VectorShiftExportTrigger(
                 vectorshift_conn_id=self.vectorshift_conn_id,
@@ -309,3 +320,8 @@ class VectorShiftExportOperator(WritingOperator):
             kwargs={"asked": request.to_dict(), "pending": pending.to_json()},
             timeout=timedelta(seconds=deadline - now) + GRACE,
         )
+
+    def _timed_out(self, export_id: str) -> AnalyticsExportTimeout:
+        """The error of an export that was not ready in time."""
+        limit = self.execution_timeout or timedelta.max
+        return AnalyticsExportTimeout(export_id, min(self.options.timeout, limit.total_seconds()))

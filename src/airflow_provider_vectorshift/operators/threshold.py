@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from airflow.sdk import BaseOperator
 
 from airflow_provider_vectorshift._airflow import AirflowFailException
-from airflow_provider_vectorshift._arguments import is_literal
+from airflow_provider_vectorshift._arguments import inherited, is_literal
 from airflow_provider_vectorshift._assets import tell_assets
 from airflow_provider_vectorshift._schedules import warn_of_lost_hours
 from airflow_provider_vectorshift.errors import failing_fast
@@ -88,14 +88,7 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
         vectorshift_conn_id: str = VectorShiftHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            query=query,
-            start=start,
-            end=end,
-            lookback=lookback,
-            vectorshift_conn_id=vectorshift_conn_id,
-            **kwargs,
-        )
+        super().__init__(**inherited(locals()), **kwargs)
         self.rule = as_json(rule)
         self.fail_on = fail_on
         self.message = message
@@ -152,16 +145,13 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
 
     def _check_calendar(self) -> None:
         """Raise `SpecError` for a unit or zone that is known where the DAG is read, and does not exist."""
-        if self.every is None and self.timezone == "UTC":
-            return
         from vectorshift_orchestration.windows import edges
 
-        if self.every is not None and is_literal(self.every):
-            with self._checking("every="):
-                edges.unit(self.every)
-        if is_literal(self.timezone):
-            with self._checking("timezone="):
-                edges.zone(self.timezone)
+        for name, check in (("every", edges.unit), ("timezone", edges.zone)):
+            value = getattr(self, name)
+            if value is not None and is_literal(value):
+                with self._checking(f"{name}="):
+                    check(value)
 
     def _check_message(self, message: Any) -> None:
         from jinja2 import TemplateSyntaxError

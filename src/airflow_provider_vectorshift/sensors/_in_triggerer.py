@@ -1,11 +1,13 @@
-"""What a task loses that ends in the triggerer: it is refused where the DAG is read."""
+"""What a task loses that ends in the triggerer, and what it cannot have that starts there.
+
+Both are refused where the DAG is read. Airflow 3.3 leaves a task deferred for ever whose template
+asks the triggerer for an XCom: the process that would answer does not know the question.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import BaseSensorOperator
-
-from airflow_provider_vectorshift._arguments import name_of
 
 _AFTER_THE_WAIT = {
     "outlets": "outlets",
@@ -26,25 +28,73 @@ _BEFORE_THE_WAIT = {
 """What it loses where the task starts in the triggerer, too."""
 
 
+_AT_HAND = frozenset(
+    {
+        "params",
+        "dag_run",
+        "run_id",
+        "logical_date",
+        "data_interval_start",
+        "data_interval_end",
+        "ds",
+        "ds_nodash",
+        "ts",
+        "ts_nodash",
+        "ts_nodash_with_tz",
+        "partition_key",
+        "partition_date",
+        "macros",
+    }
+)
+"""What a template may name: it lies in the run itself, so nobody has to be asked for it."""
+
+
 def check_nothing_lost(task: BaseSensorOperator, *, started_there: bool) -> None:
     """Raise ValueError for an argument of a task that ends in the triggerer, if Airflow would ignore it."""
     lost = _AFTER_THE_WAIT | (_BEFORE_THE_WAIT if started_there else {})
     for argument, attribute in lost.items():
         if getattr(task, attribute, None):
-            raise ValueError(_would_ignore(name_of(task), f"{argument}="))
+            raise _would_ignore(f"{argument}=")
     for method in ("pre_execute", "post_execute"):
-        if method in lost and getattr(type(task), method) is not getattr(
-            BaseSensorOperator, method
-        ):
-            raise ValueError(_would_ignore(name_of(task), f"its method {method}"))
+        own = getattr(type(task), method) is not getattr(BaseSensorOperator, method)
+        if method in lost and own:
+            raise _would_ignore(f"its method {method}")
 
 
-def check_nothing_lost_mapped(task: str, arguments: Mapping[str, Any]) -> None:
+def check_nothing_lost_mapped(arguments: Mapping[str, Any]) -> None:
     """The same for the arguments of a mapped task, which does not start in the triggerer."""
     for argument in _AFTER_THE_WAIT:
         if arguments.get(argument):
-            raise ValueError(_would_ignore(task, f"{argument}="))
+            raise _would_ignore(f"{argument}=")
 
 
-def _would_ignore(task: str, lost: str) -> str:
-    return f"{task}: with complete_in_triggerer=True Airflow would ignore {lost}. Leave out one of them."
+def _would_ignore(lost: str) -> ValueError:
+    return ValueError(
+        f"with complete_in_triggerer=True Airflow would ignore {lost}. Leave out one of them."
+    )
+
+
+def check_triggerer_value(argument: str, value: Any) -> None:
+    """Refuse a value, its templates not filled in, that would keep its task deferred for ever.
+
+    Raises ValueError for an XComArg, a mapped value, anything else that is no text, and a template
+    that names more than the run's own parameters, conf and dates.
+    """
+    asked = _names(value) - _AT_HAND if isinstance(value, str) else {type(value).__name__}
+    if asked:
+        raise ValueError(
+            f"{argument}= takes text with start_from_trigger=True, or a template of params, dag_run "
+            f"and the run's dates, but not {', '.join(sorted(asked))}, which the triggerer cannot fill "
+            "in: the task could stay deferred for ever. Leave start_from_trigger out."
+        )
+
+
+def _names(text: str) -> set[str]:
+    """The names that a template asks for; the text itself where it is no template."""
+    from jinja2 import Environment, TemplateSyntaxError, nodes
+
+    try:
+        parsed = Environment(autoescape=True).parse(text)
+    except TemplateSyntaxError:
+        return {repr(text)}
+    return {name.name for name in parsed.find_all(nodes.Name)}

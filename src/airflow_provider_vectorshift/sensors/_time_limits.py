@@ -1,6 +1,7 @@
 """How long a sensor may wait: the same deferred as on a worker."""
 
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator
 
@@ -10,12 +11,13 @@ from airflow_provider_vectorshift._airflow import (
     AirflowTaskTimeout,
     TaskDeferralTimeout,
 )
-from airflow_provider_vectorshift._arguments import execution_left
+from airflow_provider_vectorshift._arguments import execution_left, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow.sdk import Context
+    from airflow.triggers.base import BaseTrigger
 
 
 class TimeLimitedSensor(BaseSensorOperator):
@@ -44,18 +46,26 @@ class TimeLimitedSensor(BaseSensorOperator):
         """Seconds that are left to wait; all of them where the context has no task that has begun."""
         return max(min(self.timeout, execution_left(self, context)), 0.0)
 
-    def _out_of_time(self, told: str) -> AirflowSensorTimeout | AirflowTaskTimeout:
-        """The error of a wait that came to its end, with what there is to tell about it."""
-        if not self._try_ends_first:
-            return AirflowSensorTimeout(told)
-        return AirflowTaskTimeout(told)
+    def _wait_there(self, trigger: "BaseTrigger", wait: float) -> NoReturn:
+        """Wait on in the triggerer, which has a while to report its own timeout."""
+        from airflow_provider_vectorshift.triggers._waiting import GRACE
 
-    @property
-    def _wait_limit(self) -> str:
-        """The limit that ends the wait, in words."""
-        if not self._try_ends_first or self.execution_timeout is None:
-            return f"{self.timeout:g} s"
-        return f"the execution_timeout of {self.execution_timeout.total_seconds():g} s"
+        self.defer(
+            trigger=trigger,
+            method_name="execute_complete",
+            timeout=timedelta(seconds=wait) + GRACE,
+        )
+
+    def _never(self, happened: str, error: str) -> AirflowSensorTimeout | AirflowTaskTimeout:
+        """The error of a wait that came to its end, and the last thing that went wrong on the way."""
+        limit = f"{self.timeout:g} s"
+        if self._try_ends_first and self.execution_timeout is not None:
+            limit = f"the execution_timeout of {self.execution_timeout.total_seconds():g} s"
+        told = f"{name_of(self)}: {happened} within {limit}. {error}".rstrip()
+        return self._out_of_time(told)
+
+    def _out_of_time(self, told: str) -> AirflowSensorTimeout | AirflowTaskTimeout:
+        return AirflowTaskTimeout(told) if self._try_ends_first else AirflowSensorTimeout(told)
 
     @property
     def _try_ends_first(self) -> bool:

@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import PokeReturnValue
 
-from airflow_provider_vectorshift._airflow import (
-    AirflowFailException,
-    conf,
-)
-from airflow_provider_vectorshift._arguments import check_flags, is_literal
+from airflow_provider_vectorshift._airflow import AirflowFailException, conf
+from airflow_provider_vectorshift._arguments import check_flags, checking, inherited, is_literal
 from airflow_provider_vectorshift._assets import tell_assets
 from airflow_provider_vectorshift._events import read_breach_event
 from airflow_provider_vectorshift._schedules import warn_of_lost_hours
@@ -82,24 +79,19 @@ class VectorShiftErrorCountSensor(WindowedOperator, TimeLimitedSensor):
     ) -> None:
         from vectorshift_orchestration.thresholds.rules import rule_document
 
-        super().__init__(
-            query=query, start=start, end=end, vectorshift_conn_id=vectorshift_conn_id, **kwargs
-        )
+        super().__init__(**inherited(locals()), **kwargs)
         self.deferrable = deferrable
         self._limit = "threshold=" if rule is None else "rule="
         check_flags(self, "deferrable")
-        try:
+        with checking(self._name):
             self.rule = rule_document(rule, threshold)
             self.trailing = None if trailing is None else seconds("trailing", trailing)
             self.settle = seconds("settle", settle, above_0=False)
             if self.deferrable:
                 seconds("poke_interval", self.poke_interval)
-        except ValueError as problem:
-            raise ValueError(f"{self._name}: {problem}") from problem
-        if self.trailing is not None and (
-            start is not None or end is not None or self.lookback not in (0, "0")
-        ):
-            raise ValueError(f"{self._name}: give either trailing=, or start=, end= and lookback=.")
+            fixed = start is not None or end is not None or self.lookback not in (0, "0")
+            if self.trailing is not None and fixed:
+                raise ValueError("give either trailing=, or start=, end= and lookback=.")
         if is_literal(self.rule):
             self._rule()
         if self._takes_data_interval:
@@ -112,24 +104,20 @@ class VectorShiftErrorCountSensor(WindowedOperator, TimeLimitedSensor):
             self._asked()
         if not self.deferrable:
             return super().execute(context)
-        from airflow_provider_vectorshift.triggers._waiting import GRACE
         from airflow_provider_vectorshift.triggers.breach import VectorShiftBreachTrigger
 
         wait = self._longest_wait(context)
-        return self.defer(
-            trigger=VectorShiftBreachTrigger(
-                vectorshift_conn_id=self.vectorshift_conn_id,
-                rule=rule.to_dict(),
-                query=self.query,
-                window=None if self.trailing is not None else window.to_dict(),
-                trailing=self.trailing,
-                settle=self.settle,
-                poll_interval=self.poke_interval,
-                deadline=time.time() + wait,
-            ),
-            method_name=self.execute_complete.__name__,
-            timeout=timedelta(seconds=wait) + GRACE,
+        trigger = VectorShiftBreachTrigger(
+            vectorshift_conn_id=self.vectorshift_conn_id,
+            rule=rule.to_dict(),
+            query=self.query,
+            window=None if self.trailing is not None else window.to_dict(),
+            trailing=self.trailing,
+            settle=self.settle,
+            poll_interval=self.poke_interval,
+            deadline=time.time() + wait,
         )
+        return self._wait_there(trigger, wait)
 
     def poke(self, context: "Context") -> PokeReturnValue:
         """Judge once."""
@@ -148,10 +136,7 @@ class VectorShiftErrorCountSensor(WindowedOperator, TimeLimitedSensor):
         if told["status"] == "refused":
             raise AirflowFailException(told["error"])
         if told["verdict"] is None:
-            raise self._out_of_time(
-                f"{self._name}: the rule was not breached within {self._wait_limit}. "
-                f"{told['error']}".rstrip()
-            )
+            raise self._never("the rule was not breached", told["error"])
         tell_assets(self, context, told["verdict"])
         return told["verdict"]
 

@@ -4,30 +4,30 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import PokeReturnValue
 
-from airflow_provider_vectorshift._airflow import (
-    AirflowFailException,
-    conf,
-)
+from airflow_provider_vectorshift._airflow import AirflowFailException, conf
 from airflow_provider_vectorshift._arguments import (
     check_connection,
     check_flags,
+    checking,
     is_literal,
     name_of,
 )
 from airflow_provider_vectorshift._assets import tell_assets
 from airflow_provider_vectorshift._events import read_export_event
-from airflow_provider_vectorshift._templates import check_triggerer_value
+from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.links import VectorShiftExportLink, show
 from airflow_provider_vectorshift.sensors._in_triggerer import (
     check_nothing_lost,
     check_nothing_lost_mapped,
+    check_triggerer_value,
 )
 from airflow_provider_vectorshift.sensors._time_limits import TimeLimitedSensor
+from vectorshift.errors import VectorshiftError
 from vectorshift_orchestration.exports.events import ExportEvent, look, result_of
 from vectorshift_orchestration.values import seconds
 
@@ -100,13 +100,14 @@ class VectorShiftExportSensor(TimeLimitedSensor):
         """As in `BaseOperator`. Raises ValueError for `start_from_trigger`, which Airflow cannot map,
         and for what `complete_in_triggerer` would lose.
         """
-        if kwargs.get("start_from_trigger"):
-            raise ValueError(
-                f"{cls.__name__} {kwargs.get('task_id')!r}: start_from_trigger= does not work with "
-                "mapped tasks, which Airflow starts on a worker. Leave it out."
-            )
-        if kwargs.get("complete_in_triggerer"):
-            check_nothing_lost_mapped(f"{cls.__name__} {kwargs.get('task_id')!r}", kwargs)
+        with checking(f"{cls.__name__} {kwargs.get('task_id')!r}"):
+            if kwargs.get("start_from_trigger"):
+                raise ValueError(
+                    "start_from_trigger= does not work with mapped tasks, which Airflow starts on a "
+                    "worker. Leave it out."
+                )
+            if kwargs.get("complete_in_triggerer"):
+                check_nothing_lost_mapped(kwargs)
         return super().partial(**kwargs)
 
     def execute(self, context: "Context") -> Any:
@@ -114,16 +115,23 @@ class VectorShiftExportSensor(TimeLimitedSensor):
         if not self.deferrable:
             return super().execute(context)
         with self._skipping():
-            self._check_connection()
-            told = self._first_look()
+            try:
+                told = self._look()
+            except VectorshiftError as error:  # it may pass, and the trigger waits it out
+                self.log.warning("Export %s could not be looked at: %s", self.export_id, error)
+                told = None
             if told is None:
                 self._show(context)
-                self._defer(self._longest_wait(context))
+                from airflow_provider_vectorshift.triggers.export import VectorShiftExportTrigger
+
+                wait = self._longest_wait(context)
+                arguments = self._trigger_arguments | {"export_id": self._identifier}
+                deadline = time.time() + wait
+                self._wait_there(VectorShiftExportTrigger(**arguments, deadline=deadline), wait)
             return self._finished(context, told)
 
     def poke(self, context: "Context") -> PokeReturnValue:
         """Look once. Raises what `execute` raises, except for the timeout."""
-        self._check_connection()
         told = self._look()
         if told is None:
             self._show(context)
@@ -134,18 +142,6 @@ class VectorShiftExportSensor(TimeLimitedSensor):
         """Report what the trigger saw."""
         return self._finished(context, read_export_event(event))
 
-    def _defer(self, wait: float) -> NoReturn:
-        from airflow_provider_vectorshift.triggers._waiting import GRACE
-        from airflow_provider_vectorshift.triggers.export import VectorShiftExportTrigger
-
-        self.defer(
-            trigger=VectorShiftExportTrigger(
-                export_id=self._identifier, deadline=time.time() + wait, **self._trigger_arguments
-            ),
-            method_name=self.execute_complete.__name__,
-            timeout=timedelta(seconds=wait) + GRACE,
-        )
-
     # --- arguments ---
 
     def _check_arguments(self, start_from_trigger: bool) -> None:
@@ -154,26 +150,24 @@ class VectorShiftExportSensor(TimeLimitedSensor):
             "complete_in_triggerer": self.complete_in_triggerer,
             "start_from_trigger": start_from_trigger,
         }
-        for name, given in in_triggerer.items():
-            if given and not self.deferrable:
-                raise ValueError(f"{self._name}: {name}=True needs deferrable=True.")
-        if self.complete_in_triggerer:
-            check_nothing_lost(self, started_there=start_from_trigger)
-        try:
+        with checking(self._name):
+            for name, given in in_triggerer.items():
+                if given and not self.deferrable:
+                    raise ValueError(f"{name}=True needs deferrable=True.")
+            if self.complete_in_triggerer:
+                check_nothing_lost(self, started_there=start_from_trigger)
             seconds("poke_interval", self.poke_interval)
-        except ValueError as problem:
-            raise ValueError(f"{self._name}: {problem}") from None
-        if is_literal(self.export_id) and not isinstance(self.export_id, str):
-            raise ValueError(
-                f"{self._name}: export_id= is the text of an export's task_id, not {self.export_id!r}."
-            )
-        if isinstance(self.export_id, str) and not self.export_id.strip():
-            raise ValueError(f"{self._name}: export_id= is empty.")
+            told = self.export_id
+            if is_literal(told) and not isinstance(told, str):
+                raise ValueError(f"export_id= is the text of an export's task_id, not {told!r}.")
+            if isinstance(told, str) and not told.strip():
+                raise ValueError("export_id= is empty.")
         check_connection(self._name, self.vectorshift_conn_id)
 
     def _start_from_trigger(self) -> None:
-        for name in self.template_fields:
-            check_triggerer_value(self._name, name, getattr(self, name))
+        with checking(self._name):
+            for name in self.template_fields:
+                check_triggerer_value(name, getattr(self, name))
         from airflow.triggers.base import BaseTrigger, StartTriggerArgs
 
         from airflow_provider_vectorshift.triggers._waiting import GRACE
@@ -209,13 +203,6 @@ class VectorShiftExportSensor(TimeLimitedSensor):
             "Let the upstream task return that id alone."
         )
 
-    def _check_connection(self) -> None:
-        """Raise `AirflowFailException` for a template of the connection that came out as nothing."""
-        try:
-            check_connection(self._name, self.vectorshift_conn_id)
-        except ValueError as problem:
-            raise AirflowFailException(str(problem)) from None
-
     @property
     def _trigger_arguments(self) -> dict[str, Any]:
         return {
@@ -231,16 +218,9 @@ class VectorShiftExportSensor(TimeLimitedSensor):
 
     def _look(self) -> ExportEvent | None:
         """What there is to tell; None while the export is under way."""
+        with failing_fast(self._name):  # a template of the connection came out as nothing
+            check_connection(self._name, self.vectorshift_conn_id)
         return look(VectorShiftHook(self.vectorshift_conn_id).get_conn, self._identifier)
-
-    def _first_look(self) -> ExportEvent | None:
-        from vectorshift.errors import VectorshiftError
-
-        try:
-            return self._look()
-        except VectorshiftError as error:  # it may pass, and the trigger waits it out
-            self.log.warning("Export %s could not be looked at: %s", self.export_id, error)
-            return None
 
     def _show(self, context: Mapping[str, Any]) -> None:
         """Make the link lead to the export."""
@@ -258,10 +238,7 @@ class VectorShiftExportSensor(TimeLimitedSensor):
                 tell_assets(self, context, result)
                 return result
             case "timeout":
-                raise self._out_of_time(
-                    f"{self._name}: export {export_id} was not ready within {self._wait_limit}. "
-                    f"{error}".rstrip()
-                )
+                raise self._never(f"export {export_id} was not ready", error)
             case "failed":
                 raise AirflowFailException(f"{self._name}: export {export_id} failed: {error}")
             case "missing":

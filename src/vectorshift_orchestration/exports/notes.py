@@ -15,6 +15,9 @@ from vectorshift_orchestration.exports.state import ExportState
 
 _KEY = "vectorshift_export"
 
+_LAST_LOOK = 10.0
+"""Seconds for going on with an export whose time is up when word of it arrives."""
+
 
 class Store(Protocol):
     """Where a task keeps JSON values over its tries."""
@@ -136,16 +139,18 @@ class PendingNote:
         noted = None if self._store is None else self._store.get(_KEY)
         return None if noted is None else PendingExport.from_json(noted)
 
-    def take_up(self, found: PendingExport | None, export_id: str, least: float) -> None:
+    def take_up(self, noted: Any, export_id: str) -> None:
         """Go on with an export that another process has told of, whatever was noted of it.
 
-        `least` is the soonest deadline (POSIX seconds) that it gets, so that it is looked at once more.
+        `noted` is what `PendingExport.to_json` gave where the wait began; None is what the store holds.
+        An export whose time is up gets ten seconds, so that it is looked at once more.
         """
+        found = self.stored() if noted is None else PendingExport.from_json(noted)
         state = self._serving(found)
         if state is None or (export_id and state.task_id != export_id):
             state = ExportState(self._key, "created", export_id, asked=1)
         if state.deadline is not None:
-            state = replace(state, deadline=max(state.deadline, least))
+            state = replace(state, deadline=max(state.deadline, time.time() + _LAST_LOOK))
         self._take(state)
 
     def _serving(self, found: PendingExport | None) -> ExportState | None:

@@ -40,6 +40,24 @@ def due_windows(newest: "Window", until: datetime | None, most: int) -> list[Win
     return [window for window in [*newest.earlier(most), newest] if window.start >= until]
 
 
+def between(start: datetime | str, end: datetime | str) -> Window:
+    """`Window.parse` of ends that may be finer than the service's clock.
+
+    Each is cut in the same way, so that neighbours share an edge. Raises as `Window.parse`.
+    """
+    return Window.parse(_cut(start), _cut(end))
+
+
+def _cut(end: datetime | str) -> datetime | str:
+    """The end, cut to milliseconds; a text that is not a time is left for `Window` to refuse."""
+    if isinstance(end, str):
+        try:
+            end = datetime.fromisoformat(end.strip())
+        except ValueError:
+            return end
+    return on_the_clock(end)
+
+
 def on_the_clock(instant: datetime) -> datetime:
     """The instant, cut to the service's resolution, a millisecond."""
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)

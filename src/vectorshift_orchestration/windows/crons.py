@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta, tzinfo
+
+from vectorshift_orchestration.windows import Window
+from vectorshift_orchestration.windows.edges import TICK
 
 _MINUTE = timedelta(minutes=1)
 _DAY = 24 * 60
@@ -27,6 +30,18 @@ _UNITS = {
 def unit_of(cron: str) -> str | None:
     """The unit of the calendar whose edges are the ticks of a cron expression, where there is one."""
     return _UNITS.get(" ".join(cron.lower().split()))
+
+
+def period_from(tick: datetime, cron: str, zone: tzinfo) -> Window | None:
+    """The window from a tick of a cron expression to the next one, by the clocks of a zone.
+
+    None for an expression that is not a calendar's own periods, between whose ticks the distance is a
+    guess, and where no tick is. Of a midnight that comes twice the tick is the second.
+    """
+    if (unit := unit_of(cron)) is None:
+        return None
+    window = Window(tick, tick + TICK).align(unit, zone, fold=1)
+    return window if window.start == tick else None
 
 
 def settled(cron: str, settle: timedelta) -> str | None:
