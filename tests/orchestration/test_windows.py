@@ -12,6 +12,8 @@ from dateutil.tz import gettz
 
 from vectorshift_orchestration.errors import WindowError
 from vectorshift_orchestration.windows import Window, merge
+from vectorshift_orchestration.windows.clock import between
+from vectorshift_orchestration.windows.crons import period_from
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -318,3 +320,27 @@ def test_a_zone_of_pytz_is_taken_by_its_name():
         zone = "Europe/Berlin"
 
     assert Window.day(date(2026, 7, 1), Berlin()) == Window.day(date(2026, 7, 1), "Europe/Berlin")
+
+
+def test_neighbours_whose_ends_are_too_fine_meet():
+    """Ends with microseconds are cut in the same way, given as times or as text."""
+    first, second, third = (datetime(2026, 11, day, 0, 0, 0, 123_456, UTC) for day in (1, 2, 3))
+    assert between(first, second).end == between(second.isoformat(), third).start
+    with pytest.raises(WindowError, match="ISO 8601"):
+        between("yesterday", third)
+
+
+@pytest.mark.parametrize(
+    ("cron", "day", "hours"),
+    [
+        ("@daily", 25, 25),  # clocks are set back in Berlin
+        ("0 0 * * 1", 26, 168),
+        ("0 0 1 * *", 25, None),  # no tick
+        ("30 2 * * *", 25, None),  # not a calendar's own days
+    ],
+)
+def test_a_period_lasts_until_the_next_tick(cron, day, hours):
+    """A tick of hours, days, weeks, months or years tells the window that begins there, others nothing."""
+    zone = ZoneInfo("Europe/Berlin")
+    found = period_from(datetime(2026, 10, day, tzinfo=zone), cron, zone)
+    assert (found and found.width / timedelta(hours=1)) == hours
