@@ -10,7 +10,7 @@ that blocks and one that awaits, and a test can step a flow by hand. A network f
 import random
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, BinaryIO, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from vectorshift._bodies import decode, error_message
 from vectorshift._pace import Pace
@@ -68,6 +68,13 @@ class Way:
     proxy: str | None = field(default=None, repr=False)
 
 
+class Sink(Protocol):
+    """Where the bytes of a file go."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take all of the bytes; their number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fetch:
     """Stream `url` into `sink`, starting at `offset`, with none of the client's credentials. The outcome is `Fetched`.
@@ -78,7 +85,7 @@ class Fetch:
     url: str
     address: str | None
     proxy: str | None = field(repr=False)
-    sink: BinaryIO
+    sink: Sink
     offset: int
     etag: str | None
     limit: int

@@ -152,22 +152,22 @@ class Client(Account):
         progress: Progress | None = None,
         timeout: float = 3600.0,
         max_bytes: int = 5 * 1024**3,
-        may_be_empty: bool = False,
+        check_content: bool = True,
     ) -> "Download":
         """Stream a ready export (or its task id) to `path` and return its size and SHA-256.
 
         The bytes go to a temporary file beside `path`, are verified (length, checksums that the service sends, the end of
         the format) and only then renamed; an expired URL is renewed, a broken transfer resumed where the service allows
         it. `progress(bytes so far, bytes in all or None)` is called per chunk. `timeout` is seconds in all.
-        `may_be_empty` takes a JSON file of no bytes, which JSON lines without rows are, for a caller who compares it with a
-        count; else it counts as lost.
+        With `check_content=False` the end of the format is left to a caller who reads all of the file strictly and compares
+        it with a count: JSON lines without rows, for one, are a file of no bytes, which else counts as lost.
         Raises `AnalyticsDownloadFailed`, `AnalyticsExportFailed`, `AnalyticsNotFound`, or OSError when the disk is full; no
         file is left then.
         """
         from vectorshift.analytics import _downloads as downloads
 
         return self._run(
-            downloads.download(self, task, path, progress, timeout, max_bytes, may_be_empty)
+            downloads.download(self, task, path, progress, timeout, max_bytes, check_content)
         )
 
     async def adownload_export(
@@ -178,13 +178,13 @@ class Client(Account):
         progress: Progress | None = None,
         timeout: float = 3600.0,
         max_bytes: int = 5 * 1024**3,
-        may_be_empty: bool = False,
+        check_content: bool = True,
     ) -> "Download":
         """`download_export`, awaiting."""
         from vectorshift.analytics import _downloads as downloads
 
         return await self._arun(
-            downloads.download(self, task, path, progress, timeout, max_bytes, may_be_empty)
+            downloads.download(self, task, path, progress, timeout, max_bytes, check_content)
         )
 
     def prepare(self) -> None:

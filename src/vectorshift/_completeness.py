@@ -5,7 +5,6 @@ A body cut short can look complete to HTTP (no length, or a length that fits the
 
 import base64
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
@@ -17,33 +16,58 @@ _LISTS = ("repr-digest", "content-digest", "digest", "x-goog-hash")
 _OF_THE_WHOLE = ("x-ms-blob-content-md5", "repr-digest", "digest", "x-goog-hash", "content-range")
 """Headers that mean the same in an answer with a part; any other checksum is that of the part there."""
 _URL_SAFE = str.maketrans("-_", "+/")
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
 class Incomplete(Exception):
     """The file is not what was sent; the text says why."""
 
 
-def verified(
-    file: BinaryIO, headers: Mapping[str, str], kind: str, *, may_be_empty: bool = False
-) -> tuple[int, str]:
-    """Check a file of format `kind` (CSV, JSON, XLSX); return (bytes, SHA-256 in hex). Raises `Incomplete`.
+class Arriving:
+    """A file on its way to the disk, hashed as its bytes come by, so that it need not be read again for that."""
 
-    JSON lines without rows are a file of no bytes, which only `may_be_empty` lets pass.
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.size = 0
+        self._sha256 = hashlib.sha256()
+
+    def write(self, data: "bytes | memoryview") -> int:
+        """Append some bytes; their number."""
+        written = self.file.write(data)
+        self._sha256.update(data)
+        self.size += written
+        return written
+
+    def rewind(self) -> None:
+        """Begin anew."""
+        self.file.seek(0)
+        self.file.truncate()
+        self.size, self._sha256 = 0, hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of what has arrived, in hex."""
+        return self._sha256.hexdigest()
+
+    def digest(self, kind: str) -> bytes:
+        """The checksum of that kind; but for SHA-256, the file is read for it."""
+        if kind == "sha-256":
+            return self._sha256.digest()
+        md5 = hashlib.md5(usedforsecurity=False)
+        for chunk in _chunks(self.file):
+            md5.update(chunk)
+        return md5.digest()
+
+
+def verify(arrived: Arriving, headers: Mapping[str, str], kind: str, *, content: bool) -> None:
+    """Compare a file with the checksums that came with it, and its `content` with its format `kind` (CSV, JSON, XLSX).
+
+    Raises `Incomplete`.
     """
-    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-    for chunk in _chunks(file):
-        sha256.update(chunk)
-        md5.update(chunk)
-        size += len(chunk)
-    for name, wanted, found in _checksums(headers, sha256.digest(), md5.digest()):
-        if wanted != found:
+    for name, checksum, wanted in _checksums(headers):
+        if wanted != arrived.digest(checksum):
             raise Incomplete(f"its bytes do not match the checksum in {name}")
-    if not size and kind == "JSON" and may_be_empty:
-        return 0, sha256.hexdigest()
-    if problem := _bad_content(file, size, kind):
+    if content and (problem := _bad_content(arrived.file, arrived.size, kind)):
         raise Incomplete(problem)
-    return size, sha256.hexdigest()
 
 
 def encodings(headers: Mapping[str, str]) -> list[str]:
@@ -53,8 +77,8 @@ def encodings(headers: Mapping[str, str]) -> list[str]:
 
 
 def has_checksum(headers: Mapping[str, str]) -> bool:
-    """Whether a reply names a checksum of the whole file that `verified` can check."""
-    return bool(_checksums(headers, b"", b""))
+    """Whether a reply names a checksum of the whole file that `verify` can check."""
+    return bool(_checksums(headers))
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
@@ -68,11 +92,8 @@ def about_the_whole(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: headers[name] for name in _OF_THE_WHOLE if name in headers}
 
 
-def _checksums(
-    headers: Mapping[str, str], sha256: bytes, md5: bytes
-) -> list[tuple[str, bytes, bytes]]:
-    """Each header that names a checksum of the whole file, that checksum, and the one of the bytes that arrived."""
-    mine = {"sha-256": sha256, "md5": md5}
+def _checksums(headers: Mapping[str, str]) -> list[tuple[str, str, bytes]]:
+    """Each header that names a checksum of the whole file, its kind, and the checksum."""
     told = [(name, kind, headers.get(name, "")) for name, kind in _PLAIN.items()]
     if headers.get("x-amz-checksum-type", "").strip().upper() == "COMPOSITE":
         told = [each for each in told if not each[0].startswith("x-amz-checksum-")]
@@ -81,9 +102,9 @@ def _checksums(
             kind, _, value = item.partition("=")
             told.append((name, kind.strip().lower().removeprefix("id-"), value))
     found = [
-        (name, digest, mine[kind])
+        (name, kind, digest)
         for name, kind, value in told
-        if kind in mine and (digest := _digest(value, _SIZES[kind]))
+        if kind in _SIZES and (digest := _digest(value, _SIZES[kind]))
     ]
     return list(dict.fromkeys(found))
 
@@ -130,14 +151,17 @@ def _bad_json(file: BinaryIO) -> str | None:
     file.seek(0)
     if file.read(64).strip() == b"null":
         return None
-    opened, rest, brackets = 0, b"", False
+    opened, rest, inside, brackets = 0, b"", 0, False
     for chunk in _chunks(file):
-        bare, quote, text = _STRING.sub(b"", rest + chunk).partition(b'"')
-        rest = quote + text
+        text = (rest + chunk).replace(b"\\\\", b"").replace(b'\\"', b"")
+        rest = text[-1:] if text.endswith(b"\\") else b""  # what it escapes is still to come
+        parts = text.removesuffix(rest).split(b'"')
+        bare = b"".join(parts[inside::2])
+        inside ^= len(parts) % 2 == 0
         starts = bare.count(b"[") + bare.count(b"{")
         opened += starts - bare.count(b"]") - bare.count(b"}")
         brackets = brackets or starts > 0
-    return None if brackets and not opened and not rest else "the JSON is not closed"
+    return None if brackets and not opened and not inside else "the JSON is not closed"
 
 
 def _bad_workbook(file: BinaryIO) -> str | None:

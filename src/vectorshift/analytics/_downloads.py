@@ -12,18 +12,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from vectorshift._account import Account
 from vectorshift._addresses import kind_of
 from vectorshift._calls import Fetch, Fetched, Flow, Pause, Resolve, Way, Work
 from vectorshift._completeness import (
+    Arriving,
     Incomplete,
     about_the_whole,
     encodings,
     has_checksum,
-    verified,
+    verify,
 )
 from vectorshift._retry import Retry, jittered
 from vectorshift.analytics import _flows as flows, _validation as check
@@ -81,7 +82,7 @@ def download(
     progress: Progress | None,
     timeout: float,
     max_bytes: int,
-    may_be_empty: bool,
+    check_content: bool,
 ) -> Flow[Download]:
     """The flow behind `Client.download_export`."""
     rules = Rules(
@@ -103,16 +104,15 @@ def download(
         raise AnalyticsExportFailed(known.get("task_id", ""), known.get("error", ""))
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
-        with open(part, "x+b", buffering=1 << 20) as sink:  # flows do not await
+        with open(part, "x+b", buffering=1 << 20) as file:  # flows do not await
+            sink = Arriving(file)
             headers = yield from _transfer(known, sink, rules, progress)
             kind = (known.get("format") or target.suffix.lstrip(".")).upper()
-            size, digest = yield Work(
-                lambda: _verified(sink, headers, kind, known.get("task_id", ""), may_be_empty)
-            )
+            yield Work(lambda: _verify(sink, headers, kind, known.get("task_id", ""), check_content))
         yield Work(lambda: _publish(part, target))
         length = "none" if _length(headers) is None else "length"
         by = "checksum" if has_checksum(headers) else length
-        return Download(target, size, digest, known.get("task_id", ""), kind, by)
+        return Download(target, sink.size, sink.sha256, known.get("task_id", ""), kind, by)
     finally:
         part.unlink(missing_ok=True)
 
@@ -129,7 +129,7 @@ def _target(path: Any) -> Path:
 
 
 def _transfer(
-    task: ExportTask, sink: BinaryIO, rules: Rules, progress: Progress | None
+    task: ExportTask, sink: Arriving, rules: Rules, progress: Progress | None
 ) -> Flow[Mapping[str, str]]:
     """Bring the whole body into `sink`: resume what broke, follow redirects, renew an expired URL.
 
@@ -177,7 +177,7 @@ def _transfer(
             etag = _strong(got.headers) if got.usable and offset else None
             if etag is None:
                 offset = 0
-                yield Work(lambda: _rewind(sink))
+                yield Work(sink.rewind)
         else:
             raise AnalyticsDownloadFailed(task_id, _why(got, offset))
 
@@ -254,11 +254,6 @@ def _strong(headers: Mapping[str, str]) -> str | None:
     return etag if etag.startswith('"') else None
 
 
-def _rewind(sink: BinaryIO) -> None:
-    sink.seek(0)
-    sink.truncate()
-
-
 def _why(got: Fetched, offset: int) -> str:
     if got.status not in (200, 206):
         return f"the file server answered HTTP {got.status}" if got.status else got.reason
@@ -272,13 +267,13 @@ def _why(got: Fetched, offset: int) -> str:
     )
 
 
-def _verified(
-    sink: BinaryIO, headers: Mapping[str, str], kind: str, task_id: str, may_be_empty: bool
-) -> tuple[int, str]:
-    sink.flush()
-    os.fsync(sink.fileno())
+def _verify(
+    sink: Arriving, headers: Mapping[str, str], kind: str, task_id: str, content: bool
+) -> None:
+    sink.file.flush()
+    os.fsync(sink.file.fileno())
     try:
-        return verified(sink, headers, kind, may_be_empty=may_be_empty)
+        verify(sink, headers, kind, content=content)
     except Incomplete as problem:
         raise AnalyticsDownloadFailed(task_id, str(problem)) from None
 

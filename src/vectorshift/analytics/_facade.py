@@ -172,14 +172,14 @@ class Analytics:
         progress: Progress | None = None,
         timeout: float = 3600.0,
         max_bytes: int = 5 * 1024**3,
-        may_be_empty: bool = False,
+        check_content: bool = True,
     ) -> Download:
         """Stream a ready export to `path`; see `Client.download_export`."""
         from vectorshift.analytics import _downloads as downloads
 
         account = _account()
         return account._run(
-            downloads.download(account, task, path, progress, timeout, max_bytes, may_be_empty)
+            downloads.download(account, task, path, progress, timeout, max_bytes, check_content)
         )
 
     @classmethod
@@ -191,12 +191,12 @@ class Analytics:
         progress: Progress | None = None,
         timeout: float = 3600.0,
         max_bytes: int = 5 * 1024**3,
-        may_be_empty: bool = False,
+        check_content: bool = True,
     ) -> Download:
         """`download_export`, awaiting."""
         from vectorshift.analytics import _downloads as downloads
 
         account = _account()
         return await account._arun(
-            downloads.download(account, task, path, progress, timeout, max_bytes, may_be_empty)
+            downloads.download(account, task, path, progress, timeout, max_bytes, check_content)
         )

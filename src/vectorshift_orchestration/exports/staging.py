@@ -117,7 +117,7 @@ def _download(
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return client.download_export(task, path, progress=arrived, may_be_empty=True)
+        return client.download_export(task, path, progress=arrived, check_content=False)
     except VectorshiftError:  # some are OSErrors too
         raise
     except OSError as problem:
