@@ -5,22 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vectorshift_orchestration.windows import Window
+
+if TYPE_CHECKING:
+    from vectorshift_orchestration.spills import Spill
 
 
 @dataclass(frozen=True, slots=True)
 class ExportFile:
-    """A complete, checked file of exported events, and the format that the service wrote it in."""
+    """A complete, checked file of exported events, and the format that the service wrote it in.
+
+    `spill` has its rows for whoever loads them in the same process; without it the file is read again.
+    """
 
     path: Path
     format: str
     bytes: int
     sha256: str
     rows: int
+    spill: Spill | None = field(default=None, kw_only=True, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

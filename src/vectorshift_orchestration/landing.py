@@ -86,6 +86,11 @@ class Landing:
         if self.table is None and (self.source is not None or told):
             raise StorageError("A source and what may be replaced are a table's. Give table=, too.")
 
+    @property
+    def reads_rows(self) -> bool:
+        """Whether an export's rows land here, and not only the service's file."""
+        return self.table is not None or self.parquet
+
     @contextmanager
     def held(self) -> Iterator[Self]:
         """The same place with its database open over the block, which writes to it again and again."""
@@ -405,9 +410,14 @@ def _read(
     file: ExportFile, characters: Characters | None
 ) -> tuple[pa.Schema, Iterable[pa.RecordBatch]]:
     """The rows of an export's file, as they can be stored."""
-    from vectorshift_orchestration.readers import read_export
+    if file.spill is not None:
+        schema, batches = file.spill.rows()
+        if characters is not None:
+            characters.count += file.spill.replaced
+    else:
+        from vectorshift_orchestration.readers import read_export
 
-    schema, batches = read_export(
-        file.path, file.format, may_be_empty=not file.rows, characters=characters
-    )
+        schema, batches = read_export(
+            file.path, file.format, may_be_empty=not file.rows, characters=characters
+        )
     return schema, batches if characters is None else characters.stored(batches)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
 
 from tests.orchestration.conftest import EVERY_KIND
 from tests.orchestration.rows import DAY, event, write_csv, write_json
+from vectorshift_orchestration.characters import Characters
 from vectorshift_orchestration.errors import ExportFileError, UnstorableValue
 from vectorshift_orchestration.exports.completeness import checked_rows
 from vectorshift_orchestration.landing import ExportFile, Landing
 from vectorshift_orchestration.readers import read_export
+from vectorshift_orchestration.spills import Spill
 from vectorshift_orchestration.tables import EVENT_TIME
 
 MARK = "\N{REPLACEMENT CHARACTER}"
@@ -40,9 +43,13 @@ in_every_kind = pytest.mark.parametrize("store", EVERY_KIND, indirect=True)
 
 @in_every_kind
 @pytest.mark.parametrize("format", ["CSV", "JSON"])
-def test_an_export_lands_with_its_characters_replaced(store, tmp_path, format):
+@pytest.mark.parametrize("rows", ["read again", "kept from the check"])
+def test_an_export_lands_with_its_characters_replaced(store, tmp_path, format, rows):
     """In every database the row comes in with U+FFFD in place of each, and the result counts them."""
     file, (message, trace, count) = exported(tmp_path / "f", format)
+    if rows == "kept from the check":
+        file = replace(file, spill=Spill(tmp_path))
+        checked_rows(file.path, format, DAY, characters=Characters(), spill=file.spill)
     landing = Landing(
         table="events", connect=lambda: nullcontext(store.connection), replace_characters=True
     )
@@ -91,8 +98,6 @@ def test_rows_that_were_measured_are_replaced_too(store):
 
 def test_escapes_inside_of_json_columns_are_replaced(tmp_path):
     """Half a character in an attribute, in a CSV cell as in a JSON file."""
-    from vectorshift_orchestration.characters import Characters
-
     for format, write in (("CSV", write_csv), ("JSON", write_json)):
         path = write(tmp_path / "f", [event(0, span_attributes={"k": "HERE", "n": 1.0})])
         path.write_bytes(path.read_bytes().replace(b"HERE", rb"\ud800x"))

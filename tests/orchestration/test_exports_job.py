@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
+from importlib import import_module
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.days import MIDNIGHT
@@ -21,9 +25,11 @@ from vectorshift.errors import (
     ApiConnectionError,
     AuthenticationError,
 )
+from vectorshift_orchestration import spills
 from vectorshift_orchestration.errors import (
     ExportFormatError,
     ExportStateError,
+    PublishError,
     SchemaMismatch,
     StaleWriterError,
     StorageError,
@@ -124,6 +130,40 @@ def rows_in(connection, table="events"):
     return [
         row[0] for row in connection.execute(f"SELECT span_id FROM {table} ORDER BY 1").fetchall()
     ]
+
+
+@pytest.mark.parametrize("format", ["CSV", "JSON", "XLSX"])
+def test_a_file_is_parsed_once_for_its_checks_and_for_all_that_it_fills(
+    client, request_of_day, connection, tmp_path, monkeypatch, format
+):
+    """A table and a Parquet file are written from the rows that were checked; nothing stays beside them."""
+    reader = import_module(f"vectorshift_orchestration.formats.{format.lower()}")
+    opened, parse = [], reader.open_text
+    monkeypatch.setattr(
+        reader, "open_text", lambda path, *more: (opened.append(path), parse(path, *more))[1]
+    )
+    request, target = replace(request_of_day, format=format), tmp_path / "events.parquet"
+    done = run(
+        client, request, tmp_path, Records(),
+        destination=target, table="events", connection=connection, parquet=True,
+    )  # fmt: skip
+    assert len(opened) == 1
+    assert len(rows_in(connection)) == done.rows == pq.read_metadata(target).num_rows > 0
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_a_disk_that_has_no_room_for_the_rows_refuses_them(
+    client, request_of_day, connection, tmp_path, monkeypatch
+):
+    """The table stays as it is, no file is left, and the words say what to do."""
+
+    def full(**_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(spills, "TemporaryFile", full)
+    with pytest.raises(PublishError, match=r"No space left.* make room"):
+        run(client, request_of_day, tmp_path, Records(), table="events", connection=connection)
+    assert list((tmp_path / "work").iterdir()) == []
 
 
 def test_the_states_are_saved_in_order(emulator, client, connection, request_of_day, tmp_path):

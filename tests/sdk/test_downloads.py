@@ -330,7 +330,9 @@ def test_the_content_is_left_to_who_reads_all_of_it(fetch, failed, files, format
     failed(files.task, "it is empty")
     assert fetch(files.task, check_content=False).bytes == 0
     files.content = b'[{"a": 1}, {'
-    assert fetch(files.task, check_content=False).sha256 == hashlib.sha256(files.content).hexdigest()
+    assert (
+        fetch(files.task, check_content=False).sha256 == hashlib.sha256(files.content).hexdigest()
+    )
     files.headers = {"Content-MD5": MD5}
     failed(files.task, "(?i)checksum in content-md5", check_content=False)
 

@@ -108,7 +108,9 @@ def download(
             sink = Arriving(file)
             headers = yield from _transfer(known, sink, rules, progress)
             kind = (known.get("format") or target.suffix.lstrip(".")).upper()
-            yield Work(lambda: _verify(sink, headers, kind, known.get("task_id", ""), check_content))
+            yield Work(
+                lambda: _verify(sink, headers, kind, known.get("task_id", ""), check_content)
+            )
         yield Work(lambda: _publish(part, target))
         length = "none" if _length(headers) is None else "length"
         by = "checksum" if has_checksum(headers) else length

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from vectorshift_orchestration.characters import Characters
 from vectorshift_orchestration.errors import EventShapeError, ExportIncomplete, OrchestrationError
 from vectorshift_orchestration.readers import read_export
+from vectorshift_orchestration.spills import Spill
 from vectorshift_orchestration.tables import EVENT_ID, EVENT_TIME, first_outside, inside
 from vectorshift_orchestration.windows import Window
 
@@ -29,8 +30,9 @@ def checked_rows(
     *,
     may_be_empty: bool = False,
     characters: Characters | None = None,
+    spill: Spill | None = None,
 ) -> int:
-    """Read an exported file to its end and return the number of its rows.
+    """Read an exported file to its end and return the number of its rows, which `spill` keeps.
 
     It takes 8 bytes of memory for each row, besides one batch. Raises `ExportFileError` for a file
     that is cut or damaged, `ExportIncomplete` for a row outside of the window and for a row that is
@@ -38,9 +40,11 @@ def checked_rows(
     export would hold as well. `may_be_empty` and `characters` are as in `read_export`.
     """
     rows, ids = 0, _Ids()
-    _, batches = read_export(
+    schema, batches = read_export(
         path, format, may_be_empty=may_be_empty, characters=characters, progress=progress
     )
+    if spill is not None:
+        batches = spill.keeping(schema, batches)
     for batch in batches:
         stray = first_outside(batch.column(EVENT_TIME), window)
         if stray >= 0:
@@ -49,6 +53,8 @@ def checked_rows(
         ids.add(batch.column(EVENT_ID))
     if suspects := ids.repeated():
         _refuse_repeated(path, format, suspects, characters)
+    if spill is not None and characters is not None:
+        spill.replaced = characters.count
     return rows
 
 

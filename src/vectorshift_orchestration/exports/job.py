@@ -228,7 +228,7 @@ class ExportJob:
     def _begin_again(self) -> None:
         """Forget the file and the place in the ledger's order, and ask for newer rows."""
         if self._staged is not None:
-            self._staged.path.unlink(missing_ok=True)
+            self._staged.discard()
         self._staged, self._answer, self._intervals = None, None, None
         self._take_up(ExportState(self._request.key))
         self._fence()
@@ -420,6 +420,7 @@ class ExportJob:
             late_arrival=self._options.late_arrival,
             counted_before=self._known.counted_before,
             replace_characters=self._landing.replace_characters,
+            keep_rows=self._landing.reads_rows,
             progress=self._counting("checked"),
             downloaded=self._counting("bytes"),
         )
@@ -447,7 +448,7 @@ class ExportJob:
             copied=self._counting("copied"),
         )
         self._note("committed", uri=done.uri, deleted=done.deleted, replaced=done.replaced)
-        staged.path.unlink(missing_ok=True)
+        staged.discard()
 
     def _note_published(self, published: Published) -> None:
         self._note("published", uri=published.uri)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,6 +36,12 @@ class Staged(ExportFile):
     task_id: str
     verified: str = "none"
 
+    def discard(self) -> None:
+        """Remove the file, and what was kept of its rows."""
+        self.path.unlink(missing_ok=True)
+        if self.spill is not None:
+            self.spill.close()
+
 
 def working_folder(given: str | None = None) -> Path:
     """The folder for files on their way, made when it is not there; `~` is the home directory.
@@ -55,6 +62,7 @@ def stage(
     late_arrival: timedelta = _LATE_ARRIVAL,
     counted_before: int | None = None,
     replace_characters: bool = False,
+    keep_rows: bool = False,
     progress: Callable[[int], None] | None = None,
     downloaded: Callable[[int], None] | None = None,
 ) -> Staged:
@@ -65,31 +73,43 @@ def stage(
     same query. A window that ended less than `late_arrival` ago may still get events: there, more
     rows than counted are let pass, and fewer as long as they are not fewer than `counted_before`,
     what the service counted before the export was asked for. With `replace_characters` what is not a
-    character is let pass, see `Landing`. `progress` is called with the number
-    of rows read, `downloaded` with the number of bytes that have arrived.
+    character is let pass, see `Landing`. With `keep_rows` the rows wait in `directory` for whoever loads
+    them. `progress` is called with the number of rows read, `downloaded` with the number of bytes that
+    have arrived.
 
     Raises `ExportFileError`, `ExportIncomplete`, `PublishError` when the disk is full or refuses,
     and the SDK's errors. Then no file is left.
     """
     from vectorshift_orchestration.characters import Characters
     from vectorshift_orchestration.exports.completeness import checked_rows
+    from vectorshift_orchestration.spills import Spill
 
-    done = _download(client, task, directory / request.file_name, downloaded)
+    with _storing(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        done = _download(client, task, directory / request.file_name, downloaded)
+    counts = request.bound(client).count
+    spill = None
     try:
         # The count is taken behind the file; without a byte, only it can tell that nothing is missing.
-        empty = not done.bytes and not request.bound(client).count()["count"]
-        rows = checked_rows(
-            done.path,
-            request.format,
-            request.window,
-            progress,
-            may_be_empty=empty,
-            characters=Characters() if replace_characters else None,
-        )
-        counted = request.bound(client).count()["count"]
+        counted = None if done.bytes else counts()["count"]
+        with _storing(directory):
+            spill = Spill(directory) if keep_rows else None
+            rows = checked_rows(
+                done.path,
+                request.format,
+                request.window,
+                progress,
+                may_be_empty=counted == 0,
+                characters=Characters() if replace_characters else None,
+                spill=spill,
+            )
+        if counted is None:
+            counted = counts()["count"]
         _check_count(request, rows, counted, counted_before, late_arrival)
     except BaseException:
         done.path.unlink(missing_ok=True)
+        if spill is not None:
+            spill.close()
         raise
     return Staged(
         done.path,
@@ -100,6 +120,7 @@ def stage(
         counted,
         done.task_id,
         done.verified,
+        spill=spill,
     )
 
 
@@ -109,20 +130,25 @@ def _download(
     path: Path,
     progress: Callable[[int], None] | None,
 ) -> Download:
-    from vectorshift.errors import VectorshiftError
-
     def arrived(received: int, _: int | None) -> None:
         if progress is not None:
             progress(received)
 
+    return client.download_export(task, path, progress=arrived, check_content=False)
+
+
+@contextmanager
+def _storing(directory: Path) -> Iterator[None]:
+    """What the disk refuses, as `PublishError`."""
+    from vectorshift.errors import VectorshiftError
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return client.download_export(task, path, progress=arrived, check_content=False)
+        yield
     except VectorshiftError:  # some are OSErrors too
         raise
     except OSError as problem:
         raise PublishError(
-            f"The export could not be stored in {path.parent}: {problem.strerror or problem}. "
+            f"The export could not be stored in {directory}: {problem.strerror or problem}. "
             "No file was left; make room or give the right to write there, then run again."
         ) from problem
 
