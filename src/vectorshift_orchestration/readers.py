@@ -206,20 +206,21 @@ class _Reading:
             self._json(CALLER, text)
         if not pc.any(pc.starts_with(text, "{")).as_py():
             return text
-        return pa.array(map(plain_caller, text.to_pylist()), pa.string())
+        return _each_once(text, plain_caller)
 
     def _json(self, name: str, text: pa.Array) -> pa.Array:
-        found: list[str | None] = []
+        if self._characters is not None and pc.any(pc.match_substring(text, "\\u")).as_py():
+            text = pa.array(map(self._without_halves, text.to_pylist()), pa.string())
         try:
-            found.extend(map(self._json_text, text.to_pylist()))
+            return _each_once(text, json_text)
         except NotJson as problem:
-            raise self._refused(name, len(found), str(problem)) from None
-        return pa.array(found, pa.string())
+            bad = next(at for at in range(len(text)) if not _is_json(text[at].as_py()))
+            raise self._refused(name, bad, str(problem)) from None
 
-    def _json_text(self, text: str | None) -> str | None:
-        if self._characters is not None and text is not None and "\\u" in text:
-            text = self._characters.json(text.encode()).decode()
-        return json_text(text)
+    def _without_halves(self, text: str | None) -> str | None:
+        if self._characters is None or text is None or "\\u" not in text:
+            return text
+        return self._characters.json(text.encode()).decode()
 
     def _bad_cell(self, field: pa.Field, index: int, cell: str) -> ExportFileError:
         if pa.types.is_timestamp(field.type):
@@ -259,5 +260,19 @@ def _reads(field: pa.Field, cell: pa.Array) -> bool:
     try:
         _read(field, cell)
     except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _each_once(text: pa.Array, spell: Callable[[str], str | None]) -> pa.Array:
+    """A column spelled anew; a text that comes again and again is spelled once."""
+    told = text.dictionary_encode()
+    return pa.array(map(spell, told.dictionary.to_pylist()), pa.string()).take(told.indices)
+
+
+def _is_json(text: str | None) -> bool:
+    try:
+        json_text(text)
+    except NotJson:
         return False
     return True
