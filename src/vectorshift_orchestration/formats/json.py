@@ -97,10 +97,12 @@ def _text_array(
     try:
         texts = _texts_decoder.decode(b"[" + b",".join(cells) + b"]")
     except UNREADABLE:
-        texts = [
-            _row_text(path, row, bytes(cell), characters)
-            for row, cell in enumerate(cells, done + 1)
-        ]
+        known: dict[bytes, str | None] = {}
+        texts = []
+        for row, cell in enumerate(map(bytes, cells), done + 1):
+            if cell not in known:
+                known[cell] = _row_text(path, row, cell, characters)
+            texts.append(known[cell])
     return pa.array([text or None for text in texts], pa.string())
 
 

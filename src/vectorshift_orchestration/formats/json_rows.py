@@ -41,6 +41,7 @@ _ROWS = frozenset({"events", "data", "rows", "items", "records", "results"})
 """What an object around the rows calls them."""
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_objects = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 _list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -63,6 +64,7 @@ class _Scanner:
         self._buffer = file.read(_READ_BYTES).removeprefix(_MARK)
         self._position = 0
         self._row = 0
+        self._has_lines = True
 
     def rows(self) -> Iterator[Row]:
         begin = self._next()
@@ -98,6 +100,8 @@ class _Scanner:
         while not ended:
             if self._next() == b"[" and names is None and not self._row:
                 names = self._names()
+            elif names is None and (block := self._block(b"")):
+                yield from block
             else:
                 self._row += 1
                 yield self._taken(names)
@@ -110,8 +114,11 @@ class _Scanner:
 
     def _lines(self) -> Iterator[Row]:
         while self._next():
-            self._row += 1
-            yield self._taken(None)
+            if block := self._block(b","):
+                yield from block
+            else:
+                self._row += 1
+                yield self._taken(None)
 
     def _lists(self) -> Iterator[Row]:
         names = self._names()
@@ -179,6 +186,27 @@ class _Scanner:
 
     # --- rows ---
 
+    def _block(self, between: bytes) -> list[Row]:
+        """The objects at hand as far as the buffer holds whole lines of them: the usual layout, and the fast way.
+
+        `between` is what separates them beside the end of a line. There are none where the lines are not
+        objects; who reads one after the other finds out what they are.
+        """
+        end = self._buffer.rfind(b"\n", self._position) if self._has_lines else -1
+        text = self._buffer[self._position : max(end, 0)].rstrip()
+        text = text.removesuffix(b",") if not between else text
+        if not text:
+            return []
+        try:
+            told = text.replace(b"\n", between + b"\n") if between else text
+            items = _objects(b"[" + told + b"]")
+        except UNREADABLE:
+            self._has_lines = False
+            return []
+        self._position += len(text)
+        self._row += len(items)
+        return [(item, len(text) // len(items)) for item in items]
+
     def _taken(self, names: Sequence[str] | None) -> Row:
         """The object or list at hand; a list is an object under these names."""
         begin = self._next()
@@ -193,20 +221,6 @@ class _Scanner:
             return dict(zip(names, cells, strict=True)), len(text)
         if begin != b"{":
             raise self._damaged("is not a JSON object")
-        return self._line() or self._whole_object()
-
-    def _line(self) -> Row | None:
-        """The object, if it is all that its line holds: the usual layout, and the fast way."""
-        end = self._buffer.find(b"\n", self._position)
-        text = self._buffer[self._position : end].rstrip(b", \t\r") if end > 0 else b""
-        try:
-            item = _object(text)
-        except UNREADABLE:
-            return None
-        self._position += len(text)
-        return item, len(text)
-
-    def _whole_object(self) -> Row:
         text = self._value()
         try:
             return _object(text), len(text)
