@@ -222,6 +222,56 @@ def test_memory_is_bounded_by_a_batch(tmp_path, name):
     assert table(path, name)["error_message"].to_pylist() == [row["error_message"] for row in rows]
 
 
+def lines_of(layout, rows):
+    """The rows as JSON, one a line."""
+    texts = [json.dumps(row) for row in rows]
+    if layout == "array":
+        return "[\n" + ",\n".join(texts) + "\n]\n"
+    if layout == "inside":
+        return '{"events": [\n' + " ,\n ".join(texts) + '\n], "total": 3}\n'
+    return {"lines": "\n", "lines and blanks": "\r\n\n"}[layout].join(texts) + "\n"
+
+
+LAYOUTS = ["array", "inside", "lines", "lines and blanks"]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_json_lines_are_read_at_once_and_one_by_one_alike(tmp_path, monkeypatch, layout):
+    """Lines over several reads of the file, ends of reads inside of them: the table that single rows give."""
+    rows = [event(number, error_message='a\n"b"},\n' * (number % 4)) for number in range(40)]
+    path = tmp_path / "f.json"
+    path.write_text(lines_of(layout, rows))
+    monkeypatch.setattr("vectorshift_orchestration.formats.json_rows._READ_BYTES", 5_000)
+    at_once = table(path, "JSON")
+    assert at_once["span_id"].to_pylist() == [row["span_id"] for row in rows]
+    monkeypatch.setattr(
+        "vectorshift_orchestration.formats.json_rows._Scanner._block", lambda *_: []
+    )
+    assert table(path, "JSON").equals(at_once)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ('"THERE",', '"THERE"'),
+        ('"THERE",', '"THERE"\n'),
+        ('"THERE"', '"\\ud800"'),
+        ('"THERE"', "THERE"),
+        ('"THERE",', '"THERE"}, {'),
+        ('"THERE",', '"THERE"},, {'),
+        ('"THERE",', '"THERE"}]\n{'),
+    ],
+)
+def test_a_damaged_line_of_json_is_refused_by_its_row(tmp_path, layout, right, wrong):
+    """Whatever is wrong with a row among good ones, it and what is behind it are not taken for whole."""
+    rows = [event(number, trace_id="THERE" if number == 30 else "t") for number in range(40)]
+    path = tmp_path / "f.json"
+    path.write_text(lines_of(layout, rows).replace(right, wrong))
+    with pytest.raises(ExportFileError, match=r"row 3[0-3]\b|goes on after|holds an object"):
+        table(path, "JSON")
+
+
 def test_csv_rows_are_whole_wherever_a_block_ends(tmp_path, monkeypatch):
     """Blocks of any size, ends inside of quotes, in `\r\n` and in the mark included: one table."""
     rows = [event(number, error_message='a\n"b",\r\n' * (number % 4)) for number in range(12)]

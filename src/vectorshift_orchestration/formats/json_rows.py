@@ -13,7 +13,7 @@ The reader follows brackets and skips strings, so one row at a time is all it ha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -41,8 +41,13 @@ _ROWS = frozenset({"events", "data", "rows", "items", "records", "results"})
 """What an object around the rows calls them."""
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_objects = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
+_lines = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode_lines
+_array = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 _list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def _between_commas(text: bytes) -> list[dict[str, msgspec.Raw]]:
+    return _array(b"[" + text + b"]")
 
 
 def rows_of(path: Path, characters: Characters | None = None) -> Iterator[Row]:
@@ -100,7 +105,7 @@ class _Scanner:
         while not ended:
             if self._next() == b"[" and names is None and not self._row:
                 names = self._names()
-            elif names is None and (block := self._block(b"")):
+            elif names is None and (block := self._block(_between_commas)):
                 yield from block
             else:
                 self._row += 1
@@ -114,7 +119,7 @@ class _Scanner:
 
     def _lines(self) -> Iterator[Row]:
         while self._next():
-            if block := self._block(b","):
+            if block := self._block(_lines):
                 yield from block
             else:
                 self._row += 1
@@ -186,20 +191,18 @@ class _Scanner:
 
     # --- rows ---
 
-    def _block(self, between: bytes) -> list[Row]:
+    def _block(self, decode: Callable[[bytes], list[dict[str, msgspec.Raw]]]) -> list[Row]:
         """The objects at hand as far as the buffer holds whole lines of them: the usual layout, and the fast way.
 
-        `between` is what separates them beside the end of a line. There are none where the lines are not
-        objects; who reads one after the other finds out what they are.
+        There are none where lines are not objects; who reads one value after the other finds out what
+        they are.
         """
         end = self._buffer.rfind(b"\n", self._position) if self._has_lines else -1
-        text = self._buffer[self._position : max(end, 0)].rstrip()
-        text = text.removesuffix(b",") if not between else text
+        text = self._buffer[self._position : max(end, 0)].rstrip(b" \t\r\n,]")
         if not text:
             return []
         try:
-            told = text.replace(b"\n", between + b"\n") if between else text
-            items = _objects(b"[" + told + b"]")
+            items = decode(text)
         except UNREADABLE:
             self._has_lines = False
             return []
