@@ -39,8 +39,9 @@ class Document(dg.Resolvable):
             schema.update(known)
             told = described(cls)
             for name, stated in schema["properties"].items():
-                if name in told:
-                    stated.setdefault("description", told[name])
+                about = (told.get(name.removesuffix("_minutes")), stated.get("description"))
+                if text := " ".join(each for each in about if each):
+                    stated["description"] = text
                 if name in cls.examples:
                     stated["examples"] = [cls.examples[name]]
 
@@ -129,7 +130,10 @@ def stated(
 def minutes(key: str) -> dg.Resolver:
     """A resolver of a time that YAML states as a number of minutes."""
     return dg.Resolver(
-        lambda _, written: timedelta(minutes=written), model_field_name=key, model_field_type=float
+        lambda _, written: timedelta(minutes=written),
+        model_field_name=key,
+        model_field_type=float,
+        description="In minutes.",
     )
 
 
@@ -158,7 +162,13 @@ FROM_ENVIRONMENT = dg.Resolver(
 
 @dataclass(frozen=True, kw_only=True)
 class _Query(Document):
-    """Which events, in the words of `vectorshift_orchestration.specs.QuerySpec`. Nothing is every event."""
+    """Which events; nothing is every event. See `vectorshift_orchestration.specs.QuerySpec`.
+
+    object_id: one object, by its id.
+    object_type: all objects of a type, such as pipeline.
+    kinds: kinds of events, such as pipeline.run.
+    where: conditions on columns, such as {project_id: {in: [a, b]}}.
+    """
 
     object_id: OptionalText = None
     object_type: OptionalText = None
@@ -172,7 +182,14 @@ class _Query(Document):
 
 @dataclass(frozen=True, kw_only=True)
 class _Partitions(Document):
-    """Windows of time from start_date on; what belongs to another cadence is refused."""
+    """Windows of time from start_date on; what belongs to another cadence is refused.
+
+    start_date, end_date: where windows begin and end, such as 2026-01-01; with hours as 2026-01-01-00:00.
+    end_offset: how many windows after the last one that has ended exist; fewer with -1.
+    timezone: an IANA name, in which windows are cut; UTC unless given.
+    minute_offset, hour_offset, day_offset: how much later a window begins; weeks begin on Sunday.
+    fmt, cron_schedule: how keys are written, and where windows begin; both of type time_window.
+    """
 
     type: Literal["hourly", "daily", "weekly", "time_window"]
     start_date: Text
@@ -188,11 +205,8 @@ class _Partitions(Document):
     def definition(self) -> dg.TimeWindowPartitionsDefinition:
         """The partitions. Raises ValueError for a key that their cadence does not have."""
         made, own = _CADENCES[self.type]
-        given = {
-            name: value
-            for name in ("minute_offset", "hour_offset", "day_offset", "fmt", "cron_schedule")
-            if (value := getattr(self, name)) is not None
-        }
+        every = {name: getattr(self, name) for _, names in _CADENCES.values() for name in names}
+        given = {name: value for name, value in every.items() if value is not None}
         for name in given.keys() ^ set(own) if self.type == "time_window" else given.keys() - own:
             raise ValueError(
                 f"Partitions of type {self.type} have {' and '.join(own)}; look at {name}."
@@ -215,21 +229,28 @@ _CADENCES: dict[str, tuple[Any, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class _Backfill(Document):
-    """How many partitions a run may have."""
+    """How many partitions a run may have: all of them (single_run), or so many (multi_run).
+
+    max_partitions_per_run: the most, of type multi_run.
+    """
 
     type: Literal["single_run", "multi_run"]
     max_partitions_per_run: int = 1
 
     def policy(self) -> dg.BackfillPolicy:
         """The policy."""
-        if self.type == "single_run":
-            return dg.BackfillPolicy.single_run()
-        return dg.BackfillPolicy.multi_run(self.max_partitions_per_run)
+        several = dg.BackfillPolicy.multi_run(self.max_partitions_per_run)
+        return dg.BackfillPolicy.single_run() if self.type == "single_run" else several
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Retries(Document):
-    """How often and after how many seconds a step is tried again after an error that passes."""
+    """When a step is tried again after an error that passes.
+
+    max_retries: how often.
+    delay: after how many seconds.
+    backoff: how the delay grows with each try; not at all unless given.
+    """
 
     max_retries: int = 1
     delay: float | None = None

@@ -84,27 +84,8 @@ def require_time(
     )
 
 
-def require_whole_buckets(
-    partitions_def: dg.PartitionsDefinition[str], interval: str, table: str
-) -> None:
-    """Refuse partitions that would cut the service's buckets, which are UTC (docs/contract.md G4).
-
-    Looks at a partition of every month of a year, so that a zone with summer time is seen. Raises
-    `dg.DagsterInvalidDefinitionError` with the first partition that begins or ends inside a bucket
-    of `interval`, and for partitions that are no windows of time.
-    """
-    for window in _sampled(require_time(partitions_def, f"Health table {table}")):
-        if not window.is_aligned(interval):
-            raise dg.DagsterInvalidDefinitionError(
-                f"Health table {table} has UTC buckets of one {interval}, and its partition from "
-                f"{window.start.isoformat()} to {window.end.isoformat()} begins or ends inside of "
-                "one, so it would hold a part of it. Let partitions begin where buckets do "
-                "(timezone='UTC', no offset), or choose a smaller interval for the table."
-            )
-
-
 @lru_cache
-def _sampled(partitions_def: dg.TimeWindowPartitionsDefinition) -> list[Window]:
+def sampled(partitions_def: dg.TimeWindowPartitionsDefinition) -> list[Window]:
     """A partition of every month of a year, and those in which the clocks of the zone change."""
     start = partitions_def.start.astimezone(UTC)
     found = [beginning(partitions_def, start + month * _MONTH) for month in range(_MONTHS_SAMPLED)]
@@ -119,7 +100,7 @@ def _sampled(partitions_def: dg.TimeWindowPartitionsDefinition) -> list[Window]:
 
 def widest(partitions_def: dg.TimeWindowPartitionsDefinition) -> timedelta:
     """The width of the widest partition: months and the days of a zone differ."""
-    return max(window.width for window in _sampled(partitions_def))
+    return max(window.width for window in sampled(partitions_def))
 
 
 def beginning(partitions_def: dg.TimeWindowPartitionsDefinition, moment: datetime) -> Window:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from dagster_vectorshift._documents import FROM_ENVIRONMENT, Secret, resolved
+from dagster_vectorshift._documents import FROM_ENVIRONMENT, Document, Secret, resolved
 from vectorshift_orchestration.accounts import Account
 
 if TYPE_CHECKING:
     from vectorshift import Client
 
 
-class VectorShiftResource(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[type-arg]  # yields itself
+class VectorShiftResource(dg.ConfigurableResource, Document):  # type: ignore[type-arg]  # yields itself
     """One VectorShift account, for assets, checks and sensors.
 
     Times are seconds. The client connects on first use and is closed when the run ends. In your own

@@ -27,6 +27,7 @@ RUNNING = dg.Resolver(
     ),
     model_field_name="running",
     model_field_type=bool,
+    description="Whether the schedule starts with the code location.",
 )
 
 

@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, Protocol, TypeVar, cast
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from vectorshift_orchestration.specs.documents import nearest
 
@@ -54,12 +54,16 @@ def takes(
     return decorate
 
 
-def described(options: type) -> dict[str, str]:
+def described(options: Any) -> dict[str, str]:
     """What the docstrings of a class, and of those that it inherits from, tell of each argument.
 
     An argument, or several of them, begins a line and ends with a colon; lines that go on are indented.
+    Fields of a pydantic model may have descriptions instead.
     """
-    found: dict[str, str] = {}
+    fields = getattr(options, "model_fields", {})
+    found: dict[str, str] = {
+        name: each.description for name, each in fields.items() if each.description
+    }
     for each in reversed(options.__mro__):
         text = inspect.cleandoc(vars(each).get("__doc__") or "")
         for names, told in _ARGUMENT.findall(text):

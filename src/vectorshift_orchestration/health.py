@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from vectorshift_orchestration.aggregates.answers import BUCKET_TIME
@@ -37,10 +38,15 @@ _UNITS = {"latency": "ms", "node_latency": "ms", "model_costs": "US dollars"}
 class HealthTable:
     """One table: what is measured, and one row for each bucket of time and slice.
 
-    `name` is the last part of the asset's key. `metrics` and `group_by` are words of
-    `AggregationSpec`; time is always sliced by, in UTC buckets of `interval` (hour, day, week,
-    month, year), whose start is column `bucket_start`. `table` is the table in the storage, perhaps
-    with its schema, and named like the asset unless given. Raises `SpecError` for an unknown word.
+    name: the last part of the asset's key.
+    metrics: what is measured, words of `AggregationSpec`, such as latency.p95.
+    group_by: the dimensions that rows are sliced by besides time, such as pipeline_id.
+    interval: hour, day, week, month or year: the UTC buckets of time, whose start is column
+        `bucket_start`.
+    table: the table in the storage, perhaps with its schema; named like the asset unless given.
+    description: the asset's; what the columns hold unless given.
+
+    Raises `SpecError` for an unknown word.
     """
 
     name: str
@@ -60,7 +66,7 @@ class HealthTable:
             )
         _ = self.spec
 
-    @property
+    @cached_property
     def spec(self) -> AggregationSpec:
         """The aggregation that fills the table."""
         return AggregationSpec(self.metrics, ("time", *self.group_by), self.interval)
@@ -131,8 +137,12 @@ class ErrorTable:
     partitions. Steps that failed count as well; a query by kinds, such as `pipeline.run`, counts
     runs. Messages are your users' own text.
 
-    `name` is the last part of the asset's key; `table` is the table in the storage, named like the
-    asset unless given. Raises `SpecError` for a limit below 1.
+    name: the last part of the asset's key.
+    limit: the most rows of a partition, 1 or more.
+    table: the table in the storage; named like the asset unless given.
+    description: the asset's; what the columns hold unless given.
+
+    Raises `SpecError` for a limit below 1.
     """
 
     name: str = "error_messages"

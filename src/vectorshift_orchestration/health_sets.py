@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from vectorshift_orchestration.errors import SpecError
 from vectorshift_orchestration.health import ErrorTable, HealthTable
 from vectorshift_orchestration.specs.documents import require_list
 from vectorshift_orchestration.thresholds.rules import Rule
+from vectorshift_orchestration.windows import Window
 
 
 @dataclass(frozen=True)
 class HealthCheck:
     """A rule that each partition is judged by, from the same answer that fills the table.
 
-    `table` is the name of a `HealthTable` of the set, `rule` is one of
-    `vectorshift_orchestration.thresholds.rules` (`Absolute`, `Rate`, `Change`, `Baseline`), and is about all
-    events of the query. `name` is the check's, like the rule's unless given. A `blocking` check
-    that fails with ERROR ends the step after all tables are written, so nothing downstream runs.
+    table: the name of a `HealthTable` of the set.
+    rule: one of `vectorshift_orchestration.thresholds.rules` (`Absolute`, `Rate`, `Change`,
+        `Baseline`), about all events of the query.
+    name: the check's, like the rule's unless given.
+    blocking: whether a failure with ERROR ends the step after all tables are written, so that nothing
+        downstream runs.
+    description: what the check page says; the rule in words unless given.
     """
 
     table: str
@@ -72,3 +76,18 @@ def require_known(
                 f"Table {check.table} has two checks named {check.check_name}. Give them names."
             )
         seen.add((check.table, check.check_name))
+
+
+def require_whole(table: HealthTable, windows: Iterable[Window]) -> None:
+    """Raise `SpecError` for a window that would cut the table's buckets, which are UTC.
+
+    It would hold a part of a bucket and take it for the whole.
+    """
+    for window in windows:
+        if not window.is_aligned(table.interval):
+            raise SpecError(
+                f"Health table {table.name} has UTC buckets of one {table.interval}, and its partition "
+                f"from {window.start.isoformat()} to {window.end.isoformat()} begins or ends inside of "
+                "one, so it would hold a part of it. Let partitions begin where buckets do "
+                "(timezone='UTC', no offset), or choose a smaller interval for the table."
+            )

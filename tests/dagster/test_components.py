@@ -210,6 +210,31 @@ def test_what_is_scaffolded_loads(component):
             assert len(list(defs.schedules)) == 1
 
 
+@BOTH
+def test_every_key_is_described(component):
+    """The schema that editors and Dagster's docs show says what each key is for; the main ones have an example."""
+    schema = component.get_model_cls().model_json_schema()
+    parts = {"": schema, **schema["$defs"]}
+    silent = {
+        f"{part}.{key}"
+        for part, described in parts.items()
+        for key, stated in described.get("properties", {}).items()
+        if not stated.get("description") and key != "type"  # one of the words that are listed
+    }
+    assert silent == set()
+    examples = {
+        key: stated["examples"]
+        for key, stated in schema["properties"].items()
+        if "examples" in stated
+    }
+    document = yaml.safe_dump({key: each for key, (each,) in examples.items()})
+    assert {"account", "storage", "partitions", "query", "schedule"} < set(examples)
+    assert component.resolve_from_yaml(document).query.to_dict()["object_type"] == "pipeline"
+    minutes = schema["$defs"]["ScheduleModel"]["properties"]["settle_minutes"]["description"]
+    assert "how long after its end" in minutes
+    assert "In minutes." in minutes
+
+
 @pytest.mark.parametrize(
     ("wrong", "right", "named"),
     [

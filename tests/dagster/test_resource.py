@@ -12,7 +12,12 @@ from dagster_vectorshift import VectorShiftResource, as_dagster_failures
 from tests.days import MIDNIGHT
 from tests.sdk.certificates import Authority
 from tests.sdk.scripted import serving
-from vectorshift.errors import ApiConnectionError, ConfigurationError, InternalServerError
+from vectorshift.errors import (
+    AnalyticsDownloadFailed,
+    ApiConnectionError,
+    ConfigurationError,
+    InternalServerError,
+)
 
 CANARY = "sk_canary_5f1c9e"
 YESTERDAY = MIDNIGHT.date() - timedelta(days=1)
@@ -201,3 +206,14 @@ def test_importing_loads_dagster_and_nothing_else_that_is_heavy():
         "vectorshift",
         "vectorshift_orchestration",
     ]
+
+
+@pytest.mark.parametrize(("proxied", "told"), [(None, "refused"), (False, "has no address")])
+def test_files_may_be_kept_off_the_proxy(monkeypatch, tmp_path, proxied, told):
+    """A file takes the proxy of calls, here one that is not there, unless the account says otherwise."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    account = VectorShiftResource(api_key="sk", retries=0, proxied_downloads=proxied)
+    task = {"download_url": "https://files.invalid/out.csv", "format": "CSV"}
+    with pytest.raises(AnalyticsDownloadFailed, match=told):
+        account.get_client().download_export(task, tmp_path / "out.csv")
+    account.close()

@@ -7,10 +7,12 @@ import pytest
 
 from dagster_vectorshift import (
     DagsterVectorShiftTranslator,
+    ErrorTable,
     HealthCheck,
     HealthTable,
     VectorShiftResource,
     build_health_assets,
+    build_two_phase_export,
     vectorshift_health_assets,
 )
 from tests.days import MIDNIGHT
@@ -193,6 +195,37 @@ def test_names_and_descriptions_are_yours():
     assert spec.tags["tier"] == "1"
     scoped = spec_of(query=Analytics.query(object_type="pipeline"))
     assert scoped.code_version != spec.code_version == spec_of().code_version
+
+
+def test_assets_tell_about_themselves_before_they_run():
+    """Each spec names its table and says what the rows are; a description of one's own takes its place."""
+    days = dg.DailyPartitionsDefinition("2025-01-01")
+    health = build_health_assets(
+        tables=[
+            HealthTable("cost", ["model_costs.sum"], ["model_id"], table="ai.cost"),
+            HealthTable("mine", description="Ours."),
+            ErrorTable("messages", limit=7),
+        ],
+        partitions_def=days,
+    )
+    exported = build_two_phase_export("events", partitions_def=days, table="raw_events")
+    specs = {
+        spec.key.to_user_string(): spec
+        for assets in (health, *exported.assets)
+        for spec in assets.specs
+    }
+    assert {name: spec.metadata.get("dagster/table_name") for name, spec in specs.items()} == {
+        "cost": "ai.cost",
+        "mine": "mine",
+        "messages": "messages",
+        "events": "raw_events",
+        "events_request": None,
+    }
+    assert "one row for each day and model_id" in specs["cost"].description
+    assert "- `model_costs_sum`: model_costs.sum, US dollars" in specs["cost"].description
+    assert specs["mine"].description == "Ours."
+    assert "The 7 commonest error messages" in specs["messages"].description
+    assert "events" in specs["events"].description.lower()
 
 
 @pytest.mark.parametrize(

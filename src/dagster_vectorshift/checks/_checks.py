@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import dagster as dg
 
 from dagster_vectorshift._partitions import before, require_time
-from dagster_vectorshift.checks._assets import CheckedAsset, asset_key_of, partitions_def_of
-from dagster_vectorshift.checks._evaluations import Partitions, evaluation
+from dagster_vectorshift.checks._evaluations import (
+    CheckedAsset,
+    Partitions,
+    asset_key_of,
+    evaluation,
+)
 from dagster_vectorshift.failures import as_dagster_failures, as_invalid_definition
 from vectorshift_orchestration.arguments import takes
 from vectorshift_orchestration.specs.measurable import require_measurable
@@ -168,8 +172,9 @@ def _rule(kind: type[_Rule], options: CheckOptions, **fixed: Any) -> _Rule:
 
 
 def _check(options: CheckOptions, rule: Rule, name: str) -> dg.AssetChecksDefinition:
-    given = options.partitions_def
-    found = partitions_def_of(options.asset) if isinstance(given, EllipsisType) else given
+    found = options.partitions_def
+    if isinstance(found, EllipsisType):
+        found = getattr(options.asset, "partitions_def", None)
     hint = "Give partitions_def=None to check the latest day instead."
     noun = "A check of pipeline health"
     partitions_def = None if found is None else require_time(found, noun, hint)

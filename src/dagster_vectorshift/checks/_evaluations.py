@@ -1,4 +1,4 @@
-"""From partitions to verdicts to what Dagster records of a check.
+"""What a check is about, and from partitions to verdicts to what Dagster records of it.
 
 Checks evaluate inside of a run, `build_error_count_sensor` without one; both do it here, so what is
 shown and what an alert can read are the same. What is too much is decided in
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import dagster as dg
 
@@ -18,7 +18,33 @@ from vectorshift_orchestration.thresholds.error_messages import TopErrors
 from vectorshift_orchestration.thresholds.rules import Rule
 from vectorshift_orchestration.thresholds.verdicts import Verdict
 
+CheckedAsset: TypeAlias = dg.AssetsDefinition | dg.AssetSpec | dg.AssetKey | str
+"""An asset as a definition, a spec, a key, or a text with slashes between the key's parts."""
+
 Partitions = dg.TimeWindowPartitionsDefinition
+
+
+def asset_key_of(asset: CheckedAsset) -> dg.AssetKey:
+    """The key of what is checked; a text has slashes between its parts, as Dagster shows it.
+
+    Raises `dg.DagsterInvalidDefinitionError` for a definition of several assets, and for what is no
+    asset at all.
+    """
+    if isinstance(asset, str):
+        return dg.AssetKey.from_user_string(asset)
+    if not isinstance(asset, dg.AssetsDefinition | dg.AssetSpec | dg.AssetKey):
+        raise dg.DagsterInvalidDefinitionError(
+            f"An asset is a definition, a spec, a key or a text, not {type(asset).__name__}."
+        )
+    if isinstance(asset, dg.AssetKey):
+        return asset
+    if isinstance(asset, dg.AssetsDefinition) and len(asset.keys) > 1:
+        names = ", ".join(sorted(key.to_user_string() for key in asset.keys))
+        raise dg.DagsterInvalidDefinitionError(
+            f"A check is about one asset, and this definition has several: {names}. Give the one, as "
+            "assets.get_asset_spec(dg.AssetKey(...))."
+        )
+    return asset.key
 
 
 def evaluation(

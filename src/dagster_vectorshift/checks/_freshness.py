@@ -11,8 +11,7 @@ from datetime import timedelta
 import dagster as dg
 
 from dagster_vectorshift._partitions import require_time, widest
-from dagster_vectorshift.checks._assets import CheckedAsset, asset_key_of
-from dagster_vectorshift.checks._evaluations import Partitions
+from dagster_vectorshift.checks._evaluations import CheckedAsset, Partitions, asset_key_of
 from dagster_vectorshift.failures import as_invalid_definition
 from vectorshift_orchestration.specs.documents import require_list
 from vectorshift_orchestration.windows.deadlines import deadline, delay_of

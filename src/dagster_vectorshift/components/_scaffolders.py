@@ -1,9 +1,22 @@
-"""What `dg scaffold defs` writes: YAML that loads as it stands."""
+"""An example of each component, and what `dg scaffold defs` writes of it: YAML that loads as it stands."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
+
+_BOTH: dict[str, Any] = {
+    "account": {"api_key": "{{ env.VECTORSHIFT_API_KEY }}"},
+    "storage": {"type": "duckdb", "path": "~/vectorshift/health.duckdb"},
+    "partitions": {"type": "daily", "start_date": f"{datetime.now(UTC):%Y-01-01}"},
+    "query": {"object_type": "pipeline"},
+    "schedule": {"settle_minutes": 120, "lookback": 2},
+}
+HEALTH = _BOTH | {
+    "tables": [{"name": "pipeline_health", "group_by": ["pipeline_id"]}],
+    "checks": [{"table": "pipeline_health", "rule": {"rule": "rate", "warn": 0.02, "error": 0.1}}],
+}
+EXPORT = {"name": "pipeline_events"} | _BOTH
 
 
 class HealthScaffolder(dg.Scaffolder[Any]):
@@ -11,13 +24,7 @@ class HealthScaffolder(dg.Scaffolder[Any]):
 
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
         """Write the component's file."""
-        own = {
-            "tables": [{"name": "pipeline_health", "group_by": ["pipeline_id"]}],
-            "checks": [
-                {"table": "pipeline_health", "rule": {"rule": "rate", "warn": 0.02, "error": 0.1}}
-            ],
-        }
-        dg.scaffold_component(request, _attributes() | own)
+        dg.scaffold_component(request, HEALTH)
 
 
 class ExportScaffolder(dg.Scaffolder[Any]):
@@ -25,14 +32,4 @@ class ExportScaffolder(dg.Scaffolder[Any]):
 
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
         """Write the component's file."""
-        dg.scaffold_component(request, {"name": "pipeline_events"} | _attributes())
-
-
-def _attributes() -> dict[str, Any]:
-    return {
-        "account": {"api_key": "{{ env.VECTORSHIFT_API_KEY }}"},
-        "storage": {"type": "duckdb", "path": "~/vectorshift/health.duckdb"},
-        "partitions": {"type": "daily", "start_date": f"{datetime.now(UTC):%Y-01-01}"},
-        "query": {"object_type": "pipeline"},
-        "schedule": {"settle_minutes": 120, "lookback": 2},
-    }
+        dg.scaffold_component(request, EXPORT)

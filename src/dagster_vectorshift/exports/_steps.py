@@ -1,7 +1,7 @@
 """What the assets of one export do: ask, wait, land, and keep a record of how far they got."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import dagster as dg
 
@@ -89,9 +89,7 @@ class Export:
         )
 
     def _account(self, context: dg.AssetExecutionContext) -> "VectorShiftResource":
-        account: VectorShiftResource = getattr(context.resources, self.options.resource_key)
-        return account
+        return cast("VectorShiftResource", getattr(context.resources, self.options.resource_key))
 
     def _storage(self, context: dg.AssetExecutionContext) -> "ExportStorage":
-        storage: ExportStorage = getattr(context.resources, self.options.storage_key)
-        return storage
+        return cast("ExportStorage", getattr(context.resources, self.options.storage_key))

@@ -17,7 +17,6 @@ RULE = dg.Resolver(
     lambda context, written: rule_from_dict(text(context, written)),
     model_field_type=Mapping[str, Any],
     inject_before_resolve=False,
-    description="A rule in the words of vectorshift_orchestration.thresholds.rules.",
 )
 
 

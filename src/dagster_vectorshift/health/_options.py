@@ -8,7 +8,7 @@ import dagster as dg
 
 from dagster_vectorshift._documents import OptionalText
 from dagster_vectorshift._options import AssetOptions
-from dagster_vectorshift._partitions import beginning, require_whole_buckets
+from dagster_vectorshift._partitions import beginning, sampled
 from dagster_vectorshift.failures import as_invalid_definition
 from dagster_vectorshift.health._checks import HealthCheck
 from dagster_vectorshift.schedules import PLANNED, Schedule
@@ -16,7 +16,7 @@ from dagster_vectorshift.tables import Table
 from vectorshift_orchestration.errors import MergeError, SpecError, WindowError
 from vectorshift_orchestration.frames import RowType, require_type
 from vectorshift_orchestration.health import HealthTable
-from vectorshift_orchestration.health_sets import require_distinct, require_known
+from vectorshift_orchestration.health_sets import require_distinct, require_known, require_whole
 from vectorshift_orchestration.specs.measurable import require_measurable
 
 
@@ -55,7 +55,7 @@ class HealthOptions(AssetOptions):
             self.check(f"Health table {self.tables[0].name}")
             for table in self.tables:
                 if isinstance(table, HealthTable):
-                    require_whole_buckets(self.partitions_def, table.interval, table.name)
+                    require_whole(table, sampled(self.partitions_def))
             require_type(self.as_type)
             if self.io_manager_key is None and self.as_type != "arrow":
                 raise SpecError(

@@ -6,7 +6,7 @@ from typing import get_args
 
 import dagster as dg
 
-from dagster_vectorshift.checks._assets import CheckedAsset, asset_key_of
+from dagster_vectorshift.checks._evaluations import CheckedAsset, asset_key_of
 from dagster_vectorshift.failures import as_invalid_definition
 from dagster_vectorshift.sensors._alerts import Receipts
 from dagster_vectorshift.sensors._history import TIME_BUDGET, evaluated

@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, cast
 import dagster as dg
 
 from dagster_vectorshift._partitions import back, edges_of, require_time
-from dagster_vectorshift.checks._assets import CheckedAsset, asset_key_of
-from dagster_vectorshift.checks._evaluations import Partitions, evaluation
+from dagster_vectorshift.checks._evaluations import (
+    CheckedAsset,
+    Partitions,
+    asset_key_of,
+    evaluation,
+)
 from dagster_vectorshift.failures import as_invalid_definition
 from dagster_vectorshift.resource import VectorShiftResource
 from dagster_vectorshift.sensors._history import TIME_BUDGET

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import dagster as dg
 from pydantic import Field
 
-from dagster_vectorshift._documents import Secret, resolved
+from dagster_vectorshift._documents import Document, Secret, resolved
 from dagster_vectorshift.storage._protocol import PathText
 from vectorshift.errors import ConfigurationError
 from vectorshift_orchestration.errors import StorageError
@@ -18,7 +18,7 @@ from vectorshift_orchestration.storage.postgres_url import address, connected
 from vectorshift_orchestration.windows import Window
 
 
-class DuckDBStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[type-arg]  # yields itself
+class DuckDBStorage(dg.ConfigurableResource, Document):  # type: ignore[type-arg]  # yields itself
     """Tables in one DuckDB file.
 
     DuckDB lets one process write a file at a time. Assets that share a file belong in one pool of
@@ -61,7 +61,7 @@ class DuckDBStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[typ
             ) from None
 
 
-class PostgresStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[type-arg]  # yields itself
+class PostgresStorage(dg.ConfigurableResource, Document):  # type: ignore[type-arg]  # yields itself
     """Tables in a PostgreSQL database.
 
     Give the URL as `dg.EnvVar`, because it holds a password. Metadata names host, port and database

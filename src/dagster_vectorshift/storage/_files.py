@@ -6,14 +6,14 @@ from typing import ClassVar
 import dagster as dg
 from pydantic import Field
 
-from dagster_vectorshift._documents import resolved
+from dagster_vectorshift._documents import Document, resolved
 from dagster_vectorshift.storage._protocol import PathText
 from vectorshift_orchestration.landing import Landing
 from vectorshift_orchestration.storage.destinations import partition_path, uri_of
 from vectorshift_orchestration.windows import Window
 
 
-class FileStorage(dg.ConfigurableResource, dg.Resolvable):  # type: ignore[type-arg]  # yields itself
+class FileStorage(dg.ConfigurableResource, Document):  # type: ignore[type-arg]  # yields itself
     """Exports as the files they are, one for each partition: `<path>/<table>/dt=.../part-0.csv`.
 
     Whose they are is noted in `<path>/_vectorshift_windows`; another query does not replace them unseen.
