@@ -32,7 +32,7 @@ EVENT = (
 )
 NUMBER = {name: re.compile(rb'"%b":\s*(\d+)' % name) for name in (b"results_per_page", b"offset")}
 LATENCY = WORK = 0.05
-SLOW_PAGES = 20
+SLOW_PAGES = 40
 
 
 def service(total: int) -> Callable[[str, bytes], bytes]:

@@ -1,4 +1,4 @@
-"""Walks over all pages, complete or ending in an error, with the next page under way while the caller works.
+"""Walks over all pages, complete or ending in an error, with the next pages under way while the caller works.
 
 Offset paging over live data can repeat and skip rows (docs/contract.md G3). So the first page fixes the end: later pages ask
 for nothing that started after the walk began (nor after the newest event on that page), to the second at most; rows are
@@ -33,6 +33,8 @@ Progress = Callable[[int, int | None], None]
 _TIME = EventField.EVENT_START_TIME
 _SECOND = timedelta(seconds=1)
 _LAST = datetime.max.replace(tzinfo=UTC) - _SECOND
+_AHEAD = 2
+"""Pages under way at once: while one is read, the next one is on its way already."""
 _MOST_IDLE = 10
 """Pages in a row that may bring nothing new: rows that arrive meanwhile move others to later pages."""
 
@@ -89,8 +91,14 @@ class Walk(Generic[R]):
         self._total = None if way.expected is None else check.count(way.expected, "expected")
         self._announced = None if self._total is None else max(0, self._total - spec.offset)
 
-    def next_page(self) -> Flow[Page[R]]:
-        """The flow that brings the page at `position`."""
+    def ahead(self) -> list[int]:
+        """Where the next pages begin: one, and the one after it while full pages come and there is known to be more."""
+        after = self.position + self.size
+        more = self._total is not None and after < self._total and len(self._last) == self.size
+        return [self.position, after] if more else [self.position]
+
+    def page_at(self, position: int) -> Flow[Page[R]]:
+        """The flow that brings the page there."""
         raise NotImplementedError
 
     def count(self) -> Flow[int | None]:
@@ -172,9 +180,9 @@ class EventWalk(Walk[Event]):
 
     what = "iter_events"
 
-    def next_page(self) -> Flow[Page[Event]]:
+    def page_at(self, position: int) -> Flow[Page[Event]]:
         """One page of events."""
-        call = requests.search(plan(self._spec, "search"), self.size, self.position)
+        call = requests.search(plan(self._spec, "search"), self.size, position)
         return ask(call, _read_page if self._pinned else _read_first_page)
 
 
@@ -214,10 +222,10 @@ class RowWalk(Walk[DataTableRow]):
         self._columns = [*chosen.values(), *(helpers[label] for label in self._extra)]
         self._interface = interface
 
-    def next_page(self) -> Flow[Page[DataTableRow]]:
+    def page_at(self, position: int) -> Flow[Page[DataTableRow]]:
         """One page of the table."""
         found = yield from flows.table(
-            self._spec, self._columns, self._interface, True, self.size, self.position
+            self._spec, self._columns, self._interface, True, self.size, position
         )
         cells = [each["values"] for each in found["rows"]]
         starts = [] if self._pinned else [each.get(self._time) for each in cells]
@@ -245,43 +253,47 @@ class RowWalk(Walk[DataTableRow]):
 
 
 def walk(state: Walk[R], run: Runner) -> Iterator[R]:
-    """Yield every row, fetching one page ahead in a thread."""
-    from concurrent.futures import ThreadPoolExecutor
+    """Yield every row, fetching ahead in threads."""
+    from concurrent.futures import Future, ThreadPoolExecutor
 
-    with ThreadPoolExecutor(1, thread_name_prefix="vectorshift-page") as ahead:
-        pending = ahead.submit(run, state.next_page())
-        while True:
-            rows = state.take(pending.result())
+    rows: list[R] = []
+    pending: dict[int, Future[Any]] = {}
+    with ThreadPoolExecutor(_AHEAD, thread_name_prefix="vectorshift-page") as threads:
+        while not state.finished:
+            for position in state.ahead():
+                if position not in pending:
+                    pending[position] = threads.submit(run, state.page_at(position))
+            yield from rows
+            rows = state.take(pending.pop(state.position).result())
             if state.unsure:
                 state.counted(run(state.count()))
             state.settle()
-            if state.finished:
-                yield from rows
-                return
-            pending = ahead.submit(run, state.next_page())
-            yield from rows
+    yield from rows
 
 
 async def awalk(state: Walk[R], run: Callable[[Flow[Any]], Awaitable[Any]]) -> AsyncIterator[R]:
-    """Yield every row, fetching one page ahead in a task."""
+    """Yield every row, fetching ahead in tasks."""
     import asyncio
 
-    async def fetch() -> Any:
-        return await run(state.next_page())
+    async def fetch(position: int) -> Any:
+        return await run(state.page_at(position))
 
-    pending = asyncio.ensure_future(fetch())
+    rows: list[R] = []
+    pending: dict[int, asyncio.Task[Any]] = {}
     try:
-        while True:
-            rows = state.take(await pending)
+        while not state.finished:
+            for position in state.ahead():
+                if position not in pending:
+                    pending[position] = asyncio.create_task(fetch(position))
+            for row in rows:
+                yield row
+            rows = state.take(await pending.pop(state.position))
             if state.unsure:
                 state.counted(await run(state.count()))
             state.settle()
-            if not state.finished:
-                pending = asyncio.ensure_future(fetch())
-            for row in rows:
-                yield row
-            if state.finished:
-                return
     finally:
-        pending.cancel()
-        await asyncio.gather(pending, return_exceptions=True)
+        for task in pending.values():
+            task.cancel()
+        await asyncio.gather(*pending.values(), return_exceptions=True)
+    for row in rows:
+        yield row
