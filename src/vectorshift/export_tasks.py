@@ -13,6 +13,7 @@ ExportTaskState: TypeAlias = Literal["pending", "ready", "failed"]
 
 _GROWTH = 1.5
 _LONGEST = 5.0
+_MOST_SHOWN = 100
 _PREFIX = re.compile(r"^(export_)?(task_)?(status|state)_")
 _PENDING = re.compile(
     r"|pending|queued|running|in_?progress|processing|started|starting|created|accepted|submitted|"
@@ -39,7 +40,8 @@ def task_state(told: str) -> str:
 @cache
 def _unknown(word: str) -> str:
     logging.getLogger("vectorshift").warning(
-        "An export is %r, a state that is not known: it is waited for like a pending one.", word
+        "An export is %r, a state that is not known: it is waited for like a pending one.",
+        word if len(word) <= _MOST_SHOWN else f"{word[:_MOST_SHOWN]}…",
     )
     return word
 

@@ -23,7 +23,7 @@ from vectorshift import (
 from vectorshift._calls import Pause, Reply
 from vectorshift.analytics import _flows as flows
 from vectorshift.analytics._spec import Spec
-from vectorshift.export_tasks import export_state, poll_intervals
+from vectorshift.export_tasks import export_state, poll_intervals, task_state
 
 URL = "http://127.0.0.1:9/file"
 PENDING = {"status": "success", "task_id": "ex_1", "task_status": "pending"}
@@ -329,3 +329,12 @@ def test_the_rhythm_of_looks():
     assert list(islice(poll_intervals(2.0), 6)) == [2, 3, 4.5, 6.75, 10, 10]
     assert list(islice(poll_intervals(2.0, longest=4), 4)) == [2, 3, 4, 4]
     assert list(islice(poll_intervals(2.0, longest=1), 3)) == [2, 2, 2]
+
+
+def test_a_state_that_nobody_knows_is_logged_in_short(caplog):
+    """However long the word is, the log has its start only."""
+    word = f"paused_{'x' * 10_000}"
+    assert task_state(word) == word
+    (record,) = caplog.records
+    assert "paused_x" in record.getMessage()
+    assert len(record.getMessage()) < 300

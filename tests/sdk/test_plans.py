@@ -1,6 +1,8 @@
 """What a query becomes on the wire is worked out once for each query, and never taken from another one."""
 
 import pickle
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -79,3 +81,22 @@ def test_an_operator_as_text_becomes_its_member():
     """Text that is equal to an operator is not taken for the member itself."""
     spelled = FieldFilter(EventField.STATUS, "failure", "EQUALS")  # type: ignore[arg-type]  # as people write it
     assert type(spelled.op) is FieldFilterOp
+
+
+def test_building_a_query_loads_nothing_that_runs_it():
+    """A file of DAGs or assets that names queries is read again and again, and asks nothing."""
+    code = (
+        "import sys; from vectorshift import Analytics; "
+        "Analytics.query(object_type='pipeline').where(status='failure').to_dict(); "
+        "print(*(name for name in sys.modules if name.startswith('vectorshift')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    loaded = set(done.stdout.split())
+    assert "vectorshift.analytics._query" in loaded
+    assert not loaded & {
+        "vectorshift._account",
+        "vectorshift._calls",
+        "vectorshift._transport",
+        "vectorshift.analytics._flows",
+        "vectorshift.analytics._answers",
+    }

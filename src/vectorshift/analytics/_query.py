@@ -3,17 +3,21 @@
 `Analytics.aquery()` returns an `AsyncQuery`, whose terminals are the `a*` ones. Source: reference page "Refining a query".
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Generic, Self, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, overload
 
-from vectorshift._account import Account
 from vectorshift.analytics._enums import FieldOp, GroupBy, Interval, LogicalOp
 from vectorshift.analytics._filters import FieldFilter, Filter, FilterGroup
-from vectorshift.analytics._results import AggregationResult
 from vectorshift.analytics._spec import from_dict, scoped as scoped
 from vectorshift.analytics._terminals import Awaiting, Slices, Terminals
 from vectorshift.analytics._where import combine
+
+if TYPE_CHECKING:
+    from vectorshift._account import Account
+    from vectorshift.analytics._results import AggregationResult
 
 Sliced = TypeVar("Sliced")
 Flat: TypeAlias = dict[str, float]

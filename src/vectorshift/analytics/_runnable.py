@@ -1,12 +1,16 @@
 """A query as a value that can run: a spec with the account that runs it."""
 
-from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar
+from __future__ import annotations
 
-from vectorshift._account import Account, default_account
-from vectorshift._calls import Flow
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
 from vectorshift.analytics import _spec as specs
 from vectorshift.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from vectorshift._account import Account
+    from vectorshift._calls import Flow
 
 T = TypeVar("T")
 
@@ -32,6 +36,8 @@ class Runnable:
 
     def _bound(self) -> Account:
         if self._client is None:
+            from vectorshift._account import default_account
+
             return default_account()
         if self._client is _Detached:
             raise ConfigurationError(

@@ -4,11 +4,13 @@ Terminals block; their `a*` twins are coroutines (asyncio). Source: reference pa
 and export".
 """
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
+from vectorshift._deferred import Deferred
 from vectorshift._settings import TimePrecision
-from vectorshift.analytics import _flows as flows
 from vectorshift.analytics._enums import (
     AggregationField,
     AggregationOp,
@@ -16,22 +18,25 @@ from vectorshift.analytics._enums import (
     GroupBy,
     Interval,
 )
-from vectorshift.analytics._filters import EventField
-from vectorshift.analytics._operations import AggregationOperation
-from vectorshift.analytics._results import (
-    AggregationResult,
-    DataTableResult,
-    DataTableRow,
-    Event,
-    EventCount,
-    EventPage,
-    ExportTask,
-    Trace,
-)
 from vectorshift.analytics._runnable import Runnable
 
 if TYPE_CHECKING:
+    from vectorshift.analytics import _flows as flows
+    from vectorshift.analytics._filters import EventField
+    from vectorshift.analytics._operations import AggregationOperation
     from vectorshift.analytics._paging import Way
+    from vectorshift.analytics._results import (
+        AggregationResult,
+        DataTableResult,
+        DataTableRow,
+        Event,
+        EventCount,
+        EventPage,
+        ExportTask,
+        Trace,
+    )
+else:
+    flows = Deferred("vectorshift.analytics._flows")
 
 Progress = Callable[[int, int | None], None]
 Slices: TypeAlias = (
@@ -218,7 +223,7 @@ class Terminals(Runnable, Generic[Figure, Number]):
             self._arun,
         )
 
-    def _way(self, page_size: int, progress: Progress | None, expected: int | None) -> "Way":
+    def _way(self, page_size: int, progress: Progress | None, expected: int | None) -> Way:
         from vectorshift.analytics._paging import Way
 
         return Way(page_size, progress, expected, self._bound().habits)

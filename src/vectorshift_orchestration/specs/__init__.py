@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from vectorshift_orchestration.errors import SpecError
@@ -281,6 +280,8 @@ def _choose(text: str, known: Mapping[str, _Known], noun: str, examples: str) ->
     found = known.get(text.lower())
     if found is not None:
         return found
+    from difflib import get_close_matches
+
     near = get_close_matches(text.lower(), known, n=1)
     hint = f"Did you mean {near[0]}?" if near else f"Known: {examples}."
     raise SpecError(f"There is no {noun} {text!r}. {hint}")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from vectorshift_orchestration.errors import SpecError
@@ -59,6 +58,8 @@ def opened(
 
 def nearest(word: Any, known: Iterable[str]) -> str:
     """A closing sentence: the known word that looks most like `word`, or all of them."""
+    from difflib import get_close_matches
+
     known = list(known)
     near = get_close_matches(str(word).lower(), known, n=1)
     return f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."

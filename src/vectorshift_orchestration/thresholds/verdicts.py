@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, median
 from typing import Any, Literal
 
 from vectorshift_orchestration.aggregates.measures import Figures
@@ -143,6 +142,8 @@ def _deviations(rule: Baseline, before: Sequence[Figures], current: Figures) -> 
             None,
             f"{len(history)} windows before it are too few, the rule needs {rule.minimum_windows}",
         )
+    from statistics import median
+
     middle = median(history)
     try:
         number = _robust_deviations(value, middle, history, rule.tolerance)
@@ -155,6 +156,8 @@ def _deviations(rule: Baseline, before: Sequence[Figures], current: Figures) -> 
 def _robust_deviations(
     value: float, middle: float, history: Sequence[float], tolerance: float
 ) -> float:
+    from statistics import fmean, median
+
     distance = value - middle
     if abs(distance) <= tolerance:
         return 0.0

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from zoneinfo import TZPATH, ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -40,6 +39,8 @@ def unit(name: str) -> str:
     word = str(name).strip().lower()
     if word in UNITS:
         return word
+    from difflib import get_close_matches
+
     near = get_close_matches(word, UNITS, n=1)
     hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(UNITS)}, or a timedelta."
     raise WindowError(f"There is no interval {name!r}. {hint}")
@@ -60,6 +61,8 @@ def zone(tz: str | tzinfo) -> tzinfo:
     try:
         return ZoneInfo(tz)
     except (ZoneInfoNotFoundError, ValueError, OSError, TypeError):
+        from difflib import get_close_matches
+
         near = get_close_matches(str(tz), available_timezones(), n=1)
         hint = f"Did you mean {near[0]}?" if near else "Give an IANA name, such as Europe/Berlin."
         raise WindowError(f"There is no time zone {tz!r}. {hint}") from None

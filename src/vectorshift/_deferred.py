@@ -1,0 +1,16 @@
+"""Modules that load when something of them is first used, so that what builds queries loads nothing that runs them."""
+
+from importlib import import_module
+from typing import Any
+
+
+class Deferred:
+    """Stands for a module at module level; type checkers are shown the import that it stands for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(import_module(self._name), name)
+        setattr(self, name, found)  # the next time it is there
+        return found
