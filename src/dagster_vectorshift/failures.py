@@ -14,7 +14,7 @@ from typing import TypeVar
 import dagster as dg
 
 from vectorshift.errors import InternalServerError, RateLimitError, RetryAdvice, VectorshiftError
-from vectorshift_orchestration.errors import SpecError, StaleWriterError
+from vectorshift_orchestration.errors import SpecError, StaleWriterError, details
 
 _Named = TypeVar("_Named")
 
@@ -41,9 +41,8 @@ def as_dagster_failures() -> Iterator[None]:
         raise dg.RetryRequested(_OVERTAKEN) from error
     except VectorshiftError as error:
         if error.retry_advice is RetryAdvice.PERMANENT:
-            raise dg.Failure(
-                description=str(error), metadata=_metadata(error), allow_retries=False
-            ) from error
+            told = {f"vectorshift/{name}": value for name, value in details(error).items()}
+            raise dg.Failure(str(error), metadata=told, allow_retries=False) from error
         wait = getattr(error, "retry_after", None)
         if isinstance(error, RateLimitError) or (
             isinstance(error, InternalServerError) and wait is not None
@@ -91,13 +90,3 @@ def require_none(failed: Mapping[str, VectorshiftError], partitions: int) -> Non
             metadata={"vectorshift/failed": dg.MetadataValue.json(named)},
             allow_retries=not is_final,
         )
-
-
-def _metadata(error: VectorshiftError) -> dict[str, str | int]:
-    """The error's class, and what a support request needs; never a key, which no error holds."""
-    known = {
-        name: getattr(error, name, None)
-        for name in ("status_code", "method", "endpoint", "request_id")
-    }
-    shown = {f"vectorshift/{name}": value for name, value in known.items() if value}
-    return {"vectorshift/error": type(error).__name__, **shown}

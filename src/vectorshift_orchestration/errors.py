@@ -197,3 +197,12 @@ class CommitUnknownError(StorageError):
     def __init__(self, message: str, *, attempt_token: str = "") -> None:
         super().__init__(message)
         self.attempt_token = attempt_token
+
+
+def details(error: VectorshiftError) -> dict[str, str | int]:
+    """The error's class, and what a support request needs; never a key, which no error holds."""
+    known = {
+        name: getattr(error, name, None)
+        for name in ("status_code", "method", "endpoint", "request_id")
+    }
+    return {"error": type(error).__name__, **{name: each for name, each in known.items() if each}}

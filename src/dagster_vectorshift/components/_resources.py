@@ -40,13 +40,6 @@ def _stored(kinds: str, *, only_tables: bool = False) -> dg.Resolver:
     return dg.Resolver(resolve, model_field_type=_DOCUMENTS, description=told)
 
 
-Account: TypeAlias = Annotated[
-    VectorShiftResource | None,
-    stated(
-        VectorShiftResource,
-        told='The account; without it, the resource "vectorshift" of the project.',
-    ),
-]
 Storage: TypeAlias = Annotated[Any, _stored("duckdb, postgres, parquet or file")]
 TableStorage: TypeAlias = Annotated[Any, _stored("duckdb, postgres or parquet", only_tables=True)]
 
@@ -55,7 +48,12 @@ TableStorage: TypeAlias = Annotated[Any, _stored("duckdb, postgres or parquet", 
 class BringsResources(AssetOptions):
     """Options whose YAML may bring the account and the storage."""
 
-    account: Account = None
+    account: Annotated[
+        VectorShiftResource | None,
+        stated(
+            VectorShiftResource, told='The account; else resource "vectorshift" of the project.'
+        ),
+    ] = None
     storage: Storage = None
 
     def bound(self, name: str) -> tuple[Self, dg.Definitions]:

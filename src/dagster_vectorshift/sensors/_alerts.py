@@ -29,17 +29,6 @@ class Receipts:
         """Where the sensor's alerts can be seen."""
         return dg.AssetKey([_RECEIPTS, self.sensor])
 
-    def covers(self, alert: Alert) -> bool:
-        """Whether this alert, or the trouble that it is about, has been told.
-
-        A check that keeps failing is told once for each severity that it reaches; again when it
-        has passed in between.
-        """
-        sent = list(self._sent(alert))
-        if any(told_at >= alert.evaluated_at for told_at in sent):
-            return True
-        return bool(sent) and not self._passed(alert, max(sent))
-
     def write(self, alert: Alert) -> None:
         """Note that the alert was sent."""
         self.instance.report_runless_asset_event(
@@ -55,7 +44,7 @@ class Receipts:
             )
         )
 
-    def _sent(self, alert: Alert) -> Iterator[datetime]:
+    def sent(self, alert: Alert) -> Iterator[datetime]:
         """When the last alerts about this place were evaluated that were as severe."""
         asked = dg.AssetRecordsFilter(self.asset_key, asset_partitions=[alert.place])
         for record in self.instance.fetch_observations(asked, limit=_LOOKED_AT).records:
@@ -64,7 +53,7 @@ class Receipts:
                 if told["vectorshift/severity"].value in (alert.severity, "ERROR"):
                     yield instant(told["vectorshift/evaluated_at"].value)
 
-    def _passed(self, alert: Alert, since: datetime) -> bool:
+    def passed(self, alert: Alert, since: datetime) -> bool:
         """Whether the check passed after `since` and before this failure."""
         return any(
             evaluation.passed and found.place == alert.place

@@ -75,8 +75,11 @@ class Alert:
 class Receipts(Protocol):
     """Which alerts were sent."""
 
-    def covers(self, alert: Alert) -> bool:
-        """Whether this alert, or the trouble that it is about, has been told."""
+    def sent(self, alert: Alert) -> Iterable[datetime]:
+        """When the last alerts about the same place were evaluated that were as severe."""
+
+    def passed(self, alert: Alert, since: datetime) -> bool:
+        """Whether the check passed after `since` and before this failure."""
 
     def write(self, alert: Alert) -> None:
         """Note, durably, that the alert was sent."""
@@ -100,7 +103,7 @@ def deliver(
     deadline = time.monotonic() + seconds
     sent, left, problems = 0, None, list[Exception]()
     for alert in alerts:
-        if receipts.covers(alert):
+        if _is_told(alert, receipts):
             continue
         if sent and time.monotonic() > deadline:
             left = alert.evaluated_at
@@ -117,3 +120,15 @@ def deliver(
     if problems:
         raise ExceptionGroup(f"{len(problems)} alerts could not be sent, {sent} were", problems)
     return sent, left
+
+
+def _is_told(alert: Alert, receipts: Receipts) -> bool:
+    """Whether this alert, or the trouble that it is about, has been told.
+
+    A check that keeps failing is told once for each severity that it reaches; again when it has passed
+    in between.
+    """
+    sent = list(receipts.sent(alert))
+    if any(told_at >= alert.evaluated_at for told_at in sent):
+        return True
+    return bool(sent) and not receipts.passed(alert, max(sent))
