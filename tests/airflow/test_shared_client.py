@@ -133,8 +133,8 @@ def test_cancelled_users_leave_the_client_to_the_others(service):
                 each.cancel()
             await asyncio.gather(*users, return_exceptions=True)
             await client.aexport_task("ex_1")
-            assert client._transport()._leases
-        return client._transport()._leases
+            assert client._transport()._awaiting
+        return client._transport()._awaiting
 
     assert asyncio.run(talk()) == {}
 

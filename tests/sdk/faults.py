@@ -3,8 +3,10 @@
 A fault is a function that replaces one behaviour of the package by the wrong one that its docstring tells.
 """
 
+import base64
 import contextlib
 import io
+import netrc
 import os
 import re
 from collections.abc import Callable
@@ -14,11 +16,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import quote
 
-import httpx
 import pytest
 
 from tests.days import MIDNIGHT
 from vectorshift import _bodies, _calls, _settings, _transport, errors
+from vectorshift._transport import exchange, kept
 from vectorshift.analytics import (
     _aggregates,
     _answers,
@@ -436,10 +438,14 @@ def ids_of_dots_are_steps(patch):
 @fails("test_netrc_never_replaces_the_key")
 def netrc_is_read(patch):
     """Credentials come from the netrc file where it knows the host."""
-    right = _transport.Transport._options
-    patch.setattr(
-        _transport.Transport, "_options", lambda self: right(self) | {"auth": httpx.NetRCAuth()}
-    )
+    right = _transport._fields
+
+    def fields(key):
+        user, _, password = netrc.netrc(os.environ["NETRC"]).authenticators("127.0.0.1")
+        said = base64.b64encode(f"{user}:{password}".encode()).decode()
+        return right(key) | {"Authorization": f"Basic {said}"}
+
+    patch.setattr(_transport, "_fields", fields)
 
 
 @fails("test_without_a_key_nothing_is_sent")
@@ -470,8 +476,8 @@ def errors_of_reading_come_as_they_are(patch):
 def errors_of_http_come_as_they_are(patch):
     """What the HTTP library raises is not turned into a reply."""
 
-    def no_reply(error, address, *, late):
-        raise error
+    def no_reply(problem, address, *, late):
+        raise problem
 
     patch.setattr(_transport, "_no_reply", no_reply)
 
@@ -500,7 +506,7 @@ def a_failed_body_is_told_without_its_request(patch):
 @fails("test_no_answer_at_all_is_told_with_its_request")
 def every_request_may_have_arrived(patch):
     """A connection that was refused is told as one that broke."""
-    patch.setattr(_transport, "_NOT_SENT", ())
+    patch.setattr(kept, "not_connected", exchange.broken)
 
 
 @fails("test_a_query_without_its_client_says_how_to_get_one")

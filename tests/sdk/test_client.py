@@ -334,7 +334,7 @@ def test_event_loops_leave_nothing_behind(scripted, service):
             assert len(asyncio.run(some())) == 20
         gc.collect()
     assert [str(each.message) for each in caught] == []
-    assert scripted._transport()._leases == {}
+    assert scripted._transport()._awaiting == {}
 
 
 IMPORT_COST = """

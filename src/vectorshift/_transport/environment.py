@@ -14,8 +14,6 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies
 
-import httpx
-
 from vectorshift.errors import ConfigurationError
 
 _PORTS = {"http": 80, "https": 443}
@@ -56,6 +54,8 @@ def _variable(kind: str) -> str:
 
 
 def _readable(proxy: str, variable: str) -> str:
+    import httpx
+
     try:
         parts = urlsplit(proxy)
         named = parts.hostname and parts.port != 0 and not re.search(r"\s", proxy)
@@ -124,6 +124,8 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
 @cache
 def usual_trust() -> ssl.SSLContext:
     """The usual certificate authorities, or those of SSL_CERT_FILE or SSL_CERT_DIR; loading them takes longer than a request."""
+    import httpx
+
     name = next((n for n in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(n)), "")
     try:
         if name == "SSL_CERT_DIR" and not os.listdir(os.environ[name]):

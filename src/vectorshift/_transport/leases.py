@@ -1,24 +1,21 @@
 """Awaiting connections, lent to one request at a time."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 
-KEPT = 30.0
-"""Seconds that an idle connection is kept."""
+from vectorshift._transport.exchange import KEPT
 
 
 class Lease:
-    """Awaiting connections that end with their event loop, because a loop closes its async generators as it shuts down.
+    """Awaiting connections of httpx.
 
     Each is a client of its own: httpx's pool looks at all of its connections and at all who wait, at every step of every
     request. The one that was given back last is taken first, so that few are opened where few are needed.
     """
-
-    life: AsyncGenerator[None, None]
 
     def __init__(self, options: dict[str, Any], connections: int) -> None:
         self._options = options | {"limits": httpx.Limits(max_connections=1, keepalive_expiry=KEPT)}
