@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.sdk.certificates import Authority
+from tests.sdk.conftest import IMPATIENT
 from tests.sdk.raw_server import raw_server
 from tests.sdk.scripted import Answer, in_turn, serving
 from vectorshift import ApiConnectionError, ApiTimeoutError, Client, Retry, VectorshiftApiError
@@ -490,7 +491,7 @@ def test_creating_takes_a_connection_of_its_own(way, service):
 def test_requests_under_way_are_bounded(way, service):
     """No more than max_connections requests are under way, and every one of many is answered."""
     service.script = in_turn({"status": "success", "count": 7})
-    with way.client(service.base_url, max_connections=2) as client:
+    with way.client(service.base_url, max_connections=2, retry=IMPATIENT) as client:
         if way.is_awaiting:
 
             async def many():
