@@ -145,13 +145,13 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
 
     def _check_calendar(self) -> None:
         """Raise `SpecError` for a unit or zone that is known where the DAG is read, and does not exist."""
-        from vectorshift_orchestration.windows import edges
-
-        for name, check in (("every", edges.unit), ("timezone", edges.zone)):
+        for name, check, default in (("every", "unit", None), ("timezone", "zone", "UTC")):
             value = getattr(self, name)
-            if value is not None and is_literal(value):
+            if value != default and is_literal(value):
+                from vectorshift_orchestration.windows import edges
+
                 with self._checking(f"{name}="):
-                    check(value)
+                    getattr(edges, check)(value)
 
     def _check_message(self, message: Any) -> None:
         from jinja2 import TemplateSyntaxError

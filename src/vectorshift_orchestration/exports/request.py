@@ -11,11 +11,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from vectorshift_orchestration.errors import SpecError
-from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
     from vectorshift import Client
     from vectorshift.analytics import Query
+    from vectorshift_orchestration.windows import Window
 
 _IDENTITY_VERSION = "v1"
 
@@ -105,6 +105,8 @@ class ExportRequest:
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
         """Read back what `to_dict` gave. Raises `WindowError` for what is not a window."""
+        from vectorshift_orchestration.windows import Window
+
         window = Window.from_dict(document["window"])
         return cls(document["query"], window, document["format"], document.get("account", ""))
 
