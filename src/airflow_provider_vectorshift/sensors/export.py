@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import PokeReturnValue
 
@@ -122,12 +122,7 @@ class VectorShiftExportSensor(TimeLimitedSensor):
                 told = None
             if told is None:
                 self._show(context)
-                from airflow_provider_vectorshift.triggers.export import VectorShiftExportTrigger
-
-                wait = self._longest_wait(context)
-                arguments = self._trigger_arguments | {"export_id": self._identifier}
-                deadline = time.time() + wait
-                self._wait_there(VectorShiftExportTrigger(**arguments, deadline=deadline), wait)
+                self._defer(self._longest_wait(context))
             return self._finished(context, told)
 
     def poke(self, context: "Context") -> PokeReturnValue:
@@ -141,6 +136,14 @@ class VectorShiftExportSensor(TimeLimitedSensor):
     def execute_complete(self, context: "Context", event: Any) -> dict[str, Any]:
         """Report what the trigger saw."""
         return self._finished(context, read_export_event(event))
+
+    def _defer(self, wait: float) -> NoReturn:
+        from airflow_provider_vectorshift.triggers.export import VectorShiftExportTrigger
+
+        trigger = VectorShiftExportTrigger(
+            export_id=self._identifier, deadline=time.time() + wait, **self._trigger_arguments
+        )
+        self._wait_there(trigger, wait)
 
     # --- arguments ---
 
