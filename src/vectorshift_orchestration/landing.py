@@ -8,13 +8,14 @@ then is the same. A database is open while it is asked or written, and not in be
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from vectorshift.errors import VectorshiftError
-from vectorshift_orchestration.errors import StaleWriterError, StorageError
+from vectorshift_orchestration.errors import CommitUnknownError, StaleWriterError, StorageError
 from vectorshift_orchestration.landed import (
     ExportFile as ExportFile,
     Landed as Landed,
@@ -40,6 +41,9 @@ MOST_OVERTAKEN = 20
 
 Each neighbour commits once, so there are hardly more of them than runs that are active at once.
 """
+
+MOST_TOGETHER = 366
+"""How many windows share a transaction: the days of a year, which are all new at once or not at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,20 +126,17 @@ class Landing:
             note.require_own(query_key)
         if self.table is None:
             return {}
-        from vectorshift_orchestration.storage.sql import begin_attempt
+        from vectorshift_orchestration.storage.sql import begin_attempts
 
         with self._opened() as connection:
-            return {
-                window: begin_attempt(
-                    connection,
-                    self.table,
-                    window,
-                    source=self.source,
-                    query_key=query_key,
-                    replace_other=self.replace_other,
-                )
-                for window in windows
-            }
+            return begin_attempts(
+                connection,
+                self.table,
+                windows,
+                source=self.source,
+                query_key=query_key,
+                replace_other=self.replace_other,
+            )
 
     def committed(self, window: Window) -> Commit | None:
         """The last commit of exactly this window of the table; None for none and without a table."""
@@ -183,10 +184,11 @@ class Landing:
     ) -> dict[Window, Landed]:
         """Make each part the only rows of its window, in order, each window at once.
 
-        With a file as well, or alone, there is one window, and the file, a Parquet file, appears
-        just before the rows are committed. When a window fails, those before it stay written and
-        those from it on are as they were. `query_key` is the identity of what the rows answer (see
-        `query_key_of`): a window that holds another query's rows is refused.
+        Windows in a row are written together, `MOST_TOGETHER` at most. With a file as well, or alone,
+        there is one window, and the file, a Parquet file, appears just before the rows are
+        committed. When a window fails, those before it stay written and those from it on are as
+        they were. `query_key` is the identity of what the rows answer (see `query_key_of`): a
+        window that holds another query's rows is refused.
 
         Raises `StorageError` and what is below it, `PublishError`, and `StorageError` for a file and
         several windows.
@@ -196,14 +198,7 @@ class Landing:
             raise StorageError(
                 "A file holds one window, and several were given. Give one at a time."
             )
-        begun = attempts or {}
-        with self._opened() if self.table is not None else nullcontext() as connection:
-            return {
-                window: self._wrote(
-                    connection, window, rows, time_column, query_key, begun.get(window)
-                )
-                for window, rows in parts.items()
-            }
+        return self._write(parts, time_column, query_key, attempts, failed=None)
 
     def write_apart(
         self,
@@ -218,68 +213,93 @@ class Landing:
         Returns what landed, and why the rest did not. Raises `StaleWriterError`, after which all has
         to be measured again, and what opening the database raises.
         """
-        landed, failed = dict[Window, Landed](), dict[Window, VectorshiftError]()
-        left = list(parts)
+        self.check()
+        failed = dict[Window, VectorshiftError]()
+        return self._write(parts, time_column, query_key, attempts, failed), failed
+
+    def _write(
+        self,
+        parts: Mapping[Window, pa.Table],
+        time_column: str,
+        query_key: str | None,
+        attempts: Mapping[Window, Attempt] | None,
+        failed: dict[Window, VectorshiftError] | None,
+    ) -> dict[Window, Landed]:
+        """Write windows that are in a row together, and of those that fail together each by itself.
+
+        What fails by itself is noted in `failed`, or raised where there is none.
+        """
+        landed = dict[Window, Landed]()
+        left = deque(_together(parts))
         while left:  # an error may have cost the connection
             with self.held() as place:
                 while left:
-                    window = left.pop(0)
+                    several = left.popleft()
                     try:
-                        landed |= place.write_rows(
-                            {window: parts[window]},
-                            time_column=time_column,
-                            query_key=query_key,
-                            attempts=attempts,
-                        )
+                        landed |= place._wrote(several, time_column, query_key, attempts)
                     except StaleWriterError:
                         raise
                     except VectorshiftError as problem:
-                        failed[window] = problem
+                        if len(several) > 1 and not isinstance(problem, CommitUnknownError):
+                            left.extendleft(
+                                reversed([{window: rows} for window, rows in several.items()])
+                            )
+                        elif failed is None:
+                            raise
+                        else:
+                            failed |= dict.fromkeys(several, problem)
                         break
-        return landed, failed
+        return landed
 
     def _wrote(
         self,
-        connection: Any,
-        window: Window,
-        rows: pa.Table,
+        parts: Mapping[Window, pa.Table],
         time_column: str,
         query_key: str | None,
-        attempt: Attempt | None,
-    ) -> Landed:
-        from vectorshift_orchestration.storage.parquet import write_parquet
-
-        characters = self._characters()
-        if characters is not None:
-            rows = characters.stored_table(rows)
+        attempts: Mapping[Window, Attempt] | None,
+    ) -> dict[Window, Landed]:
+        """Write windows in a row, all of them at once."""
+        characters = {window: self._characters() for window in parts}
+        stored = {
+            window: rows if (found := characters[window]) is None else found.stored_table(rows)
+            for window, rows in parts.items()
+        }
         published: list[Published] = []
 
         def publish() -> None:
+            from vectorshift_orchestration.storage.parquet import write_parquet
+
             if self.destination is not None:
+                (rows,) = stored.values()
                 with self._claimed(query_key):
                     file = write_parquet(rows.schema, rows.to_batches(), self.destination)
                 published.append(file)
 
-        written: Written | None = None
+        written: Mapping[Window, Written] = {}
         if self.table is None:
             publish()
         else:
-            from vectorshift_orchestration.storage.sql import overwrite_window
+            from vectorshift_orchestration.storage.sql import overwrite_windows
 
-            written = overwrite_window(
-                connection,
-                self.table,
-                window,
-                rows,
-                time_column=time_column,
-                source=self.source,
-                query_key=query_key,
-                replace_other=self.replace_other,
-                attempt=attempt,
-                reconnect=self.reconnect,
-                before_commit=publish,
+            with self._opened() as connection:
+                written = overwrite_windows(
+                    connection,
+                    self.table,
+                    stored,
+                    time_column=time_column,
+                    source=self.source,
+                    query_key=query_key,
+                    replace_other=self.replace_other,
+                    attempts=attempts,
+                    reconnect=self.reconnect,
+                    before_commit=publish,
+                )
+        return {
+            window: self._landed(
+                window, rows.num_rows, published, written.get(window), characters[window]
             )
-        return self._landed(window, rows.num_rows, published, written, characters)
+            for window, rows in stored.items()
+        }
 
     def write_export(
         self,
@@ -404,6 +424,22 @@ class Landing:
         if self.connect is None:
             raise StorageError(f"Table {self.table!r} needs a database to land in. Give connect=.")
         return self.connect()
+
+
+def _together(parts: Mapping[Window, pa.Table]) -> Iterator[Mapping[Window, pa.Table]]:
+    """The parts in runs of windows that follow on each other and whose rows have the same columns."""
+    from vectorshift_orchestration.storage.parts import runs
+
+    for run in runs(parts):
+        several: dict[Window, pa.Table] = {}
+        for window in run:
+            rows = parts[window]
+            first = next(iter(several.values()), rows)
+            if len(several) == MOST_TOGETHER or first.schema != rows.schema:
+                yield several
+                several = {}
+            several[window] = rows
+        yield several
 
 
 def _read(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
+from itertools import accumulate, chain
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 
 from vectorshift_orchestration.errors import RowOutsideWindow, SchemaMismatch, StorageError
 from vectorshift_orchestration.storage.column_types import plain, plain_batch
+from vectorshift_orchestration.storage.databases import as_utc
 from vectorshift_orchestration.storage.identifiers import listed
 from vectorshift_orchestration.storage.parts import SOURCE
 from vectorshift_orchestration.tables import first_outside
@@ -20,11 +22,28 @@ from vectorshift_orchestration.windows import Window
 Batches: TypeAlias = "pa.Table | pa.RecordBatchReader | Iterable[pa.RecordBatch]"
 
 
-class Incoming:
-    """Batches of one window, to be read once. `schema` has the column of the source, if there is one.
+@dataclass(slots=True)
+class Span:
+    """How many rows a window has, and the ends of their times in UTC (None without a row)."""
 
-    After the last batch, `rows` is their number, and `first` and `last` are the ends of their times
-    (None without a row).
+    rows: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+
+    def add(self, rows: int, first: datetime | str, last: datetime | str) -> None:
+        """Count rows whose times have these ends."""
+        first, last = as_utc(first), as_utc(last)
+        self.rows += rows
+        self.first = first if self.first is None else min(first, self.first)
+        self.last = last if self.last is None else max(last, self.last)
+
+
+class Incoming:
+    """Batches of one window, or of several in a row, to be read once.
+
+    `schema` has the column of the source, if there is one. With several windows, `lengths` says how
+    many of the rows are of each, in order. After the last batch, `rows` is their number, and `sent`
+    tells of each window.
     """
 
     def __init__(
@@ -33,16 +52,17 @@ class Incoming:
         schema: pa.Schema | None,
         *,
         table: str,
-        window: Window,
+        windows: Sequence[Window],
+        lengths: Sequence[int] | None = None,
         time_column: str,
         source: str | None,
-        progress: Callable[[int], None] | None,
+        progress: Callable[[int], None] | None = None,
     ) -> None:
         self.rows = 0
-        self.first: datetime | None = None
-        self.last: datetime | None = None
+        self.sent = [Span() for _ in windows]
+        self._ends = None if lengths is None else list(accumulate(lengths))
         self._columns, self._batches = _opened(batches, schema)
-        self._table, self._window, self._time_column = table, window, time_column
+        self._table, self._windows, self._time_column = table, windows, time_column
         self._source, self._progress = source, progress
         self._check_columns()
         self.schema = self._columns
@@ -59,11 +79,10 @@ class Incoming:
                     f"{batch.schema.names}, not {self._columns.names}. No row was changed."
                 )
             kept = plain_batch(batch, self.rows)
-            self._check_times(kept.column(self._time_column))
+            self._note_times(kept.column(self._time_column))
             if self._source is not None:
                 whose = pa.repeat(pa.scalar(self._source, pa.string()), batch.num_rows)
                 kept = kept.append_column(SOURCE, whose)
-            self._note_times(kept.column(self._time_column))
             yield kept
             self.rows += batch.num_rows
             if self._progress is not None:
@@ -84,22 +103,36 @@ class Incoming:
                 "belong to no window. Name the column that holds their time."
             )
 
-    def _check_times(self, times: pa.Array) -> None:
-        stray = first_outside(times, self._window)
-        if stray >= 0:
-            row = self.rows + stray + 1
-            raise RowOutsideWindow(
-                f"Row {row} for {self._table} has {self._time_column} {times[stray].as_py()}, "
-                f"outside of window {self._window.label}. No row was changed.",
-                row=row,
-            )
-
     def _note_times(self, times: pa.Array) -> None:
-        ends = pc.min_max(times).as_py()
-        first, last = ends["min"], ends["max"]
-        if first is not None:
-            self.first = first if self.first is None else min(first, self.first)
-            self.last = last if self.last is None else max(last, self.last)
+        """Tell of each window's rows. Raises `RowOutsideWindow` for one that is not in its window."""
+        for place, first, several in self._apart(times):
+            if not len(several):
+                continue
+            ends = pc.min_max(several).as_py()
+            window = self._windows[place]
+            if several.null_count or not (
+                window.start <= as_utc(ends["min"]) and as_utc(ends["max"]) < window.end
+            ):
+                stray = first_outside(several, window)
+                row = self.rows + first + stray + 1
+                raise RowOutsideWindow(
+                    f"Row {row} for {self._table} has {self._time_column} {several[stray].as_py()}, "
+                    f"outside of window {window.label}. No row was changed.",
+                    row=row,
+                )
+            self.sent[place].add(len(several), ends["min"], ends["max"])
+
+    def _apart(self, times: pa.Array) -> Iterator[tuple[int, int, pa.Array]]:
+        """The times of a batch by window: its place, the first of them, and all of them."""
+        if self._ends is None:
+            yield 0, 0, times
+            return
+        first = 0
+        for place, end in enumerate(self._ends):
+            count = min(end - self.rows, len(times)) - first
+            if count > 0:
+                yield place, first, times.slice(first, count)
+                first += count
 
 
 def _opened(

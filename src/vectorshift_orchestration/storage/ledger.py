@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -27,7 +28,7 @@ import pyarrow as pa
 from vectorshift_orchestration.errors import StaleWriterError, StorageError, WindowTakenError
 from vectorshift_orchestration.storage.columns import fit
 from vectorshift_orchestration.storage.databases import Database, as_utc, database_of, reading
-from vectorshift_orchestration.storage.identifiers import TableName, listed
+from vectorshift_orchestration.storage.identifiers import TableName
 from vectorshift_orchestration.storage.parts import SOURCE, Part
 from vectorshift_orchestration.windows import Window
 
@@ -98,7 +99,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A row of the ledger whose window overlaps the one at hand."""
+    """A row of the ledger whose window overlaps one at hand."""
 
     name: str
     start: datetime
@@ -117,7 +118,7 @@ def committed(
     """
     database = database_of(connection)
     with reading(database):
-        return find(database, Part(database.resolve(TableName.parse(table)), window, source))
+        return find(database, Part(database.resolve(TableName.parse(table)), (window,), source))
 
 
 def find(database: Database, part: Part) -> Commit | None:
@@ -141,7 +142,7 @@ def find(database: Database, part: Part) -> Commit | None:
 
 
 def overlapping(database: Database, part: Part) -> tuple[Note, ...]:
-    """The notes whose windows overlap the part's, of all sources or of its own and of none."""
+    """The notes whose windows overlap the part, of all sources or of its own and of none."""
     ledger = part.table.beside(LEDGER)
     columns = database.columns(ledger) or ()
     if "attempt_token" not in columns:
@@ -161,35 +162,50 @@ def overlapping(database: Database, part: Part) -> tuple[Note, ...]:
     )
 
 
+def by_window(part: Part, notes: Iterable[Note]) -> Iterator[tuple[Window, list[Note]]]:
+    """Each window of the part with the notes that overlap it."""
+    starts = [window.start for window in part.windows]
+    found: list[list[Note]] = [[] for _ in starts]
+    for note in notes:
+        first = max(bisect_right(starts, note.start) - 1, 0)
+        for near in found[first : bisect_left(starts, note.end)]:
+            near.append(note)
+    return zip(part.windows, found, strict=True)
+
+
 def seen(notes: Iterable[Note]) -> str:
     """A digest of commits."""
     tokens = sorted(note.token for note in notes if note.token)
     return hashlib.sha256("".join(tokens).encode()).hexdigest()[:32]
 
 
-def begin(notes: Iterable[Note]) -> Attempt:
-    """A new attempt, which remembers what is committed now."""
-    return Attempt(uuid4().hex, seen(notes))
+def begin(part: Part, notes: Iterable[Note]) -> dict[Window, Attempt]:
+    """A new attempt for each window, which remembers what is committed now."""
+    return {window: Attempt(uuid4().hex, seen(near)) for window, near in by_window(part, notes)}
 
 
-def fence(part: Part, notes: Iterable[Note], attempt: Attempt) -> None:
-    """Raise `StaleWriterError` when somebody committed an overlapping part since `attempt` began.
+def fence(part: Part, notes: Iterable[Note], attempts: Mapping[Window, Attempt]) -> None:
+    """Raise `StaleWriterError` when somebody committed an overlapping window since an attempt began.
 
     With notes from inside the transaction, after its lock: from then on nobody else can.
     """
-    if seen(notes) != attempt.saw:
-        raise StaleWriterError(
-            f"{part} was not changed: another writer committed it, or a window that overlaps it, "
-            "after this one began. Its rows stand; run again if they should be replaced."
-        )
+    for window, near in by_window(part, notes):
+        if seen(near) != attempts[window].saw:
+            raise StaleWriterError(
+                f"{part.only(window)} was not changed: another writer committed it, or a window that "
+                "overlaps it, after this one began. Its rows stand; run again if they should be "
+                "replaced."
+            )
 
 
 def require_own(part: Part, notes: Iterable[Note], request: Request) -> None:
-    """Raise `WindowTakenError` when an overlapping part holds the rows of another request."""
-    for note in notes:
-        if _is_other(note, part, request):
-            whose = "another query" if note.source == part.source else f"source {note.source!r}"
-            raise taken(part, f"rows that {whose} put there")
+    """Raise `WindowTakenError` when an overlapping window holds the rows of another request."""
+    for window, near in by_window(part, notes):
+        for note in near:
+            if _is_other(note, part, request):
+                same = note.source == part.source
+                whose = "another query" if same else f"source {note.source!r}"
+                raise taken(part.only(window), f"rows that {whose} put there")
 
 
 def taken(part: Part, what: str) -> WindowTakenError:
@@ -210,43 +226,43 @@ def record(
     database: Database,
     part: Part,
     notes: Iterable[Note],
-    attempt: Attempt,
+    attempts: Mapping[Window, Attempt],
     *,
-    rows: int,
+    rows: Sequence[int],
     request: Request,
     sha256: str | None,
 ) -> None:
-    """Note, inside the caller's transaction, that the part now holds `rows` rows.
+    """Note, inside the caller's transaction, how many `rows` each window of the part now holds.
 
-    `notes` are those that overlap it. What lies wholly inside of it has been replaced with it, and what overlaps it of another request
-    is not whole any more: those notes go.
+    `notes` are those that overlap it. What lies wholly inside of it has been replaced with it, and
+    what overlaps it of another request is not whole any more: those notes go.
     """
-    ledger = part.table.beside(LEDGER).sql
-    identity = _identity(database, part)
+    ledger, whole = part.table.beside(LEDGER), part.window
+    name, *edges = _identity(database, part)
+    inside = "table_name = \0 AND window_start >= \0 AND window_end <= \0"
+    database.run(f"DELETE FROM {ledger.sql} WHERE {inside}", [name, *edges])
     for note in notes:
-        same = note.source == part.source
-        inside = part.window.start <= note.start and note.end <= part.window.end
-        if (same and inside) or _is_other(note, part, request):
+        here = note.name == name and whole.start <= note.start and note.end <= whole.end
+        if not here and _is_other(note, part, request):
             gone = [note.name, database.instant(note.start), database.instant(note.end)]
-            if gone != identity:
-                database.run(f"DELETE FROM {ledger} WHERE {_SAME}", gone)
-    noted: dict[str, Any] = {
-        "request_key": request.key,
-        "row_count": rows,
-        "sha256": sha256,
-        "committed_at": database.instant(datetime.now(UTC)),
-        "attempt_token": str(attempt),
-        "query_key": request.query_key,
-        "source": part.source,
-    }
-    changes = ", ".join(f"{column} = \0" for column in noted)
-    update = f"UPDATE {ledger} SET {changes} WHERE {_SAME}"
-    if not database.changed(update, [*noted.values(), *identity]):
-        marks = ", ".join("\0" for _ in _SCHEMA)
-        database.run(
-            f"INSERT INTO {ledger} ({listed([*_IDENTITY, *noted])}) VALUES ({marks})",
-            [*identity, *noted.values()],
-        )
+            database.run(f"DELETE FROM {ledger.sql} WHERE {_SAME}", gone)
+    now = datetime.now(UTC)
+    noted = [
+        {
+            "table_name": name,
+            "window_start": window.start,
+            "window_end": window.end,
+            "request_key": request.key,
+            "row_count": count,
+            "sha256": sha256,
+            "committed_at": now,
+            "attempt_token": str(attempts[window]),
+            "query_key": request.query_key,
+            "source": part.source,
+        }
+        for window, count in zip(part.windows, rows, strict=True)
+    ]
+    database.load(ledger, pa.Table.from_pylist(noted, _SCHEMA).to_batches())
 
 
 def _is_other(note: Note, part: Part, request: Request) -> bool:

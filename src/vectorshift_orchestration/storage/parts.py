@@ -1,8 +1,9 @@
-"""What one write replaces: a window of a table, of all its rows or of one source's."""
+"""What one write replaces: windows of a table, of all its rows or of one source's."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from vectorshift_orchestration.errors import StorageError
 from vectorshift_orchestration.storage.identifiers import TableName
@@ -16,15 +17,39 @@ _LONGEST = 100
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A window of a table: all rows in it, or those whose `SOURCE` is `source`."""
+    """Windows of a table: all rows in them, or those whose `SOURCE` is `source`.
+
+    Each of the windows begins where the one before it ends; there is at least one.
+    """
 
     table: TableName
-    window: Window
+    windows: tuple[Window, ...]
     source: str | None = None
+
+    @property
+    def window(self) -> Window:
+        """All of the windows as one."""
+        return Window(self.windows[0].start, self.windows[-1].end)
+
+    def only(self, window: Window) -> Part:
+        """One window of the part."""
+        return replace(self, windows=(window,))
 
     def __str__(self) -> str:
         whose = "" if self.source is None else f", source {self.source!r},"
         return f"Window {self.window.label} of {self.table.sql}{whose}"
+
+
+def runs(windows: Iterable[Window]) -> Iterator[tuple[Window, ...]]:
+    """The windows in their order, cut wherever one does not begin where the one before it ends."""
+    run: list[Window] = []
+    for window in windows:
+        if run and run[-1].end != window.start:
+            yield tuple(run)
+            run = []
+        run.append(window)
+    if run:
+        yield tuple(run)
 
 
 def check_source(source: object) -> None:

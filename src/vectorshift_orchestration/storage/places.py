@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 from vectorshift_orchestration.errors import StorageError
 from vectorshift_orchestration.storage.databases import Database, as_utc
 from vectorshift_orchestration.storage.identifiers import quoted
-from vectorshift_orchestration.storage.incoming import Incoming
+from vectorshift_orchestration.storage.incoming import Span
 from vectorshift_orchestration.storage.ledger import taken
 from vectorshift_orchestration.storage.parts import SOURCE, Part
 
@@ -29,36 +31,66 @@ class Place:
         """
         if self.part.source is None or replace_other:
             return
-        ownerless = f" AND {quoted(SOURCE)} IS NULL"
-        if self._ask("count(*)", self._window() + ownerless, self._edges())[0]:
+        ownerless = f"{self._window()} AND {quoted(SOURCE)} IS NULL"
+        ask = f"SELECT count(*) FROM {self.part.table.sql} WHERE {ownerless}"
+        ((count,),) = self.database.run(ask, self._edges())
+        if count:
             raise taken(self.part, f"rows without a {SOURCE}")
 
-    def clear(self, replace_other: bool) -> int:
-        """Delete the rows of the part, with those of no source if they may go; their number."""
+    def clear(self, replace_other: bool) -> list[int]:
+        """Delete the rows of the part, with those of no source if they may go; how many of each window."""
         condition, values = self._condition()
         if self.part.source is not None and replace_other:
             condition = f"{self._window()} AND ({quoted(SOURCE)} = \0 OR {quoted(SOURCE)} IS NULL)"
-        return self.database.changed(f"DELETE FROM {self.part.table.sql} WHERE {condition}", values)
+        several = len(self.part.windows) > 1
+        held = self._spans(condition, values) if several else []
+        delete = f"DELETE FROM {self.part.table.sql} WHERE {condition}"
+        deleted = self.database.changed(delete, values)
+        return [each.rows for each in held] if several else [deleted]
 
-    def require(self, sent: Incoming) -> int:
-        """The number of rows in the table. Raises `StorageError` unless they are those that were sent."""
+    def require(self, sent: Sequence[Span]) -> None:
+        """Raise `StorageError` unless each window of the table holds the rows that were sent."""
+        for window, here, there in zip(
+            self.part.windows, sent, self._spans(*self._condition()), strict=True
+        ):
+            part = self.part.only(window)
+            if there.rows != here.rows:
+                raise StorageError(
+                    f"{part} was not changed: {here.rows:,} rows were inserted, and then the table "
+                    f"held {there.rows:,} of it. A trigger, a rule or a view changes what is written, "
+                    "or somebody else writes there now. Write to a table of its own."
+                )
+            if there != here:
+                raise StorageError(
+                    f"{part} was not changed: its times from {here.first} to {here.last} came out of "
+                    f"{self.time_column!r} as {there.first} to {there.last}. The database, or the "
+                    "session's time zone, changes them: this driver cannot be used with such a column."
+                )
+
+    def _spans(self, condition: str, values: list[Any]) -> list[Span]:
+        """What each window holds. Several are told apart by the times in them, which are few."""
         time = quoted(self.time_column)
-        ends = ", ".join(self.database.instant_text(f"{end}({time})") for end in ("min", "max"))
-        count, first, last = self._ask(f"count(*), {ends}", *self._condition())
-        if count != sent.rows:
+        ends = [self.database.instant_text(f"{end}({time})") for end in ("min", "max")]
+        grouped = f" GROUP BY {time}" if len(self.part.windows) > 1 else ""
+        rows = self.database.run(
+            f"SELECT count(*), {', '.join(ends)} FROM {self.part.table.sql} WHERE {condition}{grouped}",
+            values,
+        )
+        starts = [window.start for window in self.part.windows]
+        found = [Span() for _ in starts]
+        for count, first, last in rows:
+            if count:
+                place = bisect_right(starts, self._instant(first)) - 1
+                found[max(place, 0)].add(int(count), self._instant(first), self._instant(last))
+        return found
+
+    def _instant(self, value: Any) -> datetime:
+        try:
+            return as_utc(value)
+        except ValueError:
             raise StorageError(
-                f"{self.part} was not changed: {sent.rows:,} rows were inserted, and then the table "
-                f"held {count:,} of it. A trigger, a rule or a view changes what is written, or "
-                "somebody else writes there now. Write to a table of its own."
-            )
-        if count and (as_utc(first), as_utc(last)) != (_utc(sent.first), _utc(sent.last)):
-            raise StorageError(
-                f"{self.part} was not changed: its times from {_utc(sent.first)} to "
-                f"{_utc(sent.last)} came out of {self.time_column!r} as {first} to {last}. The "
-                "database, or the session's time zone, changes them: this driver cannot be used "
-                "with such a column."
-            )
-        return int(count)
+                f"{self.part} was not changed: {self.time_column!r} holds {value!r}, which is no time."
+            ) from None
 
     def _window(self) -> str:
         column = quoted(self.time_column)
@@ -72,14 +104,3 @@ class Place:
         if self.part.source is None:
             return self._window(), self._edges()
         return f"{self._window()} AND {quoted(SOURCE)} = \0", [*self._edges(), self.part.source]
-
-    def _ask(self, what: str, condition: str, values: list[Any]) -> tuple[Any, ...]:
-        (row,) = self.database.run(
-            f"SELECT {what} FROM {self.part.table.sql} WHERE {condition}", values
-        )
-        return row
-
-
-def _utc(instant: datetime | None) -> datetime:
-    assert instant is not None
-    return as_utc(instant)

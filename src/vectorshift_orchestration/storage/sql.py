@@ -1,14 +1,17 @@
-"""Replace one window of a table, in one transaction, in any database that we can write to.
+"""Replace windows of a table, in one transaction, in any database that we can write to.
 
-    begin_attempt -> (export, read) -> overwrite_window:
-        lock -> fence -> fit columns -> DELETE -> load -> count -> ledger row -> COMMIT
+    begin_attempts -> (export, read) -> overwrite_windows:
+        lock -> fence -> fit columns -> DELETE -> load -> count -> ledger rows -> COMMIT
+
+Several windows are written together when each begins where the one before it ends. What is asked
+and checked is the same for each of them as for one alone, but asked once for all.
 
 What differs between databases is in `databases.py` and the modules that it names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +26,7 @@ from vectorshift_orchestration.storage.identifiers import TableName
 from vectorshift_orchestration.storage.incoming import Batches, Incoming
 from vectorshift_orchestration.storage.ledger import Attempt, Request
 from vectorshift_orchestration.storage.locks import Territory
-from vectorshift_orchestration.storage.parts import Part, check_source
+from vectorshift_orchestration.storage.parts import Part, check_source, runs
 from vectorshift_orchestration.storage.places import Place
 from vectorshift_orchestration.storage.transactions import (
     refusals,
@@ -60,16 +63,22 @@ def begin_attempt(
     Raises `WindowTakenError` when the window holds the rows of another query, and `StorageError`
     when the database refuses or a transaction is open.
     """
-    database = database_of(connection)
-    part = _part(database, table, window, source)
-    with refusals(database, part):
-        require_none_open(database, part)
-        with reading(database):
-            part = replace(part, table=database.resolve(part.table))
-            notes = windows_ledger.overlapping(database, part)
-    if not replace_other:
-        windows_ledger.require_own(part, notes, Request(key, query_key))
-    return windows_ledger.begin(notes)
+    request = Request(key, query_key)
+    return _begin(connection, table, [window], source, request, replace_other)[window]
+
+
+def begin_attempts(
+    connection: Any,
+    table: str,
+    windows: Iterable[Window],
+    *,
+    source: str | None = None,
+    query_key: str | None = None,
+    replace_other: bool = False,
+) -> dict[Window, Attempt]:
+    """`begin_attempt` of several windows, for `overwrite_windows`; those in a row are asked for at once."""
+    request = Request(None, query_key)
+    return _begin(connection, table, windows, source, request, replace_other)
 
 
 def overwrite_window(
@@ -123,22 +132,124 @@ def overwrite_window(
     not given or did not succeed.
     """
     database = database_of(connection)
-    part = _part(database, table, window, source)
+    part = _part(database, table, (window,), source)
     rows = Incoming(
         batches,
         schema,
         table=table,
-        window=window,
+        windows=part.windows,
         time_column=time_column,
         source=source,
         progress=progress,
     )
-    request = Request(key, query_key)
+    attempts = None
+    if attempt is not None:
+        attempts = {window: attempt if isinstance(attempt, Attempt) else Attempt.parse(attempt)}
+    return _overwrite(
+        database,
+        part,
+        rows,
+        time_column,
+        Request(key, query_key),
+        replace_other=replace_other,
+        sha256=sha256,
+        attempts=attempts,
+        reconnect=reconnect,
+        before_commit=before_commit,
+    )[window]
+
+
+def overwrite_windows(
+    connection: Any,
+    table: str,
+    parts: Mapping[Window, pa.Table],
+    *,
+    time_column: str,
+    source: str | None = None,
+    query_key: str | None = None,
+    replace_other: bool = False,
+    attempts: Mapping[Window, Attempt] | None = None,
+    reconnect: Callable[[], Any] | None = None,
+    before_commit: Callable[[], None] | None = None,
+) -> dict[Window, Written]:
+    """`overwrite_window` for windows in a row, all of them in one transaction: all are new, or none is.
+
+    Each window begins where the one before it ends, and all tables have the same columns. The
+    windows are told apart by the times in them, so these are few, such as starts of buckets.
+    `attempts` is from `begin_attempts`. What is raised is as there, for the first window that is
+    the reason, or for all of them where the database does not tell.
+    """
+    database = database_of(connection)
+    part = _part(database, table, tuple(parts), source)
+    rows = Incoming(
+        pa.concat_tables(parts.values()).combine_chunks(),
+        None,
+        table=table,
+        windows=part.windows,
+        lengths=[each.num_rows for each in parts.values()],
+        time_column=time_column,
+        source=source,
+    )
+    return _overwrite(
+        database,
+        part,
+        rows,
+        time_column,
+        Request(None, query_key),
+        replace_other=replace_other,
+        attempts=attempts,
+        reconnect=reconnect,
+        before_commit=before_commit,
+    )
+
+
+def _begin(
+    connection: Any,
+    table: str,
+    windows: Iterable[Window],
+    source: str | None,
+    request: Request,
+    replace_other: bool,
+) -> dict[Window, Attempt]:
+    database = database_of(connection)
+    parts = [_part(database, table, run, source) for run in runs(windows)]
+    begun: dict[Window, Attempt] = {}
+    if not parts:
+        return begun
+    with refusals(database, parts[0]):
+        require_none_open(database, parts[0])
+        with reading(database):
+            resolved = database.resolve(parts[0].table)
+            parts = [replace(part, table=resolved) for part in parts]
+            found = [(part, windows_ledger.overlapping(database, part)) for part in parts]
+    for part, notes in found:
+        if not replace_other:
+            windows_ledger.require_own(part, notes, request)
+        begun |= windows_ledger.begin(part, notes)
+    return begun
+
+
+def _overwrite(
+    database: Database,
+    part: Part,
+    rows: Incoming,
+    time_column: str,
+    request: Request,
+    *,
+    replace_other: bool,
+    sha256: str | None = None,
+    attempts: Mapping[Window, Attempt] | None,
+    reconnect: Callable[[], Any] | None,
+    before_commit: Callable[[], None] | None,
+) -> dict[Window, Written]:
     with refusals(database, part):
         require_none_open(database, part)
         with reading(database):
             part = replace(part, table=database.resolve(part.table))
-            own = _attempt(database, part, attempt)
+            begun = dict(attempts or {})
+            if not begun.keys() >= set(part.windows):
+                notes = windows_ledger.overlapping(database, part)
+                begun = windows_ledger.begin(part, notes) | begun
         if not database.transactional_ddl:
             with transaction(database, part, None):
                 added = _fit(database, part.table, rows.schema)
@@ -148,7 +259,7 @@ def overwrite_window(
                 notes = windows_ledger.overlapping(database, part)
                 if not replace_other:
                     windows_ledger.require_own(part, notes, request)
-                windows_ledger.fence(part, notes, own)
+                windows_ledger.fence(part, notes, begun)
                 if database.transactional_ddl:
                     added = _fit(database, part.table, rows.schema)
                 place = Place(database, part, time_column)
@@ -156,23 +267,25 @@ def overwrite_window(
                 deleted = place.clear(replace_other)
                 failpoint("sql.deleted")
                 database.load(part.table, rows)
-                inserted = place.require(rows)
+                place.require(rows.sent)
+                inserted = [each.rows for each in rows.sent]
                 windows_ledger.record(
-                    database, part, notes, own, rows=inserted, request=request, sha256=sha256
+                    database, part, notes, begun, rows=inserted, request=request, sha256=sha256
                 )
                 if before_commit is not None:
                     before_commit()
                 failpoint("sql.before_commit")
         except CommitUnknownError as problem:
-            problem.attempt_token = str(own)
+            problem.attempt_token = str(begun[part.windows[0]])
             if reconnect is None:
                 raise
-            settle(reconnect, part, own, problem)
+            settle(reconnect, part, begun, problem)
     failpoint("sql.committed")
-    return Written(inserted, deleted, added)
+    written = (Written(*counts, added) for counts in zip(inserted, deleted, strict=True))
+    return dict(zip(part.windows, written, strict=True))
 
 
-def _part(database: Database, table: str, window: Window, source: str | None) -> Part:
+def _part(database: Database, table: str, windows: tuple[Window, ...], source: str | None) -> Part:
     """What is written, as the caller names it."""
     if source is not None:
         check_source(source)
@@ -181,13 +294,7 @@ def _part(database: Database, table: str, window: Window, source: str | None) ->
                 f"Source {source!r}: this database may take capitals and small letters for one. "
                 "Use small letters."
             )
-    return Part(TableName.parse(table), window, source)
-
-
-def _attempt(database: Database, part: Part, given: Attempt | str | None) -> Attempt:
-    if given is None:
-        return windows_ledger.begin(windows_ledger.overlapping(database, part))
-    return given if isinstance(given, Attempt) else Attempt.parse(given)
+    return Part(TableName.parse(table), windows, source)
 
 
 def _fit(database: Database, table: TableName, shape: pa.Schema) -> tuple[str, ...]:

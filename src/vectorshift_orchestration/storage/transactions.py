@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from vectorshift_orchestration.storage.databases import Database, database_of
 from vectorshift_orchestration.storage.ledger import Attempt
 from vectorshift_orchestration.storage.locks import Territory
 from vectorshift_orchestration.storage.parts import Part
+from vectorshift_orchestration.windows import Window
 
 _MOST_SECONDS = 60.0
 """How long a new connection is asked for, before the outcome stays unknown."""
@@ -73,10 +74,10 @@ def transaction(database: Database, what: object, territory: Territory | None) -
 def settle(
     reconnect: Callable[[], Any],
     part: Part,
-    attempt: Attempt,
+    attempts: Mapping[Window, Attempt],
     problem: CommitUnknownError,
 ) -> None:
-    """Return when the attempt was committed, raise when not: the ledger knows.
+    """Return when the attempts were committed, raise when not: the ledger knows.
 
     The lock is waited for, because the lost session may still be at its COMMIT and holds it.
     """
@@ -87,25 +88,27 @@ def settle(
             with closing(reconnect()) as connection:
                 database = database_of(connection)
                 with transaction(database, "", Territory(part.table, part.window)):
-                    noted = ledger.find(database, part)
-                    seen = ledger.seen(ledger.overlapping(database, part))
+                    notes = ledger.overlapping(database, part)
             break
         except Exception as again:  # whatever a caller's function raises
             if time.monotonic() + pause > deadline:
                 raise CommitUnknownError(
                     f"{problem} A new connection could not be had: {again}",
-                    attempt_token=str(attempt),
+                    attempt_token=problem.attempt_token,
                 ) from again
             time.sleep(pause)
             pause = min(2 * pause, 2.0)
-    if noted is not None and noted.attempt_token == str(attempt):
+    tokens = {note.token for note in notes}
+    overwritten = [window for window in part.windows if str(attempts[window]) not in tokens]
+    if not overwritten:
         return
-    if seen == attempt.saw:
+    # The windows were committed together: one that is as it was tells that none was.
+    if any(ledger.seen(near) == attempts[at].saw for at, near in ledger.by_window(part, notes)):
         raise StorageError(
             f"{part} was not changed: the connection was lost on COMMIT, and the "
             "ledger shows that it was not done. Run again."
         ) from problem
     raise StaleWriterError(
-        f"{part} holds the rows of another writer, who committed after this one "
+        f"{part.only(overwritten[0])} holds the rows of another writer, who committed after this one "
         "lost its connection on COMMIT. Run again if they should be replaced."
     ) from problem
