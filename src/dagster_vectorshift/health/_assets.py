@@ -1,7 +1,7 @@
 """Tables of pipeline health as partitioned assets.
 
 A run over any number of partitions asks the service as few times as give exact answers, once for
-most sets, and replaces each partition in a transaction of its own.
+most sets, and replaces each table in as few transactions; a partition is all old or all new.
 """
 
 import warnings

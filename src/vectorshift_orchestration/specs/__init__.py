@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from vectorshift_orchestration.errors import SpecError
@@ -158,11 +159,16 @@ class Ratio:
 
 def parse_metric(text: str) -> Metric | Ratio:
     """The metric that a shorthand names. Raises `SpecError` with the nearest known name."""
+    if not isinstance(text, str):
+        raise SpecError(f"A metric is a name such as runs.sum, not {text!r}.")
+    return _metric(text)
+
+
+@lru_cache(maxsize=256)
+def _metric(text: str) -> Metric | Ratio:
     from vectorshift.analytics import AggregationOperation
     from vectorshift.errors import AnalyticsInvalidQuery
 
-    if not isinstance(text, str):
-        raise SpecError(f"A metric is a name such as runs.sum, not {text!r}.")
     if "." not in text:
         above, below = _choose(text, _RATIOS, "metric", "runs.sum, latency.p95, error_rate")
         measured = (Metric(AggregationOperation.parse(part)) for part in (above, below))
