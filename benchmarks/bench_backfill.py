@@ -1,34 +1,41 @@
-"""A backfill of four health tables in one Dagster run: seconds and memory, over one, three and ten years.
+"""A backfill of four health tables in one Dagster run: seconds, memory, and how both grow with the days.
 
-    python benchmarks/bench_backfill.py [--quick] [--rounds 3]
+    python benchmarks/bench_backfill.py [--quick]
 
-Three ways, each in a process of its own with an instance in memory, interleaved; medians, ratios, and the slope over the days:
+Three ways, each in a process of its own with an instance in memory:
 
     ours        build_health_assets into a DuckDB file
     by hand     four assets: one query, one transaction for the whole range, and what Dagster needs to be told
     framework   assets that measure and write nothing, and yield the same events with as much metadata
-
-The service is a raw server in this process, whose answers are made once for each question.
 """
 
-import argparse
 import json
 import os
-import re
-import socketserver
-import statistics
-import subprocess
-import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stderr
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from canned import canned
+from side_by_side import (
+    OURS,
+    Claim,
+    Figures,
+    arguments,
+    in_turn,
+    print_figures,
+    resident,
+    slope,
+    tell,
+)
+
 FIRST = date(2015, 1, 1)
-YEAR, WIDTHS, QUICK = 365, (1, 3, 10), (60, 180)
+WIDTHS, QUICK = (365, 1095, 3650), (30, 90)
+BEFORE = "39 / 127 / 429 s for 365 / 1,095 / 3,650 days, 6 to 8 x by hand"
 PIPELINES = [f"pl_{number}" for number in range(5)]
 TABLES: dict[str, tuple[list[str], list[str]]] = {
     "by_pipeline": (
@@ -44,40 +51,10 @@ TABLES: dict[str, tuple[list[str], list[str]]] = {
 # --- the service ---
 
 
-class Service(socketserver.ThreadingTCPServer):
-    """Answers aggregations by the day; an answer is made when it is first asked for."""
-
-    daemon_threads = allow_reuse_address = True
-
-    def __init__(self) -> None:
-        self.answers: dict[bytes, bytes] = {}
-        super().__init__(("127.0.0.1", 0), Connection)
-
-
-class Connection(socketserver.StreamRequestHandler):
-    """A kept connection."""
-
-    def handle(self) -> None:
-        """Read requests and write answers until the client hangs up."""
-        assert isinstance(self.server, Service)
-        while head := self.rfile.readline():
-            length = 0
-            while (line := self.rfile.readline()) not in (b"\r\n", b""):
-                if line.lower().startswith(b"content-length:"):
-                    length = int(line.split(b":")[1])
-            body = self.rfile.read(length)
-            if head.startswith(b"POST") and body not in self.server.answers:
-                self.server.answers[body] = answer(json.loads(body))
-            reply = self.server.answers.get(body, b"{}")
-            self.wfile.write(
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-                % len(reply)
-                + reply
-            )
-
-
-def answer(asked: dict[str, Any]) -> bytes:
+@cache
+def answer(target: str, body: bytes) -> bytes:
     """One run an hour of each pipeline, for every operation and day that is asked for."""
+    asked = json.loads(body)
     first, end = (
         datetime.fromisoformat(asked[name]).astimezone(UTC) for name in ("start_time", "end_time")
     )
@@ -216,98 +193,57 @@ def framework(url: str, database: Path) -> tuple[list[Any], dict[str, Any]]:
 WAYS = {"ours": ours, "by hand": by_hand, "framework": framework}
 
 
-def run(way: str, url: str, days: int) -> dict[str, float]:
-    """One run over the days in a new instance; seconds, those of the CPU, and MiB that it added at most."""
+def run(way: str, url: str, days: int) -> Figures:
+    """One run over the days: seconds, those of the CPU, and MiB that it added at most."""
     import dagster as dg
 
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        dg.DagsterInstance.ephemeral() as instance,
+        Path(os.devnull).open("w") as nowhere,
+        redirect_stderr(nowhere),
+    ):
         assets, resources = WAYS[way](url, Path(folder, "health.duckdb"))
-        last = FIRST + timedelta(days=days - 1)
         tags = {
             "dagster/asset_partition_range_start": str(FIRST),
-            "dagster/asset_partition_range_end": str(last),
+            "dagster/asset_partition_range_end": str(FIRST + timedelta(days=days - 1)),
         }
-        with dg.DagsterInstance.ephemeral() as instance:
-            before, began, cpu = peak(), time.perf_counter(), time.process_time()
-            done = dg.materialize(assets, tags=tags, resources=resources, instance=instance)
-            seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-            assert done.success
-            told = len(done.get_asset_materialization_events())
-            assert told == days * len(TABLES), told
-    return {"seconds": seconds, "cpu": cpu, "mib": peak() - before}
-
-
-def peak() -> float:
-    """The most memory this process had, in MiB."""
-    (kib,) = re.findall(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())
-    return int(kib) / 1024
-
-
-# --- the measurement ---
-
-
-def child(way: str, url: str, days: int) -> dict[str, float]:
-    """The run in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--way", way, "--url", url, "--days", str(days)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"DAGSTER_DISABLE_TELEMETRY": "yes"},
-        check=True,
-    )
-    measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return measured
-
-
-def slope(points: dict[int, float]) -> float:
-    """The power of the days that the figures grow with: 1 is linear."""
-    from math import log
-
-    ends = sorted(points)
-    return log(points[ends[-1]] / points[ends[0]]) / log(ends[-1] / ends[0])
+        before, began, cpu = resident("VmHWM"), time.perf_counter(), time.process_time()
+        done = dg.materialize(assets, tags=tags, resources=resources, instance=instance)
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+        mib = resident("VmHWM") - before
+        told = len(done.get_asset_materialization_events())
+        assert told == days * len(TABLES), f"{told} events"
+    return {"seconds": seconds, "cpu": cpu, "mib": mib}
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer days, one round")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--widths", type=int, nargs="*", help="numbers of days")
-    parser.add_argument("--only", choices=WAYS, nargs="*", default=list(WAYS))
-    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
-    parser.add_argument("--url", help=argparse.SUPPRESS)
-    parser.add_argument("--days", type=int, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
+    asked = arguments(__doc__)
     if asked.way:
-        print(json.dumps(run(asked.way, asked.url, asked.days)))
+        url, days = asked.rest
+        print_figures(**run(asked.way, url, int(days)))
         return
-    widths = asked.widths or (QUICK if asked.quick else [YEAR * times for times in WIDTHS])
-    with Service() as service:
-        threading.Thread(target=service.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{service.server_address[1]}/v1"
-        found: dict[str, dict[int, dict[str, float]]] = {way: {} for way in asked.only}
+    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
+    widths = QUICK if asked.quick else WIDTHS
+    found: dict[int, dict[str, Figures]] = {}
+    with canned(answer) as served:
         for days in widths:
-            rounds: dict[str, list[dict[str, float]]] = {way: [] for way in asked.only}
-            for _ in range(1 if asked.quick else asked.rounds):
-                for way in asked.only:
-                    rounds[way].append(child(way, url, days))
-            for way, several in rounds.items():
-                found[way][days] = {
-                    name: statistics.median(each[name] for each in several)
-                    for name in ("seconds", "cpu", "mib")
-                }
-        service.shutdown()
-    for way, points in found.items():
-        for days, told in points.items():
-            alone = found.get("framework", points)[days]["seconds"]
-            print(
-                f"{way:>10} {days:>6,} days: {told['seconds']:7.2f} s ({told['cpu']:.2f} of the CPU), {told['seconds'] / alone:5.2f} x "
-                f"the framework alone, {told['mib']:+5.0f} MiB",
-                flush=True,
+            rounds = 1 if days > min(widths) or asked.quick else 3
+            found[days] = in_turn(
+                __file__, dict.fromkeys(WAYS, OURS), rounds, f"{served.origin}/v1", days
             )
-        seconds = {days: told["seconds"] for days, told in points.items()}
-        if len(seconds) > 1:
-            print(f"{way:>10} grows with the days to the power of {slope(seconds):.2f}")
+    for days, ways in found.items():
+        figures = ", ".join(
+            f"{way} {each['seconds']:.1f} s (CPU {each['cpu']:.1f} s)" for way, each in ways.items()
+        )
+        ratio = ways["ours"]["cpu"] / ways["framework"]["cpu"]
+        what = f"4 health tables x {days:,} days, one Dagster run"
+        tell(Claim(what, ratio, "x the framework alone", "<= 2", BEFORE, figures))
+    first, *_, last = widths
+    costs = [found[days]["ours"]["cpu"] for days in (first, last)]
+    tell(Claim("backfill: growth with the days", slope([first, last], costs), "", "<= 1.1"))
+    tell(Claim("backfill: memory added", found[last]["ours"]["mib"], "MiB", "<= 250"))
 
 
 if __name__ == "__main__":
