@@ -11,6 +11,7 @@ import xlsxwriter
 
 from tests.orchestration.rows import event, write_xlsx
 from vectorshift_orchestration.errors import ExportFileError
+from vectorshift_orchestration.formats import plain_rows, sheet_cells
 from vectorshift_orchestration.readers import read_export
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -108,6 +109,102 @@ def test_shared_texts_are_read(tmp_path):
             for column, value in enumerate(texts.values()):
                 sheet.write(number, column, value)
     assert table(path).equals(expected)
+
+
+def plain_sheet(rows, head='<?xml version="1.0" encoding="UTF-8"?>'):
+    """The XML of a sheet as most writers spell it; rows are lists of (kind, text), or nothing for no cell."""
+
+    def cell(place, row, kind, text):
+        inside = f"<is><t>{text}</t></is>" if kind == "inlineStr" else f"<v>{text}</v>"
+        return f'<c r="{"ABC"[place]}{row}" s="1" t="{kind}">{inside}</c>'
+
+    told = "".join(
+        f'<row r="{row}" spans="1:3">'
+        + "".join(cell(place, row, *each) for place, each in enumerate(cells) if each)
+        + "</row>"
+        for row, cells in enumerate(rows, start=1)
+    )
+    return f'{head}<worksheet xmlns="{MAIN}"><dimension ref="A1"/><sheetData>{told}</sheetData></worksheet>'
+
+
+TEXT = "inlineStr"
+PLAIN = [
+    [(TEXT, "span_id"), (TEXT, "span_start_time"), (TEXT, "latency")],
+    [(TEXT, "a &amp; &#34;b&#x22; é\n"), ("str", "2026-11-22T00:00:00Z"), ("n", "1e-7")],
+    [(TEXT, "_x0041_ ]] >"), (TEXT, "2026-11-22T00:00:01Z"), None],
+    [("s", "1"), ("s", "0"), ("n", "9007199254740993")],
+    [("b", "1"), ("s", "0"), ("n", "")],
+]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("", ""),
+        ("</sheetData>", '<row r="6"/><row r="7"><c r="A7" s="1"/></row></sheetData>'),
+        ('<row r="3"', '<!-- <row r="3"></row> --><row r="3"'),
+        ('<row r="3" spans="1:3">', '<row r="3" hidden="1">'),
+        ('<row r="3"', '<row r="4"'),
+        ('<row r="3"', '<row r="03"'),
+        ('r="B3"', 'r="B4"'),
+        ('r="B3"', 'r="A3"'),
+        ('r="B3"', 'r="D3"'),
+        ('r="B3"', 'r="AAA3"'),
+        ('<c r="B3"', 'stray<c r="B3"'),
+        ('<c r="B3"', '<f>1</f><c r="B3"'),
+        ("]] >", "]]>"),
+        ("]] >", "<![CDATA[<c>]]>"),
+        ("]] >", "&nothing;"),
+        ("]] >", "&#0;"),
+        ("]] >", "\x01"),
+        ("]] >", "\ufffe"),
+        ("]] >", "\r\n"),
+        ("]] >", "\udcff"),
+        ('t="b"', 't="e"'),
+        ('t="b"', 't="d"'),
+        ('<v>0</v></c><c r="C4"', '<v>9</v></c><c r="C4"'),
+        ('<v>0</v></c><c r="C4"', '<v>x</v></c><c r="C4"'),
+        ("<t>span_id</t>", "<t></t>"),
+        ("latency", ""),
+        ("UTF-8", "ISO-8859-1"),
+        ("<dimension", "<!-- <sheetData> --><dimension"),
+        ("<sheetData>", '<sheetData><row r="1"></row>'),
+        ("</worksheet>", ""),
+        ("</row></sheetData>", "</sheetData>"),
+    ],
+)
+@pytest.mark.parametrize("size", [1 << 16, 300])
+def test_plain_rows_are_what_the_parser_makes_of_them(tmp_path, monkeypatch, right, wrong, size):
+    """The same table or the same refusal, but for the place in it, whether expressions or the parser read the rows."""
+    shared = "<si><t>2026-11-22T00:00:02Z</t></si><si><t>sp_3</t></si>"
+    path = workbook(tmp_path / "f.xlsx", "", shared)
+    sheet = plain_sheet(PLAIN)
+    assert right in sheet
+    sheet = sheet.replace(right, wrong, 1) if right else sheet
+    whole = tmp_path / "g.xlsx"
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(whole, "w") as new:
+        for name in old.namelist():
+            is_sheet = name.endswith("first.xml")
+            told = sheet.encode(errors="surrogateescape") if is_sheet else old.read(name)
+            new.writestr(name, told)
+
+    def outcome():
+        try:
+            return table(whole).to_pylist()
+        except ExportFileError as problem:
+            return str(problem).partition(": line")[0]
+
+    monkeypatch.setattr(sheet_cells, "_READ_BYTES", size)
+    by_expressions = outcome()
+    monkeypatch.setattr(plain_rows, "begin", lambda _: -1)
+    assert outcome() == by_expressions
+    if not right:
+        assert [row["span_id"] for row in by_expressions] == [
+            'a & "b" é\n',
+            "A ]] >",
+            "sp_3",
+            "true",
+        ]
 
 
 @pytest.mark.parametrize("shared", [False, True])

@@ -19,6 +19,7 @@ from xml.parsers import expat
 from zipfile import ZipFile
 
 from vectorshift_orchestration.errors import ExportFileError, ExportFormatError
+from vectorshift_orchestration.formats import plain_rows
 
 _READ_BYTES = 1 << 16
 _HELD_BYTES = 1 << 20  # of a tag or text that does not end
@@ -33,6 +34,7 @@ _PLACES = {
 """Columns by their letters, A to ZZ; beyond these there are none."""
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")  # how the format spells what XML cannot hold
 
+_TEXTS = frozenset({"inlineStr", "str"})
 _TAGS = frozenset({"c", "v", "t", "is", "row", "rPh", "f"})
 _Attributes = dict[str, str]
 Cells = list[str | None]
@@ -61,7 +63,7 @@ def parts_of(path: Path, archive: ZipFile) -> tuple[list[str], str | None]:
 
     for entry, handler in ((_WORKBOOK, sheet), (_RELATIONS, relation)):
         with archive.open(entry) as source:
-            for _ in _parse(path, source, [], handler):
+            for _ in _parse(path, _pieces(source), [], handler):
                 pass
     found = [targets.get(sheet, "") for sheet in sheets]
     if not found or not known.issuperset([*found, *shared]):
@@ -108,7 +110,7 @@ def sheet_rows(path: Path, source: IO[bytes], texts: SharedTexts) -> Iterator[Ce
     after a gap. Empty rows at the end are left out.
     """
     sheet = _Sheet(path, texts)
-    for _ in _parse(path, source, sheet.parts, sheet.start, sheet.end):
+    for _ in _parse(path, sheet.unread(source), sheet.parts, sheet.start, sheet.end):
         yield from sheet.taken()
 
 
@@ -135,6 +137,57 @@ class _Sheet:
         """The rows that have ended since the last time."""
         rows, self._rows = self._rows, []
         return rows
+
+    def unread(self, source: IO[bytes]) -> Iterator[bytes]:
+        """What the parser has to read: all but the plain rows at the sheet's begin, which are taken from here."""
+        piece = source.read(_READ_BYTES)
+        begin = plain_rows.begin(piece)
+        if begin >= 0:
+            yield piece[:begin]
+            piece = piece[begin:]
+            while True:
+                piece = piece[self._plain(piece) :]
+                is_cut = len(piece) < _HELD_BYTES and plain_rows.is_cut(piece)
+                if not is_cut or not (read := source.read(_READ_BYTES)):
+                    break
+                yield b""
+                piece += read
+        yield piece
+        yield from _pieces(source)
+
+    def _plain(self, piece: bytes) -> int:
+        """Take plain rows; the position behind them."""
+        position = 0
+        for row, end in plain_rows.rows(piece):
+            if not self._taken(row):
+                break
+            position = end
+        return position
+
+    def _taken(self, row: plain_rows.PlainRow) -> bool:
+        """Take a plain row, unless something about it has to be refused, which the parser tells better."""
+        digits, cells = row
+        if digits != str(self._number + 1):
+            return False
+        width = self._width if self._number else len(_PLACES)
+        values: Cells = [None] * width
+        last, end = -1, 0
+        for letters, number, kind, value, text in cells:
+            column = _PLACES.get(letters, -1)
+            if column <= last or number != digits:
+                return False
+            last = column
+            told = value or text
+            if told:
+                if column >= width:
+                    return False
+                is_text = kind in _TEXTS and "_x" not in told
+                values[column] = told if is_text else self._meant(kind, told)
+                end = column + 1
+        self._number += 1
+        self._row = values[:end] if self._number == 1 else values
+        self._end_row()
+        return True
 
     def start(self, name: str, attributes: _Attributes) -> None:
         """An element begins."""
@@ -193,25 +246,29 @@ class _Sheet:
         self._column = column
 
     def _put(self, value: str) -> None:
-        kind = self._kind
+        value = self._meant(self._kind, value)
+        if self._column >= (len(_PLACES) if self._number == 1 else self._width):
+            raise _scattered(self._path)
+        if self._number == 1:
+            self._row += [None] * (self._column + 1 - len(self._row))
+        self._row[self._column] = value or None
+
+    def _meant(self, kind: str, value: str) -> str:
+        """The text of a cell of that kind."""
+        if kind in ("n", ""):
+            return value
         if kind == "s":
-            value = self._texts[int(value)]
-        elif kind == "b":
-            value = "true" if value == "1" else "false"
-        elif kind == "e":
+            return self._texts[int(value)]
+        if kind == "b":
+            return "true" if value == "1" else "false"
+        if kind == "e":
             raise ExportFormatError(
                 f"{self._path.name}: row {self._number - 1} has an error for a value. "
                 "Export as CSV or JSON.",
                 path=self._path,
                 row=self._number - 1,
             )
-        elif kind != "n":
-            value = _plain(value)
-        if self._column >= (len(_PLACES) if self._number == 1 else self._width):
-            raise _scattered(self._path)
-        if self._number == 1:
-            self._row += [None] * (self._column + 1 - len(self._row))
-        self._row[self._column] = value or None
+        return _plain(value)
 
     def _end_row(self) -> None:
         if not any(self._row):
@@ -248,14 +305,14 @@ def _texts(path: Path, source: IO[bytes]) -> Iterator[list[str]]:
                 done.append(_plain(text))
                 text = ""
 
-    for _ in _parse(path, source, parts, start, end):
+    for _ in _parse(path, _pieces(source), parts, start, end):
         yield done
         done.clear()
 
 
 def _parse(
     path: Path,
-    source: IO[bytes],
+    pieces: Iterator[bytes],
     parts: list[str],
     start: Callable[[str, _Attributes], None],
     end: Callable[[str], None] | None = None,
@@ -268,7 +325,7 @@ def _parse(
     parser.EndElementHandler = end
     parser.CharacterDataHandler = parts.append
     fed = 0
-    while data := source.read(_READ_BYTES):
+    for data in pieces:
         parser.Parse(data, False)
         fed += len(data)
         _check_held(path, max(fed - parser.CurrentByteIndex, sum(map(len, parts))))
@@ -277,6 +334,11 @@ def _parse(
         yield
     parser.Parse(b"", True)
     yield
+
+
+def _pieces(source: IO[bytes]) -> Iterator[bytes]:
+    while piece := source.read(_READ_BYTES):
+        yield piece
 
 
 def _check_held(path: Path, held: int) -> None:
