@@ -1,0 +1,61 @@
+"""The health page: what landed tables say about a window, as one HTML file that needs nothing else.
+
+    with duckdb_file(path) as connection:
+        text = health_page(connection, ["pipeline_health", "error_messages"], Window.day(day))
+
+The tables are those that health assets and aggregations keep (`HealthTable`, `ErrorTable`). What the
+page can show follows from their columns: sums of runs and errors give the course of both, latency
+percentiles of a table without dimensions give theirs, `model_id` the costs by model, `pipeline_id` the
+pipelines that fail most, `error_message` the messages; the ledger beside them, what is missing or late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from vectorshift_orchestration.report.figures import kept_tables
+from vectorshift_orchestration.report.landings import landings
+from vectorshift_orchestration.report.sections import sections
+from vectorshift_orchestration.storage.databases import database_of, reading
+from vectorshift_orchestration.windows import Window
+
+__all__ = ["health_page"]
+
+
+def health_page(
+    connection: Any,
+    tables: Sequence[str],
+    window: Window,
+    *,
+    title: str = "Pipeline health",
+    late: timedelta = timedelta(days=1),
+    now: datetime | None = None,
+) -> str:
+    """The health page of a window: text of an HTML file with its charts inside, for any browser.
+
+    It asks for nothing over the network (its CSP forbids it), has no script, follows the reader's dark or
+    light theme, and prints. Behind each chart stand its figures as a table. Takes the extra `report`.
+
+    Args:
+        connection: to the database of the tables, as `overwrite_window` takes it. Only read.
+        tables: names, `name` or `schema.name`; all of them in this database.
+        window: what the page is about; the window before it, as long, is what it is compared with.
+        title: heading of the page.
+        late: how long after its end a window is written at the latest; what came later is listed.
+        now: aware moment up to which windows can be missing; None is the present.
+
+    Raises:
+        StorageError: a table does not exist, or has no column `bucket_start`.
+        ModuleNotFoundError: the extra `report` is not installed.
+    """
+    from vectorshift_orchestration.report.page import render
+
+    moment = now or datetime.now(UTC)
+    database = database_of(connection)
+    with reading(database):
+        kept = kept_tables(database, tables)
+        shown = sections(database, kept, window)
+        landed = landings(database, kept, window, late=late, now=moment)
+    return render(title, window, [*shown, landed], moment)

@@ -1,0 +1,111 @@
+"""The figures of landed health tables: sums over time and by dimension, asked of the database itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from vectorshift_orchestration.aggregates.answers import BUCKET_TIME
+from vectorshift_orchestration.errors import StorageError
+from vectorshift_orchestration.storage.databases import Database, as_utc
+from vectorshift_orchestration.storage.identifiers import TableName, quoted
+from vectorshift_orchestration.storage.parts import SOURCE
+from vectorshift_orchestration.windows import Window
+
+DIMENSIONS = ("pipeline_id", "model_id", "node_type", "search_type", "feedback_type")
+"""Columns by which a table has several rows for one time."""
+MESSAGE = "error_message"
+
+Row: TypeAlias = "tuple[Any, ...]"
+"""A start or a name, and a figure for each column that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTable:
+    """A landed table and its columns."""
+
+    name: TableName
+    columns: tuple[str, ...]
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """What its rows are sliced by, besides time."""
+        return tuple(name for name in (*DIMENSIONS, MESSAGE, SOURCE) if name in self.columns)
+
+    def has(self, *columns: str) -> bool:
+        """Whether it has all of these columns."""
+        return set(columns) <= set(self.columns)
+
+
+def kept_tables(database: Database, names: Sequence[str]) -> list[KeptTable]:
+    """The tables, those with the fewest dimensions first. Raises `StorageError` for one that is not there."""
+    return sorted(
+        (_kept(database, name) for name in names), key=lambda table: len(table.dimensions)
+    )
+
+
+def _kept(database: Database, name: str) -> KeptTable:
+    table = database.resolve(TableName.parse(name))
+    columns = database.columns(table)
+    if columns is None or BUCKET_TIME not in columns:
+        what = "does not exist" if columns is None else f"has no column {BUCKET_TIME}"
+        raise StorageError(
+            f"Table {name} {what}. Name tables that health assets or aggregations have written."
+        )
+    return KeptTable(table, tuple(columns))
+
+
+def over_time(
+    database: Database, table: KeptTable, columns: Sequence[str], window: Window
+) -> list[Row]:
+    """For each bucket of the window its start, aware, and the sum of each column over all slices."""
+    at = database.instant_text(BUCKET_TIME)
+    rows = _run(database, table, f"{at}, {_sums(columns)}", window, f"GROUP BY {BUCKET_TIME}")
+    return sorted((as_utc(at), *map(_number, values)) for at, *values in rows)
+
+
+def by_slice(
+    database: Database,
+    table: KeptTable,
+    dimension: str,
+    columns: Sequence[str],
+    window: Window,
+    *,
+    most: int,
+) -> list[Row]:
+    """The slices with the greatest sums of the first column: their name and the sum of each column."""
+    named = quoted(dimension)
+    rows = _run(database, table, f"{named}, {_sums(columns)}", window, f"GROUP BY {named}")
+    found: list[Row] = [(str(name or ""), *map(_number, values)) for name, *values in rows]
+    return sorted(found, key=lambda row: (-(row[1] or 0), row[0]))[:most]
+
+
+def total(
+    database: Database, table: KeptTable, columns: Sequence[str], window: Window
+) -> tuple[Any, ...]:
+    """The sum of each column over the window; None where it has no rows."""
+    ((*values,),) = _run(database, table, _sums(columns), window, "")
+    return tuple(map(_number, values))
+
+
+def _run(
+    database: Database, table: KeptTable, chosen: str, window: Window, rest: str
+) -> list[tuple[Any, ...]]:
+    bounds = [database.instant(window.start), database.instant(window.end)]
+    return database.run(
+        f"SELECT {chosen} FROM {table.name.sql} "
+        f"WHERE {BUCKET_TIME} >= \0 AND {BUCKET_TIME} < \0 {rest}",
+        bounds,
+    )
+
+
+def _sums(columns: Sequence[str]) -> str:
+    return ", ".join(f"sum({quoted(name)})" for name in columns)
+
+
+def _number(value: Any) -> int | float | None:
+    """A sum as a number to draw; databases give decimals for integers, too."""
+    if value is None:
+        return None
+    return int(value) if value == int(value) else float(value)

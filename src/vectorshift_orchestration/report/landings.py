@@ -1,0 +1,61 @@
+"""What the ledger says of the page's tables: until when they are written, what is missing, what came late."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from vectorshift_orchestration.report.figures import KeptTable
+from vectorshift_orchestration.report.sections import Grid, Section, spoken
+from vectorshift_orchestration.storage.databases import Database
+from vectorshift_orchestration.storage.ledger import Commit, commits
+from vectorshift_orchestration.windows import Window
+
+_MOST = 5
+"""Windows named in one cell."""
+
+
+def landings(
+    database: Database,
+    tables: Sequence[KeptTable],
+    window: Window,
+    *,
+    late: timedelta,
+    now: datetime,
+) -> Section:
+    """For each table what of the window, up to now, no commit covers, and what was written late."""
+    end = min(window.end, now)
+    rows = []
+    for table in tables:
+        done = commits(database, table.name, window)
+        missing = _missing(done, window.start, end)
+        delayed = [each for each in done if each.committed_at - each.window.end > late]
+        rows.append(
+            (
+                table.name.name,
+                len(done),
+                max((each.committed_at for each in done), default=None),
+                _named(missing) or "nothing",
+                _named([each.window for each in delayed]) or "nothing",
+            )
+        )
+    columns = ("Table", "Windows written", "Last written, UTC", "Missing", "Written late")
+    return Section(
+        "What is missing or late",
+        Grid(columns, rows),
+        note=f"Late is what was written more than {late} after its end, or was written again since.",
+    )
+
+
+def _missing(done: Sequence[Commit], start: datetime, end: datetime) -> list[Window]:
+    gaps, covered = [], start
+    for each in done:
+        gaps.append((covered, min(each.window.start, end)))
+        covered = max(covered, each.window.end)
+    gaps.append((covered, end))
+    return [Window(first, last) for first, last in gaps if first < last]
+
+
+def _named(windows: Sequence[Window]) -> str:
+    more = f" and {len(windows) - _MOST} more" if len(windows) > _MOST else ""
+    return ", ".join(spoken(window) for window in windows[:_MOST]) + more
