@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_vectorshift.provider_info import get_provider_info
-from tests.airflow.browser import browsing
+from tests.browser import browsing
 
 pytestmark = pytest.mark.slow
 

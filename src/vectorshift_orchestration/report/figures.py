@@ -106,6 +106,6 @@ def _sums(columns: Sequence[str]) -> str:
 
 def _number(value: Any) -> int | float | None:
     """A sum as a number to draw; databases give decimals for integers, too."""
-    if value is None:
-        return None
+    if value is None or isinstance(value, float):
+        return value
     return int(value) if value == int(value) else float(value)

@@ -34,6 +34,7 @@ class Page:
         self._session = None
         self._last = 0
         self._timeout = 60.0
+        self.events: list[dict] = []
         target = self._ask("Target.createTarget", url="about:blank")["targetId"]
         attached = self._ask("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
@@ -64,6 +65,20 @@ class Page:
         for kind in ("keyDown", "keyUp"):
             self._ask("Input.dispatchKeyEvent", type=kind, **enter)
 
+    def watch(self) -> None:
+        """From now on `events` has what is logged and asked for over the network, too."""
+        for domain in ("Runtime", "Log", "Network"):
+            self._ask(f"{domain}.enable")
+
+    def shown(self, *, width: int = 1300, scheme: str = "light", medium: str = "screen") -> None:
+        """Look at the page in so many CSS pixels, with a theme, on a screen or in print."""
+        self._ask(
+            "Emulation.setDeviceMetricsOverride",
+            **{"width": width, "height": 1500, "deviceScaleFactor": 1, "mobile": width < 600},
+        )
+        theme = {"name": "prefers-color-scheme", "value": scheme}
+        self._ask("Emulation.setEmulatedMedia", media=medium, features=[theme])
+
     def screenshot(self, path: Path) -> None:
         """Write what is to be seen as a PNG."""
         path.write_bytes(b64decode(self._ask("Page.captureScreenshot")["data"]))
@@ -82,6 +97,8 @@ class Page:
     def _next(self, fits) -> dict:
         while True:
             message = json.loads(self._browser.recv(timeout=self._timeout))
+            if "method" in message:
+                self.events.append(message)
             if fits(message):
                 return message
 
