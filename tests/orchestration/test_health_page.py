@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -202,3 +205,20 @@ def test_what_is_not_a_health_table_is_refused(landed: Store) -> None:
     landed.execute("CREATE TABLE people (name TEXT)")
     with pytest.raises(StorageError, match="Table people has no column bucket_start"):
         page(landed, "people")
+
+
+def test_the_example_of_the_docs_writes_a_page(tmp_path: Path) -> None:
+    """The block of docs/health-page.md runs as it stands, over a DuckDB file with its two tables."""
+    docs = (Path(__file__).parents[2] / "docs" / "health-page.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)```", docs, re.S)
+    database = tmp_path / "health.duckdb"
+    with closing(duckdb.connect(str(database))) as connection:
+        store = Store("duckdb", connection, connection, connection.cursor)
+        columns = {"runs_sum": [7], "errors_sum": [1]}
+        land(store, "pipeline_health", DAYS[2], hours=[0], pipeline_id=["pl_1"], **columns)
+        costs = {"tokens_sum": [5], "model_costs_sum": [0.5]}
+        land(store, "model_health", DAYS[2], hours=[0], model_id=["m"], **costs)
+    exec(block.replace("/data/vectorshift", str(tmp_path)), {})
+    told = Tables((tmp_path / "health-2026-11-22.html").read_text()).rows
+    assert told["Pipelines that fail most"][1] == ["pl_1", "1", "7", "14.29%"]
+    assert told["Costs by model"][1] == ["m", "0.50", "5"]
