@@ -1,68 +1,79 @@
-"""What many deferred exports cost a triggerer's event loop: CPU seconds per 1,000 looks over kept connections.
+"""What waiting exports cost a triggerer's event loop
 
-200 waiters look in one loop, all at once: through our client, through one `httpx.AsyncClient` whose pool has as many
-connections and whose requests are bounded as ours are, and through a bare asyncio socket each time (the limit: one
-request written, one answer read, nothing parsed). The service is an emulator in a process of its own. Interleaved, medians.
+CPU seconds of 1,000 looks over kept connections, all waiters looking at once in one loop: through our client, through our client on
+httpx (its only wire before), through one shared `aiohttp.ClientSession`, and through bare sockets (the limit: one request written, one
+answer read, nothing parsed). Then how the cost of ours grows from 100 waiters to 10,000.
 """
 
 import asyncio
 import json
-import statistics
-import subprocess
-import sys
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from urllib.parse import urlsplit
 
-import httpx
+from canned import canned
+from side_by_side import OURS, Claim, arguments, in_turn, print_figures, slope, tell
 
-from vectorshift import Client
-
-LOOKS, WAITERS, AT_ONCE, ROUNDS = 1_000, 200, 16, 5
+LOOKS, AT_ONCE = 1_000, 16
+PATH = "/v1/analytics/exports/ex_1"
+PENDING = json.dumps({"status": "success", "task_id": "ex_1", "task_status": "pending"}).encode()
 Look = Callable[[], Awaitable[object]]
 
 
 @asynccontextmanager
-async def ours(base_url: str, key: str, export_id: str) -> AsyncIterator[Look]:
-    async with Client(key, base_url) as client:
-        yield lambda: client.aexport_task(export_id)
+async def ours(origin: str, bundle: str) -> AsyncIterator[Look]:
+    from vectorshift import Client
+
+    async with Client("sk_1", f"{origin}/v1", verify=bundle or True) as client:
+        yield lambda: client.aexport_task("ex_1")
+
+
+def on_httpx(origin: str, bundle: str) -> AbstractAsyncContextManager[Look]:
+    from vectorshift._transport import choice
+
+    chosen = choice.Choice("httpx", "the benchmark asks for it")
+    choice._needs_httpx = lambda base_url, proxy: chosen
+    return ours(origin, bundle)
 
 
 @asynccontextmanager
-async def one_pool(base_url: str, key: str, export_id: str) -> AsyncIterator[Look]:
-    places = asyncio.Semaphore(AT_ONCE)
-    limits = httpx.Limits(max_connections=AT_ONCE)
-    headers = {"Authorization": f"Bearer {key}"}
-    async with httpx.AsyncClient(base_url=base_url, headers=headers, limits=limits) as pool:
+async def shared_session(origin: str, bundle: str) -> AsyncIterator[Look]:
+    import aiohttp
+
+    context = ssl.create_default_context(cafile=bundle) if bundle else True
+    connector = aiohttp.TCPConnector(limit=AT_ONCE, ssl=context)
+    headers = {"Authorization": "Bearer sk_1"}
+    async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
 
         async def look() -> object:
-            async with places:
-                return (await pool.get(f"/analytics/exports/{export_id}")).json()
+            async with session.get(origin + PATH) as reply:
+                return await reply.json()
 
         yield look
 
 
 @asynccontextmanager
-async def sockets(base_url: str, key: str, export_id: str) -> AsyncIterator[Look]:
-    url = urlsplit(base_url)
-    request = (
-        f"GET {url.path}/analytics/exports/{export_id} HTTP/1.1\r\nHost: {url.netloc}\r\n"
-        f"Authorization: Bearer {key}\r\n\r\n"
-    ).encode()
+async def sockets(origin: str, bundle: str) -> AsyncIterator[Look]:
+    url = urlsplit(origin)
+    context = ssl.create_default_context(cafile=bundle) if bundle else None
+    asked = (
+        f"GET {PATH} HTTP/1.1\r\nHost: {url.netloc}\r\nAuthorization: Bearer sk_1\r\n\r\n".encode()
+    )
     free: asyncio.LifoQueue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.LifoQueue()
-    opened = [await asyncio.open_connection(url.hostname, url.port) for _ in range(AT_ONCE)]
+    opened = [
+        await asyncio.open_connection(url.hostname, url.port, ssl=context) for _ in range(AT_ONCE)
+    ]
     for each in opened:
         free.put_nowait(each)
 
     async def look() -> object:
         reader, writer = connection = await free.get()
-        writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-        body = await reader.readexactly(length)
+        writer.write(asked)
+        found = await reader.readuntil(PENDING)
         free.put_nowait(connection)
-        return body
+        return found
 
     yield look
     for _, writer in opened:
@@ -70,48 +81,81 @@ async def sockets(base_url: str, key: str, export_id: str) -> AsyncIterator[Look
         await writer.wait_closed()
 
 
-WAYS = {"ours": ours, "one httpx pool": one_pool, "sockets (limit)": sockets}
+WAYS = {"ours": ours, "ours on httpx": on_httpx, "aiohttp": shared_session, "sockets": sockets}
 
 
-async def cost(look: Look) -> float:
-    """CPU seconds of 1,000 looks."""
+async def cost(way: str, origin: str, bundle: str, waiters: int) -> tuple[float, float]:
+    """CPU seconds of 1,000 looks, and the longest that the loop was held, in seconds."""
+    held = 0.0
 
-    async def waiter() -> None:
-        for _ in range(LOOKS // WAITERS):
-            await look()
+    async def watch() -> None:
+        nonlocal held
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(0.005)
+            held = max(held, time.perf_counter() - began - 0.005)
 
-    await waiter()  # connections open, modules load
-    began = time.process_time()
-    await asyncio.gather(*(waiter() for _ in range(WAITERS)))
-    return time.process_time() - began
+    async with WAYS[way](origin, bundle) as look:
+        await asyncio.gather(*(look() for _ in range(AT_ONCE)))  # connections open, modules load
+        each = max(1, 2 * LOOKS // waiters)
 
+        async def waiter() -> None:
+            for _ in range(each):
+                await look()
 
-async def measure(base_url: str, key: str) -> dict[str, float]:
-    """The median of each way."""
-    async with Client(key, base_url) as client:
-        export_id = (await client.query().aexport("CSV", "events.csv"))["task_id"]
-    found: dict[str, list[float]] = {name: [] for name in WAYS}
-    for _ in range(ROUNDS):
-        for name, way in WAYS.items():
-            async with way(base_url, key, export_id) as look:
-                found[name].append(await cost(look))
-    return {name: statistics.median(each) for name, each in found.items()}
+        watching = asyncio.create_task(watch())
+        began = time.process_time()
+        await asyncio.gather(*(waiter() for _ in range(waiters)))
+        spent = time.process_time() - began
+        watching.cancel()
+    return spent * LOOKS / (each * waiters), held
 
 
 def main() -> None:
     """Measure and print."""
-    command = [sys.executable, "-m", "vectorshift_emulator", "--events", "100"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as service:
-        try:
-            assert service.stdout is not None
-            told = json.loads(service.stdout.readline())
-            medians = asyncio.run(measure(told["base_url"], told["api_key"]))
-        finally:
-            service.terminate()
-    for name, seconds in medians.items():
-        print(
-            f"{name:>16}: {seconds:5.2f} s CPU for {LOOKS:,} looks, {seconds / medians['ours']:.2f} x ours"
+    options = arguments(__doc__)
+    if options.way:
+        origin, waiters, *bundle = options.rest
+        spent, held = asyncio.run(cost(options.way, origin, (bundle or [""])[0], int(waiters)))
+        print_figures(cpu=spent, held=held)
+        return
+    rounds = 3 if options.quick else 5
+    for scheme in ("HTTP", "HTTPS"):
+        with canned(lambda target, body: PENDING, tls=scheme == "HTTPS") as served:
+            rest = [served.bundle] if served.bundle else []
+            found = in_turn(
+                __file__,
+                dict.fromkeys(WAYS, OURS),
+                rounds,
+                served.origin,
+                200,
+                *rest,
+                environment=served.trust,
+            )
+        told = ", ".join(f"{way} {each['cpu']:.2f} s" for way, each in found.items())
+        spent = found["ours"]["cpu"]
+        before, held = found["ours on httpx"]["cpu"], found["ours"]["held"]
+        what = f"CPU of 1,000 looks at exports, {scheme}"
+        tell(Claim(what, spent / before, "x the same on httpx", "<= 0.34", "1", told))
+        tell(Claim(what, spent / found["sockets"]["cpu"], "x sockets"))
+        tell(Claim(f"the longest that the loop was held, {scheme}", held, "s", "<= 0.1"))
+    sizes = [100, 1_000] if options.quick else [100, 1_000, 10_000]
+    costs = []
+    with canned(lambda target, body: PENDING) as served:
+        for size in sizes:
+            [one] = in_turn(__file__, {"ours": OURS}, rounds, served.origin, size).values()
+            costs.append(one["cpu"])
+    told = ", ".join(f"{size:,}: {each:.2f} s" for size, each in zip(sizes, costs, strict=True))
+    tell(
+        Claim(
+            f"growth of a look's cost, {sizes[0]} to {sizes[-1]:,} waiters",
+            slope([float(each) for each in sizes], costs),
+            "as a slope (0: not at all)",
+            "<= 0.1",
+            "",
+            told,
         )
+    )
 
 
 if __name__ == "__main__":
