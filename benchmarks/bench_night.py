@@ -237,8 +237,11 @@ def way(name: str, folder: Path, rows: int, origin: str, conninfo: str) -> Calla
         case "calamine":
             from python_calamine import CalamineWorkbook
 
-            sheet = CalamineWorkbook.from_path(folder / "xlsx").get_sheet_by_index(0)
-            return lambda: sum(1 for _ in sheet.iter_rows())
+            def count() -> int:
+                book = CalamineWorkbook.from_path(folder / "xlsx")
+                return sum(1 for _ in book.get_sheet_by_index(0).iter_rows())
+
+            return count
     return read(name, folder, conninfo)
 
 
