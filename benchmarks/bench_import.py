@@ -1,23 +1,28 @@
-"""What importing costs: our SDK beside the official client, and our provider on top of Airflow.
+"""Import the SDK, and our operators on top of Airflow
 
-CPU seconds of a fresh interpreter, interleaved, medians; each figure is over a bare interpreter of the same environment.
+CPU of a fresh interpreter over that of a bare one of the same environment: `from vectorshift import Analytics` out of our package and out of
+the official client, and our operators after `import airflow`.
 """
 
 import resource
-import statistics
 import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from side_by_side import OURS, Claim, arguments, in_turn, official_python, print_figures, tell
 
-from tests.locked_environment import locked_python  # noqa: E402  # after the path is set
+ANALYTICS = "from vectorshift import Analytics"
+CODE = {
+    "bare": "pass",
+    "bare official": "pass",
+    "ours": ANALYTICS,
+    "official": ANALYTICS,
+    "airflow": "import airflow",
+    "provider": "import airflow, airflow_provider_vectorshift.operators",
+}
 
-ROUNDS = 9
 
-
-def cpu(python: Path, code: str) -> float:
+def cpu(python: str, code: str) -> float:
     """CPU milliseconds of one interpreter that runs `code`."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([python, "-c", code], check=True, capture_output=True, cwd="/")
@@ -27,29 +32,35 @@ def cpu(python: Path, code: str) -> float:
 
 def main() -> None:
     """Measure and print."""
-    ours = Path(sys.executable)
-    theirs = locked_python(ROOT / "requirements" / "official.txt")
-    analytics = "from vectorshift import Analytics"
-    cases = {
-        "bare, ours": (ours, "pass"),
-        "bare, official": (theirs, "pass"),
-        "ours": (ours, analytics),
-        "official": (theirs, analytics),
-        "airflow": (ours, "import airflow"),
-        "airflow + provider": (ours, "import airflow, airflow_provider_vectorshift.operators"),
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(ROUNDS):
-        for name, (python, code) in cases.items():
-            seconds[name].append(cpu(python, code))
-    median = {name: statistics.median(values) for name, values in seconds.items()}
-    own = median["ours"] - median["bare, ours"]
-    official = median["official"] - median["bare, official"]
-    added = median["airflow + provider"] - median["airflow"]
-    print(
-        f"from vectorshift import Analytics   ours {own:.0f} ms CPU, official {official:.0f} ms: {official / own:.0f}x"
+    options = arguments(__doc__)
+    if options.way:
+        print_figures(cpu=cpu(sys.executable, CODE[options.way]))
+        return
+    theirs = official_python()
+    ways: dict[str, Path] = {name: theirs if "official" in name else OURS for name in CODE}
+    found = in_turn(__file__, ways, 3 if options.quick else 15)
+    cost = {name: each["cpu"] for name, each in found.items()}
+    own = max(cost["ours"] - cost["bare"], 0.1)  # less cannot be told from none
+    official = cost["official"] - cost["bare official"]
+    tell(
+        Claim(
+            "import Analytics",
+            official / own,
+            "x official",
+            ">= 300",
+            "580",
+            f"ours {own:.1f} ms CPU over a bare interpreter, official {official:.0f} ms",
+        )
     )
-    print(f"our operators after import airflow  {added:+.0f} ms CPU on {median['airflow']:.0f} ms")
+    added = cost["provider"] - cost["airflow"]
+    tell(
+        Claim(
+            "import our operators after Airflow",
+            added,
+            "ms CPU",
+            figures=f"Airflow alone {cost['airflow']:.0f} ms",
+        )
+    )
 
 
 if __name__ == "__main__":

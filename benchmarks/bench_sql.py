@@ -65,7 +65,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="a look, not a measurement")
     options = parser.parse_args()
+    if options.quick:
+        options.rows, options.rounds = 10_000, 1
     table = events(options.rows)
     batches = table.to_batches(max_chunksize=BATCH_ROWS)
     tuples = [tuple(row.values()) for row in table.to_pylist()]
