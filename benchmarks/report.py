@@ -1,6 +1,8 @@
 """Run every benchmark and write docs/performance.md: which machine, which day, each ratio beside its target.
 
-python benchmarks/report.py [--quick]     # --quick prints, and leaves the page as it is
+    python benchmarks/report.py [--quick] [bench_query.py ...]
+
+`--quick` prints, and leaves the page as it is; with names, the page has those scripts only.
 """
 
 import json
@@ -19,7 +21,7 @@ PREFACE = """# Performance
 
 Written by `make bench`; each line is printed by the script under `benchmarks/` that its heading names. Ways to do the same thing run in
 turn on one machine, each in a process of its own where state matters, against canned replies; the figures are medians. Ratios carry
-over to other machines, seconds do not. `x official` is the official client's time over ours (above 1 we are faster); `x` anything else
+over to other machines, seconds do not, and a load above the number of cores spoils both. `x official` is the official client's time over ours (above 1 we are faster); `x` anything else
 is our time over that. *Before* is commit 1f6a76b.
 """
 
@@ -31,7 +33,8 @@ def machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         f"{model or platform.processor() or platform.machine()}, {len(os.sched_getaffinity(0))} cores, "
-        f"{memory:.0f} GiB, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+        f"{memory:.0f} GiB, {platform.system()} {platform.release()}, Python {platform.python_version()}; "
+        f"load {os.getloadavg()[2]:.1f}"
     )
 
 
@@ -54,11 +57,12 @@ def page(claims: list[dict[str, object]], docs: dict[str, str], minutes: float) 
 
 def main() -> int:
     """Run all of them; a script that fails is told at the end, and the page is left as it was."""
-    quick = sys.argv[1:]
+    quick = [each for each in sys.argv[1:] if each == "--quick"]
+    named = [HERE / each for each in sys.argv[1:] if each != "--quick"]
     began = time.monotonic()
     docs, failed = {}, []
     with tempfile.NamedTemporaryFile(prefix="bench-", suffix=".jsonl") as results:
-        for script in sorted(HERE.glob("bench_*.py")):
+        for script in named or sorted(HERE.glob("bench_*.py")):
             print(f"== {script.name}", flush=True)
             docs[script.name] = script.read_text().split('"""')[1]
             done = subprocess.run(
