@@ -15,6 +15,7 @@ from dagster_vectorshift import (
     build_latency_check,
     build_rule_check,
 )
+from dagster_vectorshift.checks._evaluations import targets
 from tests.days import MIDNIGHT
 from vectorshift import Analytics
 from vectorshift_orchestration.errors import SpecError
@@ -359,3 +360,34 @@ def test_unusable_limits_are_refused(limits):
     """No limit, limits in the wrong order and limits that are no numbers fail where they are written."""
     with pytest.raises(SpecError):
         build_error_rate_check(health, **limits)
+
+
+@pytest.mark.parametrize("again", [[], ["1"], ["3", "1", "1"]], ids=["once", "one", "several"])
+def test_what_evaluations_are_about_is_asked_for_at_once(instance, monkeypatch, again):
+    """Each is about its partition's newest materialization, and the instance is asked once where each has one."""
+    key, keys = dg.AssetKey("health"), ["1", "2", "3"]
+    for partition in [*keys, *again]:
+        instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=partition))
+    newest = {
+        partition: instance.fetch_materializations(
+            dg.AssetRecordsFilter(key, asset_partitions=[partition]), limit=1
+        )
+        .records[0]
+        .storage_id
+        for partition in keys
+    }
+    asked, fetch = [], instance.fetch_materializations
+    monkeypatch.setattr(
+        instance,
+        "fetch_materializations",
+        lambda *given, **options: asked.append(given) or fetch(*given, **options),
+    )
+    about = targets(instance, key, {*keys, "4"})
+    assert {partition: each.storage_id for partition, each in about.items()} == newest
+    del asked[:]
+    assert {
+        name: each.storage_id for name, each in targets(instance, key, set(keys)).items()
+    } == newest
+    assert len(asked) == 1 if not again else len(asked) <= 4
+    assert targets(instance, key, {None})[None].storage_id == max(newest.values())
+    assert targets(instance, dg.AssetKey("other"), {"1"}) == targets(instance, key, set()) == {}

@@ -20,6 +20,7 @@ from dagster_vectorshift.checks._evaluations import (
     Partitions,
     asset_key_of,
     evaluation,
+    targets,
 )
 from dagster_vectorshift.failures import as_dagster_failures, as_invalid_definition
 from vectorshift_orchestration.arguments import takes
@@ -207,6 +208,7 @@ def _check(options: CheckOptions, rule: Rule, name: str) -> dg.AssetChecksDefini
                 judging = Judging(rule, list(windows.values()), before(partitions_def))
                 verdicts = {each.window: each for each in judging.ask(query)}
                 errors = explain(query, judging, verdicts.values())
+            about = targets(context.instance, check.asset_key, windows.keys())
             for partition, window in windows.items():
                 yield evaluation(
                     check,
@@ -215,7 +217,7 @@ def _check(options: CheckOptions, rule: Rule, name: str) -> dg.AssetChecksDefini
                     rule,
                     errors.get(window),
                     blocking=options.blocking,
-                    instance=context.instance,
+                    target=about.get(partition),
                 )
             # A result would be one for all partitions of the run. An evaluation is one for each, and
             # holds back what is downstream all the same; only the step's output is then still due.

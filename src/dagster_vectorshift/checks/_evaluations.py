@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Set
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -54,11 +55,11 @@ def evaluation(
     rule: Rule,
     errors: TopErrors | None,
     *,
-    instance: dg.DagsterInstance,
+    target: Any,
     blocking: bool = False,
     in_run: bool = True,
 ) -> dg.AssetCheckEvaluation:
-    """The verdict as Dagster records it, about the partition's latest materialization.
+    """The verdict as Dagster records it, about the partition's latest materialization (see `targets`).
 
     A severity means nothing while a check passes. Without a run Dagster records one evaluation for
     each partition, ever, and refuses the next; so the partition is then told in the metadata only.
@@ -72,7 +73,7 @@ def evaluation(
         metadata=_metadata(None if in_run else partition, verdict, rule, errors),
         blocking=blocking,
         partition=partition if in_run else None,
-        target_materialization_data=_latest(instance, check.asset_key, partition),
+        target_materialization_data=target,
     )
 
 
@@ -101,20 +102,33 @@ def _metadata(
     return {name: value for name, value in shown.items() if value is not None}
 
 
-def _latest(instance: dg.DagsterInstance, asset_key: dg.AssetKey, partition: str | None) -> Any:
-    """What the evaluation is about. Dagster clears a partition's check status when this is unknown.
+def targets(
+    instance: dg.DagsterInstance, asset_key: dg.AssetKey, partitions: Set[str | None]
+) -> dict[str | None, Any]:
+    """What an evaluation of each partition is about: its latest materialization, all asked for at once.
 
-    The class has no public name, but its serialized form is read back by a public function.
+    Dagster clears a partition's check status when this is unknown. The class has no public name, but
+    its serialized form is read back by a public function.
     """
-    partitions = None if partition is None else [partition]
-    asked = dg.AssetRecordsFilter(asset_key, asset_partitions=partitions)
-    records = instance.fetch_materializations(asked, limit=1).records
-    if not records:
-        return None
+    if not partitions:
+        return {}
+    named = [each for each in partitions if each is not None]
+    asked = dg.AssetRecordsFilter(asset_key, asset_partitions=named or None)
+    records = instance.fetch_materializations(asked, limit=len(partitions)).records
     found = {
-        "__class__": "AssetCheckEvaluationTargetMaterializationData",
-        "run_id": records[0].run_id,
-        "storage_id": records[0].storage_id,
-        "timestamp": records[0].timestamp,
+        each.partition_key if named else None: dg.deserialize_value(
+            json.dumps(
+                {
+                    "__class__": "AssetCheckEvaluationTargetMaterializationData",
+                    "run_id": each.run_id,
+                    "storage_id": each.storage_id,
+                    "timestamp": each.timestamp,
+                }
+            )
+        )
+        for each in reversed(records)
     }
-    return dg.deserialize_value(json.dumps(found))
+    if len(records) == len(partitions):  # some may be of one partition, and there may be more
+        for left in partitions - found.keys():
+            found |= targets(instance, asset_key, {left})
+    return found

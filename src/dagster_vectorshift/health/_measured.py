@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import dagster as dg
 
 from dagster_vectorshift._partitions import back
-from dagster_vectorshift.checks._evaluations import evaluation
+from dagster_vectorshift.checks._evaluations import evaluation, targets
 from dagster_vectorshift.failures import require_none
 from dagster_vectorshift.health._checks import HealthCheck
 from dagster_vectorshift.health._metadata import (
@@ -96,6 +96,7 @@ class Health:
                 yield from self._kept(key, table, self.tables[table.name], failed)
         for check_key, verdicts in self._judged.items():
             check = self._set.checks[check_key]
+            about = targets(self.context.instance, check_key.asset_key, self.windows.keys())
             for partition_key, verdict in zip(self.windows, verdicts, strict=True):
                 yield evaluation(
                     check_key,
@@ -104,7 +105,7 @@ class Health:
                     check.rule,
                     None,
                     blocking=check.blocking,
-                    instance=self.context.instance,
+                    target=about.get(partition_key),
                 )
         require_none(failed, len(self.windows))
 

@@ -17,6 +17,7 @@ from dagster_vectorshift.checks._evaluations import (
     Partitions,
     asset_key_of,
     evaluation,
+    targets,
 )
 from dagster_vectorshift.failures import as_invalid_definition
 from dagster_vectorshift.resource import VectorShiftResource
@@ -130,11 +131,10 @@ def build_error_count_sensor(
                 cursor=cursor,
             )
         events: list[dg.AssetObservation | dg.AssetCheckEvaluation] = []
+        about = targets(context.instance, key.asset_key, news.keys())
         for partition, found in news.items():
-            top = errors.get(found.window)
-            told = evaluation(
-                key, partition, found, rule, top, instance=context.instance, in_run=False
-            )
+            top, it = errors.get(found.window), about.get(partition)
+            told = evaluation(key, partition, found, rule, top, target=it, in_run=False)
             events += [_observation(key.asset_key, partition, found), told]
         return dg.SensorResult(
             asset_events=events,
