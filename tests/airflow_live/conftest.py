@@ -17,7 +17,7 @@ import pytest
 from tests.airflow_live.accounts import hold
 from tests.airflow_live.landing import Warehouse, warehouse_in
 from tests.airflow_live.stack import Stack, running
-from tests.days import MIDNIGHT
+from tests.days import LAST_MIDNIGHT
 from tests.postgres import server
 from vectorshift_emulator import Emulator, serve
 from vectorshift_orchestration import Window
@@ -69,7 +69,7 @@ def figures(request) -> Iterator[dict[str, object]]:
 @pytest.fixture(scope="session")
 def day() -> Window:
     """The last complete UTC day: the newest that the accounts' events cover."""
-    return Window.day(MIDNIGHT.date() - timedelta(days=1))
+    return Window.day(LAST_MIDNIGHT.date() - timedelta(days=1))
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +77,7 @@ def accounts(day: Window) -> Iterator[Mapping[str, Emulator]]:
     """An account with two days of events for each scenario, so that what it counts is the scenario's."""
     with ExitStack() as stack:
         made = {
-            name: stack.enter_context(serve(events=500, days=2, end=MIDNIGHT, api_key=API_KEY))
+            name: stack.enter_context(serve(events=500, days=2, end=LAST_MIDNIGHT, api_key=API_KEY))
             for name in SCENARIOS
         }
         for name in HELD:

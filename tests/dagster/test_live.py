@@ -26,7 +26,7 @@ import duckdb
 import pytest
 
 from tests.dagster.live import SETTINGS, Dev, started, until
-from tests.days import MIDNIGHT
+from tests.days import LAST_MIDNIGHT
 from tests.sinks import Inbox, serving
 from vectorshift_emulator import serve
 
@@ -39,7 +39,7 @@ pytestmark = [
 EXAMPLES = Path(__file__).parents[2] / "dags_examples" / "dagster"
 TABLES = ("by_pipeline", "by_model", "by_hour", "errors")
 EVERY_TABLE = (*TABLES, "messages")
-TODAY = MIDNIGHT.date()
+TODAY = LAST_MIDNIGHT.date()
 DAYS = [str(TODAY - timedelta(days=back)) for back in range(30, 0, -1)]
 KILLS = int(os.environ.get("LIVE_KILLS", "10"))
 KEYS = {name: f"sk_canary_{name}_5b1f07" for name in ("live", "nightly", "alerts", "yaml")}
@@ -157,7 +157,7 @@ def live(tmp_path_factory):
     source = project(home / "shop")
     with ExitStack() as stack:
         accounts = {
-            name: stack.enter_context(serve(events=events, end=MIDNIGHT, api_key=KEYS[name]))
+            name: stack.enter_context(serve(events=events, end=LAST_MIDNIGHT, api_key=KEYS[name]))
             for name, events in (("live", 2_000), ("nightly", 2_000), ("alerts", 0), ("yaml", 500))
         }
         inbox = stack.enter_context(serving(Inbox()))

@@ -15,7 +15,7 @@ import duckdb
 import psycopg
 import pytest
 
-from tests.days import MIDNIGHT
+from tests.days import LAST_MIDNIGHT
 from tests.reliability.jobs import LOOK, seen_as
 from vectorshift_orchestration.storage.ledger import committed
 from vectorshift_orchestration.storage.sweeper import sweep
@@ -42,7 +42,7 @@ TIMES = float(os.environ.get("TEST_KILL_TIMES", "1"))
 """1 is 650 kills in all; more for a longer run."""
 KILLS_AT_EACH = {"postgres": round(40 * TIMES), "duckdb": round(10 * TIMES)}
 
-DAY = Window(MIDNIGHT - timedelta(days=2), MIDNIGHT - timedelta(days=1))
+DAY = Window(LAST_MIDNIGHT - timedelta(days=2), LAST_MIDNIGHT - timedelta(days=1))
 
 
 def truth(service):
