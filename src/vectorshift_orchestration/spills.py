@@ -27,10 +27,11 @@ class Spill:
         self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
     ) -> Iterator[pa.RecordBatch]:
         """The same batches, each of which is kept before it is passed on."""
-        with pa.ipc.new_stream(pa.PythonFile(self._file, "w"), schema) as kept:
-            for batch in batches:
-                kept.write_batch(batch)
-                yield batch
+        kept = pa.ipc.new_stream(pa.PythonFile(self._file, "w"), schema)
+        for batch in batches:
+            kept.write_batch(batch)
+            yield batch
+        kept.close()  # not where somebody stopped half-way, whose file may be gone by now
 
     def rows(self) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         """The schema and the batches that were kept, from the first one on each time."""

@@ -14,7 +14,7 @@ from importlib import import_module
 import pyarrow.parquet as pq
 import pytest
 
-from tests.days import MIDNIGHT
+from tests.days import LAST_MIDNIGHT, MIDNIGHT
 from vectorshift import Client
 from vectorshift._retry import Retry
 from vectorshift.analytics import Query
@@ -543,7 +543,7 @@ def test_events_that_arrive_meanwhile_do_not_fail_a_young_window(
     emulator, client, request_of_day, tmp_path
 ):
     """Between the counts before and after, a file of a young window is let pass; below, never."""
-    window = Window(DAY.end, DAY.end + timedelta(days=1))
+    window = Window(LAST_MIDNIGHT + timedelta(days=1), LAST_MIDNIGHT + timedelta(days=2))
     request = replace(request_of_day, window=window)
     emulator.burst(5, at=window.start + timedelta(minutes=1))
 
