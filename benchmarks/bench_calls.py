@@ -137,7 +137,7 @@ def main() -> None:
         found = WAYS[options.way](origin, (bundle or [""])[0], int(calls))
         print_figures(**dict(zip(("blocking", "at_50", "at_1000"), found, strict=True)))
         return
-    calls, rounds = (500, 3) if options.quick else (3_000, 5)
+    calls, rounds = (500, 3) if options.quick else (1_000, 3)
     ways = dict.fromkeys(WAYS, OURS) | {"official": official_python()}
     targets = {
         "HTTP": (">= 8", ">= 1.2", "2.3", "0.22"),

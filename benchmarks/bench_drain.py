@@ -118,7 +118,7 @@ def main() -> None:
         origin, total, work, *bundle = options.rest
         drain(options.way, origin, (bundle or [""])[0], int(total), float(work))
         return
-    total, rounds = (5_000, 2) if options.quick else (40_000, 5)
+    total, rounds = (5_000, 2) if options.quick else (20_000, 3)
     both = PYTHONS | {"official": official_python()}
     for scheme, target, before in (("HTTP", ">= 3", "1.4"), ("HTTPS", ">= 7", "3.9")):
         with canned(service(total), tls=scheme == "HTTPS") as served:

@@ -348,7 +348,7 @@ def main() -> None:
         work = way(name.removeprefix(BEFORE), Path(folder), int(rows), origin, made.new())
         measured(work)
         return
-    rows, sheet_rows, rounds = (50_000, 5_000, 1) if options.quick else (500_000, 20_000, 3)
+    rows, sheet_rows, rounds = (50_000, 5_000, 1) if options.quick else (100_000, 10_000, 3)
     with TemporaryDirectory(prefix="bench-night-") as name, schemas() as database:
         folder = Path(name)
         write_files(folder, rows, sheet_rows)

@@ -94,7 +94,7 @@ WAYS = {"ours": ours, "official": official, "literal": literal}
 def main() -> None:
     """Measure and print."""
     options = arguments(__doc__)
-    seconds = 0.3 if options.quick else 1.0
+    seconds = 0.3 if options.quick else 0.5
     if options.way:
         build, emit = WAYS[options.way]()
         seconds = float(options.rest[0])
@@ -106,7 +106,7 @@ def main() -> None:
         )
         return
     pythons = {"ours": OURS, "official": official_python(), "literal": OURS}
-    found = in_turn(__file__, pythons, 3 if options.quick else 7, seconds)
+    found = in_turn(__file__, pythons, 3 if options.quick else 5, seconds)
     told = {
         "built": ("build a query and its body", ">= 1.5", "0.41"),
         "again": ("emit a ready query again", ">= 5", "0.49"),

@@ -64,7 +64,7 @@ def events(count: int) -> pa.Table:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="a look, not a measurement")
     options = parser.parse_args()
     if options.quick:
