@@ -73,6 +73,17 @@ def test_pipeline_health(emulator, tmp_path, monkeypatch, metadata_database):
     assert (state(second, "healthy"), state(second, "summary")) == ("success", "skipped")
 
 
+def test_a_run_by_hand_repeats_the_day(emulator, tmp_path, monkeypatch, metadata_database):
+    """After the day's own run has succeeded, one by hand measures that day again, not an empty window."""
+    monkeypatch.setenv("VECTORSHIFT_EXAMPLES_HOME", str(tmp_path))
+    assert str(run_dag("pipeline_health", DAY.end, str(EXAMPLES)).state) == "success"
+    rows = in_table(tmp_path, "health_by_hour", "bucket_start, runs_sum")
+    again = run_dag("pipeline_health", DAY.end + timedelta(hours=1), str(EXAMPLES))
+    assert str(again.state) == "success"
+    assert [each["window"] for each in result(again, "measure")] == [DAY.to_dict()] * 3
+    assert in_table(tmp_path, "health_by_hour", "bucket_start, runs_sum") == rows != []
+
+
 def test_any_range_again(emulator, tmp_path, monkeypatch, metadata_database):
     """Triggered by hand with start and end, and no data interval, thirty days are one request a table."""
     monkeypatch.setenv("VECTORSHIFT_EXAMPLES_HOME", str(tmp_path))

@@ -482,3 +482,14 @@ def test_no_triggerer_answers(emulator, soft_fail):
     task = sensor("ex_1", deferrable=True, soft_fail=soft_fail)
     with pytest.raises(AirflowSkipException if soft_fail else AirflowSensorTimeout):
         task.resume_execution("__fail__", {"error": "Trigger timeout"}, {})
+
+
+def test_the_connection_may_be_a_template(export_id):
+    """Its id is rendered; one that comes out as nothing is refused by name, for good."""
+    task = sensor(export_id, vectorshift_conn_id="{{ params.account }}")
+    task.render_template_fields({"params": {"account": "vectorshift_default"}})
+    assert task.execute({}) == {"export_id": export_id, "status": "ready"}
+    empty = sensor(export_id, vectorshift_conn_id="{{ params.account }}")
+    empty.render_template_fields({"params": {"account": ""}})
+    with pytest.raises(AirflowFailException, match="vectorshift_conn_id"):
+        empty.execute({})

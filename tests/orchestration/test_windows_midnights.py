@@ -1,7 +1,9 @@
 """Days whose midnight comes twice: whoever begins them first or last, they fit together."""
 
 from datetime import UTC, date, datetime, timedelta
+from importlib.metadata import version
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
@@ -93,3 +95,15 @@ def test_units_follow_each_other(zone, fold, unit, days_on):
     assert edges.after(start, unit, tz, fold) == end
     assert edges.after(start - edges.TICK, unit, tz, fold) == start
     assert date.min < start.date()
+
+
+def test_the_version_of_the_zones_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's files say which version they are, or that they do not; without them the package does."""
+    monkeypatch.setattr(edges, "TZPATH", (str(tmp_path / "none"), str(tmp_path)))
+    assert edges.database() == f"of unknown version in {tmp_path}"
+    (tmp_path / "tzdata.zi").write_text(
+        "# version 2031a\n# This zic input file is in the public domain.\n"
+    )
+    assert edges.database() == "2031a"
+    monkeypatch.setattr(edges, "TZPATH", ())
+    assert edges.database() == f"{version('tzdata')} (package tzdata)"
