@@ -38,7 +38,7 @@ def main() -> None:
         return
     theirs = official_python()
     ways: dict[str, Path] = {name: theirs if "official" in name else OURS for name in CODE}
-    found = in_turn(__file__, ways, 3 if options.quick else 7)
+    found = in_turn(__file__, ways, 3 if options.quick else 5)
     cost = {name: each["cpu"] for name, each in found.items()}
     own = max(cost["ours"] - cost["bare"], 0.1)  # less cannot be told from none
     official = cost["official"] - cost["bare official"]

@@ -90,7 +90,7 @@ def main() -> None:
         Path(home, "plain_definitions.py").write_text(PLAIN_DEFINITIONS)
         ways = dict.fromkeys([*FILES, "plain_dag", "plain_definitions"], OURS)
         places = dict.fromkeys(("AIRFLOW_HOME", "DAGSTER_HOME", "VECTORSHIFT_EXAMPLES_HOME"), home)
-        found = in_turn(__file__, ways, 3 if options.quick else 5, home, environment=places)
+        found = in_turn(__file__, ways, 3, home, environment=places)
     for name in FILES:
         plain = found["plain_definitions" if name == "definitions" else "plain_dag"]["seconds"]
         each = found[name]

@@ -1,6 +1,6 @@
 """Rows per second of `overwrite_window` on PostgreSQL, beside the ways people write rows by hand.
 
-    python benchmarks/bench_sql.py [--rows 100000] [--rounds 5]
+    python benchmarks/bench_sql.py [--rows 50000] [--rounds 5]
 
 Each round runs every way once, in another order each time; medians and ratios are printed. The
 target is 0.8 x plain COPY of the same rows. TEST_POSTGRES_URL names a server;
@@ -63,7 +63,7 @@ def events(count: int) -> pa.Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="a look, not a measurement")
     options = parser.parse_args()
