@@ -1,7 +1,7 @@
-"""Import the SDK, and our operators on top of Airflow
+"""Import the SDK
 
 CPU of a fresh interpreter over that of a bare one of the same environment: `from vectorshift import Analytics` out of our package and out of
-the official client, and our operators after `import airflow`.
+the official client.
 """
 
 import resource
@@ -17,8 +17,6 @@ CODE = {
     "bare official": "pass",
     "ours": ANALYTICS,
     "official": ANALYTICS,
-    "airflow": "import airflow",
-    "provider": "import airflow, airflow_provider_vectorshift.operators",
 }
 
 
@@ -50,15 +48,6 @@ def main() -> None:
             ">= 300",
             "580",
             f"ours {own:.1f} ms CPU over a bare interpreter, official {official:.0f} ms",
-        )
-    )
-    added = cost["provider"] - cost["airflow"]
-    tell(
-        Claim(
-            "import our operators after Airflow",
-            added,
-            "ms CPU",
-            figures=f"Airflow alone {cost['airflow']:.0f} ms",
         )
     )
 
