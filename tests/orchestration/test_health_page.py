@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
@@ -222,3 +223,14 @@ def test_the_example_of_the_docs_writes_a_page(tmp_path: Path) -> None:
     told = Tables((tmp_path / "health-2026-11-22.html").read_text()).rows
     assert told["Pipelines that fail most"][1] == ["pl_1", "1", "7", "14.29%"]
     assert told["Costs by model"][1] == ["m", "0.50", "5"]
+
+
+@pytest.mark.parametrize("missing", ["vl_convert", "jinja2"])
+def test_a_missing_package_names_the_extra(
+    missing: str, landed: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without what the extra brings, whichever it is, the page says what to install."""
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.delitem(sys.modules, "vectorshift_orchestration.report.page", raising=False)
+    with pytest.raises(ModuleNotFoundError, match=rf"needs {missing}: pip install .*\[report\]"):
+        page(landed, "by_pipeline")

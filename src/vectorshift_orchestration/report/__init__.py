@@ -50,7 +50,15 @@ def health_page(
         StorageError: a table does not exist, or has no column `bucket_start`.
         ModuleNotFoundError: the extra `report` is not installed.
     """
-    from vectorshift_orchestration.report.page import render
+    try:
+        import vl_convert  # noqa: F401  # the charts take it when they are drawn
+
+        from vectorshift_orchestration.report.page import render
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"a page needs {error.name}: pip install 'vectorshift-orchestration[report]'",
+            name=error.name,
+        ) from error
 
     moment = now or datetime.now(UTC)
     database = database_of(connection)

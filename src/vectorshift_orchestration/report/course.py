@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 from itertools import accumulate, count, groupby, pairwise, takewhile
 from typing import Any, TypeAlias
 
-from vectorshift_orchestration.report.figures import KeptTable, Row, over_time
+from vectorshift_orchestration.report.figures import KeptTable, Row, over_time, written
 from vectorshift_orchestration.storage.databases import Database
-from vectorshift_orchestration.storage.ledger import commits
 from vectorshift_orchestration.windows import Window
 
 MOST_POINTS = 1000
@@ -32,7 +31,7 @@ def course(
     rows = over_time(database, table, columns, window)
     width = min((after[0] - row[0] for row, after in pairwise(rows)), default=timedelta(days=1))
     if width in _WIDTHS:
-        rows = _filled(rows, width, window, _written(database, table, window), join is sum)
+        rows = _filled(rows, width, window, _covered(database, table, window), join is sum)
     if len(rows) <= MOST_POINTS:
         return rows, _WIDTHS.get(width, "bucket")
     days = groupby(rows, key=lambda row: row[0].replace(hour=0, minute=0, second=0, microsecond=0))
@@ -46,24 +45,24 @@ def _filled(
     rows: Sequence[Row],
     width: timedelta,
     window: Window,
-    written: Callable[[datetime], bool],
+    is_written: Callable[[datetime], bool],
     adds_up: bool,
 ) -> list[Row]:
     known = {row[0]: row for row in rows}
     columns = len(rows[0]) - 1 if rows else 0
     starts = (window.start + place * width for place in count())
     return [
-        known.get(at) or (at, *[0 if adds_up and written(at) else None] * columns)
+        known.get(at) or (at, *[0 if adds_up and is_written(at) else None] * columns)
         for at in takewhile(lambda at: at < window.end, starts)
         if rows
     ]
 
 
-def _written(database: Database, table: KeptTable, window: Window) -> Callable[[datetime], bool]:
+def _covered(database: Database, table: KeptTable, window: Window) -> Callable[[datetime], bool]:
     """Tells whether a commit covers an instant."""
-    done = commits(database, table.name, window)
-    begun = [each.window.start for each in done]
-    ended = list(accumulate((each.window.end for each in done), max))
+    done = written(database, table, window)
+    begun = [each.start for each in done]
+    ended = list(accumulate((each.end for each in done), max))
 
     def covered(at: datetime) -> bool:
         place = bisect_right(begun, at)

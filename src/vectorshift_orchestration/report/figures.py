@@ -10,7 +10,8 @@ from vectorshift_orchestration.aggregates.answers import BUCKET_TIME
 from vectorshift_orchestration.errors import StorageError
 from vectorshift_orchestration.storage.databases import Database, as_utc
 from vectorshift_orchestration.storage.identifiers import TableName, quoted
-from vectorshift_orchestration.storage.parts import SOURCE
+from vectorshift_orchestration.storage.ledger import Note, overlapping
+from vectorshift_orchestration.storage.parts import SOURCE, Part
 from vectorshift_orchestration.windows import Window
 
 DIMENSIONS = ("pipeline_id", "model_id", "node_type", "search_type", "feedback_type")
@@ -54,6 +55,11 @@ def _kept(database: Database, name: str) -> KeptTable:
             f"Table {name} {what}. Name tables that health assets or aggregations have written."
         )
     return KeptTable(table, tuple(columns))
+
+
+def written(database: Database, table: KeptTable, window: Window) -> list[Note]:
+    """What is noted of the table's windows that overlap this one, of all sources, in order of time."""
+    return sorted(overlapping(database, Part(table.name, (window,))), key=lambda note: note.start)
 
 
 def over_time(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from vectorshift_orchestration.report.figures import KeptTable
+from vectorshift_orchestration.report.figures import KeptTable, written
 from vectorshift_orchestration.report.sections import Grid, Section, spoken
 from vectorshift_orchestration.storage.databases import Database
-from vectorshift_orchestration.storage.ledger import Commit, commits
+from vectorshift_orchestration.storage.ledger import Note
 from vectorshift_orchestration.windows import Window
 
 _MOST = 5
@@ -27,16 +27,16 @@ def landings(
     end = min(window.end, now)
     rows = []
     for table in tables:
-        done = commits(database, table.name, window)
+        done = written(database, table, window)
         missing = _missing(done, window.start, end)
-        delayed = [each for each in done if each.committed_at - each.window.end > late]
+        delayed = [each for each in done if each.committed_at - each.end > late]
         rows.append(
             (
                 table.name.name,
                 len(done),
                 max((each.committed_at for each in done), default=None),
                 _named(missing) or "nothing",
-                _named([each.window for each in delayed]) or "nothing",
+                _named([Window(each.start, each.end) for each in delayed]) or "nothing",
             )
         )
     columns = ("Table", "Windows written", "Last written, UTC", "Missing", "Written late")
@@ -47,11 +47,11 @@ def landings(
     )
 
 
-def _missing(done: Sequence[Commit], start: datetime, end: datetime) -> list[Window]:
+def _missing(done: Sequence[Note], start: datetime, end: datetime) -> list[Window]:
     gaps, covered = [], start
     for each in done:
-        gaps.append((covered, min(each.window.start, end)))
-        covered = max(covered, each.window.end)
+        gaps.append((covered, min(each.start, end)))
+        covered = max(covered, each.end)
     gaps.append((covered, end))
     return [Window(first, last) for first, last in gaps if first < last]
 

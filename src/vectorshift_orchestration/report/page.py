@@ -6,19 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from jinja2 import Environment, PackageLoader
+
 from vectorshift_orchestration.report.sections import Section, spoken
 from vectorshift_orchestration.windows import Window
 
 
 def render(title: str, window: Window, sections: Sequence[Section], now: datetime) -> str:
-    """The file's text. Raises `ModuleNotFoundError` without the extra `report`."""
-    try:
-        from jinja2 import Environment, PackageLoader
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"a page needs {error.name}: pip install 'vectorshift-orchestration[report]'",
-            name=error.name,
-        ) from error
+    """The file's text."""
     environment = Environment(
         loader=PackageLoader("vectorshift_orchestration.report", "."),
         autoescape=True,

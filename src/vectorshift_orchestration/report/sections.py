@@ -62,7 +62,7 @@ def sections(database: Database, tables: Sequence[KeptTable], window: Window) ->
 
 
 def _compared(database: Database, tables: Sequence[KeptTable], window: Window) -> Iterator[Section]:
-    before = Window(window.start - (window.end - window.start), window.start)
+    (before,) = window.earlier(1)
     rows = []
     for column, label in _SUMMED.items():
         if table := _first(tables, column):

@@ -107,6 +107,7 @@ class Note:
     token: str | None
     request: Request
     source: str | None
+    committed_at: datetime
 
 
 def committed(
@@ -141,50 +142,25 @@ def find(database: Database, part: Part) -> Commit | None:
     )
 
 
-def commits(database: Database, table: TableName, window: Window) -> list[Commit]:
-    """What is noted of the table's windows that overlap this one, of all sources, in order of time.
-
-    Inside the caller's transaction. Request keys and tokens are left out.
-    """
-    ledger = table.beside(LEDGER)
-    columns = database.columns(ledger) or ()
-    if "attempt_token" not in columns:
-        return []
-    instants = (
-        database.instant_text(each) for each in ("window_start", "window_end", "committed_at")
-    )
-    source = "source" if "source" in columns else "NULL"
-    rows = database.run(
-        f"SELECT table_name, {', '.join(instants)}, row_count, sha256, {source} "
-        f"FROM {ledger.sql} WHERE window_start < \0 AND window_end > \0",
-        [database.instant(window.end), database.instant(window.start)],
-    )
-    name = database.fold(table.name)
-    found = [
-        Commit(Window(as_utc(start), as_utc(end)), None, count, sha256, as_utc(at), source=source)
-        for noted, start, end, at, count, sha256, source in rows
-        if noted == _name(name, source)
-    ]
-    return sorted(found, key=lambda each: each.window.start)
-
-
 def overlapping(database: Database, part: Part) -> tuple[Note, ...]:
     """The notes whose windows overlap the part, of all sources or of its own and of none."""
     ledger = part.table.beside(LEDGER)
     columns = database.columns(ledger) or ()
     if "attempt_token" not in columns:
         return ()
-    start, end = (database.instant_text(name) for name in ("window_start", "window_end"))
+    instants = (
+        database.instant_text(name) for name in ("window_start", "window_end", "committed_at")
+    )
     query_key, source = (name if name in columns else "NULL" for name in ("query_key", "source"))
     rows = database.run(
-        f"SELECT table_name, {start}, {end}, attempt_token, request_key, {query_key}, {source} "
+        f"SELECT table_name, attempt_token, request_key, {query_key}, {source}, {', '.join(instants)} "
         f"FROM {ledger.sql} WHERE window_start < \0 AND window_end > \0",
         [database.instant(part.window.end), database.instant(part.window.start)],
     )
     table = database.fold(part.table.name)
     return tuple(
-        Note(name, as_utc(began), as_utc(ended), token, Request(key, query_key), source)
-        for name, began, ended, token, key, query_key, source in rows
+        Note(name, as_utc(start), as_utc(end), token, Request(key, query_key), source, as_utc(at))
+        for name, token, key, query_key, source, start, end, at in rows
         if name == _name(table, source) and (part.source is None or source in (None, part.source))
     )
 
