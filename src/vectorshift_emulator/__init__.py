@@ -5,7 +5,7 @@
     with serve(events=1_000) as emulator:
         ...  # emulator.base_url, emulator.api_key
 
-docs/emulator.md says what it does, and where it departs from or guesses about the hosted service.
+docs/emulator-service.md says what it does, and where it departs from or guesses about the hosted service.
 """
 
 from vectorshift_emulator.control.remote import Control, ControlError, Emulator

@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=7, help="the same seed gives the same rows")
     add("--api-key", default="sk_demo", help="key that clients must send")
     add("--database", type=Path, default=None, help="file that keeps the events")
-    switches = parser.add_argument_group("switches", "see docs/emulator.md")
+    switches = parser.add_argument_group("switches", "see docs/emulator-switches.md")
     switches.add_argument(
         "--profile", default="default", metavar="|".join(PROFILES), help="a service"
     )

@@ -1,6 +1,6 @@
 """What can be switched, at the start and while the emulator runs.
 
-docs/emulator.md has every switch with its default and where that comes from.
+docs/emulator-switches.md has every switch with its default and where that comes from.
 """
 
 import difflib

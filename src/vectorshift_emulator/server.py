@@ -50,7 +50,7 @@ def serve(
         port: port to listen on; 0 takes a free one.
         database: file that keeps the events; one that has events is not filled again.
         switches: how the service behaves: `profile`, and switches by the names in
-            docs/emulator.md; `Control.settings` changes them later.
+            docs/emulator-switches.md; `Control.settings` changes them later.
 
     Yields:
         The running emulator, with `base_url`, `api_key` and its control surface.

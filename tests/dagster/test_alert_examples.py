@@ -1,6 +1,5 @@
 """The example with alerts: its channels against real sinks. It runs in a live instance in test_live.py."""
 
-import re
 from datetime import UTC, datetime, timedelta
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -16,7 +15,6 @@ from vectorshift_orchestration.windows import Window
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "dags_examples" / "dagster"
-PAGE = (ROOT / "docs" / "dagster-alerts.md").read_text(encoding="utf-8")
 YESTERDAY = MIDNIGHT.date() - timedelta(days=1)
 ALERT = Alert(
     asset="vectorshift/health",
@@ -107,11 +105,3 @@ def test_the_example_loads_without_a_key(example, monkeypatch):
     example.notify(ALERT)
     checks = {key.name for key in example.defs.resolve_asset_graph().asset_check_keys}
     assert {"error_rate", "latency_p95", "latency_p95_baseline", "error_count"} < checks
-
-
-@pytest.mark.parametrize("code", re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S))
-def test_the_page_is_true(code):
-    """The code of docs/dagster-alerts.md runs as it stands, and what it defines can be loaded."""
-    names = {"__name__": "page"}
-    exec(compile(code, "docs/dagster-alerts.md", "exec"), names)
-    dg.Definitions.validate_loadable(names["defs"])

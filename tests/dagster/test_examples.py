@@ -1,7 +1,6 @@
 """The example definitions, as a user runs them."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -15,12 +14,10 @@ import duckdb
 import pytest
 from dagster.components.testing import create_defs_folder_sandbox
 
-from dagster_vectorshift import DuckDBStorage, VectorShiftResource
 from tests.days import MIDNIGHT
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "dags_examples" / "dagster"
-PAGE = (ROOT / "docs" / "dagster.md").read_text(encoding="utf-8")
 TODAY = MIDNIGHT.date()
 FIRST, LAST = TODAY - timedelta(days=7), TODAY - timedelta(days=1)
 
@@ -157,15 +154,3 @@ def test_the_examples_can_be_loaded_side_by_side(definitions):
     )
     assert made.keys() > {dg.AssetKey("pipeline_health"), dg.AssetKey("run_health")}
     assert set(made.values()) == {1}
-
-
-@pytest.mark.parametrize("code", re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S))
-def test_the_page_is_true(code):
-    """The code of docs/dagster.md runs as it stands, and what it defines can be loaded."""
-    names = {"__name__": "page"}
-    exec(compile(code, "docs/dagster.md", "exec"), names)
-    resources = {"vectorshift": VectorShiftResource(api_key=dg.EnvVar("VECTORSHIFT_API_KEY"))}
-    assets = [each for each in names.values() if isinstance(each, dg.AssetsDefinition)]
-    storage = {"storage": DuckDBStorage(path="health.duckdb")}
-    defs = names.get("defs") or dg.Definitions(assets, resources=resources | storage)
-    dg.Definitions.validate_loadable(defs)

@@ -11,19 +11,19 @@ from tests.emulator.wire import scope, text_filter, time_filter
 from vectorshift_emulator import ControlError, serve
 from vectorshift_emulator._settings import PROFILES, SWITCHES, BadSetting, Settings
 
-DOCS = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text()
+DOCS = (Path(__file__).parents[2] / "docs" / "emulator-switches.md").read_text()
 
 
 def documented():
     """The rows of the tables of switches: name, values, default."""
-    for line in DOCS.partition("### Switches")[2].partition("### Faults")[0].splitlines():
+    for line in DOCS.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if cells[0].startswith("`") and len(cells) == 4:
             yield cells[0].strip("`"), set(re.findall("`([^`]+)`", cells[1])), cells[2].strip("`")
 
 
 def test_every_switch_is_documented_with_its_values_and_default():
-    """docs/emulator.md lists the switches that there are, what each takes and its default."""
+    """docs/emulator-switches.md lists the switches that there are, what each takes and its default."""
     rows = {name: (values, default) for name, values, default in documented()}
     assert rows.keys() == SWITCHES.keys()
     for name, default in Settings().shown().items():
@@ -34,7 +34,7 @@ def test_every_switch_is_documented_with_its_values_and_default():
 
 
 def test_every_profile_is_documented_whole():
-    """docs/emulator.md says which switches each profile sets, and to what."""
+    """docs/emulator-switches.md says which switches each profile sets, and to what."""
     for name, switches in PROFILES.items():
         (row,) = (line for line in DOCS.splitlines() if line.startswith(f"| `{name}` |"))
         told = dict(re.findall(r"`(\w+)=([^`]+)`", row))

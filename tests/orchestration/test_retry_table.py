@@ -1,4 +1,4 @@
-"""docs/reliability.md tells of every error what a retry does, as its class has it."""
+"""docs/errors.md tells of every error what a retry does, as its class has it."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import vectorshift.errors
 import vectorshift_orchestration.errors
 from vectorshift.errors import RetryAdvice, VectorshiftError
 
-DOCS = Path(__file__).parents[2] / "docs" / "reliability.md"
+DOCS = Path(__file__).parents[2] / "docs" / "errors.md"
 
 
 def documented():

@@ -1,6 +1,6 @@
 """Run data: the interface side of one run, put together from its stored events.
 
-The inside of a result is unspecified (docs/contract.md E); docs/emulator.md states what is chosen here.
+The inside of a result is unspecified (docs/contract.md E); docs/emulator-service.md states what is chosen here.
 """
 
 import json

@@ -57,7 +57,7 @@ class Control:
     def settings(self, **changes: Any) -> dict[str, Any]:
         """Change switches, all or none, and return the value of every one.
 
-        `profile` sets all that make a whole service, before the others (docs/emulator.md).
+        `profile` sets all that make a whole service, before the others (docs/emulator-switches.md).
         """
         method = "POST" if changes else "GET"
         shown: dict[str, Any] = self._call(method, "/settings", changes or None)
