@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from vectorshift_emulator._settings import PROFILES, SWITCHES, nearest
+from vectorshift_emulator._settings import PROFILES, PUBLIC_KEY, SWITCHES, nearest
 from vectorshift_emulator.server import serve
 
 
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--events", type=int, default=100_000, help="rows to generate")
     add("--days", type=int, default=30, help="days before the last midnight UTC they spread over")
     add("--seed", type=int, default=7, help="the same seed gives the same rows")
-    add("--api-key", default="sk_demo", help="key that clients must send")
+    add("--api-key", default=PUBLIC_KEY, help="key that clients must send")
     add("--database", type=Path, default=None, help="file that keeps the events")
     switches = parser.add_argument_group("switches", "see docs/emulator-switches.md")
     switches.add_argument(

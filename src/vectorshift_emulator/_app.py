@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import functools
 import hmac
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -22,6 +24,7 @@ from vectorshift_emulator.api.routes import Handler, json_reply
 from vectorshift_emulator.control import surface
 from vectorshift_emulator.data.arrivals import keep_arriving
 from vectorshift_emulator.faults.spoil import spoiled
+from vectorshift_emulator.page import front
 
 API = "/v1/analytics"
 
@@ -57,18 +60,26 @@ class Endpoint:
         self._service.counters.requests[self._name] += 1
         scope["route_prefix"] = self._prefix
 
-        async def counted(message: Message) -> None:
-            self._service.counters.download_bytes += len(message.get("body", b""))
+        exchange, began = self._service.exchange(scope["method"], scope["path"]), time.monotonic()
+
+        async def out(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+            elif self._name == "download":
+                self._service.counters.download_bytes += len(message.get("body", b""))
             await send(message)
 
-        out = counted if self._name == "download" else send
         fault = self._service.faults.take(self._name)
-        if fault is None:
-            await self._answer(scope, receive, out)
-        else:
-            self._service.counters.faults_injected += 1
-            sockets, files = self._service.connections, self._service.files
-            await spoiled(fault, self._answer, scope, receive, out, sockets, files)
+        try:
+            if fault is None:
+                await self._answer(scope, receive, out)
+            else:
+                exchange.fault = fault.kind
+                self._service.counters.faults_injected += 1
+                sockets, files = self._service.connections, self._service.files
+                await spoiled(fault, self._answer, scope, receive, out, sockets, files)
+        finally:
+            exchange.seconds = time.monotonic() - began
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -107,9 +118,10 @@ def key_problem(header: str | None, key: str) -> str | None:
     return None
 
 
-async def _no_route(request: Request, error: Exception) -> Response:
+async def _no_route(service: Service, request: Request, error: Exception) -> Response:
     """The reply to a path or a method that the service does not have."""
     assert isinstance(error, HTTPException)
+    service.exchange(request.method, request.url.path).status = error.status_code
     text = f"{request.method} {request.url.path}: {error.detail}"
     return json_reply(replies.failed(text), error.status_code)
 
@@ -120,7 +132,7 @@ async def _defect(request: Request, error: Exception) -> Response:
 
 
 def application(service: Service) -> Starlette:
-    """The service's routes and the control surface as one ASGI app."""
+    """The service's routes, the control surface and the front page as one ASGI app."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -134,9 +146,10 @@ def application(service: Service) -> Starlette:
         Route(path, Endpoint(service, limiter, name, path, handler), methods=[method])
         for name, (method, path, handler) in ENDPOINTS.items()
     ]
-    errors: dict[Any, Any] = {HTTPException: _no_route, Exception: _defect}
+    no_route = functools.partial(_no_route, service)
+    errors: dict[Any, Any] = {HTTPException: no_route, Exception: _defect}
     return Starlette(
-        routes=[*endpoints, *surface.routes(service)],
+        routes=[*endpoints, *surface.routes(service), *front.routes(service)],
         exception_handlers=errors,
         lifespan=lifespan,
     )

@@ -1,9 +1,10 @@
 """The state of one emulator: everything that its routes and its control surface share."""
 
 import itertools
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,27 @@ class Counters:
 
 
 @dataclass
+class Exchange:
+    """One request and what became of it, as the front page shows it.
+
+    Args:
+        number: counts all requests.
+        path: without the query, which may hold a signature.
+        fault: the kind of the fault that it met.
+        status: of the reply; None before there is one, and where a fault kept it back.
+        seconds: until the end of the reply; None before.
+    """
+
+    number: int
+    method: str
+    path: str
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    fault: str | None = None
+    status: int | None = None
+    seconds: float | None = None
+
+
+@dataclass
 class Service:
     """One emulator.
 
@@ -54,6 +76,8 @@ class Service:
     counters: Counters = field(default_factory=Counters)
     connections: Connections = field(default_factory=Connections)
     faults: Faults = field(default_factory=Faults)
+    exchanges: deque[Exchange] = field(default_factory=lambda: deque(maxlen=50))
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _first_settings: dict[str, Any] = field(init=False)
     _first_rows: int = field(init=False)
     _seeds: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -65,6 +89,17 @@ class Service:
     def next_seed(self) -> int:
         """A seed that no burst of this emulator has had."""
         return next(self._seeds)
+
+    def exchange(self, method: str, path: str) -> Exchange:
+        """Note one request."""
+        noted = Exchange(next(self._numbers), method, path)
+        self.exchanges.append(noted)
+        return noted
+
+    def changed(self) -> list[str]:
+        """The switches that are not as they were at the start."""
+        shown = self.settings.shown()
+        return [name for name, first in self._first_settings.items() if shown[name] != first]
 
     def reset(self) -> None:
         """Make everything as it was after the start; what exports wrote stays."""

@@ -14,6 +14,10 @@ Case: TypeAlias = Literal["camel", "snake"]
 Precision: TypeAlias = Literal["ms", "us", "ns"]
 
 
+PUBLIC_KEY = "sk_demo"
+"""The key that an emulator takes unless it is started with another one; it is not a secret."""
+
+
 class BadSetting(ValueError):
     """A setting that does not exist, or a value it does not take; the text names the nearest."""
 

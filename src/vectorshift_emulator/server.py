@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vectorshift_emulator._settings import Settings
+from vectorshift_emulator._settings import PUBLIC_KEY, Settings
 from vectorshift_emulator.control.remote import Emulator
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def serve(
     days: int = 30,
     seed: int = 7,
     end: datetime | None = None,
-    api_key: str = "sk_demo",
+    api_key: str = PUBLIC_KEY,
     host: str = "127.0.0.1",
     port: int = 0,
     database: Path | str | None = None,

@@ -39,6 +39,7 @@ class Task:
     extension: Extension
     file_name: str
     path: Path
+    created_at: datetime
     ready_at: datetime
     link: Callable[[Task, datetime], str] = field(repr=False)
     written: Written | None = None
@@ -114,14 +115,14 @@ class Exports:
             file_name: Name that the reply and the download show; any non-empty text.
         """
         waits = self._settings.export_mode == "async"
-        task_id = f"ex_{secrets.token_hex(8)}"
+        task_id, now = f"ex_{secrets.token_hex(8)}", datetime.now(UTC)
         task = Task(
             task_id=task_id,
             extension=extension,
             file_name=file_name,
             path=self._directory / f"{task_id}.{extension.lower()}",
-            ready_at=datetime.now(UTC)
-            + timedelta(seconds=self._settings.export_delay if waits else 0),
+            created_at=now,
+            ready_at=now + timedelta(seconds=self._settings.export_delay if waits else 0),
             link=self._link,
         )
         cursor = self._store.cursor().cursor()
@@ -138,6 +139,10 @@ class Exports:
     def task(self, task_id: str) -> Task | None:
         """Return a task, or None when there is none of this id."""
         return self._tasks.get(task_id)
+
+    def latest(self, most: int) -> list[Task]:
+        """The newest tasks, the newest first."""
+        return list(self._tasks.values())[: -most - 1 : -1]
 
     def expire_urls(self) -> None:
         """End every download URL handed out so far; the next reply of a task has a good one."""

@@ -53,6 +53,22 @@ ONLY_ON = {
 
 KINDS = (*ANYWHERE, *ONLY_ON)
 
+OPTIONS = {
+    "status": ("code", "retry_after", "body"),
+    "delay": ("seconds",),
+    "hang": ("fraction",),
+    "reset": ("fraction",),
+    "failed_200": ("body",),
+    "html_200": ("body",),
+    "not_json": ("body",),
+    "truncate": ("fraction", "framing"),
+    "drip": ("bytes_per_second",),
+    "task_failed": ("body",),
+    "short_file": ("fraction",),
+    "flip_byte": ("fraction",),
+}
+"""What can be said of a fault of some kinds, besides `times` and `after`."""
+
 
 class BadFault(ValueError):
     """A fault that cannot be put on; the text says why."""

@@ -1,0 +1,1 @@
+"""The front page: what the emulator holds and does, for a browser."""
