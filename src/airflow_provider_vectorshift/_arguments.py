@@ -1,4 +1,4 @@
-"""What an argument is where the DAG is read: known already, or only when the task runs."""
+"""Arguments when the DAG is parsed: which are known already, and which only when the task runs."""
 
 import math
 import time
@@ -22,24 +22,24 @@ _INHERITED = (
 
 @contextmanager
 def checking(name: str, arguments: str = "") -> Iterator[None]:
-    """Name the task, and perhaps its arguments, in whatever there is against them, as a `SpecError`."""
+    """Turn an error about a task, or about its arguments, into a `SpecError` that names them."""
     try:
         yield
     except (ValueError, OrchestrationError, AnalyticsInvalidQuery) as problem:
-        told = f"{arguments} cannot be used. {problem}" if arguments else problem
-        raise SpecError(f"{name}: {told}") from problem
+        message = f"{arguments} cannot be used. {problem}" if arguments else problem
+        raise SpecError(f"{name}: {message}") from problem
 
 
 def inherited(scope: Mapping[str, Any]) -> dict[str, Any]:
-    """Of the `locals()` of an operator's `__init__`, the arguments that its signature only repeats.
+    """The arguments of a base class, out of the `locals()` of an operator's `__init__`.
 
-    They stand in it so that editors and `help` show them; a base class keeps them.
+    The signature repeats them so that editors and `help` show them; a base class keeps them.
     """
     return {name: scope[name] for name in _INHERITED if name in scope}
 
 
 def name_of(task: "BaseOperator") -> str:
-    """How a task is named in a refusal: its class and its id."""
+    """The name of a task in an error: its class and its id."""
     return f"{type(task).__name__} {task.task_id!r}"
 
 
@@ -49,7 +49,7 @@ def is_late(value: Any) -> bool:
 
 
 def is_literal(value: Any) -> bool:
-    """Whether a value is known where the DAG is read: no template in it, and nothing late."""
+    """Whether a value is known when the DAG is parsed: it has no template and nothing late."""
     if isinstance(value, str):
         return "{{" not in value and "{%" not in value
     if isinstance(value, Mapping):
@@ -60,7 +60,7 @@ def is_literal(value: Any) -> bool:
 
 
 def check_connection(name: str, conn_id: Any) -> None:
-    """Raise `SpecError`, a sentence that begins with `name`, for what can be no connection's id."""
+    """Raise `SpecError`, a sentence that begins with `name`, for a value that cannot be a connection's id."""
     if not is_late(conn_id) and not (isinstance(conn_id, str) and conn_id.strip()):
         raise SpecError(
             f"{name}: vectorshift_conn_id= is the id of an Airflow connection, not {conn_id!r}."
@@ -68,7 +68,7 @@ def check_connection(name: str, conn_id: Any) -> None:
 
 
 def execution_left(task: "BaseOperator", context: Mapping[str, Any]) -> float:
-    """Seconds of `execution_timeout`, which Airflow does not look at while a task is deferred."""
+    """Seconds of `execution_timeout`, left, which Airflow does not enforce while a task is deferred."""
     if task.execution_timeout is None:
         return math.inf
     began = getattr(context.get("ti"), "start_date", None)

@@ -1,4 +1,4 @@
-"""What a task tells of its assets."""
+"""What a task publishes about its assets."""
 
 import logging
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def tell_assets(
+def publish_to_assets(
     task: "BaseOperator", context: Mapping[str, Any], result: Mapping[str, Any]
 ) -> None:
     """Give the assets among the outlets, also those by reference, the result as their events' extra.
 
-    An alias gets an event for the file that the result names in `uri`. Where there is none, nothing
-    says which asset it stands for, and the log tells that it has no event.
+    An alias gets an event for the file that the result names in `uri`. Without a file its asset is
+    unknown, so it gets no event, and a warning says so.
     """
     from airflow.sdk.definitions.asset import AssetRef
 
@@ -26,15 +26,17 @@ def tell_assets(
         if isinstance(outlet, Asset | AssetRef):
             context["outlet_events"][outlet].extra.update(result)
         elif isinstance(outlet, AssetAlias):
-            _tell_alias(outlet, context, result)
+            _publish_to_alias(outlet, context, result)
 
 
-def _tell_alias(alias: AssetAlias, context: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+def _publish_to_alias(
+    alias: AssetAlias, context: Mapping[str, Any], result: Mapping[str, Any]
+) -> None:
     try:
         asset = Asset(uri=result["uri"])
     except (KeyError, TypeError, ValueError):  # no file, or an address that no asset can have
         _log.warning(
-            "The alias %r among the outlets has no event: nothing says which asset it stands for. "
+            "The alias %r among the outlets gets no event: the task wrote no file that names its asset. "
             "Give the asset itself as the outlet.",
             alias.name,
         )

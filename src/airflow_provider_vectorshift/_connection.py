@@ -74,9 +74,9 @@ def _checked_key(connection: "Connection") -> str:
 
 def _extra(connection: "Connection") -> dict[str, Any]:
     try:
-        found = json.loads(connection.extra or "{}")
+        extra = json.loads(connection.extra or "{}")
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        extra = None
+    if not isinstance(extra, dict):
         raise ConfigurationError('its extra must be a JSON object, such as {"timeout": 30}.')
-    return found
+    return extra

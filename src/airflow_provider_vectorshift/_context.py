@@ -14,7 +14,7 @@ from vectorshift_orchestration.errors import WindowError
 if TYPE_CHECKING:
     from vectorshift_orchestration import Window
 
-_WAY_OUT = (
+_HINT = (
     "Schedule the DAG with CronDataIntervalTimetable (in Airflow 3 a plain '@daily' has no "
     "interval), trigger it with a logical date, or give the operator start= and end=."
 )
@@ -30,11 +30,11 @@ _OF_A_KEY = (
 def window_of(
     context: Mapping[str, Any], start: datetime | str | None, end: datetime | str | None
 ) -> "Window":
-    """The window from `start` to `end`; what is None is taken from the run's data interval.
+    """The window from `start` to `end`; an end that is None comes from the run's data interval.
 
     Timetables that start with a run's own moment give microseconds, which are cut. Raises
     `WindowError` with what to do when the run has no interval or an empty one, and for ends that are
-    naive, reversed, or no times.
+    naive, reversed, or not times.
     """
     from vectorshift_orchestration.windows.clock import between
 
@@ -45,16 +45,16 @@ def window_of(
 
 
 def data_interval(context: Mapping[str, Any]) -> tuple[datetime, datetime]:
-    """The run's data interval, or its partition's. Raises `WindowError` for none and an empty one."""
+    """The run's data interval, or its partition's. Raises `WindowError` when it is missing or empty."""
     first, last = context.get("data_interval_start"), context.get("data_interval_end")
     if first is None or last is None:
         if context.get("partition_key") is not None:
             partition = _partition(context)
             return partition.start, partition.end
-        raise WindowError(f"This run has no data interval. {_WAY_OUT}")
+        raise WindowError(f"This run has no data interval. {_HINT}")
     if first == last:
         raise WindowError(
-            f"This run's data interval is empty: it starts and ends at {first.isoformat()}. {_WAY_OUT}"
+            f"This run's data interval is empty: it starts and ends at {first.isoformat()}. {_HINT}"
         )
     return first, last
 

@@ -1,4 +1,4 @@
-"""What a trigger told, as a task takes it that is resumed with it."""
+"""The events of triggers, checked by the tasks that are resumed with them."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,8 +15,8 @@ def _read(read: Callable[[Any], _Event], trigger: str, value: Any) -> _Event:
         return read(value)
     except ValueError:
         raise ValueError(
-            f"The task was resumed with something that is no event of {trigger}. Clear the task to "
-            "run it again."
+            f"The task was resumed with something that is not an event of {trigger}. Clear the "
+            "task to run it again."
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Where rows come to rest, as the operators' arguments say it: a file, a table of a database, or both.
+"""Where rows land, in the operators' arguments: a file, a table of a database, or both.
 
 A destination with a scheme is opened as Airflow's `ObjectStoragePath`, so that `s3://lake@bucket/key`
 takes the credentials of connection `lake`. A table is in a DuckDB file, or in the database of any
@@ -27,7 +27,7 @@ _DATABASES = ("sql_conn_id", "duckdb_path")
 
 @dataclass(frozen=True)
 class Place:
-    """Where an operator's rows come to rest, in the words of its arguments."""
+    """Where an operator's rows land, with the names of its arguments."""
 
     destination: str | None = None
     table: str | None = None
@@ -40,30 +40,30 @@ class Place:
     def check(self, name: str) -> None:
         """Raise `SpecError`, a sentence that begins with `name`, unless it is clear where to land.
 
-        What is only known at run time (an XCom of another task) is let pass.
+        Values that are only known at run time (an XCom of another task) pass.
         """
         with checking(name):
-            self._check_given()
+            self._check_combination()
         self._check_names(name)
 
-    def _check_given(self) -> None:
+    def _check_combination(self) -> None:
         for argument in ("destination", "table", "source", *_DATABASES):
             value = getattr(self, argument)
             if not (value is None or is_late(value) or (isinstance(value, str) and value.strip())):
                 raise ValueError(f"{argument}= is a text that is not empty, not {value!r}.")
         if self.destination is None and self.table is None:
             raise ValueError("the rows have nowhere to land. Give destination=, table=, or both.")
-        given = [argument for argument in _DATABASES if getattr(self, argument) is not None]
-        if self.table is None and given:
-            raise ValueError(f"{given[0]}= names a database. Give table= too, or neither.")
-        if self.table is not None and len(given) != 1:
+        databases = [argument for argument in _DATABASES if getattr(self, argument) is not None]
+        if self.table is None and databases:
+            raise ValueError(f"{databases[0]}= names a database. Give table= too, or neither.")
+        if self.table is not None and len(databases) != 1:
             raise ValueError(
                 "table= needs its database, either sql_conn_id= (an Airflow connection) or "
-                f"duckdb_path= (a DuckDB file){', not both' if given else ''}."
+                f"duckdb_path= (a DuckDB file){', not both' if databases else ''}."
             )
         if self.table is None and (self.source is not None or self.replace_other):
-            told = "replace_other" if self.source is None else "source"
-            raise ValueError(f"{told}= is about a table. Give table=, too.")
+            name = "replace_other" if self.source is None else "source"
+            raise ValueError(f"{name}= needs table=. Give table= too.")
 
     def _check_names(self, name: str) -> None:
         from vectorshift_orchestration.storage.destinations import require_file
@@ -158,10 +158,10 @@ def _object_storage(destination: str) -> "Destination":
     conn_id = rest.partition("/")[0].rpartition("@")[0].partition(":")[0]
     try:
         path = ObjectStoragePath(destination)
-        path.fs  # noqa: B018  # opened here, where what is missing can be named
+        path.fs  # noqa: B018  # opened here, where the error can name what is missing
     except AirflowNotFoundException:
         raise VectorShiftConnectionError(
-            f"Destination {without_secrets(destination)} names connection {conn_id!r}, which there is not. Create "
+            f"Destination {without_secrets(destination)} names connection {conn_id!r}, which does not exist. Create "
             "it, or leave it out to use the environment's credentials."
         ) from None
     except ValueError as problem:  # no provider of Airflow's serves the scheme
@@ -189,7 +189,7 @@ def _sql_hook(conn_id: str) -> "DbApiHook":
         connection = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
         raise VectorShiftConnectionError(
-            f"There is no connection {conn_id!r} for the table. Create it, or name another one with "
+            f"Connection {conn_id!r} for the table does not exist. Create it, or name another one with "
             "sql_conn_id=."
         ) from None
     try:
@@ -201,14 +201,14 @@ def _sql_hook(conn_id: str) -> "DbApiHook":
         ) from problem
     if not isinstance(hook, DbApiHook):
         raise VectorShiftConnectionError(
-            f"Connection {conn_id!r} of type {connection.conn_type!r} is no database, because its "
-            f"hook {type(hook).__name__} is no DbApiHook. Name a database with sql_conn_id=."
+            f"Connection {conn_id!r} of type {connection.conn_type!r} is not a database: its "
+            f"hook {type(hook).__name__} is not a DbApiHook. Name a database with sql_conn_id=."
         )
     return hook
 
 
 def _connected(hook: "DbApiHook") -> Any:
-    """A connection of the hook's driver, in which a COMMIT is ours to give."""
+    """A connection of the hook's driver, without autocommit, because the core commits."""
     connection = hook.get_conn()
     if hook.supports_autocommit:
         hook.set_autocommit(connection, False)

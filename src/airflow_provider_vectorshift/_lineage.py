@@ -1,4 +1,4 @@
-"""Where rows came from and went, in OpenLineage's words; imported when its provider asks."""
+"""Where rows came from and went, as OpenLineage; imported when its provider asks."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -21,8 +21,8 @@ def lineage_of(result: Mapping[str, Any], base_url: str, place: Place) -> Operat
     """The account's events as input; the file and the table that rows landed in as outputs.
 
     `result` is the task's: with `rows` and `bytes`, and with `task_id` for an export, whose rows are
-    the events themselves. A table is named as its database's own operators name it, where the
-    connection's hook tells how.
+    the events themselves. A table is named as its database's own operators name it, if the
+    connection's hook says how.
     """
     account, export_id = account_host(base_url), result.get("task_id")
     read: dict[str, Any] = {}

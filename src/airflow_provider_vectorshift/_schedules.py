@@ -1,4 +1,4 @@
-"""What is wrong with a DAG's schedule for tasks that take its data interval, told where the DAG is read."""
+"""Warnings, when the DAG is parsed, about schedules whose data intervals leave out events."""
 
 import warnings
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -24,15 +24,15 @@ def warn_of_lost_hours(task: "BaseOperator") -> None:
     timetable = getattr(dag, "timetable", None)
     crons = _attribute(timetable, "timetables") or [timetable]
     interval = _attribute(crons[0], "interval")
-    named = _attribute(crons[0], "timezone")
+    timezone = _attribute(crons[0], "timezone")
     expressions = [_attribute(cron, "expression") for cron in crons]
-    known = isinstance(named, str | tzinfo) and all(expressions)
-    if dag is None or not interval or not known:
+    is_cron = isinstance(timezone, str | tzinfo) and all(expressions)
+    if dag is None or not interval or not is_cron:
         return
     from vectorshift_orchestration.windows import edges
 
     hours = {expression.split()[1] for expression in expressions}
-    if hours & {"*", "*/1"} or not (shift := _shift(edges.zone(named))):
+    if hours & {"*", "*/1"} or not (shift := _shift(edges.zone(timezone))):
         return
     steps = list(pairwise(_ticks(expressions)))
     if all(tick - interval <= before for before, tick in steps) and not all(
@@ -41,7 +41,7 @@ def warn_of_lost_hours(task: "BaseOperator") -> None:
         warnings.warn(
             f"{name_of(task)}: the data intervals of DAG {dag.dag_id!r} are {interval} wide "
             f"({type(timetable).__name__}), so the night in which clocks are set back in "
-            f"{named} leaves {shift} out. Schedule the DAG with "
+            f"{timezone} leaves {shift} out. Schedule the DAG with "
             "CronDataIntervalTimetable, whose intervals meet.",
             UserWarning,
             stacklevel=3,
@@ -54,7 +54,7 @@ def _attribute(timetable: Any, name: str) -> Any:
 
 
 def _shift(zone: tzinfo) -> timedelta:
-    """By how much the zone sets its clocks back in the year to come."""
+    """How far the zone sets its clocks back in the coming year."""
     now = datetime.now(UTC)
     offsets = {
         (now + timedelta(days=days)).astimezone(zone).utcoffset() or timedelta(0)

@@ -1,4 +1,4 @@
-"""How templates are filled in on a worker."""
+"""Rendering templates on a worker."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from jinja2 import Environment
 
-_WAY_OUT = (
-    "Give it a value, or leave the argument out if nothing is meant. A run that has no data interval "
-    "(by hand without a logical date, or of a plain '@daily') has no data_interval_start and _end."
+_HINT = (
+    "Give it a value, or leave the argument out. A run that has no data interval "
+    "(triggered without a logical date, or of a plain '@daily') has no data_interval_start and _end."
 )
 
 
@@ -24,8 +24,8 @@ def filled_in(
 ) -> Any:
     """The value of a template: a text, or the object that it stands for in a DAG of native objects.
 
-    `render` is Airflow's own. Raises `SpecError` for a template that cannot be filled in, and for one
-    whose value, or the value of an expression in it, is nothing.
+    `render` is Airflow's own. Raises `SpecError` for a template that cannot be rendered, and for one
+    whose value, or the value of an expression in it, is empty.
     """
     from jinja2 import TemplateError, Undefined
 
@@ -42,7 +42,7 @@ def filled_in(
             texts = _text_environment(task).overlay(finalize=something)
             value = texts.from_string(template).render(context)
     except (TemplateError, TypeError, AttributeError) as problem:
-        raise SpecError(f"{template} cannot be filled in: {problem}. {_WAY_OUT}") from problem
+        raise SpecError(f"{template} cannot be rendered: {problem}. {_HINT}") from problem
     if isinstance(value, str) and value.strip() in ("", "None"):
         raise SpecError(_nothing(template))
     return value
@@ -54,4 +54,4 @@ def _text_environment(task: "BaseOperator") -> "Environment":
 
 
 def _nothing(template: str) -> str:
-    return f"{template} comes out as nothing. {_WAY_OUT}"
+    return f"{template} renders to nothing. {_HINT}"

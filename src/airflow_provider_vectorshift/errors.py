@@ -1,4 +1,4 @@
-"""What Airflow is told of an error: fail the task at once, or let its retries apply."""
+"""Errors as Airflow takes them: fail the task at once, or let its retries apply."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,16 +16,16 @@ class VectorShiftConnectionError(AirflowFailException):
 
 
 class VectorShiftConnectionMissing(VectorShiftConnectionError):
-    """There is no Airflow connection of that name where it was looked up."""
+    """The Airflow connection does not exist where it was looked up."""
 
 
 class VectorShiftTriggererTimeout(TaskDeferralTimeout):
-    """No triggerer told how a deferred export stands, and its time is up; a retry may help."""
+    """No triggerer reported on a deferred export in time; a retry may help."""
 
 
 @contextmanager
 def failing_fast(name: str) -> Iterator[None]:
-    """Turn an error that trying again cannot help into `AirflowFailException`, which ends the task.
+    """Turn an error that a retry cannot help into `AirflowFailException`, which ends the task.
 
     Its text begins with `name`, the task's, and the original is its `__cause__`. Everything else
     passes, and Airflow's retries apply to it.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_vectorshift._connection import Settings
     from vectorshift import Client
 
-_PATIENCE_OF_A_FORM = 10.0
+_FORM_TIMEOUT = 10.0
 """Seconds."""
 
 
@@ -32,7 +32,7 @@ class VectorShiftHook(BaseHook):
     - `retries`: how often a failed request is tried again (4);
     - `verify`: the path of a CA bundle to trust in place of the usual authorities;
     - `rate_limit`: the most requests per second of one client (no limit);
-    - `time_precision`: how finely the service compares times, us, ms or s (found out);
+    - `time_precision`: how finely the service compares times, us, ms or s (probed);
     - `proxied_downloads`: whether files come through the proxy of the environment, too (true).
 
     Args:
@@ -51,7 +51,7 @@ class VectorShiftHook(BaseHook):
     def get_conn(self) -> "Client":
         """A client for this account; close it after use, or use it as a context manager.
 
-        Raises `VectorShiftConnectionError` when there is no such connection, or a field of it
+        Raises `VectorShiftConnectionError` when the connection does not exist, or a field of it
         cannot be used.
         """
         return self._settings().client()
@@ -61,13 +61,13 @@ class VectorShiftHook(BaseHook):
         return (await self._asettings()).client()
 
     def ashared(self) -> "AbstractAsyncContextManager[Client]":
-        """The client that everybody of this connection shares in this event loop: for triggers.
+        """The client of this connection that all triggers of this event loop share.
 
             async with VectorShiftHook(conn_id).ashared() as client:
                 task = await client.aexport_task(export_id)
 
-        Do not close it; the last one to leave does. A connection that was changed is taken up by
-        whoever comes later. Raises as `get_conn` does.
+        Do not close it; the last one to leave does. A changed connection applies to
+        those who enter later. Raises as `get_conn` does.
         """
         from vectorshift_orchestration.clients import shared_client
 
@@ -79,7 +79,7 @@ class VectorShiftHook(BaseHook):
         return str(self._settings().base_url)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask the service for one number, once: whether that worked, and a sentence for the form."""
+        """Send one request: whether that worked, and a sentence for the form."""
         from dataclasses import replace
         from datetime import UTC, datetime, timedelta
 
@@ -89,23 +89,23 @@ class VectorShiftHook(BaseHook):
         at = EventField.EVENT_START_TIME
         try:
             settings = replace(self._settings(), retries=0)
-            with settings.client(total_timeout=_PATIENCE_OF_A_FORM) as client:
+            with settings.client(total_timeout=_FORM_TIMEOUT) as client:
                 recent = client.query().where(at >= datetime.now(UTC) - timedelta(hours=1))
-                found = recent.count()["count"]
+                count = recent.count()["count"]
         except (VectorshiftError, VectorShiftConnectionError) as error:
             return False, str(error)
-        return True, f"Connected. The account has {found:,} events of the last hour."
+        return True, f"Connected. The account has {count:,} events of the last hour."
 
     def _settings(self) -> "Settings":
         from airflow_provider_vectorshift._connection import Settings
 
-        with self._found():
+        with self._missing_explained():
             return Settings.of(self.get_connection(self.vectorshift_conn_id))
 
-    async def _asettings(self, told: str = "", way_out: str = "") -> "Settings":
+    async def _asettings(self, prefix: str = "", hint: str = "") -> "Settings":
         from airflow_provider_vectorshift._connection import Settings
 
-        with self._found(told, way_out):
+        with self._missing_explained(prefix, hint):
             return Settings.of(await self.aget_connection(self.vectorshift_conn_id))
 
     async def _triggerer_settings(self) -> "Settings":
@@ -116,14 +116,14 @@ class VectorShiftHook(BaseHook):
         )
 
     @contextmanager
-    def _found(self, told: str = "", way_out: str = "") -> Iterator[None]:
-        """Say what to set when there is no connection, between what else there is to tell."""
+    def _missing_explained(self, prefix: str = "", hint: str = "") -> Iterator[None]:
+        """Turn a missing connection into an error that says what to set, between `prefix` and `hint`."""
         try:
             yield
         except AirflowNotFoundException:
             name = self.vectorshift_conn_id
             raise VectorShiftConnectionMissing(
-                f"{told}There is no connection {name!r}. Create one of type vectorshift with the API "
+                f"{prefix}Connection {name!r} does not exist. Create one of type vectorshift with the API "
                 f"key as its password, or set AIRFLOW_CONN_{name.upper()} to "
-                f'{{"conn_type": "vectorshift", "password": "<API key>"}}.{way_out}'
+                f'{{"conn_type": "vectorshift", "password": "<API key>"}}.{hint}'
             ) from None

@@ -1,4 +1,4 @@
-"""The link beside a task to the export that it asked for.
+"""The link from a task to the export that it requested.
 
 VectorShift has no page for an export, so the link leads to its resource in the API; reading it takes
 the account's key. The signed address of the file is never in a link.
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class VectorShiftExportLink(BaseOperatorLink):
-    """Shows the export of a task as soon as it was asked for."""
+    """Shows the export of a task as soon as it was requested."""
 
     name = "VectorShift export"
     xcom_key = "vectorshift_export_link"
 
     def get_link(self, operator: "BaseOperator", *, ti_key: "TaskInstanceKey") -> str:
-        """The export's address; empty before there is one, and for a task that has none."""
+        """The export's address; empty for a task without one."""
         return str(getattr(operator, "export_url", ""))
 
 

@@ -1,4 +1,4 @@
-"""A retry policy that knows the service's answers (Airflow 3.3).
+"""A retry policy that knows the service's errors (Airflow 3.3).
 
     VectorShiftExportOperator(..., retries=5, retry_policy=VectorShiftRetryPolicy())
 
@@ -42,9 +42,9 @@ class VectorShiftRetryPolicy(RetryPolicy):
         max_tries: int,
         context: "Context | None" = None,
     ) -> RetryDecision:
-        """What to do after `exception`; Airflow asks this on the worker."""
+        """What to do after `exception`; Airflow calls this on the worker."""
         if is_permanent(exception):
-            return RetryDecision.fail(f"{type(exception).__name__}: trying again cannot help.")
+            return RetryDecision.fail(f"{type(exception).__name__}: a retry cannot help.")
         wait = getattr(exception, "retry_after", None)
         if wait is None:
             return RetryDecision.default()

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from vectorshift_orchestration.thresholds.judging import Judging
     from vectorshift_orchestration.thresholds.rules import Rule
     from vectorshift_orchestration.thresholds.verdicts import Verdict
-    from vectorshift_orchestration.watching import Look
+    from vectorshift_orchestration.watching import SharedPoll
     from vectorshift_orchestration.windows import Window
 
 _Read = TypeVar("_Read")
 
 
 class Mark(Protocol):
-    """Up to where a watcher has judged."""
+    """How far a watcher has judged."""
 
     async def read(self) -> datetime | None:
-        """The end of the last window that was judged, or None when there is none yet."""
+        """The end of the last window that was judged, or None when there is not one yet."""
 
     async def write(self, until: datetime) -> None:
         """Move the mark."""
@@ -53,7 +53,7 @@ class Watch:
     catch_up: int
 
     @classmethod
-    def stated(
+    def from_arguments(
         cls,
         *,
         rule: Rule | Mapping[str, Any] | str | None,
@@ -64,7 +64,7 @@ class Watch:
         account: str,
         catch_up: int,
     ) -> Self:
-        """A watch as people state it: durations as timedeltas or seconds, JSON also as text.
+        """A watch out of users' arguments: durations as timedeltas or seconds, JSON also as text.
 
         `threshold` failed runs that are still all right may stand for a rule. Raises ValueError,
         which names the argument, for what cannot be watched.
@@ -90,38 +90,38 @@ class Watch:
 
     @property
     def identity(self) -> str:
-        """The same for all watchers that would tell the same: what is measured, where, and the limits."""
-        told = [self.account, self.query, self.rule.to_dict(), self.window]
-        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        """The same for all watchers with the same verdicts: what is measured, where, and the limits."""
+        identifying = [self.account, self.query, self.rule.to_dict(), self.window]
+        digest = hashlib.sha256(json.dumps(identifying, sort_keys=True).encode()).hexdigest()
         return f"vectorshift_error_count_{digest[:16]}"
 
     async def breaches(
-        self, looks: AsyncIterator[Look], mark: Mark, *, stored_after: float, log: Any
+        self, polls: AsyncIterator[SharedPoll], mark: Mark, *, stored_after: float, log: Any
     ) -> AsyncIterator[dict[str, Any]]:
         """The verdict on each window in which the rule is breached, as JSON, once.
 
-        It is `verdict_as_json` with a `dedup_key`, which is the same if a verdict is ever told twice.
-        The mark moves `stored_after` seconds after one was told: earlier it would be lost with a
-        process that ends before somebody has stored it. Errors are logged, and the next look tries
-        again; it ends with the looks. `log` is a logger of any make.
+        It is `verdict_as_json` with a `dedup_key`, which is the same if a verdict is ever sent twice.
+        The mark moves `stored_after` seconds after a verdict was sent: earlier, it would be lost with
+        a process that ends before the verdict is stored. Errors are logged, and the next poll tries
+        again; the iteration ends with the polls. `log` is a logger of any kind.
         """
-        async for look in looks:
-            if look.over:
+        async for poll in polls:
+            if poll.over:
                 continue
             try:
                 for window in self._due(await mark.read(), log):
                     judging = self._judging(window)
-                    figures = await look.figures(judging)
+                    figures = await poll.figures(judging)
                     if figures is None:
                         break
-                    (found,) = judging.verdicts(figures)
-                    log.info(found.reason)
-                    if not found.ok:
-                        yield await self._told(judging, found, look)
+                    (verdict,) = judging.verdicts(figures)
+                    log.info(verdict.reason)
+                    if not verdict.ok:
+                        yield await self._as_json(judging, verdict, poll)
                         await asyncio.sleep(stored_after)
                     await mark.write(window.end)
             except Exception:
-                log.exception("This look came to nothing; the next one tries again")
+                log.exception("This poll failed; the next one tries again")
 
     @property
     def _newest(self) -> Window:
@@ -135,7 +135,7 @@ class Watch:
         due = due_windows(self._newest, until, self.catch_up)
         if until is not None and due and due[0].start > until:
             log.warning(
-                "Nothing is told of %s to %s: that is more than %s windows ago",
+                "Windows from %s to %s are not judged: they are more than %s windows ago",
                 until.isoformat(),
                 due[0].start.isoformat(),
                 self.catch_up,
@@ -147,16 +147,18 @@ class Watch:
 
         return Judging(self.rule, [window])
 
-    async def _told(self, judging: Judging, found: Verdict, look: Look) -> dict[str, Any]:
+    async def _as_json(
+        self, judging: Judging, verdict: Verdict, poll: SharedPoll
+    ) -> dict[str, Any]:
         from vectorshift_orchestration.thresholds.reports import verdict_as_json
 
-        errors = await look.top_errors(found.window) if judging.needs_messages(found) else None
-        told = verdict_as_json(found, self.rule, errors)
-        return told | {"dedup_key": f"{self.identity}:{found.window.label}"}
+        errors = await poll.top_errors(verdict.window) if judging.needs_messages(verdict) else None
+        document = verdict_as_json(verdict, self.rule, errors)
+        return document | {"dedup_key": f"{self.identity}:{verdict.window.label}"}
 
 
 def _usable(argument: str, read: Callable[[], _Read]) -> _Read:
-    """What is read, or an error that names the argument."""
+    """The value, or an error that names the argument."""
     try:
         return read()
     except (VectorshiftError, ValueError) as problem:
@@ -164,12 +166,12 @@ def _usable(argument: str, read: Callable[[], _Read]) -> _Read:
 
 
 def _measurable(query: Query | Mapping[str, Any] | str | None) -> dict[str, Any] | None:
-    """The query's JSON form, once it is sure that windows of it can be measured."""
+    """The query's JSON form, after checking that its windows can be measured."""
     if query is None:
         return None
     from vectorshift.analytics import Query
     from vectorshift_orchestration.specs.measurable import require_measurable
 
-    asked = query if isinstance(query, Query) else Query.from_dict(as_json(query))
-    require_measurable(asked)
-    return asked.to_dict()
+    parsed = query if isinstance(query, Query) else Query.from_dict(as_json(query))
+    require_measurable(parsed)
+    return parsed.to_dict()

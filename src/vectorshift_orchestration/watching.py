@@ -1,6 +1,6 @@
 """Watching in an event loop: until a rule is breached, and for several watchers at once.
 
-Nothing of what judging takes is imported here: a watcher in an event loop calls `load` first.
+The modules for judging are not imported here: a watcher in an event loop calls `load` first.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _REFUSED_PAUSE = 300.0
 _LONGEST_PAUSE = 3600.0
 _FIRST_INTERVAL = 2.0
 _SPREAD = 1.2
-_LAST_LOOK = 2.0
-"""Seconds that a look may take beyond the deadline."""
+_LAST_POLL = 2.0
+"""Seconds that a poll may take beyond the deadline."""
 
 _JUDGING = (
     "extract",
@@ -43,31 +43,31 @@ _JUDGING = (
     "thresholds.reports",
 )
 
-Opened: TypeAlias = "Callable[[], AbstractAsyncContextManager[Client]]"
+OpenClient: TypeAlias = "Callable[[], AbstractAsyncContextManager[Client]]"
 """Gives an account's client, as an asynchronous context manager."""
 
-_Found = TypeVar("_Found")
+_Answer = TypeVar("_Answer")
 
 
 async def load() -> None:
-    """Load what judging takes, without holding up the event loop for so long. Arrow is not among it."""
+    """Import the modules for judging without blocking the event loop. Arrow is not among them."""
     for name in _JUDGING:
         await asyncio.to_thread(import_module, f"vectorshift_orchestration.{name}")
 
 
-async def looks(
+async def poll_timeouts(
     deadline: float, intervals: Iterable[float], *, spread: float
 ) -> AsyncIterator[float]:
-    """Wait for an interval, then give how many seconds a look may take; again until the deadline.
+    """Wait for an interval, then yield how many seconds a poll may take; again until the deadline.
 
-    There is at least one look, however late it is: a watcher may have been away. Each interval is
-    up to `spread` times as long, by chance, so that many watchers do not look at once. `deadline` is
+    There is at least one poll, however late it is: a watcher may have been away. Each interval is
+    up to `spread` times as long, at random, so that many watchers do not poll at once. `deadline` is
     in POSIX seconds.
     """
     for interval in intervals:
-        left = max(deadline - time.time(), 0.0)
-        await asyncio.sleep(min(interval * random.uniform(1.0, spread), left))
-        yield max(deadline - time.time(), 0.0) + _LAST_LOOK
+        remaining = max(deadline - time.time(), 0.0)
+        await asyncio.sleep(min(interval * random.uniform(1.0, spread), remaining))
+        yield max(deadline - time.time(), 0.0) + _LAST_POLL
         if time.time() >= deadline:
             return
 
@@ -87,15 +87,15 @@ class BreachEvent(TypedDict):
 
 
 def read_breach(value: Any) -> BreachEvent:
-    """The event that was told, out of wherever it was kept. Raises ValueError for anything else."""
+    """A stored event, checked. Raises ValueError for anything else."""
     event = typed(value, BreachEvent)
     if (event["status"] == "breached") != (event["verdict"] is not None):
-        raise ValueError("A breach is told with its verdict, and nothing else is.")
+        raise ValueError("A breach has a verdict, and nothing else does.")
     return event
 
 
 async def until_breached(
-    opened: Opened,
+    open_client: OpenClient,
     query: Mapping[str, Any] | None,
     rule: Mapping[str, Any],
     window: Callable[[], Window],
@@ -106,25 +106,25 @@ async def until_breached(
 ) -> BreachEvent:
     """Judge a window again and again, until its rule is breached or the deadline has passed.
 
-    Errors that may pass are waited out; the last one is in the timeout's text.
+    Errors that may pass are retried; the last one is in the timeout's text.
 
     Args:
-        opened: gives the account's client.
+        open_client: gives the account's client.
         query: JSON form of a query without a time; None is every event.
         rule: JSON form of the rule.
-        window: the window, asked for before each look.
+        window: gives the window of each poll.
         deadline: when to give up, in POSIX seconds.
-        interval: seconds between two looks; the first comes after two.
-        log: is told of each look; a logger of any make.
+        interval: seconds between two polls; the first comes after two.
+        log: a logger of any kind.
     """
     await load()
     problem = ""
     intervals = chain([min(_FIRST_INTERVAL, interval)], repeat(interval))
     try:
-        async for patience in looks(deadline, intervals, spread=_SPREAD):
-            verdict, problem = await _judged(opened, query, rule, window(), patience)
+        async for timeout in poll_timeouts(deadline, intervals, spread=_SPREAD):
+            verdict, problem = await _judged(open_client, query, rule, window(), timeout)
             if verdict is None:
-                log.warning("The next look tries again: %s", problem)
+                log.warning("The next poll tries again: %s", problem)
                 continue
             log.info(verdict["reason"])
             if not verdict["ok"]:
@@ -132,90 +132,92 @@ async def until_breached(
     except Exception as error:
         if not is_permanent(error):
             raise
-        told = redact(f"{type(error).__name__}: {error}")
-        return {"status": "refused", "verdict": None, "error": told}
+        message = redact(f"{type(error).__name__}: {error}")
+        return {"status": "refused", "verdict": None, "error": message}
     return {"status": "timeout", "verdict": None, "error": redact(problem)}
 
 
 async def _judged(
-    opened: Opened,
+    open_client: OpenClient,
     query: Mapping[str, Any] | None,
     rule: Mapping[str, Any],
     window: Window,
-    patience: float,
+    timeout: float,
 ) -> tuple[dict[str, Any] | None, str]:
-    """The verdict, or why there is none."""
+    """The verdict, or why it is missing."""
     from vectorshift_orchestration.thresholds.reports import ajudge
     from vectorshift_orchestration.thresholds.rules import rule_from_dict
 
-    asked = rule_from_dict(rule)
+    parsed = rule_from_dict(rule)
     try:
-        async with asyncio.timeout(patience), opened() as client:
-            return await ajudge(client, query, asked, window), ""
+        async with asyncio.timeout(timeout), open_client() as client:
+            return await ajudge(client, query, parsed, window), ""
     except (VectorshiftError, TimeoutError) as error:
         if is_permanent(error):
             raise
-        return None, str(error) or "The last look had no answer in time."
+        return None, str(error) or "The last poll had no response in time."
 
 
-class Look:
-    """One look of a shared poll. An answer, or its failure, serves all who ask the same in it.
+class SharedPoll:
+    """One poll for several watchers: each request is sent once, and its result or failure shared.
 
-    `over` is True once the next look has begun. `pause` is how many seconds that one has to wait
-    longer than usual: five minutes after a refusal that only people can end, or as the service says.
+    `over` is True once the next poll has begun. `pause` is how many seconds that one has to wait
+    longer than usual: five minutes after an error that only people can fix, or as the service says.
 
     Args:
-        opened: gives the account's client, as an asynchronous context manager.
+        open_client: gives the account's client, as an asynchronous context manager.
         query: JSON form of a query; None is every event.
     """
 
-    def __init__(self, opened: Opened, query: Mapping[str, Any] | None) -> None:
+    def __init__(self, open_client: OpenClient, query: Mapping[str, Any] | None) -> None:
         self.over = False
         self.pause = 0.0
-        self._opened = opened
+        self._opened = open_client
         self._query = query
         self._answers: dict[Hashable, Any] = {}
         self._asking = asyncio.Lock()
 
     async def figures(self, judging: Judging) -> list[Figures] | None:
-        """The answer to what a judging asks; None where it cannot be had now."""
+        """The figures that a judging needs; None when they are not available now."""
         from vectorshift_orchestration.extract import afigures
 
-        asked = judging.question
+        question = judging.question
 
-        async def ask(query: Query) -> list[Figures]:
-            return await afigures(query, asked.window, asked.spec)
+        async def request(query: Query) -> list[Figures]:
+            return await afigures(query, question.window, question.spec)
 
-        return await self._once((asked.spec, asked.window), ask, self._failed)
+        return await self._once((question.spec, question.window), request, self._failed)
 
     async def top_errors(self, window: Window) -> TopErrors | None:
-        """The commonest error messages of the window; None where they cannot be had now."""
+        """The commonest error messages of the window; None when they are not available now."""
         from vectorshift_orchestration.thresholds.error_messages import atop_errors
         from vectorshift_orchestration.thresholds.reports import log_without_messages
 
-        async def ask(query: Query) -> TopErrors:
+        async def request(query: Query) -> TopErrors:
             return await atop_errors(query, window)
 
-        return await self._once(window, ask, lambda problem: log_without_messages(window, problem))
+        return await self._once(
+            window, request, lambda problem: log_without_messages(window, problem)
+        )
 
     async def _once(
         self,
-        what: Hashable,
-        ask: Callable[[Query], Awaitable[_Found]],
+        key: Hashable,
+        request: Callable[[Query], Awaitable[_Answer]],
         failed: Callable[[Exception], None],
-    ) -> _Found | None:
+    ) -> _Answer | None:
         from vectorshift_orchestration.specs.scopes import scoped
 
         async with self._asking:
-            if what not in self._answers:
-                self._answers[what] = None
+            if key not in self._answers:
+                self._answers[key] = None
                 try:
                     async with self._opened() as client:
-                        self._answers[what] = await ask(scoped(client, self._query))
-                except Exception as problem:  # noqa: BLE001  # also what a caller's look-up raises
+                        self._answers[key] = await request(scoped(client, self._query))
+                except Exception as problem:  # noqa: BLE001  # also those of a caller's look-up
                     failed(problem)
-            found: _Found | None = self._answers[what]
-            return found
+            answer: _Answer | None = self._answers[key]
+            return answer
 
     def _failed(self, problem: Exception) -> None:
         if is_permanent(problem):
@@ -223,4 +225,4 @@ class Look:
             _log.error("Nothing can be watched until somebody changes something: %s", problem)
             return
         self.pause = min(getattr(problem, "retry_after", None) or 0.0, _LONGEST_PAUSE)
-        _log.warning("The next look tries again: %s", problem)
+        _log.warning("The next poll tries again: %s", problem)

@@ -192,7 +192,7 @@ def test_in_airflow(emulator, run, tmp_path):
         ({"interval": "days"}, "Did you mean day"),
         ({"query": {"objectid": "pl_1"}}, "query=.*objectid"),
         ({"query": PIPELINES.group_by("model_id")}, "grouped already"),
-        ({"query": ""}, "query=.*a Query or what its to_dict.*not ''"),
+        ({"query": ""}, "query=.*a Query or the dict of its to_dict.*not ''"),
         ({"start": DAY.end, "end": DAY.start}, "start= and end=.*Swap"),
         ({"start": "2026-11-22T00:00:00", "end": DAY.end}, "has no time zone"),
         ({"lookback": 1.5}, "lookback="),

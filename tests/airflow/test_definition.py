@@ -76,7 +76,7 @@ TABLE = {"table": "events", "duckdb_path": "x"}
         (FILE | {"file_format": None}, "file_format="),
         (FILE | {"file_format": "JSON"}, r"named \.csv and would hold JSON"),
         (FILE | {"parquet": True}, r"named \.csv and would hold PARQUET"),
-        (TABLE | {"parquet": True}, "parquet= is about the file"),
+        (TABLE | {"parquet": True}, "parquet= needs a file"),
         (TABLE | {"lookback": -1}, "lookback= is a whole number"),
         (TABLE | {"lookback": 1.5}, "lookback= is a whole number"),
         (TABLE | {"lookback": True}, "lookback="),

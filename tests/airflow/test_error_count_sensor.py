@@ -232,7 +232,7 @@ def test_a_timeout_names_the_last_error(emulator, connect):
 def test_a_service_that_hangs_does_not_hold_up_the_timeout(emulator):
     """The deadline cuts a look short whose answer never comes, before the client gives up on it."""
     emulator.fault("aggregations", "hang", times=0)
-    with pytest.raises(AirflowSensorTimeout, match="The last look had no answer in time"):
+    with pytest.raises(AirflowSensorTimeout, match="The last poll had no response in time"):
         deferred_end(sensor(deferrable=True, timeout=0.3), yesterday())
 
 
@@ -325,5 +325,5 @@ def test_serialize_is_init():
 )
 def test_foreign_events_are_refused(event):
     """What is no event of ours does not resume a task."""
-    with pytest.raises(ValueError, match="no event of VectorShiftBreachTrigger"):
+    with pytest.raises(ValueError, match="not an event of VectorShiftBreachTrigger"):
         read_breach_event(event)

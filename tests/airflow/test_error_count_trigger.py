@@ -14,7 +14,7 @@ from airflow_provider_vectorshift.triggers import VectorShiftErrorCountTrigger, 
 from tests.airflow.running import given_to_trigger, stored_and_read, yesterday
 from vectorshift import Analytics
 from vectorshift_orchestration import Absolute, Baseline, Change, Judging, Rate, evaluate
-from vectorshift_orchestration.watching import Look
+from vectorshift_orchestration.watching import SharedPoll
 from vectorshift_orchestration.windows.clock import newest_window
 
 DAY = timedelta(days=1)
@@ -250,11 +250,11 @@ def test_a_refusal_is_an_error_and_the_watch_goes_on(
     trigger = watcher()
 
     async def refused_then_repaired():
-        refused = Look(VectorShiftHook("vectorshift_default").ashared, trigger.query)
+        refused = SharedPoll(VectorShiftHook("vectorshift_default").ashared, trigger.query)
         yield refused
         assert refused.pause == 300
         connect(host=emulator.base_url, password=emulator.api_key)
-        yield Look(VectorShiftHook("vectorshift_default").ashared, trigger.query)
+        yield SharedPoll(VectorShiftHook("vectorshift_default").ashared, trigger.query)
 
     async def collect():
         return [event async for event in trigger.filter_shared_stream(refused_then_repaired())]
@@ -273,7 +273,7 @@ def test_the_service_says_how_long_to_wait(emulator, connect):
     async def pauses():
         found = []
         for _ in range(2):
-            look = Look(VectorShiftHook("vectorshift_default").ashared, None)
+            look = SharedPoll(VectorShiftHook("vectorshift_default").ashared, None)
             judging = Judging(Absolute(metric="errors.sum", error=1), [yesterday()])
             assert await look.figures(judging) is None
             found.append(look.pause)
@@ -287,7 +287,7 @@ def test_a_look_that_is_over_is_left_out(emulator):
     trigger = watcher()
 
     async def stale():
-        look = Look(VectorShiftHook("vectorshift_default").ashared, trigger.query)
+        look = SharedPoll(VectorShiftHook("vectorshift_default").ashared, trigger.query)
         look.over = True
         yield look
 

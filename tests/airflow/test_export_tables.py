@@ -142,9 +142,9 @@ def test_commit_that_nobody_heard_of(emulator, postgres, monkeypatch):
 @pytest.mark.parametrize(
     ("connection", "words"),
     [
-        (None, "There is no connection 'db'"),
-        ({"conn_type": "http", "host": "localhost"}, "type 'http' is no database"),
-        ({"conn_type": "vectorshift"}, "type 'vectorshift' is no database"),
+        (None, "Connection 'db' for the table does not exist"),
+        ({"conn_type": "http", "host": "localhost"}, "type 'http' is not a database"),
+        ({"conn_type": "vectorshift"}, "type 'vectorshift' is not a database"),
         ({"conn_type": "oracel"}, "Install the Airflow provider of connection type 'oracel'"),
     ],
 )

@@ -37,9 +37,9 @@ def assert_refused(run, done, *words):
     [
         ({"start": "{{ '2026-11-22T00:00:00' }}"}, "no time zone"),
         ({"start": "{{ data_interval_end }}"}, "holds nothing"),
-        ({"start": "{{ None }}"}, "{{ None }} comes out as nothing"),
+        ({"start": "{{ None }}"}, "{{ None }} renders to nothing"),
         ({"file_format": "{{ 'CVS' }}"}, "Did you mean csv?"),
-        ({"destination": "{{ '' }}"}, "{{ '' }} comes out as nothing"),
+        ({"destination": "{{ '' }}"}, "{{ '' }} renders to nothing"),
         ({"destination": "{{ 'some/folder/' }}"}, "Name the file"),
     ],
 )

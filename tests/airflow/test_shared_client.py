@@ -163,7 +163,7 @@ def test_what_is_wrong_is_told_to_everybody_and_not_remembered(service, connect,
         assert [type(each) for each in told] == [VectorShiftConnectionError] * 3
         assert Hook.looked_up == 1
         monkeypatch.delenv("AIRFLOW_CONN_VECTORSHIFT_DEFAULT")
-        with pytest.raises(VectorShiftConnectionError, match="There is no connection"):
+        with pytest.raises(VectorShiftConnectionError, match="does not exist"):
             await one()
         connect(host="no address", password="sk_first")
         with pytest.raises(VectorShiftConnectionError, match="base URL"):

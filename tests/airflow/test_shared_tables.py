@@ -84,7 +84,7 @@ def test_the_user_may_replace_another_query(emulator, tmp_path, kind):
 def test_a_source_needs_a_table(tmp_path):
     """Where the DAG is read, with the argument's name."""
     for arguments in ({"source": "x"}, {"replace_other": True}):
-        with pytest.raises(ValueError, match=f"{next(iter(arguments))}= is about a table"):
+        with pytest.raises(ValueError, match=f"{next(iter(arguments))}= needs table="):
             VectorShiftExportOperator(task_id="t", destination="x.csv", **arguments)
     with pytest.raises(ValueError, match="source= cannot be used"):
         VectorShiftExportOperator(

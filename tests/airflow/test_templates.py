@@ -67,7 +67,7 @@ def test_an_id_keeps_its_text(native, text):
 )
 def test_what_comes_out_as_nothing_is_refused(native, arguments):
     """An unset parameter selects nothing: neither every event, nor another place."""
-    with pytest.raises(AirflowFailException, match=r"\{\{ .* \}\}.* comes out as nothing"):
+    with pytest.raises(AirflowFailException, match=r"\{\{ .* \}\}.* renders to nothing"):
         filled(arguments, native=native, nothing=None, blank=" ")
 
 
@@ -82,7 +82,7 @@ def test_other_operators_refuse_it_too(operator):
             "rule": {"rule": "absolute", "metric": "errors.sum", "error": "{{ params.nothing }}"}
         },
     }
-    with pytest.raises(AirflowFailException, match="comes out as nothing"):
+    with pytest.raises(AirflowFailException, match="renders to nothing"):
         filled(arguments[operator], operator=operator, nothing=None)
 
 

@@ -216,7 +216,7 @@ def test_passing_errors_are_for_retries(emulator):
         ({"every": "days"}, "every=.*Did you mean day"),
         ({"timezone": "Europe/Berln"}, "timezone=.*Did you mean Europe/Berlin"),
         ({"vectorshift_conn_id": ""}, "vectorshift_conn_id= is the id"),
-        ({"message": "{{ reason"}, "message= is no Jinja template"),
+        ({"message": "{{ reason"}, "message= is not a Jinja template"),
         ({"message": 5}, "message= is a Jinja template, not 5"),
         ({"query": QUERY.where(status="failure")}, "query=.*data column"),
     ],

@@ -213,5 +213,5 @@ def test_nothing_is_undone():
 )
 def test_foreign_events_are_refused(event):
     """What is no event of ours does not resume a task."""
-    with pytest.raises(ValueError, match="no event of VectorShiftExportTrigger"):
+    with pytest.raises(ValueError, match="not an event of VectorShiftExportTrigger"):
         read_export_event(event)

@@ -1,4 +1,4 @@
-"""What operators have in common that ask one account about one query over one window."""
+"""The base of operators that send one query over one window to one account."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vectorshift_orchestration import Window
 
 _SOONEST, _LATEST = "1970-01-01T00:00:00Z", "2199-12-31T00:00:00Z"
-"""What stands for an end of the window that is not known yet."""
+"""Placeholders for an end of the window that is not known yet."""
 
 
 class WindowedOperator(BaseOperator):
@@ -33,7 +33,7 @@ class WindowedOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("query", "start", "end", "lookback", "vectorshift_conn_id")
     json_fields: ClassVar[Sequence[str]] = ("query", "rule", "metrics", "group_by")
-    """The template fields that are JSON, also where their template comes out as a text."""
+    """The template fields that are JSON, also when their template renders to a string."""
     template_fields_renderers: ClassVar[dict[str, str]] = dict.fromkeys(json_fields, "json")
     ui_color = "#e6e4ff"
 
@@ -56,7 +56,7 @@ class WindowedOperator(BaseOperator):
         check_connection(self._name, vectorshift_conn_id)
         if query is not None and is_literal(self.query):
             with self._checking("query="):
-                self._asked()
+                self._bound_query()
         if is_literal(lookback):
             _ = self.intervals_before
         self._check_ends()
@@ -64,7 +64,7 @@ class WindowedOperator(BaseOperator):
     def render_template_fields(
         self, context: "Context", jinja_env: "Environment | None" = None
     ) -> None:
-        """Fill in the templates, once it is sure that there is an interval for them to name."""
+        """Render the templates, after checking that the run has an interval for them to name."""
         if self._takes_data_interval:
             with failing_fast(self._name):
                 data_interval(context)
@@ -73,7 +73,7 @@ class WindowedOperator(BaseOperator):
             value = as_json(getattr(self, name))
             if isinstance(value, str) and value.strip()[:1] in ("{", "["):
                 raise AirflowFailException(
-                    f"{self._name}: {name}= comes out as a text that is not JSON: {value!r}. Write its "
+                    f"{self._name}: {name}= renders to a string that is not JSON: {value!r}. Write its "
                     "template as {{ ... | tojson }}."
                 )
             setattr(self, name, value)
@@ -85,7 +85,7 @@ class WindowedOperator(BaseOperator):
         jinja_env: "Environment | None" = None,
         seen_oids: set[int] | None = None,
     ) -> Any:
-        """As Airflow does it, but a text stays a text and what comes out as nothing is refused.
+        """As Airflow does it, but a string stays a string, and an empty result is refused.
 
         With `render_template_as_native_obj` Airflow reads a literal `404` as a number, and an empty
         parameter leaves an argument out, which would select every event of the account.
@@ -104,25 +104,25 @@ class WindowedOperator(BaseOperator):
         return self.start is None or self.end is None
 
     def _window(self, context: Mapping[str, Any]) -> "Window":
-        """The window that this run is about. Raises `WindowError` when there is none."""
+        """The window of this run. Raises `WindowError` when it has none."""
         return window_of(context, self.start, self.end).lookback(self.intervals_before)
 
     def _check_ends(self) -> None:
-        """Raise `SpecError` for an end that is known where the DAG is read, and cannot be one."""
-        known = {
+        """Raise `SpecError` for an end that is known when the DAG is parsed, and is not a time."""
+        ends = {
             name: end
             for name, end in (("start", self.start), ("end", self.end))
             if end is not None and is_literal(end)
         }
-        if known:
+        if ends:
             from vectorshift_orchestration import Window
 
-            with self._checking(" and ".join(f"{name}=" for name in known)):
-                Window.parse(known.get("start", _SOONEST), known.get("end", _LATEST))
+            with self._checking(" and ".join(f"{name}=" for name in ends)):
+                Window.parse(ends.get("start", _SOONEST), ends.get("end", _LATEST))
 
     @property
     def intervals_before(self) -> int:
-        """`lookback` as a number. Raises `SpecError` for what is none."""
+        """`lookback` as a number. Raises `SpecError` for anything else."""
         text = str(self.lookback).strip()
         if isinstance(self.lookback, bool) or not (text.isascii() and text.isdigit()):
             raise SpecError(
@@ -139,34 +139,36 @@ class WindowedOperator(BaseOperator):
         """The account's client, to be used as a context manager."""
         return self._hook.get_conn()
 
-    def _asked(self, client: "Client | None" = None) -> "Query":
-        """The query as the account's own.
+    def _bound_query(self, client: "Client | None" = None) -> "Query":
+        """The query, bound to the account's client.
 
-        Raises `SpecError` and `AnalyticsInvalidQuery` for one that no aggregation can answer.
+        Raises `SpecError` and `AnalyticsInvalidQuery` for a query that cannot be aggregated.
         """
         from vectorshift.analytics import Query
         from vectorshift_orchestration.specs.measurable import require_measurable
 
-        query = Query.from_dict(self._stated, client)
+        query = Query.from_dict(self._query_document, client)
         if "group_by" in query.to_dict():
-            raise SpecError("It is grouped already: leave its group_by and interval out.")
+            raise SpecError("The query is grouped already: leave its group_by and interval out.")
         require_measurable(query)
         return query
 
     @property
-    def _stated(self) -> Mapping[str, Any]:
-        """The query's JSON form. Raises `SpecError` for what is none."""
+    def _query_document(self) -> Mapping[str, Any]:
+        """The query's JSON form. Raises `SpecError` for anything else."""
         if self.query is None:
             return {}
         if not isinstance(self.query, Mapping):
-            raise SpecError(f"It is a Query or what its to_dict() gives, not {self.query!r}.")
+            raise SpecError(
+                f"The query is a Query or the dict of its to_dict(), not {self.query!r}."
+            )
         return self.query
 
     @property
     def _name(self) -> str:
-        """How this task is named in a refusal."""
+        """The name of this task in errors."""
         return name_of(self)
 
     def _checking(self, arguments: str) -> AbstractContextManager[None]:
-        """Name the task and the arguments in whatever the core has against them."""
+        """Name the task and the arguments in the core's errors."""
         return checking(self._name, arguments)

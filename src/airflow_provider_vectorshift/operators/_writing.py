@@ -1,4 +1,4 @@
-"""What operators have in common that land what they found: a file, a table, or both."""
+"""The base of operators that land rows: in a file, a table, or both."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vectorshift._arguments import check_flags, is_late
-from airflow_provider_vectorshift._assets import tell_assets
+from airflow_provider_vectorshift._assets import publish_to_assets
 from airflow_provider_vectorshift._landing import Place, as_text
 from airflow_provider_vectorshift._schedules import warn_of_lost_hours
 from airflow_provider_vectorshift.hooks import VectorShiftHook
@@ -26,7 +26,7 @@ _HINTS = {
 }
 
 _OWN = re.compile(r"map_index|\btask\.")
-"""What a template has to mention to come out differently in each mapped task."""
+"""What a template has to mention to differ between mapped tasks."""
 
 
 class WritingOperator(WindowedOperator):
@@ -42,7 +42,7 @@ class WritingOperator(WindowedOperator):
     )
 
     _lineage: tuple[Mapping[str, Any], str] | None = None
-    """The result and the service's address, for when OpenLineage looks, after the task."""
+    """The result and the service's address, for OpenLineage after the task."""
 
     def __init__(
         self,
@@ -71,12 +71,12 @@ class WritingOperator(WindowedOperator):
 
     @property
     def place(self) -> Place:
-        """Where the rows come to rest."""
+        """Where the rows land."""
         return Place(**{each.name: getattr(self, each.name) for each in fields(Place)})
 
     @property
     def account(self) -> str:
-        """What tells the account from others in a table's ledger; the default connection's needs no name."""
+        """The account's name in a table's ledger; empty for the default connection."""
         is_default = self.vectorshift_conn_id == VectorShiftHook.default_conn_name
         return "" if is_default else self.vectorshift_conn_id
 
@@ -91,10 +91,10 @@ class WritingOperator(WindowedOperator):
     def _require_own_target(self, context: Mapping[str, Any]) -> None:
         """Raise `SpecError` when another mapped task would write to the same place.
 
-        The tasks of an `expand` share their data interval. Writing a file or the interval of a table
-        replaces what was there, so two of them with one target would leave the rows of whichever came
-        last. Tasks that are mapped over windows may share a table: each replaces its own, and the
-        table's ledger refuses another query's.
+        The tasks of an `expand` share their data interval. Writing a file or an interval of a table
+        replaces its content, so of two tasks with one target only the last one's rows would remain.
+        Tasks that are mapped over windows may share a table: each replaces its own window, and the
+        table's ledger refuses that of another query.
         """
         if getattr(context.get("ti"), "map_index", -1) < 0:
             return
@@ -103,15 +103,15 @@ class WritingOperator(WindowedOperator):
             if getattr(self, name) is not None and not _is_own(defined, name):
                 raise SpecError(
                     f"{self._name}: it is mapped, and {name}= is the same for all of its tasks, so each "
-                    f"would replace the rows of the one before. Map {name}= too, with expand_kwargs, or "
+                    f"would replace the rows of the previous one. Map {name}= too, with expand_kwargs, or "
                     "name what differs in its template, such as {{ task.query.object_id }}."
                     f"{_HINTS.get(name, '')}"
                 )
 
-    def _tell(self, context: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+    def _report(self, context: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         """Give the result to assets and lineage."""
         self._lineage = result, self._hook.base_url
-        tell_assets(self, context, result)
+        publish_to_assets(self, context, result)
 
 
 def _is_own(defined: Any, name: str) -> bool:
@@ -119,24 +119,26 @@ def _is_own(defined: Any, name: str) -> bool:
         return True
     expanded = getattr(getattr(defined, "expand_input", None), "value", None)
     if expanded is None:  # a plain task in a mapped group
-        given = getattr(defined, name)
+        value = getattr(defined, name)
     elif name in defined.partial_kwargs:
-        given = defined.partial_kwargs[name]
+        value = defined.partial_kwargs[name]
     else:  # expand() makes every combination of what it maps, expand_kwargs() only those given
         return not isinstance(expanded, Mapping) or len(expanded) == 1
-    return not isinstance(given, str) or _OWN.search(given) is not None
+    return not isinstance(value, str) or _OWN.search(value) is not None
 
 
 def _mapped_names(defined: Any) -> set[str]:
-    """The arguments that come out differently in each task."""
+    """The arguments that differ between the mapped tasks."""
     expanded = getattr(getattr(defined, "expand_input", None), "value", None)
     if expanded is None:  # a plain task in a mapped group
         return {name for name in (*_WINDOW, "source") if _varies(getattr(defined, name, None))}
-    known = [expanded] if isinstance(expanded, Mapping) else expanded
-    each = (
-        [set(given) for given in known if isinstance(given, Mapping)] if _is_listed(known) else []
+    mappings = [expanded] if isinstance(expanded, Mapping) else expanded
+    names = (
+        [set(mapping) for mapping in mappings if isinstance(mapping, Mapping)]
+        if _is_listed(mappings)
+        else []
     )
-    return set.union(*each) if each else set()
+    return set.union(*names) if names else set()
 
 
 def _is_listed(value: Any) -> bool:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vectorshift_orchestration.windows import Window
 
 MOST_ROWS = 1_000
-"""So many rows may be a task's result; more belong into a table or a file."""
+"""The most rows of a task's result; more belong in a table or a file."""
 
 _SUFFIX = ".parquet"
 
@@ -30,7 +30,7 @@ _SUFFIX = ".parquet"
 class VectorShiftAggregateOperator(WritingOperator):
     """Measures a window and lands the figures in a table, a Parquet file, or both.
 
-    It is one request, however long the window: thirty days in buckets of a day are one as well. The
+    It sends one request, however long the window, also for thirty days in buckets of a day. The
     rows replace those of the window in `table`, in one transaction, and the file appears in one
     step, so running it again leaves the same rows. A row has `bucket_start`, a column for each
     dimension, and one for each metric (`latency.p95` becomes `latency_p95`).
@@ -48,14 +48,14 @@ class VectorShiftAggregateOperator(WritingOperator):
         query: which events: a `Query`, what its `to_dict` gives, or None for all.
         destination: path or URI of a Parquet file, `s3://conn_id@bucket/key.parquet` for one with a
             connection.
-        table: `name` or `schema.name`, made when it is not there.
+        table: `name` or `schema.name`, created when it does not exist.
         sql_conn_id: connection to the table's database, of any type whose hook is a `DbApiHook`.
         duckdb_path: DuckDB file that holds the table instead.
         source, replace_other, replace_characters: as in `VectorShiftExportOperator`.
         start: start of the window, an aware datetime or ISO 8601 text; the data interval's by
             default.
-        end: its end, which does not belong to it; the data interval's by default.
-        lookback: measures so many windows before it again, for late events: in buckets together with
+        end: its end, exclusive; the data interval's by default.
+        lookback: how many earlier windows to measure again, for late events: in buckets together with
             it, without them each by itself, in a request of its own. Needs a table then.
         vectorshift_conn_id: connection of type `vectorshift`.
 
@@ -101,21 +101,21 @@ class VectorShiftAggregateOperator(WritingOperator):
             self._spec()
 
     def execute(self, context: "Context") -> dict[str, Any] | list[dict[str, Any]]:
-        """Ask, and land the answer."""
+        """Measure, and land the rows."""
         with failing_fast(self._name):
             spec, windows = self._spec(), self._windows(context)
             self._check_target()
             self._require_own_target(context)
             with self._client() as client:
                 with self._checking("query="):
-                    query = self._asked(client)
+                    query = self._bound_query(client)
                 if not self._has_target:
                     return self._listed(query, windows, spec)
                 landed = self._landed(query, windows, spec)
-            self._tell(context, landed)
+            self._report(context, landed)
             return landed
 
-    # --- what was asked for ---
+    # --- the request ---
 
     def _spec(self) -> "AggregationSpec":
         from vectorshift_orchestration.specs import AggregationSpec
@@ -131,7 +131,7 @@ class VectorShiftAggregateOperator(WritingOperator):
         return self.place != Place()
 
     def _check_target(self) -> None:
-        """Raise `SpecError` unless it is clear where to land; what is not known yet is let pass."""
+        """Raise `SpecError` unless it is clear where to land; values that are not known yet pass."""
         if not self._has_target:
             return
         self.place.check(self._name)
@@ -143,10 +143,10 @@ class VectorShiftAggregateOperator(WritingOperator):
             )
 
     def _windows(self, context: "Context") -> "list[Window]":
-        """What is measured by itself: the window in buckets, or without them each interval.
+        """The windows to measure: one in buckets, or without buckets each interval.
 
-        Raises `SpecError` for an interval and earlier ones in one figure, which would stand in the
-        place of theirs.
+        Raises `SpecError` for several intervals in one figure, which would replace the rows of
+        each.
         """
         if self.interval is not None:
             return [self._window(context)]
@@ -165,13 +165,13 @@ class VectorShiftAggregateOperator(WritingOperator):
         try:
             first, last = data_interval(context)
         except WindowError:
-            return  # by hand, with a start and an end: one window is what was asked for
+            return  # a run without an interval has the start and end of its arguments: one window
         own = window_of(context, first, last)
         if window != own and window.start <= own.start and own.end <= window.end:
             raise SpecError(
                 f"{self._name}: from {window.start.isoformat()} to {window.end.isoformat()} is more "
                 "than the run's own interval, and without interval= it would be one row that "
-                "takes the place of the rows of earlier runs. Give interval= for buckets, or "
+                "replaces the rows of earlier runs. Give interval= for buckets, or "
                 "lookback= to measure earlier intervals again, each by itself."
             )
 
@@ -190,9 +190,9 @@ class VectorShiftAggregateOperator(WritingOperator):
             time_column=BUCKET_TIME,
             query_key=query_key_of(query.to_dict(), self.account),
         )
-        whole = together([landed[window] for window in windows])
-        self.log.info("Landed %s rows of %s", whole.rows, whole.window.label)
-        return whole.to_json()
+        total = together([landed[window] for window in windows])
+        self.log.info("Landed %s rows of %s", total.rows, total.window.label)
+        return total.to_json()
 
     def _listed(
         self, query: "Query", windows: "Sequence[Window]", spec: "AggregationSpec"

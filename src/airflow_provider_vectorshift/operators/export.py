@@ -38,8 +38,8 @@ _PARQUET = "parquet"
 class VectorShiftExportOperator(WritingOperator):
     """Exports the events of one data interval, checks the file, and lands it.
 
-    The file is downloaded to a temporary place, read to its end and counted against the service;
-    then it appears at `destination` in one step, and replaces the interval in `table` in one
+    The file is downloaded to a temporary place, read to its end and its rows compared with the
+    service's count; then it appears at `destination` in one step, and replaces the interval in `table` in one
     transaction. Running it again leaves the same file and rows. The result (XCom) is small and the
     same in every mode: `task_id`, `window`, `rows`, `bytes`, `sha256`, `uri`, `table`, `verified`,
     `recreated`. The assets among `outlets` get the same as the extra of their events.
@@ -54,25 +54,25 @@ class VectorShiftExportOperator(WritingOperator):
         parquet: publish the file as Parquet.
         destination: path or URI of the file, `s3://conn_id@bucket/key` or an `ObjectStoragePath`
             for one with a connection, or None for no file.
-        table: table to load, `name` or `schema.name`, made when it is not there, or None.
+        table: table to load, `name` or `schema.name`, created when it does not exist, or None.
         sql_conn_id: connection to the table's database, of any type whose hook is a `DbApiHook`.
-        duckdb_path: DuckDB file that holds the table instead; made when it is not there.
-        source: a name that the table's rows bear in column `source_name`. Tasks with a source of their
-            own share a table: only rows of that source are replaced.
+        duckdb_path: DuckDB file that holds the table instead; created when it does not exist.
+        source: a name for the table's rows in column `source_name`. Tasks with different sources may
+            share a table: only rows of the same source are replaced.
         replace_other: replace an interval of the table that holds the rows of another query or
             account, which is refused otherwise.
         replace_characters: write U+FFFD for each NUL, lone surrogate and byte that is not UTF-8 in a
-            table or a Parquet file, and tell how many (`replaced`), instead of refusing the rows.
+            table or a Parquet file, and report how many (`replaced`), instead of refusing the rows.
         start: start of the interval, an aware datetime or ISO 8601 text; the data interval's by
             default, or its partition's.
-        end: its end, which does not belong to it; by default like `start`.
-        lookback: so many intervals before it are exported and overwritten with it, because events
+        end: its end, exclusive; by default like `start`.
+        lookback: how many earlier intervals to export and overwrite with it, because events
             arrive late. Needs a table and no destination: a file is named by one interval.
         vectorshift_conn_id: connection of type `vectorshift`.
         deferrable: wait in the triggerer, without a worker slot.
-        poll_interval: time between looks at the export; grows to a minute while deferred. Like
+        poll_interval: time between polls of the export; grows to a minute while deferred. Like
             `timeout` and `late_arrival` a timedelta or seconds.
-        timeout: time from asking for the export to its being ready, in both modes.
+        timeout: time from requesting the export until it is ready, in both modes.
         durable: remember the export over retries, where Airflow has a task state store.
         late_arrival: how long after its end an interval may still hold more rows than the service
             counts.
@@ -80,7 +80,7 @@ class VectorShiftExportOperator(WritingOperator):
     Raises, as `AirflowFailException` without retries: a refused key or query, an interval that is
     missing, empty, reversed or naive, a missing connection, a table that cannot take the rows.
     Anything else (a time-out, a damaged file, a full disk) fails the try, and retries apply. In
-    every case there is no new file and no changed row.
+    every case no file and no row has changed.
     """
 
     template_fields: Sequence[str] = (
@@ -90,7 +90,7 @@ class VectorShiftExportOperator(WritingOperator):
     operator_extra_links = (VectorShiftExportLink(),)
 
     export_url = ""
-    """The address of the export in the API, once it was asked for; `VectorShiftExportLink` shows it."""
+    """The address of the export in the API, once it was requested; `VectorShiftExportLink` shows it."""
 
     def __init__(
         self,
@@ -130,9 +130,9 @@ class VectorShiftExportOperator(WritingOperator):
     # --- what Airflow calls ---
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Ask for the export or find the one under way, then wait for it here or in the triggerer."""
+        """Request the export or find the pending one, then wait for it here or in the triggerer."""
         request = self._request(context)
-        return self._brought_home(context, request, self._note(context, request))
+        return self._run_export(context, request, self._note(context, request))
 
     def execute_complete(
         self,
@@ -144,53 +144,53 @@ class VectorShiftExportOperator(WritingOperator):
         """Land the export that the trigger reported; it is looked up again, for its URL.
 
         `asked` is the request as it was when the task deferred, because this is another instance,
-        with its templates filled in anew; `pending` is how far it had got. `dag.test()` hands over
+        with its templates rendered again; `pending` is its progress. `dag.test()` passes
         neither.
         """
         from airflow_provider_vectorshift._events import read_export_event
         from vectorshift_orchestration.exports.request import ExportRequest
 
         request = self._request(context) if asked is None else ExportRequest.from_dict(asked)
-        note, told = self._note(context, request), read_export_event(event)
-        note.take_up(pending, told["export_id"])
-        if told["status"] == "timeout":
-            self.log.warning("The last look at the export: %s", told["error"] or "pending")
+        note, report = self._note(context, request), read_export_event(event)
+        note.take_up(pending, report["export_id"])
+        if report["status"] == "timeout":
+            self.log.warning("The last poll of the export: %s", report["error"] or "pending")
             note.discard_overdue()
-            raise self._timed_out(told["export_id"])
-        if told["status"] == "refused":
+            raise self._timed_out(report["export_id"])
+        if report["status"] == "refused":
             note.discard()
-            raise AirflowFailException(told["error"])
-        return self._brought_home(context, request, note)
+            raise AirflowFailException(report["error"])
+        return self._run_export(context, request, note)
 
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: "Context"
     ) -> Any:
-        """As Airflow does it, but when nobody reported in time, an overdue export is let go."""
+        """As Airflow does it, but without a report in time an overdue export is given up."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout as error:
             note = self._note(context, self._request(context))
-            found = note.stored()
+            pending = note.stored()
             note.discard_overdue()
-            named = "that this task waits for" if found is None else found.state.task_id
+            export = "that this task waits for" if pending is None else pending.state.task_id
             raise VectorShiftTriggererTimeout(
-                f"No triggerer reported on export {named} in time: none is running, or they are too "
-                "busy. Look at the triggerer, then run the task again."
+                f"No triggerer reported on export {export} in time: none is running, or they are too "
+                "busy. Check the triggerer, then run the task again."
             ) from error
 
     def on_kill(self) -> None:
-        """Nothing is undone: an export cannot be cancelled, and a retry goes on with it."""
-        self.log.info("The export goes on at the service, which has no way to cancel one.")
+        """An export cannot be cancelled; a retry resumes it."""
+        self.log.info("The export goes on at the service, which cannot cancel it.")
 
-    # --- what was asked for ---
+    # --- the request ---
 
-    def _asked(self, client: "Client | None" = None) -> "Query":
-        """The query as the account's own. Raises `SpecError` and `AnalyticsInvalidQuery`."""
+    def _bound_query(self, client: "Client | None" = None) -> "Query":
+        """The query, bound to the account's client. Raises `SpecError` and `AnalyticsInvalidQuery`."""
         from vectorshift.analytics import Query
 
-        if "group_by" in self._stated:
+        if "group_by" in self._query_document:
             raise SpecError("A grouped query has figures, not events; leave group_by out.")
-        return Query.from_dict(self._stated, client)
+        return Query.from_dict(self._query_document, client)
 
     def _request(self, context: Mapping[str, Any]) -> "ExportRequest":
         from vectorshift_orchestration.exports.request import ExportRequest
@@ -199,14 +199,14 @@ class VectorShiftExportOperator(WritingOperator):
             self._check()
             self._require_own_target(context)
             with self._checking("query="):
-                query = self._asked().to_dict()
+                query = self._bound_query().to_dict()
             return ExportRequest(
                 query, self._window(context), self.file_format.upper(), self.account
             )
 
     @property
     def options(self) -> ExportOptions:
-        """How the export is asked for and waited for. Raises ValueError for a value that cannot be."""
+        """How the export is requested and polled. Raises ValueError for a value that cannot be used."""
         late_arrival = seconds("late_arrival", self.late_arrival, above_0=False)
         return ExportOptions(
             format=self.file_format if is_literal(self.file_format) else ExportOptions.format,
@@ -216,9 +216,9 @@ class VectorShiftExportOperator(WritingOperator):
         )
 
     def _check(self) -> None:
-        """Raise `SpecError` with one sentence that begins with the task's name and has the argument.
+        """Raise `SpecError`, a sentence that names the task and the argument.
 
-        What holds a template, or comes from another task, is let pass: it is checked when it is known.
+        Templates and values of other tasks pass: they are checked when they are known.
         """
         self.place.check(self._name)
         with checking(self._name):
@@ -230,15 +230,15 @@ class VectorShiftExportOperator(WritingOperator):
 
     def _check_file(self) -> None:
         if self.parquet and self.destination is None:
-            raise ValueError("parquet= is about the file; give destination= for one.")
+            raise ValueError("parquet= needs a file. Give destination= too.")
         if self.destination is not None and is_literal(self.lookback) and self.intervals_before:
             raise ValueError(
                 "lookback= overwrites earlier intervals, and destination= names the file of one. "
                 "Land in table= alone, give start= for one wider file, or map the task over the "
                 "intervals."
             )
-        named = self.destination, self.file_format
-        if not all(isinstance(each, str) and is_literal(each) for each in named):
+        arguments = self.destination, self.file_format
+        if not all(isinstance(each, str) and is_literal(each) for each in arguments):
             return
         suffix = PurePosixPath(str(self.destination)).suffix.lower().removeprefix(".")
         content = _PARQUET if self.parquet else self.file_format.lower()
@@ -251,10 +251,10 @@ class VectorShiftExportOperator(WritingOperator):
     # --- one try ---
 
     def _note(self, context: Mapping[str, Any], request: "ExportRequest") -> "PendingNote":
-        """What is remembered of the export over tries."""
+        """The record of the export between tries."""
         from vectorshift_orchestration.exports.notes import PendingNote
 
-        def asked(export_id: str) -> None:
+        def on_export(export_id: str) -> None:
             self.log.info("The export is %s", export_id)
             show(self, context, self._hook.base_url, export_id)
 
@@ -265,20 +265,20 @@ class VectorShiftExportOperator(WritingOperator):
             account=self.vectorshift_conn_id,
             target=[*target, self.parquet],
             key=request.key,
-            on_export=asked,
+            on_export=on_export,
         )
 
-    def _brought_home(
+    def _run_export(
         self, context: Mapping[str, Any], request: "ExportRequest", note: "PendingNote"
     ) -> dict[str, Any]:
-        """The result, the same on every path, or the wait in the triggerer; the note goes last."""
+        """The result, the same on every path, or the deferral; the note is discarded last."""
         from vectorshift_orchestration.exports.notes import PendingExport
-        from vectorshift_orchestration.exports.tries import brought_home
+        from vectorshift_orchestration.exports.tries import run_export
 
         with failing_fast(self._name):
             landing = self.place.landing(parquet=self.parquet)
             with self._client() as client:
-                landed = brought_home(
+                landed = run_export(
                     client,
                     request,
                     landing,
@@ -290,12 +290,12 @@ class VectorShiftExportOperator(WritingOperator):
         if isinstance(landed, PendingExport):
             self._defer(context, request, landed)
         result = landed.to_json()
-        # How many rows were replaced is unknown where a COMMIT was found done, so it is not told.
+        # How many rows were replaced is unknown if an earlier try had committed, so it is not reported.
         replaced = result.pop("deleted")
         self.log.info(
             "Landed %s rows of %s, in place of %s", landed.rows, landed.window.label, replaced
         )
-        self._tell(context, result)
+        self._report(context, result)
         note.discard()  # from here on, a clear exports again
         return result
 

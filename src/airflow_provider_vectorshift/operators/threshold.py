@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_vectorshift._airflow import AirflowFailException
 from airflow_provider_vectorshift._arguments import inherited, is_literal
-from airflow_provider_vectorshift._assets import tell_assets
+from airflow_provider_vectorshift._assets import publish_to_assets
 from airflow_provider_vectorshift._schedules import warn_of_lost_hours
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
@@ -32,24 +32,24 @@ _FAILING: Mapping[str, frozenset[str]] = {
 
 
 class VectorShiftThresholdBreached(AirflowFailException):
-    """A threshold is passed. The text is the check's message, so a notifier may say `{{ exception }}`."""
+    """A limit is exceeded. The text is the check's message, so a notifier may use `{{ exception }}`."""
 
 
 class VectorShiftThresholdCheckOperator(WindowedOperator):
-    """Judges a window by a rule: fails the task at once, or warns in its log, and tells why.
+    """Judges a window by a rule: fails the task at once, or warns in its log, and says why.
 
     Whatever the verdict, it is the task's result (XCom), pushed before the task fails, so that
     notifiers and later tasks can read it: `ok`, `state` (ok, breached, insufficient_data),
     `severity` (WARN, ERROR or None), `observed`, `limit`, `sample`, `reason`, `window`, `rule`,
     `top_errors` (a list of `message` and `count`), `message`. Too few runs, or too short a history,
-    are no breach. It is one request, and one more for the error messages behind a breach.
+    are not a breach. It sends one request, and one more for the error messages behind a breach.
 
     Args:
         rule: an `Absolute`, `Rate`, `Change` or `Baseline` of `vectorshift_orchestration`, or its
             JSON form. Its texts may be templates, also where a number is meant.
         fail_on: `error` fails the task when the error limit is passed, `warn` also at the warn limit,
-            `never` leaves it to what comes after.
-        message: a Jinja template of what to say, instead of the reason and the commonest error
+            `never` leaves it to later tasks.
+        message: a Jinja template of the message, instead of the reason and the commonest error
             messages. It may name everything in the result, and what is in Airflow's context.
         every: which windows came before, for `Change` and `Baseline`: hour, day, week, month or
             year; windows of the same width by default.
@@ -57,8 +57,8 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
         query: which events: a `Query`, what its `to_dict` gives, or None for all.
         start: start of the window, an aware datetime or ISO 8601 text; the data interval's by
             default.
-        end: its end, which does not belong to it; the data interval's by default.
-        lookback: widens the window into the past by so many windows.
+        end: its end, exclusive; the data interval's by default.
+        lookback: widens the window into the past by this many windows.
         vectorshift_conn_id: connection of type `vectorshift`.
 
     Raises `VectorShiftThresholdBreached`, an `AirflowFailException`: trying again would judge the
@@ -107,13 +107,13 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
             warn_of_lost_hours(self)
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Judge, tell, and fail if it is time to."""
+        """Judge, report, and fail according to `fail_on`."""
         from vectorshift_orchestration.thresholds.reports import judge
 
         with failing_fast(self._name):
             rule, window = self._rule(), self._window(context)
             with self._checking("query="):
-                self._asked()
+                self._bound_query()
             with self._client() as client:
                 verdict = judge(
                     client, self.query, rule, window, every=self.every, tz=self.timezone
@@ -123,7 +123,7 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
         if verdict["severity"] in _FAILING[self.fail_on]:
             self._push(context, verdict)
             raise VectorShiftThresholdBreached(verdict["message"])
-        tell_assets(self, context, verdict)
+        publish_to_assets(self, context, verdict)
         self.log.log(INFO if verdict["state"] == "ok" else WARNING, "%s", verdict["message"])
         return verdict
 
@@ -135,7 +135,7 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
             context["ti"].xcom_push(key=key, value=value)
         context["ti"].xcom_push(key="return_value", value=verdict)
 
-    # --- what was asked for ---
+    # --- the request ---
 
     def _rule(self) -> "Rule":
         from vectorshift_orchestration.thresholds.rules import rule_from_dict
@@ -144,7 +144,7 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
             return rule_from_dict(self.rule)
 
     def _check_calendar(self) -> None:
-        """Raise `SpecError` for a unit or zone that is known where the DAG is read, and does not exist."""
+        """Raise `SpecError` for a unit or zone that is known when the DAG is parsed, and does not exist."""
         for name, check, default in (("every", "unit", None), ("timezone", "zone", "UTC")):
             value = getattr(self, name)
             if value != default and is_literal(value):
@@ -162,14 +162,14 @@ class VectorShiftThresholdCheckOperator(WindowedOperator):
             self.get_template_env().parse(message)
         except TemplateSyntaxError as problem:
             raise ValueError(
-                f"{self._name}: message= is no Jinja template: {str(problem).rstrip('.')}."
+                f"{self._name}: message= is not a Jinja template: {str(problem).rstrip('.')}."
             ) from problem
 
     def _rendered(self, message: str, verdict: Mapping[str, Any], context: "Context") -> str:
         try:
-            # Not as an argument is: an observation may be nothing.
-            told = cast("Context", {**context, **verdict})
-            return str(BaseOperator.render_template(self, message, told))
+            # Not like an argument: an observation may be None.
+            variables = cast("Context", {**context, **verdict})
+            return str(BaseOperator.render_template(self, message, variables))
         except Exception as problem:  # whatever an expression in a template may raise
             raise AirflowFailException(
                 f"{self._name}: message= cannot be rendered: {problem}. The verdict is: "

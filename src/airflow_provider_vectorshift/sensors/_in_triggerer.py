@@ -1,7 +1,7 @@
-"""What a task loses that ends in the triggerer, and what it cannot have that starts there.
+"""Arguments that a task cannot have if it starts or ends in the triggerer.
 
-Both are refused where the DAG is read. Airflow 3.3 leaves a task deferred for ever whose template
-asks the triggerer for an XCom: the process that would answer does not know the question.
+They are refused when the DAG is parsed. Airflow 3.3 leaves a task deferred for ever whose template
+reads an XCom in the triggerer: the process that would answer does not know the request.
 """
 
 from collections.abc import Mapping
@@ -18,14 +18,14 @@ _AFTER_THE_WAIT = {
     "retry_policy": "retry_policy",
     "email": "email",
 }
-"""What Airflow loses without a word when a trigger ends the task: the argument, and the attribute it
-is in. `on_failure_callback` and `on_retry_callback` are not among it: the DAG processor calls them."""
+"""What Airflow silently ignores when a trigger ends the task: the argument, and its attribute.
+`on_failure_callback` and `on_retry_callback` still work: the DAG processor calls them."""
 
 _BEFORE_THE_WAIT = {
     "on_execute_callback": "on_execute_callback",
     "pre_execute": "_pre_execute_hook",
 }
-"""What it loses where the task starts in the triggerer, too."""
+"""What it also ignores when the task starts in the triggerer."""
 
 
 _AT_HAND = frozenset(
@@ -46,18 +46,18 @@ _AT_HAND = frozenset(
         "macros",
     }
 )
-"""What a template may name: it lies in the run itself, so nobody has to be asked for it."""
+"""What a template may name: the run itself holds it, so it needs no request."""
 
 
-def check_nothing_lost(task: BaseSensorOperator, *, started_there: bool) -> None:
+def check_nothing_lost(task: BaseSensorOperator, *, starts_in_triggerer: bool) -> None:
     """Raise ValueError for an argument of a task that ends in the triggerer, if Airflow would ignore it."""
-    lost = _AFTER_THE_WAIT | (_BEFORE_THE_WAIT if started_there else {})
-    for argument, attribute in lost.items():
+    ignored = _AFTER_THE_WAIT | (_BEFORE_THE_WAIT if starts_in_triggerer else {})
+    for argument, attribute in ignored.items():
         if getattr(task, attribute, None):
             raise _would_ignore(f"{argument}=")
     for method in ("pre_execute", "post_execute"):
         own = getattr(type(task), method) is not getattr(BaseSensorOperator, method)
-        if method in lost and own:
+        if method in ignored and own:
             raise _would_ignore(f"its method {method}")
 
 
@@ -68,29 +68,29 @@ def check_nothing_lost_mapped(arguments: Mapping[str, Any]) -> None:
             raise _would_ignore(f"{argument}=")
 
 
-def _would_ignore(lost: str) -> ValueError:
+def _would_ignore(argument: str) -> ValueError:
     return ValueError(
-        f"with complete_in_triggerer=True Airflow would ignore {lost}. Leave out one of them."
+        f"with complete_in_triggerer=True Airflow would ignore {argument}. Leave out one of them."
     )
 
 
 def check_triggerer_value(argument: str, value: Any) -> None:
-    """Refuse a value, its templates not filled in, that would keep its task deferred for ever.
+    """Refuse a value, its templates not rendered, that would keep its task deferred for ever.
 
-    Raises ValueError for an XComArg, a mapped value, anything else that is no text, and a template
+    Raises ValueError for an XComArg, a mapped value, anything else that is not a string, and a template
     that names more than the run's own parameters, conf and dates.
     """
-    asked = _names(value) - _AT_HAND if isinstance(value, str) else {type(value).__name__}
-    if asked:
+    unavailable = _names(value) - _AT_HAND if isinstance(value, str) else {type(value).__name__}
+    if unavailable:
         raise ValueError(
             f"{argument}= takes text with start_from_trigger=True, or a template of params, dag_run "
-            f"and the run's dates, but not {', '.join(sorted(asked))}, which the triggerer cannot fill "
-            "in: the task could stay deferred for ever. Leave start_from_trigger out."
+            f"and the run's dates, but not {', '.join(sorted(unavailable))}, which the triggerer cannot "
+            "render: the task could stay deferred for ever. Leave start_from_trigger out."
         )
 
 
 def _names(text: str) -> set[str]:
-    """The names that a template asks for; the text itself where it is no template."""
+    """The names that a template uses; the string itself if it is not a template."""
     from jinja2 import Environment, TemplateSyntaxError, nodes
 
     try:

@@ -1,4 +1,4 @@
-"""How long a sensor may wait: the same deferred as on a worker."""
+"""How long a sensor may wait: as long when deferred as on a worker."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -43,11 +43,11 @@ class TimeLimitedSensor(BaseSensorOperator):
             raise
 
     def _longest_wait(self, context: "Mapping[str, Any]") -> float:
-        """Seconds that are left to wait; all of them where the context has no task that has begun."""
+        """Seconds left to wait; all of them if the context has no task that has begun."""
         return max(min(self.timeout, execution_left(self, context)), 0.0)
 
-    def _wait_there(self, trigger: "BaseTrigger", wait: float) -> NoReturn:
-        """Wait on in the triggerer, which has a while to report its own timeout."""
+    def _wait_in_triggerer(self, trigger: "BaseTrigger", wait: float) -> NoReturn:
+        """Go on waiting in the triggerer, which gets some time to report its own timeout."""
         from airflow_provider_vectorshift.triggers._waiting import GRACE
 
         self.defer(
@@ -56,16 +56,18 @@ class TimeLimitedSensor(BaseSensorOperator):
             timeout=timedelta(seconds=wait) + GRACE,
         )
 
-    def _never(self, happened: str, error: str) -> AirflowSensorTimeout | AirflowTaskTimeout:
-        """The error of a wait that came to its end, and the last thing that went wrong on the way."""
+    def _not_in_time(self, happened: str, error: str) -> AirflowSensorTimeout | AirflowTaskTimeout:
+        """The error of a wait that timed out, with the last error on the way."""
         limit = f"{self.timeout:g} s"
         if self._try_ends_first and self.execution_timeout is not None:
             limit = f"the execution_timeout of {self.execution_timeout.total_seconds():g} s"
-        told = f"{name_of(self)}: {happened} within {limit}. {error}".rstrip()
-        return self._out_of_time(told)
+        message = f"{name_of(self)}: {happened} within {limit}. {error}".rstrip()
+        return self._out_of_time(message)
 
-    def _out_of_time(self, told: str) -> AirflowSensorTimeout | AirflowTaskTimeout:
-        return AirflowTaskTimeout(told) if self._try_ends_first else AirflowSensorTimeout(told)
+    def _out_of_time(self, message: str) -> AirflowSensorTimeout | AirflowTaskTimeout:
+        return (
+            AirflowTaskTimeout(message) if self._try_ends_first else AirflowSensorTimeout(message)
+        )
 
     @property
     def _try_ends_first(self) -> bool:

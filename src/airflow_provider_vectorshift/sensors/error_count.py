@@ -9,7 +9,7 @@ from airflow.sdk import PokeReturnValue
 
 from airflow_provider_vectorshift._airflow import AirflowFailException, conf
 from airflow_provider_vectorshift._arguments import check_flags, checking, inherited, is_literal
-from airflow_provider_vectorshift._assets import tell_assets
+from airflow_provider_vectorshift._assets import publish_to_assets
 from airflow_provider_vectorshift._events import read_breach_event
 from airflow_provider_vectorshift._schedules import warn_of_lost_hours
 from airflow_provider_vectorshift.errors import failing_fast
@@ -33,7 +33,7 @@ class VectorShiftErrorCountSensor(WindowedOperator, TimeLimitedSensor):
     time just gone. The result (XCom) is the verdict, the same in every mode: `ok` (False), `state`,
     `severity` (WARN or ERROR), `observed`, `limit`, `sample`, `reason`, `window`, `rule`,
     `top_errors` (a list of `message` and `count`), `failed_events`, `message`. Without a breach it
-    fails at `timeout`, or is skipped with `soft_fail`. Too little data to judge is no breach.
+    fails at `timeout`, or is skipped with `soft_fail`. Too little data to judge is not a breach.
 
     In modes `poke` and `reschedule`, an error that may pass fails the try, or with `silent_fail`
     is only logged. Deferred, the task waits such errors out until the timeout.
@@ -48,15 +48,15 @@ class VectorShiftErrorCountSensor(WindowedOperator, TimeLimitedSensor):
         query: which events, without a time: a `Query`, what its `to_dict` gives, or None for all.
         start: start of the window, an aware datetime or ISO 8601 text; the data interval's by
             default.
-        end: its end, which does not belong to it; the data interval's by default.
+        end: its end, exclusive; the data interval's by default.
         vectorshift_conn_id: connection of type `vectorshift`.
         deferrable: wait in the triggerer, without a worker slot; `mode` does not matter then.
-        poke_interval: seconds between looks.
-        timeout: seconds from the first look until the task gives up, in every mode.
+        poke_interval: seconds between polls.
+        timeout: seconds from the first poll until the task gives up, in every mode.
 
     Everything else is as in `BaseSensorOperator`.
 
-    Raises ValueError, where the DAG is read, for arguments that do not go together. Raises, without
+    Raises ValueError, when the DAG is parsed, for arguments that exclude each other. Raises, without
     retries, `AirflowFailException` for a rule, query, window or connection that cannot be used and
     for a refused key, and `AirflowSensorTimeout` at the timeout.
     """
@@ -98,10 +98,10 @@ class VectorShiftErrorCountSensor(WindowedOperator, TimeLimitedSensor):
             warn_of_lost_hours(self)
 
     def execute(self, context: "Context") -> Any:
-        """Wait here or in the triggerer, once it is sure that there is something to judge."""
+        """Wait here or in the triggerer, after checking that there is a window to judge."""
         with failing_fast(self._name):
             rule, window = self._rule(), self._judged(context)
-            self._asked()
+            self._bound_query()
         if not self.deferrable:
             return super().execute(context)
         from airflow_provider_vectorshift.triggers.breach import VectorShiftBreachTrigger
@@ -117,7 +117,7 @@ class VectorShiftErrorCountSensor(WindowedOperator, TimeLimitedSensor):
             poll_interval=self.poke_interval,
             deadline=time.time() + wait,
         )
-        return self._wait_there(trigger, wait)
+        return self._wait_in_triggerer(trigger, wait)
 
     def poke(self, context: "Context") -> PokeReturnValue:
         """Judge once."""
@@ -127,18 +127,18 @@ class VectorShiftErrorCountSensor(WindowedOperator, TimeLimitedSensor):
             verdict = judge(client, self.query, self._rule(), self._judged(context))
         self.log.info("%s", verdict["reason"])
         if not verdict["ok"]:
-            tell_assets(self, context, verdict)
+            publish_to_assets(self, context, verdict)
         return PokeReturnValue(is_done=not verdict["ok"], xcom_value=verdict)
 
     def execute_complete(self, context: "Context", event: Any) -> dict[str, Any]:
-        """Report what the trigger told."""
-        told = read_breach_event(event)
-        if told["status"] == "refused":
-            raise AirflowFailException(told["error"])
-        if told["verdict"] is None:
-            raise self._never("the rule was not breached", told["error"])
-        tell_assets(self, context, told["verdict"])
-        return told["verdict"]
+        """Return the verdict of the trigger."""
+        report = read_breach_event(event)
+        if report["status"] == "refused":
+            raise AirflowFailException(report["error"])
+        if report["verdict"] is None:
+            raise self._not_in_time("the rule was not breached", report["error"])
+        publish_to_assets(self, context, report["verdict"])
+        return report["verdict"]
 
     def _rule(self) -> "Rule":
         from vectorshift_orchestration.thresholds.rules import rule_from_dict
@@ -147,7 +147,7 @@ class VectorShiftErrorCountSensor(WindowedOperator, TimeLimitedSensor):
             rule = rule_from_dict(self.rule)
             if rule.history and self.trailing is not None:
                 raise SpecError(
-                    f"A rule {rule.name} compares whole hours, and a trailing window has none: "
+                    f"A rule {rule.name} compares whole hours, which a trailing window does not have: "
                     "leave out trailing=."
                 )
         return rule

@@ -1,4 +1,4 @@
-"""A sensor: an export that somebody asked for is ready."""
+"""A sensor: an export that was requested elsewhere is ready."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from airflow_provider_vectorshift._arguments import (
     is_literal,
     name_of,
 )
-from airflow_provider_vectorshift._assets import tell_assets
+from airflow_provider_vectorshift._assets import publish_to_assets
 from airflow_provider_vectorshift._events import read_export_event
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
@@ -28,7 +28,7 @@ from airflow_provider_vectorshift.sensors._in_triggerer import (
 )
 from airflow_provider_vectorshift.sensors._time_limits import TimeLimitedSensor
 from vectorshift.errors import VectorshiftError
-from vectorshift_orchestration.exports.events import ExportEvent, look, result_of
+from vectorshift_orchestration.exports.events import ExportEvent, poll_export, result_of
 from vectorshift_orchestration.values import seconds
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _FIRST_INTERVAL = 2.0
 
 
 class VectorShiftExportSensor(TimeLimitedSensor):
-    """Waits until an export is ready, for example one that an upstream task asked for.
+    """Waits until an export is ready, for example one that an upstream task requested.
 
     The result (XCom) is the same in every mode: `export_id` and `status`, which is `ready`. An
     export that failed or that the service does not know fails the task at once, or skips it with
@@ -53,27 +53,27 @@ class VectorShiftExportSensor(TimeLimitedSensor):
         vectorshift_conn_id: connection of type `vectorshift`; a template.
         deferrable: wait in the triggerer, without a worker slot; `mode` does not matter then.
         complete_in_triggerer: also end the task there. Nothing of it runs on a worker afterwards,
-            and a failure is told in the trigger's log only and follows the task's `retries`. Needs
+            and a failure is only in the trigger's log and follows the task's `retries`. Needs
             `deferrable`, and Airflow 3.3: before that a worker ends a task that has a result.
         start_from_trigger: also start the task there, so that no worker is used before the wait.
             Needs `deferrable`, an `export_id` that the triggerer can fill in, and Airflow 3.3:
             before that the task starts on a worker.
-        poke_interval: seconds between looks. Deferred, the looks begin after 2 s and grow rarer
-            until they are so far apart.
-        timeout: seconds from the first look until the task gives up, in every mode.
+        poke_interval: seconds between polls. Deferred, the polls begin after 2 s and grow rarer
+            until they are this far apart.
+        timeout: seconds from the first poll until the task gives up, in every mode.
 
     Everything else is as in `BaseSensorOperator`.
 
-    Raises ValueError, where the DAG is read, for arguments that do not go together and for an
+    Raises ValueError, when the DAG is parsed, for arguments that exclude each other and for an
     `export_id` with which the task would hang. Raises, without retries, `AirflowFailException` for
-    a failed or unknown export, a refused key, a missing connection, or an `export_id` that is no
-    text, and `AirflowSensorTimeout` at the timeout.
+    a failed or unknown export, a refused key, a missing connection, or an `export_id` that is not a
+    string, and `AirflowSensorTimeout` at the timeout.
     """
 
     template_fields: Sequence[str] = ("export_id", "vectorshift_conn_id")
     operator_extra_links = (VectorShiftExportLink(),)
     export_url = ""
-    """The address of the export in the API, once it was looked at; `VectorShiftExportLink` shows it."""
+    """The address of the export in the API, once it was polled; `VectorShiftExportLink` shows it."""
     ui_color = "#e6e4ff"
 
     def __init__(
@@ -111,30 +111,30 @@ class VectorShiftExportSensor(TimeLimitedSensor):
         return super().partial(**kwargs)
 
     def execute(self, context: "Context") -> Any:
-        """Wait here, or look once and wait on in the triggerer."""
+        """Wait here, or poll once and go on waiting in the triggerer."""
         if not self.deferrable:
             return super().execute(context)
         with self._skipping():
             try:
-                told = self._look()
-            except VectorshiftError as error:  # it may pass, and the trigger waits it out
-                self.log.warning("Export %s could not be looked at: %s", self.export_id, error)
-                told = None
-            if told is None:
+                event = self._poll()
+            except VectorshiftError as error:  # it may pass, and the trigger tries again
+                self.log.warning("Export %s could not be polled: %s", self.export_id, error)
+                event = None
+            if event is None:
                 self._show(context)
                 self._defer(self._longest_wait(context))
-            return self._finished(context, told)
+            return self._finished(context, event)
 
     def poke(self, context: "Context") -> PokeReturnValue:
-        """Look once. Raises what `execute` raises, except for the timeout."""
-        told = self._look()
-        if told is None:
+        """Poll once. Raises what `execute` raises, except for the timeout."""
+        event = self._poll()
+        if event is None:
             self._show(context)
             return PokeReturnValue(is_done=False)
-        return PokeReturnValue(is_done=True, xcom_value=self._finished(context, told))
+        return PokeReturnValue(is_done=True, xcom_value=self._finished(context, event))
 
     def execute_complete(self, context: "Context", event: Any) -> dict[str, Any]:
-        """Report what the trigger saw."""
+        """Return the result of the trigger's event."""
         return self._finished(context, read_export_event(event))
 
     def _defer(self, wait: float) -> NoReturn:
@@ -143,7 +143,7 @@ class VectorShiftExportSensor(TimeLimitedSensor):
         trigger = VectorShiftExportTrigger(
             export_id=self._identifier, deadline=time.time() + wait, **self._trigger_arguments
         )
-        self._wait_there(trigger, wait)
+        self._wait_in_triggerer(trigger, wait)
 
     # --- arguments ---
 
@@ -154,16 +154,18 @@ class VectorShiftExportSensor(TimeLimitedSensor):
             "start_from_trigger": start_from_trigger,
         }
         with checking(self._name):
-            for name, given in in_triggerer.items():
-                if given and not self.deferrable:
+            for name, value in in_triggerer.items():
+                if value and not self.deferrable:
                     raise ValueError(f"{name}=True needs deferrable=True.")
             if self.complete_in_triggerer:
-                check_nothing_lost(self, started_there=start_from_trigger)
+                check_nothing_lost(self, starts_in_triggerer=start_from_trigger)
             seconds("poke_interval", self.poke_interval)
-            told = self.export_id
-            if is_literal(told) and not isinstance(told, str):
-                raise ValueError(f"export_id= is the text of an export's task_id, not {told!r}.")
-            if isinstance(told, str) and not told.strip():
+            export_id = self.export_id
+            if is_literal(export_id) and not isinstance(export_id, str):
+                raise ValueError(
+                    f"export_id= is the text of an export's task_id, not {export_id!r}."
+                )
+            if isinstance(export_id, str) and not export_id.strip():
                 raise ValueError("export_id= is empty.")
         check_connection(self._name, self.vectorshift_conn_id)
 
@@ -219,11 +221,11 @@ class VectorShiftExportSensor(TimeLimitedSensor):
 
     # --- looking ---
 
-    def _look(self) -> ExportEvent | None:
+    def _poll(self) -> ExportEvent | None:
         """What there is to tell; None while the export is under way."""
         with failing_fast(self._name):  # a template of the connection came out as nothing
             check_connection(self._name, self.vectorshift_conn_id)
-        return look(VectorShiftHook(self.vectorshift_conn_id).get_conn, self._identifier)
+        return poll_export(VectorShiftHook(self.vectorshift_conn_id).get_conn, self._identifier)
 
     def _show(self, context: Mapping[str, Any]) -> None:
         """Make the link lead to the export."""
@@ -231,17 +233,17 @@ class VectorShiftExportSensor(TimeLimitedSensor):
             base_url = VectorShiftHook(self.vectorshift_conn_id).base_url
             show(self, context, base_url, self._identifier)
 
-    def _finished(self, context: Mapping[str, Any], told: ExportEvent) -> dict[str, Any]:
-        export_id, error = told["export_id"], told["error"]
-        if told["status"] != "refused":
+    def _finished(self, context: Mapping[str, Any], event: ExportEvent) -> dict[str, Any]:
+        export_id, error = event["export_id"], event["error"]
+        if event["status"] != "refused":
             self._show(context)
-        match told["status"]:
+        match event["status"]:
             case "ready":
-                result = result_of(told)
-                tell_assets(self, context, result)
+                result = result_of(event)
+                publish_to_assets(self, context, result)
                 return result
             case "timeout":
-                raise self._never(f"export {export_id} was not ready", error)
+                raise self._not_in_time(f"export {export_id} was not ready", error)
             case "failed":
                 raise AirflowFailException(f"{self._name}: export {export_id} failed: {error}")
             case "missing":

@@ -1,4 +1,4 @@
-"""The provider's triggers. They only look: Airflow may run the same trigger twice at once."""
+"""The provider's triggers. They only poll: Airflow may run the same trigger twice at once."""
 
 from airflow_provider_vectorshift.triggers.breach import (
     VectorShiftBreachTrigger as VectorShiftBreachTrigger,

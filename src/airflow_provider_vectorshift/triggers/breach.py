@@ -20,13 +20,13 @@ class VectorShiftBreachTrigger(WaitingTrigger):
     Errors that may pass are waited out until the deadline; the last one is in the timeout's text.
 
     Args:
-        vectorshift_conn_id: the connection to look with.
+        vectorshift_conn_id: the connection to poll with.
         rule: JSON form of a rule.
         query: JSON form of a query without a time; None is every event.
         window: JSON form of the window; None is the trailing one.
         trailing: width in seconds of the window that ended `settle` seconds ago.
         settle: see `trailing`.
-        poll_interval: seconds between two looks.
+        poll_interval: seconds between two polls.
         deadline: when to give up, in POSIX seconds; it holds wherever the trigger moves.
     """
 
@@ -53,7 +53,7 @@ class VectorShiftBreachTrigger(WaitingTrigger):
         self.deadline = deadline
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look until there is something to tell, and tell it once."""
+        """Poll until the wait ends, and report that once."""
         event = await until_breached(
             VectorShiftHook(self.vectorshift_conn_id).ashared,
             self.query,

@@ -1,7 +1,7 @@
 """Watching error counts in the triggerer, for assets that are updated when a limit is passed.
 
-All watchers of one query and connection look through one poll (Airflow 3.3): what several of them
-need is asked for once. A watcher never ends, whatever happens: Airflow would start it anew each
+All watchers of one query and connection share one poll (Airflow 3.3): what several of them
+need is requested once. A watcher never ends, whatever happens: Airflow would restart it every
 second.
 """
 
@@ -18,7 +18,7 @@ from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.triggers._watermark import Watermark
 from vectorshift_orchestration.values import as_json, seconds
 from vectorshift_orchestration.watchers import Watch
-from vectorshift_orchestration.watching import Look, load
+from vectorshift_orchestration.watching import SharedPoll, load
 
 if TYPE_CHECKING:
     from vectorshift.analytics import Query
@@ -55,13 +55,13 @@ class VectorShiftErrorCountTrigger(BaseEventTrigger):
         query: which events, without a time: a `Query`, what its `to_dict` gives, also as a text of
             JSON, or None for all.
         vectorshift_conn_id: connection of type `vectorshift`.
-        interval: seconds between two looks. A look asks the service only when a window has ended.
+        interval: seconds between two polls. A poll sends a request only when a window has ended.
         settle: how long after its end a window's events may still come in, a timedelta or seconds.
         catch_up: how many windows before the newest are judged after a pause; older ones are
             left out, which is logged.
 
     Raises TypeError for arguments that cannot work, naming them: Airflow's triggerer survives no
-    other error from a trigger that it makes.
+    other error while it builds a trigger.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class VectorShiftErrorCountTrigger(BaseEventTrigger):
         super().__init__()  # type: ignore[no-untyped-call]
         try:
             self.interval = seconds("interval", interval)
-            self.watch = Watch.stated(
+            self.watch = Watch.from_arguments(
                 rule=rule,
                 threshold=threshold,
                 window=window,
@@ -97,7 +97,7 @@ class VectorShiftErrorCountTrigger(BaseEventTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class and its arguments, as Airflow stores them.
 
-        What is no plain value is a text of JSON: Airflow 3.2 hands a watcher's trigger an object with
+        Values that are not plain are JSON text: Airflow 3.2 hands a watcher's trigger an object with
         the marks of its own serialization in it.
         """
         return (
@@ -114,7 +114,7 @@ class VectorShiftErrorCountTrigger(BaseEventTrigger):
         )
 
     def shared_stream_key(self) -> Hashable:
-        """What the watchers have in common that look through one poll; rules and windows may differ."""
+        """What watchers that share a poll have in common; rules and windows may differ."""
         return (
             "vectorshift-error-count",
             self.vectorshift_conn_id,
@@ -123,29 +123,29 @@ class VectorShiftErrorCountTrigger(BaseEventTrigger):
         )
 
     @classmethod
-    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator["Look"]:
-        """One look after the other, for ever; each asks what the watchers want to know of it."""
+    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator["SharedPoll"]:
+        """One poll after the other, for ever; each sends what its watchers request."""
         await load()
         hook = VectorShiftHook(kwargs["vectorshift_conn_id"])
         while True:
-            look = Look(hook.ashared, as_json(kwargs["query"]))
-            yield look
+            poll = SharedPoll(hook.ashared, as_json(kwargs["query"]))
+            yield poll
             await asyncio.sleep(kwargs["interval"])
-            await asyncio.sleep(look.pause)
-            look.over = True
+            await asyncio.sleep(poll.pause)
+            poll.over = True
 
     async def filter_shared_stream(
-        self, shared_stream: AsyncIterator["Look"]
+        self, shared_stream: AsyncIterator["SharedPoll"]
     ) -> AsyncIterator[TriggerEvent]:
         """This watcher's events: the windows in which its rule is breached."""
         mark = Watermark(getattr(self, "asset_state_store", None), self.watch.identity)
-        told = self.watch.breaches(shared_stream, mark, stored_after=_STORED, log=self.log)
-        async for verdict in told:
+        breaches = self.watch.breaches(shared_stream, mark, stored_after=_STORED, log=self.log)
+        async for verdict in breaches:
             payload = verdict | {"vectorshift_conn_id": self.vectorshift_conn_id}
             yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """The same with a poll of its own, for an Airflow that shares none."""
-        looks = type(self).open_shared_stream(self.serialize()[1])
-        async for event in self.filter_shared_stream(looks):
+        """The same with its own poll, for an Airflow that cannot share one."""
+        polls = type(self).open_shared_stream(self.serialize()[1])
+        async for event in self.filter_shared_stream(polls):
             yield event

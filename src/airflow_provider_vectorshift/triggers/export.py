@@ -1,6 +1,6 @@
 """Waiting in the triggerer.
 
-A trigger only looks: it creates, downloads and publishes nothing, because Airflow may run the same
+A trigger only polls: it creates, downloads and publishes nothing, because Airflow may run the same
 trigger twice at once. For the same reason it has no `on_kill`: a killed task
 leaves its export behind, which the service cannot cancel and a retry goes on with.
 """
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 class VectorShiftExportTrigger(WaitingTrigger):
     """Waits until an export is ready, failed or unknown, or a deadline has passed.
 
-    It fires one event (`ExportEvent`), or ends the task itself. Errors that may pass are waited
-    out until the deadline; the last one is in the timeout's text. The looks of many triggers are
-    spread by chance, and go through one client per connection.
+    It fires one event (`ExportEvent`), or ends the task itself. Errors that may pass are retried
+    until the deadline; the last one is in the timeout's text. The polls of many triggers are
+    spread at random, and go through one client per connection.
 
     Args:
-        vectorshift_conn_id: the connection to look with.
+        vectorshift_conn_id: the connection to poll with.
         export_id: the service's task id of the export.
         deadline: when to give up, in POSIX seconds; it holds wherever the trigger moves. Give
             either this or `timeout`.
         timeout: time (a timedelta or seconds, like the intervals) from the trigger's first start to giving up, for a task that starts here
-            and whose deadline nobody could know. A triggerer that takes over starts to count anew.
-        poll_interval: time before the first look; it grows by half each time.
+            and whose deadline is unknown. A triggerer that takes over counts from zero.
+        poll_interval: time before the first poll; it grows by half each time.
         longest_interval: what it grows to.
         complete_in_triggerer: end the task here, without a worker.
         soft_fail: end it as skipped instead of failed; with `complete_in_triggerer`.
@@ -77,7 +77,7 @@ class VectorShiftExportTrigger(WaitingTrigger):
         self.do_xcom_push = do_xcom_push
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look until there is something to tell, and tell it once."""
+        """Poll until the wait ends, and report that once."""
         began = time.time()
         deadline = began + (self.timeout or 0.0) if self.deadline is None else self.deadline
         event = await until_ready(
@@ -92,7 +92,7 @@ class VectorShiftExportTrigger(WaitingTrigger):
         yield await self._ending(event)
 
     async def _ending(self, event: ExportEvent) -> TriggerEvent:
-        """What ends the task, or resumes it where there is none to end, as in `dag.test()`."""
+        """The event that ends the task, or resumes it, as in `dag.test()`."""
         task = self.task_instance if self.complete_in_triggerer else None
         if task is not None:
             if event["status"] != "ready":
@@ -102,9 +102,9 @@ class VectorShiftExportTrigger(WaitingTrigger):
         return TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def _pushed(self, task: "TaskInstance", event: ExportEvent) -> bool:
-        """Whether the task has its result; else a worker has to give it.
+        """Whether the result was stored; otherwise a worker has to return it.
 
-        The event could take the result along, but Airflow 3.3 stores that as a text of JSON, which
+        The event could carry the result, but Airflow 3.3 stores that as a text of JSON, which
         is another value than the one that a worker returns.
         """
         from airflow.sdk.execution_time.xcom import XCom

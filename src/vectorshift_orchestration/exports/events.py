@@ -1,6 +1,6 @@
-"""What a look at an export tells: its id, how it stands, and a text. Never a URL.
+"""The event of a polled export: its id, its status, and an error text. Never a URL.
 
-It is kept and logged in clear by whoever passes it on.
+It is stored and logged in the clear.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vectorshift_orchestration.values import typed
 if TYPE_CHECKING:
     from vectorshift import Client
     from vectorshift.analytics import ExportTask
-    from vectorshift_orchestration.watching import Opened
+    from vectorshift_orchestration.watching import OpenClient
 
 _SPREAD = 1.5
 
@@ -25,7 +25,7 @@ Status = Literal["ready", "failed", "timeout", "missing", "refused"]
 
 
 class ExportEvent(TypedDict):
-    """How an export stands. `error` is empty when it is ready."""
+    """The status of an export. `error` is empty when it is ready."""
 
     status: Status
     export_id: str
@@ -33,17 +33,17 @@ class ExportEvent(TypedDict):
 
 
 def export_event(status: Status, export_id: str, error: str = "") -> ExportEvent:
-    """An event, with any secret in the text blotted out."""
+    """An event, with any secret in the text redacted."""
     from vectorshift.errors import redact
 
     return {"status": status, "export_id": export_id, "error": redact(error)}
 
 
 def read_event(value: Any) -> ExportEvent:
-    """The event that was told, out of wherever it was kept. Raises ValueError for anything else."""
+    """A stored event, checked. Raises ValueError for anything else."""
     event = typed(value, ExportEvent)
     if not (event["export_id"] or event["error"]):
-        raise ValueError("An event names its export, or tells an error.")
+        raise ValueError("An event has an export_id or an error.")
     return event
 
 
@@ -53,7 +53,7 @@ def result_of(event: ExportEvent) -> dict[str, Any]:
 
 
 def event_of_task(export_id: str, task: ExportTask) -> ExportEvent | None:
-    """What there is to tell of an export that was looked at; None while it is under way."""
+    """The event of a polled export; None while it is pending."""
     from vectorshift.export_tasks import export_state
 
     match export_state(task):
@@ -66,7 +66,7 @@ def event_of_task(export_id: str, task: ExportTask) -> ExportEvent | None:
 
 
 def event_of_error(export_id: str, error: Exception) -> ExportEvent | None:
-    """What an error means for the export that was looked for; None for one that may pass."""
+    """The event of an error while polling an export; None for one that may pass."""
     from vectorshift.errors import AnalyticsNotFound
 
     if isinstance(error, AnalyticsNotFound):
@@ -76,55 +76,55 @@ def event_of_error(export_id: str, error: Exception) -> ExportEvent | None:
     return None
 
 
-def look(
-    opened: Callable[[], AbstractContextManager[Client]], export_id: str
+def poll_export(
+    open_client: Callable[[], AbstractContextManager[Client]], export_id: str
 ) -> ExportEvent | None:
-    """What one look at an export tells; None while it is under way. Raises an error that may pass."""
+    """Poll an export once; None while it is pending. Raises an error that may pass."""
     try:
-        with opened() as client:
+        with open_client() as client:
             return event_of_task(export_id, client.export_task(export_id))
     except Exception as error:
-        if told := event_of_error(export_id, error):
-            return told
+        if event := event_of_error(export_id, error):
+            return event
         raise
 
 
 async def until_ready(
-    opened: Opened,
+    open_client: OpenClient,
     export_id: str,
     *,
     deadline: float,
     intervals: Iterable[float],
     log: Any,
 ) -> ExportEvent:
-    """Look at an export until there is something to tell, or the deadline has passed.
+    """Poll an export until it has ended, or the deadline has passed.
 
-    Errors that may pass are waited out; the last one is in the timeout's text. `opened` gives the
+    Errors that may pass are retried; the last one is in the timeout's text. `open_client` gives the
     account's client, `deadline` is in POSIX seconds, `intervals` are the seconds
-    before each look, `log` is a logger of any make.
+    before each poll, `log` is a logger of any kind.
     """
     from vectorshift.errors import VectorshiftError, redact
-    from vectorshift_orchestration.watching import looks
+    from vectorshift_orchestration.watching import poll_timeouts
 
     if not export_id.strip():
         return export_event("refused", export_id, "export_id= is empty.")
     problem = ""
     try:
-        async with opened() as client:
-            async for patience in looks(deadline, intervals, spread=_SPREAD):
+        async with open_client() as client:
+            async for poll_timeout in poll_timeouts(deadline, intervals, spread=_SPREAD):
                 try:
-                    task = await client.aexport_task(export_id, timeout=patience)
+                    task = await client.aexport_task(export_id, timeout=poll_timeout)
                 except VectorshiftError as error:
-                    if told := event_of_error(export_id, error):
-                        return told
+                    if event := event_of_error(export_id, error):
+                        return event
                     problem = redact(str(error))
-                    log.warning("Export %s could not be looked at: %s", export_id, problem)
+                    log.warning("Export %s could not be polled: %s", export_id, problem)
                 else:
-                    if told := event_of_task(export_id, task):
-                        return told
+                    if event := event_of_task(export_id, task):
+                        return event
                     problem = ""
     except Exception as error:
-        if told := event_of_error(export_id, error):
-            return told
+        if event := event_of_error(export_id, error):
+            return event
         raise
     return export_event("timeout", export_id, problem)

@@ -20,7 +20,7 @@ _SHORT_WAIT = 1.0
 """Seconds that are waited at once: an export that is ready by then is not worth leaving for."""
 
 
-def brought_home(
+def run_export(
     client: Client,
     request: ExportRequest,
     landing: Landing,
