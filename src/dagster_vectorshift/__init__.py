@@ -18,7 +18,7 @@
     )
 
 Importing this package imports Dagster and nothing else that is heavy: DuckDB, Arrow and HTTP load
-when an asset materializes. docs/dagster.md tells the rest.
+when an asset materializes. docs/dagster.md has the rest.
 """
 
 from dagster_vectorshift.checks._checks import (

@@ -1,7 +1,7 @@
-"""How YAML states what Python writes as values: the resolvers of options.
+"""Options in YAML: the resolvers that turn documents into the values that Python code writes.
 
-A template that resolves to nothing, such as a variable that is not set, would leave an option as if
-nobody had written it, and a query without its object is one of the whole account. So it is refused.
+A template that resolves to nothing, such as a variable that is not set, would leave an option
+unset, and a query without its object would select the whole account. So it is refused.
 """
 
 import inspect
@@ -24,29 +24,29 @@ _ONE_VARIABLE = re.compile(r"""\{\{\s*env(?:\.(\w+)|\(\s*['"](\w+)['"]\s*\))\s*\
 
 
 class Document(dg.Resolvable):
-    """What may be stated in YAML, field by field, each described as the docstrings do."""
+    """A value that YAML may hold, field by field, each described as in the docstrings."""
 
     examples: ClassVar[Mapping[str, Any]] = {}
 
     @classmethod
     @cache
     def model(cls) -> type[BaseModel]:
-        """What YAML may hold; its schema, made only where somebody asks, tells what each field is for."""
-        made = super().model()
-        known: Any = made.model_config.get("json_schema_extra")
+        """The model of the YAML; its schema, built only when it is requested, describes each field."""
+        model = super().model()
+        defaults: Any = model.model_config.get("json_schema_extra")
 
-        def tell(schema: dict[str, Any]) -> None:
-            schema.update(known)
-            told = described(cls)
-            for name, stated in schema["properties"].items():
-                about = (told.get(name.removesuffix("_minutes")), stated.get("description"))
-                if text := " ".join(each for each in about if each):
-                    stated["description"] = text
+        def describe(schema: dict[str, Any]) -> None:
+            schema.update(defaults)
+            descriptions = described(cls)
+            for name, field in schema["properties"].items():
+                texts = (descriptions.get(name.removesuffix("_minutes")), field.get("description"))
+                if text := " ".join(each for each in texts if each):
+                    field["description"] = text
                 if name in cls.examples:
-                    stated["examples"] = [cls.examples[name]]
+                    field["examples"] = [cls.examples[name]]
 
-        made.model_config["json_schema_extra"] = tell
-        return made
+        model.model_config["json_schema_extra"] = describe
+        return model
 
     @classmethod
     def resolve_from_model(cls, context: dg.ResolutionContext, model: BaseModel) -> Self:
@@ -54,12 +54,12 @@ class Document(dg.Resolvable):
         for name in model.model_fields_set:
             if isinstance(written := getattr(model, name), str):
                 text(context, written)
-        made: Self = super().resolve_from_model(context, model)
-        return made
+        value: Self = super().resolve_from_model(context, model)
+        return value
 
 
 def text(context: dg.ResolutionContext, written: Any) -> Any:
-    """What YAML wrote, with templates filled in; see `specs.templates.filled_in`."""
+    """A value of the YAML, with its templates rendered; see `specs.templates.filled_in`."""
     return filled_in(written, context.scope)
 
 
@@ -70,60 +70,60 @@ def resolved(value: Any) -> Any:
     """
     if not isinstance(value, dg.EnvVar):
         return value
-    found = value.get_value()
-    if not found:
+    resolved_value = value.get_value()
+    if not resolved_value:
         raise ConfigurationError(
-            f"The environment variable {value.env_var_name} is not set, and a resource takes its "
-            "value from there. Set it where the run executes."
+            f"The environment variable {value.env_var_name} is not set, and a resource reads its "
+            "value. Set it where the run executes."
         )
-    return found
+    return resolved_value
 
 
 def _env_var(context: dg.ResolutionContext, written: Any) -> Any:
-    """`"{{ env.NAME }}"` as `dg.EnvVar("NAME")`; anything else as YAML and templates have it.
+    """`"{{ env.NAME }}"` as `dg.EnvVar("NAME")`; anything else as YAML and templates give it.
 
-    Dagster would put the variable's value in its place, and copy that into the snapshot of the
-    definitions, where anybody with the interface can read it.
+    Dagster would replace it with the variable's value, and copy that into the snapshot of the
+    definitions, where every user of the interface can read it.
     """
-    found = _ONE_VARIABLE.fullmatch(written.strip()) if isinstance(written, str) else None
-    return text(context, written) if found is None else dg.EnvVar(found[1] or found[2])
+    match = _ONE_VARIABLE.fullmatch(written.strip()) if isinstance(written, str) else None
+    return text(context, written) if match is None else dg.EnvVar(match[1] or match[2])
 
 
 def _secret(context: dg.ResolutionContext, written: Any) -> Any:
-    """The same for what must never be written down: raises ValueError for a literal value."""
+    """The same for secrets: raises ValueError for a literal value."""
     value = _env_var(context, written)
     if isinstance(value, dg.EnvVar):
         return value
     raise ValueError(
         'A key or a URL with a password is written as "{{ env.NAME }}", alone and without a default, '
-        "so that Dagster keeps the variable's name. Nothing else is taken here."
+        "so that Dagster keeps the variable's name. No other form is accepted."
     )
 
 
-def stated(
+def document_resolver(
     document: type[dg.Resolvable],
-    made: Callable[[Any], Any] = lambda found: found,
+    convert: Callable[[Any], Any] = lambda found: found,
     *,
     key: str | None = None,
-    told: str | None = None,
+    description: str | None = None,
 ) -> dg.Resolver:
-    """A resolver of what is made of a document; an object that a template stands for is taken as it is.
+    """A resolver that converts a document; an object that a template resolves to is used as it is.
 
-    `key` is the option's name in YAML, if it is another one; `told` is what is said of it there, what
-    the document says of itself unless given.
+    `key` is the option's name in YAML, if it differs; `description` is the document's docstring by
+    default.
     """
 
     def resolve(context: dg.ResolutionContext, written: Any) -> Any:
         if isinstance(written, str):
             return text(context, written)
-        return None if written is None else made(document.resolve_from_model(context, written))
+        return None if written is None else convert(document.resolve_from_model(context, written))
 
     return dg.Resolver(
         resolve,
         model_field_type=document.model() | None,
         model_field_name=key,
         inject_before_resolve=False,
-        description=told or inspect.getdoc(document),
+        description=description or inspect.getdoc(document),
     )
 
 
@@ -204,19 +204,21 @@ class _Partitions(Document):
 
     def definition(self) -> dg.TimeWindowPartitionsDefinition:
         """The partitions. Raises ValueError for a key that their cadence does not have."""
-        made, own = _CADENCES[self.type]
+        create, own = _CADENCES[self.type]
         every = {name: getattr(self, name) for _, names in _CADENCES.values() for name in names}
-        given = {name: value for name, value in every.items() if value is not None}
-        for name in given.keys() ^ set(own) if self.type == "time_window" else given.keys() - own:
+        options = {name: value for name, value in every.items() if value is not None}
+        for name in (
+            options.keys() ^ set(own) if self.type == "time_window" else options.keys() - own
+        ):
             raise ValueError(
-                f"Partitions of type {self.type} have {' and '.join(own)}; look at {name}."
+                f"Partitions of type {self.type} have {' and '.join(own)}; check {name}."
             )
         edges = ("start", "end") if self.type == "time_window" else ("start_date", "end_date")
         dates = dict(zip(edges, (self.start_date, self.end_date), strict=True))
-        found: dg.TimeWindowPartitionsDefinition = made(
-            **dates, timezone=self.timezone, end_offset=self.end_offset, **given
+        definition: dg.TimeWindowPartitionsDefinition = create(
+            **dates, timezone=self.timezone, end_offset=self.end_offset, **options
         )
-        return found
+        return definition
 
 
 _CADENCES: dict[str, tuple[Any, tuple[str, ...]]] = {
@@ -262,7 +264,7 @@ class _Retries(Document):
         return dg.RetryPolicy(self.max_retries, self.delay, backoff)
 
 
-EVENTS = stated(_Query, _Query.query)
-PARTITIONS = stated(_Partitions, _Partitions.definition, key="partitions")
-BACKFILL = stated(_Backfill, _Backfill.policy)
-RETRIES = stated(_Retries, _Retries.policy)
+EVENTS = document_resolver(_Query, _Query.query)
+PARTITIONS = document_resolver(_Partitions, _Partitions.definition, key="partitions")
+BACKFILL = document_resolver(_Backfill, _Backfill.policy)
+RETRIES = document_resolver(_Retries, _Retries.policy)

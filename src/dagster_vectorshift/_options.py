@@ -1,4 +1,4 @@
-"""What factories may be told: the options of a kind of asset stand in one frozen dataclass.
+"""The options of the factories: one frozen dataclass for each kind of asset.
 
 Its fields are the arguments of the factory, the keys of the YAML and the defaults of both.
 """
@@ -59,7 +59,7 @@ class AssetOptions(Document):
         share a table: only rows of that source are replaced.
     replace_other: replace partitions that hold the rows of another query or account, which is refused
         otherwise.
-    replace_characters: write U+FFFD for each NUL, lone surrogate and byte that is not UTF-8, and tell
+    replace_characters: write U+FFFD for each NUL, lone surrogate and byte that is not UTF-8, and report
         how many, instead of refusing the rows.
     translator: names and describes the assets.
     """
@@ -95,17 +95,17 @@ class AssetOptions(Document):
         """The prefix as the parts of a key."""
         return [self.key_prefix] if isinstance(self.key_prefix, str) else list(self.key_prefix)
 
-    def named(self, given: str | None, name: str) -> str:
-        """What is given, or the asset's prefix and name, as Dagster takes it for anything but assets."""
-        return re.sub(r"\W", "_", given or "_".join([*self.prefix, name]), flags=re.ASCII)
+    def named(self, explicit: str | None, name: str) -> str:
+        """The explicit name, or the asset's prefix and name, in the form of Dagster's ops and jobs."""
+        return re.sub(r"\W", "_", explicit or "_".join([*self.prefix, name]), flags=re.ASCII)
 
     @property
     def account_name(self) -> str:
-        """What tells the account from others in a table's ledger; the default resource's needs no name."""
+        """The account's name in a table's ledger; empty for the default resource."""
         return "" if self.resource_key == _ACCOUNT else self.resource_key
 
     def arguments(self, resources: Set[str], policy: dg.BackfillPolicy) -> dict[str, Any]:
-        """How an asset is run, as arguments of `dg.multi_asset`; the policy is its own unless told."""
+        """How an asset is run, as arguments of `dg.multi_asset`; with its own backfill policy by default."""
         return {
             "partitions_def": self.partitions_def,
             "backfill_policy": self.backfill_policy or policy,
@@ -128,7 +128,7 @@ class AssetOptions(Document):
         return self.translator or DagsterVectorShiftTranslator()
 
     def spec(self, props: HealthTableProps | ExportProps) -> dg.AssetSpec:
-        """The translator's spec with what the factory was told besides."""
+        """The translator's spec with the factory's other options."""
         spec = self.get_translator().get_asset_spec(props)
         spec = spec.merge_attributes(
             owners=list(self.owners), tags=dict(self.tags), kinds=set(self.kinds)

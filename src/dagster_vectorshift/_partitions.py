@@ -27,8 +27,8 @@ def partition_windows(
     for key in context.partition_keys or ["of this run"]:
         if not partitions_def.has_partition_key(key):
             raise WindowError(
-                f"There is no partition {key}; there are {partitions_def.get_first_partition_key()} "
-                f"to {partitions_def.get_last_partition_key()}. Nothing was asked for."
+                f"Partition {key} does not exist; they go from {partitions_def.get_first_partition_key()} "
+                f"to {partitions_def.get_last_partition_key()}. Nothing was requested."
             )
     if (zone := partitions_def.timezone) != "UTC":
         context.log.info("Partitions of %s are cut by time zone data %s.", zone, edges.database())
@@ -44,8 +44,8 @@ def before(partitions_def: dg.TimeWindowPartitionsDefinition | None) -> Before:
         return Window.earlier
 
     def earlier(window: Window, count: int) -> list[Window]:
-        found = islice(back(partitions_def, window.start, respect_bounds=False), count)
-        return [Window(*each) for each in found][::-1]
+        windows = islice(back(partitions_def, window.start, respect_bounds=False), count)
+        return [Window(*each) for each in windows][::-1]
 
     return earlier
 
@@ -58,10 +58,10 @@ def back(
 ) -> Iterator[dg.TimeWindow]:
     """The partitions that ended before an instant or at it, latest first."""
     while (
-        found := partitions_def.get_prev_partition_window(instant, respect_bounds=respect_bounds)
+        window := partitions_def.get_prev_partition_window(instant, respect_bounds=respect_bounds)
     ) is not None:
-        yield found
-        instant = found.start
+        yield window
+        instant = window.start
 
 
 def edges_of(window: Window) -> dict[str, dg.MetadataValue[float]]:
@@ -88,14 +88,16 @@ def require_time(
 def sampled(partitions_def: dg.TimeWindowPartitionsDefinition) -> list[Window]:
     """A partition of every month of a year, and those in which the clocks of the zone change."""
     start = partitions_def.start.astimezone(UTC)
-    found = [beginning(partitions_def, start + month * _MONTH) for month in range(_MONTHS_SAMPLED)]
+    windows = [
+        beginning(partitions_def, start + month * _MONTH) for month in range(_MONTHS_SAMPLED)
+    ]
     zone = ZoneInfo(partitions_def.timezone)
     for before, after in edges.changes(zone, start, start + _MONTHS_SAMPLED * _MONTH):
-        window = beginning(partitions_def, before - 2 * found[0].width)
+        window = beginning(partitions_def, before - 2 * windows[0].width)
         while window.start < after:
-            found.append(window)
+            windows.append(window)
             window = beginning(partitions_def, window.end)
-    return found
+    return windows
 
 
 def widest(partitions_def: dg.TimeWindowPartitionsDefinition) -> timedelta:
@@ -105,6 +107,6 @@ def widest(partitions_def: dg.TimeWindowPartitionsDefinition) -> timedelta:
 
 def beginning(partitions_def: dg.TimeWindowPartitionsDefinition, moment: datetime) -> Window:
     """The first partition that begins at an instant or after it, whether it exists or not."""
-    found = partitions_def.get_next_partition_window(moment, respect_bounds=False)
-    assert found is not None  # without bounds there is always another one
-    return Window(*found)
+    window = partitions_def.get_next_partition_window(moment, respect_bounds=False)
+    assert window is not None  # without bounds there is always another one
+    return Window(*window)

@@ -1,6 +1,6 @@
 """What an error of ours means to Dagster: never try again, try again later, or as the user decides.
 
-The SDK's client has already repeated what it safely could, so a step must not
+The SDK's client has already retried what it safely could, so a step must not
 multiply those tries: an error that a repetition cannot change ends the step for good, and one that
 names a time gives the step's slot back until then. Everything else (no answer, a failing service, a
 locked database) is raised as it is, for the retry policy of the asset. What a repetition can change
@@ -16,7 +16,7 @@ import dagster as dg
 from vectorshift.errors import InternalServerError, RateLimitError, RetryAdvice, VectorshiftError
 from vectorshift_orchestration.errors import SpecError, StaleWriterError, details
 
-_Named = TypeVar("_Named")
+_Name = TypeVar("_Name")
 
 _NAMED = 5
 _POSTPONEMENTS = 3
@@ -41,8 +41,8 @@ def as_dagster_failures() -> Iterator[None]:
         raise dg.RetryRequested(_OVERTAKEN) from error
     except VectorshiftError as error:
         if error.retry_advice is RetryAdvice.PERMANENT:
-            told = {f"vectorshift/{name}": value for name, value in details(error).items()}
-            raise dg.Failure(str(error), metadata=told, allow_retries=False) from error
+            metadata = {f"vectorshift/{name}": value for name, value in details(error).items()}
+            raise dg.Failure(str(error), metadata=metadata, allow_retries=False) from error
         wait = getattr(error, "retry_after", None)
         if isinstance(error, RateLimitError) or (
             isinstance(error, InternalServerError) and wait is not None
@@ -58,12 +58,12 @@ def as_invalid_definition(noun: str = "") -> Iterator[None]:
     try:
         yield
     except SpecError as problem:
-        told = f"{noun}: {problem}" if noun else str(problem)
-        raise dg.DagsterInvalidDefinitionError(told) from None
+        message = f"{noun}: {problem}" if noun else str(problem)
+        raise dg.DagsterInvalidDefinitionError(message) from None
 
 
 @contextmanager
-def kept_apart(failed: dict[_Named, VectorshiftError], name: _Named) -> Iterator[None]:
+def collected(failed: dict[_Name, VectorshiftError], name: _Name) -> Iterator[None]:
     """Note the block's error by name, so that a run goes on with its other partitions.
 
     What the whole run has to wait for, or to do again, is raised.
@@ -81,12 +81,12 @@ def require_none(failed: Mapping[str, VectorshiftError], partitions: int) -> Non
     if failed and partitions == 1:
         raise next(iter(failed.values()))
     if failed:
-        named = [f"{name}: {problem}" for name, problem in failed.items()]
+        messages = [f"{name}: {problem}" for name, problem in failed.items()]
         is_final = all(each.retry_advice is RetryAdvice.PERMANENT for each in failed.values())
-        more = f" And {len(named) - _NAMED} more." if named[_NAMED:] else ""
+        more = f" And {len(messages) - _NAMED} more." if messages[_NAMED:] else ""
         raise dg.Failure(
             f"Of the {partitions} partitions of this run these could not be written and are as they "
-            f"were; all others are new. {' '.join(named[:_NAMED])}{more}",
-            metadata={"vectorshift/failed": dg.MetadataValue.json(named)},
+            f"were; all others are new. {' '.join(messages[:_NAMED])}{more}",
+            metadata={"vectorshift/failed": dg.MetadataValue.json(messages)},
             allow_retries=not is_final,
         )

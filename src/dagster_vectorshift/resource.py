@@ -85,14 +85,14 @@ class VectorShiftResource(dg.ConfigurableResource, Document):  # type: ignore[ty
         used.
         """
         if self._client is None:
-            told = {each.name: resolved(getattr(self, each.name)) for each in fields(Account)}
-            self._client = Account(**told).client(
+            settings = {each.name: resolved(getattr(self, each.name)) for each in fields(Account)}
+            self._client = Account(**settings).client(
                 connect_timeout=self.connect_timeout, total_timeout=self.total_timeout
             )
         return self._client
 
     def close(self) -> None:
-        """End the connections. Dagster does this by itself; a later call connects anew."""
+        """Close the connections. Dagster does this by itself; a later call reconnects."""
         if self._client is not None:
             self._client.close()
             self._client = None

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from dagster_vectorshift._documents import Document, OptionalText, minutes, stated
+from dagster_vectorshift._documents import Document, OptionalText, document_resolver, minutes
 from dagster_vectorshift._partitions import back
 from dagster_vectorshift.failures import as_invalid_definition
 from vectorshift_orchestration.arguments import takes
@@ -39,7 +39,7 @@ class Schedule(Document):
     settle: how long after its end a partition is let alone, whole minutes. Its last runs end and its
         last events arrive in that time.
     lookback: how many earlier partitions each tick writes again.
-    catch_up: how many partitions back it looks for missed ones; 0 is not at all.
+    catch_up: how many partitions back it searches for missed ones; 0 turns that off.
     cron_schedule: when to tick, in the partitions' time zone; by default at the partitions' cadence,
         moved by `settle`.
     default_status: RUNNING starts the schedule with the code location.
@@ -65,7 +65,7 @@ class ScheduleOptions(Schedule):
     assets: dg.AssetsDefinition
 
 
-PLANNED = stated(Schedule)
+PLANNED = document_resolver(Schedule)
 
 
 def planned(
@@ -73,11 +73,11 @@ def planned(
     schedule: Schedule | Mapping[str, Any] | None,
     condition: dg.AutomationCondition[Any] | None,
 ) -> list[dg.ScheduleDefinition]:
-    """The schedule that was asked for, or the usual one where no automation condition takes its place."""
+    """The requested schedule, or the default one unless an automation condition replaces it."""
     if schedule is None and condition is not None:
         return []
-    told = vars(schedule) if isinstance(schedule, Schedule) else schedule or {}
-    return [build_health_schedule(assets, **told)]
+    options = vars(schedule) if isinstance(schedule, Schedule) else schedule or {}
+    return [build_health_schedule(assets, **options)]
 
 
 @takes(ScheduleOptions)
@@ -89,7 +89,7 @@ def build_health_schedule(options: ScheduleOptions) -> dg.ScheduleDefinition:
     missed since the last one that is materialized or under way. So a daemon that was down for a
     week catches up in one run. With a backfill policy that caps a run, a range is several runs.
 
-    The arguments are told at `Schedule`. Raises `dg.DagsterInvalidDefinitionError` for assets
+    The arguments are described at `Schedule`. Raises `dg.DagsterInvalidDefinitionError` for assets
     without partitions of time, negative numbers, and a settle delay that is not a number of whole
     minutes.
     """
@@ -114,8 +114,8 @@ def build_health_schedule(options: ScheduleOptions) -> dg.ScheduleDefinition:
         key_of = days.get_partition_key_for_timestamp
         reach = [key_of(window.start.timestamp()) for window in latest][::-1]
         earlier = reach[-1 - catch_up : -1] if catch_up else []
-        wanted = {*_missed(context.instance, keys, days, earlier), *reach[-1 - lookback :]}
-        for part in contiguous(reach, wanted, cap):
+        selected = {*_missed(context.instance, keys, days, earlier), *reach[-1 - lookback :]}
+        for part in contiguous(reach, selected, cap):
             yield dg.RunRequest(
                 run_key=f"{part[0]}...{part[-1]}",
                 tags=dict(zip(_RANGE, (part[0], part[-1]), strict=True)),
@@ -138,7 +138,7 @@ def newest_settled(
     settle: timedelta,
     cron_schedule: str,
 ) -> dg.TimeWindow | None:
-    """The newest partition that exists and has settled at a tick, as `has_settled` tells it."""
+    """The newest partition that exists and has settled at a tick, according to `has_settled`."""
     zone = ZoneInfo(partitions_def.timezone)
     daily = (
         cron_schedule == settled(partitions_def.cron_schedule, settle)
@@ -167,9 +167,11 @@ def _missed(
 
     A run that failed or was cancelled leaves its partitions missed, whatever came after them.
     """
-    known = (dg.AssetPartitionStatus.MATERIALIZED, dg.AssetPartitionStatus.IN_PROGRESS)
+    complete_statuses = (dg.AssetPartitionStatus.MATERIALIZED, dg.AssetPartitionStatus.IN_PROGRESS)
     statuses = [instance.get_status_by_partition(key, reach, partitions_def) or {} for key in keys]
-    complete = [name for name in reach if all(each.get(name) in known for each in statuses)]
+    complete = [
+        name for name in reach if all(each.get(name) in complete_statuses for each in statuses)
+    ]
     firsts = [instance.fetch_materializations(key, limit=1, ascending=True).records for key in keys]
     # What was materialized before the reach is history that begins before it.
     has_older = all(first and first[0].partition_key not in reach for first in firsts)

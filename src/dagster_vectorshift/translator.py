@@ -48,26 +48,26 @@ class DagsterVectorShiftTranslator:
     """
 
     def get_asset_spec(self, props: HealthTableProps | ExportProps) -> dg.AssetSpec:
-        """The asset of a table or an export. Its code version follows from what is asked."""
-        stated = props.query.to_dict() if props.query is not None else {}
+        """The asset of a table or an export. Its code version follows from the request."""
+        query = props.query.to_dict() if props.query is not None else {}
         if isinstance(props, HealthTableProps):
-            name, table, asked = props.table.name, props.table.table_name, props.table.asked
+            name, table, request = props.table.name, props.table.table_name, props.table.asked
             description = props.table.description or props.table.summary
         else:
-            name, table, asked = props.name, props.table or props.name, {"format": props.format}
+            name, table, request = props.name, props.table or props.name, {"format": props.format}
             description = props.description or "Events of VectorShift, one row for each."
         return dg.AssetSpec(
             dg.AssetKey([name]),
             description=description,
             metadata={TABLE_NAME: table},
-            code_version=digest({"query": stated, "asked": asked}),
+            code_version=digest({"query": query, "asked": request}),
             kinds={KIND},
         )
 
     def get_source_spec(self) -> dg.AssetSpec:
         """The account's events as an external asset: what column lineage leads to.
 
-        It is no dependency: an automation condition waits for what it depends on to be updated, and
+        It is not a dependency: an automation condition waits for what it depends on to be updated, and
         nothing in Dagster updates this. A project may hold this spec once, to describe it.
         """
         return dg.AssetSpec(

@@ -183,7 +183,7 @@ def test_a_partition_that_does_not_exist_is_refused(ahead, instance, emulator, t
             },
         )
         (failure,) = done.get_step_failure_events()
-        assert f"There is no partition {day}" in str(failure.step_failure_data)
+        assert f"Partition {day} does not exist" in str(failure.step_failure_data)
         assert not done.get_asset_materialization_events()
     assert emulator.counters()["requests"] == {}
 

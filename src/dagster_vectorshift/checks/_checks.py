@@ -28,7 +28,7 @@ from vectorshift_orchestration.specs.measurable import require_measurable
 from vectorshift_orchestration.specs.scopes import scoped
 from vectorshift_orchestration.thresholds.judging import Judging
 from vectorshift_orchestration.thresholds.reports import explain
-from vectorshift_orchestration.thresholds.rules import Absolute, Baseline, Rate, Rule, in_words
+from vectorshift_orchestration.thresholds.rules import Absolute, Baseline, Rate, Rule, describe_rule
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ _Rule = TypeVar("_Rule", bound=Rule)
 
 @dataclass(frozen=True, kw_only=True)
 class CheckOptions:
-    """What every check takes besides its limits.
+    """The options of every check besides its limits.
 
     asset: what is checked.
     partitions_def: windows of time, one evaluation for each; by default (...) those of `asset`, when
         that is a definition. Without any, the check is about the latest `window`.
     query: which events to measure, without a time; None is every event of the account.
     name: the check's name, by default that of its kind.
-    description: what the check page says; the rule in words unless given.
+    description: the text of the check page; a description of the rule by default.
     blocking: whether a failure with severity ERROR keeps downstream assets of the run from starting.
     window: without partitions, the time up to the last full hour that is measured.
     retry_policy: for errors that pass, see `as_dagster_failures`.
@@ -118,7 +118,7 @@ def build_error_rate_check(options: SampleOptions) -> dg.AssetChecksDefinition:
 
     The limits are shares, 0.05 is 5 %. With fewer runs than `minimum_sample` the check passes, with
     "insufficient data" in its metadata. Raises `SpecError` for unusable limits, and
-    `dg.DagsterInvalidDefinitionError` for limits that are no shares and for partitions that are no
+    `dg.DagsterInvalidDefinitionError` for limits that are not shares and for partitions that are not
     windows of time.
     """
     rule = _rule(Rate, options)
@@ -147,7 +147,7 @@ def build_latency_check(options: LatencyOptions) -> dg.AssetChecksDefinition:
 def build_baseline_check(options: BaselineOptions) -> dg.AssetChecksDefinition:
     """How far a figure is from the median of the `windows` partitions before, in robust deviations.
 
-    `metric` is a word of `AggregationSpec`; `breach` is above, below or either; see
+    `metric` is a metric of `AggregationSpec`; `breach` is above, below or either; see
     `vectorshift_orchestration.thresholds.rules.Baseline`. The history comes with the same request, so it is
     complete whatever was materialized before. Otherwise as `build_error_rate_check`.
     """
@@ -159,7 +159,7 @@ def build_baseline_check(options: BaselineOptions) -> dg.AssetChecksDefinition:
 def build_rule_check(options: RuleOptions) -> dg.AssetChecksDefinition:
     """A check of any rule of `vectorshift_orchestration.thresholds.rules`; the others are this with their rule.
 
-    Raises `dg.DagsterInvalidDefinitionError` for partitions that are no windows of time, and for a
+    Raises `dg.DagsterInvalidDefinitionError` for partitions that are not windows of time, and for a
     query that no aggregation can answer (a data column, OR, a time); `TypeError` for an unknown
     option.
     """
@@ -168,17 +168,17 @@ def build_rule_check(options: RuleOptions) -> dg.AssetChecksDefinition:
 
 def _rule(kind: type[_Rule], options: CheckOptions, **fixed: Any) -> _Rule:
     """The rule whose arguments are options of the same names."""
-    told = {each.name: getattr(options, each.name, None) for each in fields(kind)}
-    return kind(**{name: value for name, value in told.items() if value is not None}, **fixed)
+    arguments = {each.name: getattr(options, each.name, None) for each in fields(kind)}
+    return kind(**{name: value for name, value in arguments.items() if value is not None}, **fixed)
 
 
 def _check(options: CheckOptions, rule: Rule, name: str) -> dg.AssetChecksDefinition:
-    found = options.partitions_def
-    if isinstance(found, EllipsisType):
-        found = getattr(options.asset, "partitions_def", None)
+    partitions = options.partitions_def
+    if isinstance(partitions, EllipsisType):
+        partitions = getattr(options.asset, "partitions_def", None)
     hint = "Give partitions_def=None to check the latest day instead."
     noun = "A check of pipeline health"
-    partitions_def = None if found is None else require_time(found, noun, hint)
+    partitions_def = None if partitions is None else require_time(partitions, noun, hint)
     with as_invalid_definition():
         require_measurable(options.query)
     check = dg.AssetCheckKey(asset_key_of(options.asset), options.name or name)
@@ -189,7 +189,7 @@ def _check(options: CheckOptions, rule: Rule, name: str) -> dg.AssetChecksDefini
         @dg.asset_check(  # type: ignore[arg-type]  # it also takes evaluations
             asset=check.asset_key,
             name=check.name,
-            description=options.description or in_words(rule),
+            description=options.description or describe_rule(rule),
             blocking=options.blocking,
             partitions_def=partitions_def,
             retry_policy=options.retry_policy,

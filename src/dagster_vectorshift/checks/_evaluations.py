@@ -62,7 +62,7 @@ def evaluation(
     """The verdict as Dagster records it, about the partition's latest materialization (see `targets`).
 
     A severity means nothing while a check passes. Without a run Dagster records one evaluation for
-    each partition, ever, and refuses the next; so the partition is then told in the metadata only.
+    each partition, ever, and refuses the next; so the partition is then in the metadata only.
     """
     return dg.AssetCheckEvaluation(
         asset_key=check.asset_key,
@@ -78,12 +78,12 @@ def evaluation(
 
 
 def _metadata(
-    told_partition: str | None, verdict: Verdict, rule: Rule, errors: TopErrors | None
+    partition: str | None, verdict: Verdict, rule: Rule, errors: TopErrors | None
 ) -> dict[str, Any]:
     """What the check page shows and an alert reads; an infinite observation has no number."""
     observed = verdict.observed
     shown: dict[str, Any] = {
-        "vectorshift/partition": told_partition,
+        "vectorshift/partition": partition,
         "vectorshift/state": verdict.state.replace("_", " "),
         "vectorshift/observed": observed
         if observed is not None and math.isfinite(observed)
@@ -105,18 +105,18 @@ def _metadata(
 def targets(
     instance: dg.DagsterInstance, asset_key: dg.AssetKey, partitions: Set[str | None]
 ) -> dict[str | None, Any]:
-    """What an evaluation of each partition is about: its latest materialization, all asked for at once.
+    """The target of each partition's evaluation: its latest materialization, all read at once.
 
     Dagster clears a partition's check status when this is unknown. The class has no public name, but
     its serialized form is read back by a public function.
     """
     if not partitions:
         return {}
-    named = [each for each in partitions if each is not None]
-    asked = dg.AssetRecordsFilter(asset_key, asset_partitions=named or None)
-    records = instance.fetch_materializations(asked, limit=len(partitions)).records
-    found = {
-        each.partition_key if named else None: dg.deserialize_value(
+    keys = [each for each in partitions if each is not None]
+    records_filter = dg.AssetRecordsFilter(asset_key, asset_partitions=keys or None)
+    records = instance.fetch_materializations(records_filter, limit=len(partitions)).records
+    latest = {
+        each.partition_key if keys else None: dg.deserialize_value(
             json.dumps(
                 {
                     "__class__": "AssetCheckEvaluationTargetMaterializationData",
@@ -129,6 +129,6 @@ def targets(
         for each in reversed(records)
     }
     if len(records) == len(partitions):  # some may be of one partition, and there may be more
-        for left in partitions - found.keys():
-            found |= targets(instance, asset_key, {left})
-    return found
+        for missing in partitions - latest.keys():
+            latest |= targets(instance, asset_key, {missing})
+    return latest

@@ -1,7 +1,7 @@
 """Whether health arrived in time: a policy for the asset, and checks that know its partitions.
 
-Dagster's freshness policies look at the asset's latest materialization, whichever partition it was
-of; a backfill of old days makes such an asset look fresh. The checks ask for the latest partition.
+Dagster's freshness policies judge the asset's latest materialization, whatever its partition; a
+backfill of old days makes such an asset look fresh. The checks require the latest partition.
 """
 
 import warnings
@@ -25,7 +25,7 @@ def build_health_freshness_policy(
     Fails when nothing was materialized for as long as a partition lasts plus `delay` (four hours, or
     half of a shorter partition), and warns halfway through the delay. Needs `freshness: {enabled:
     true}` in dagster.yaml. Raises `dg.DagsterInvalidDefinitionError` for a delay that is not
-    positive and for partitions that are no windows of time.
+    positive and for partitions that are not windows of time.
     """
     require_time(partitions_def, "A freshness policy")
     width = widest(partitions_def)
@@ -47,7 +47,7 @@ def build_health_freshness_checks(
     is four hours, or half of a shorter partition. Run the checks on a schedule that is not the
     assets' own, or by `dg.build_sensor_for_freshness_checks`. Raises
     `dg.DagsterInvalidDefinitionError` for a delay that is not positive or as long as a partition,
-    for partitions of a cadence of their own or of no time at all, and for `assets` that are no list.
+    for partitions of a cadence of their own or of no time at all, and for `assets` that are not a list.
     """
     cadence = require_time(partitions_def, "A freshness check").schedule_type
     if cadence is None:

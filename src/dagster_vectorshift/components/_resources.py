@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 import dagster as dg
 from pydantic import Field, create_model
 
-from dagster_vectorshift._documents import stated
+from dagster_vectorshift._documents import document_resolver
 from dagster_vectorshift._options import AssetOptions
 from dagster_vectorshift.resource import VectorShiftResource
 from dagster_vectorshift.storage import DuckDBStorage, FileStorage, ParquetStorage, PostgresStorage
@@ -19,29 +19,31 @@ _STORAGES: dict[str, Any] = {
 
 
 def _documents() -> Any:
-    """The keys of each storage, and `type`, by which one is told from another."""
-    made = []
+    """The keys of each storage, and `type`, which distinguishes them."""
+    models = []
     for name, storage in _STORAGES.items():
-        word: Any = Literal[name]
-        made.append(create_model(f"{name}_storage", __base__=storage.model(), type=(word, ...)))
-    return Annotated[reduce(or_, made), Field(discriminator="type")] | None
+        kind: Any = Literal[name]
+        models.append(create_model(f"{name}_storage", __base__=storage.model(), type=(kind, ...)))
+    return Annotated[reduce(or_, models), Field(discriminator="type")] | None
 
 
 _DOCUMENTS = _documents()
 
 
-def _stored(kinds: str, *, only_tables: bool = False) -> dg.Resolver:
+def _storage_resolver(kinds: str, *, only_tables: bool = False) -> dg.Resolver:
     def resolve(context: dg.ResolutionContext, written: Any) -> Any:
         if written and written.type == "file" and only_tables:
             raise ValueError(f"Storage 'file' keeps exports, not tables. Take {kinds}.")
         return written and _STORAGES[written.type].resolve_from_model(context, written)
 
-    told = f'{kinds}; without it, the resource "storage" of the project.'
-    return dg.Resolver(resolve, model_field_type=_DOCUMENTS, description=told)
+    description = f'{kinds}; without it, the resource "storage" of the project.'
+    return dg.Resolver(resolve, model_field_type=_DOCUMENTS, description=description)
 
 
-Storage: TypeAlias = Annotated[Any, _stored("duckdb, postgres, parquet or file")]
-TableStorage: TypeAlias = Annotated[Any, _stored("duckdb, postgres or parquet", only_tables=True)]
+Storage: TypeAlias = Annotated[Any, _storage_resolver("duckdb, postgres, parquet or file")]
+TableStorage: TypeAlias = Annotated[
+    Any, _storage_resolver("duckdb, postgres or parquet", only_tables=True)
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +52,9 @@ class BringsResources(AssetOptions):
 
     account: Annotated[
         VectorShiftResource | None,
-        stated(
-            VectorShiftResource, told='The account; else resource "vectorshift" of the project.'
+        document_resolver(
+            VectorShiftResource,
+            description='The account; else resource "vectorshift" of the project.',
         ),
     ] = None
     storage: Storage = None
@@ -62,11 +65,11 @@ class BringsResources(AssetOptions):
         What is not written in the YAML is a resource of the project.
         """
         brought, keys = {}, dict[str, Any]()
-        for made, option, noun in (
+        for resource, option, noun in (
             (self.account, "resource_key", "vectorshift"),
             (self.storage, "storage_key", "storage"),
         ):
-            if made is not None:
+            if resource is not None:
                 keys[option] = f"{name}_{noun}"
-                brought[keys[option]] = made
+                brought[keys[option]] = resource
         return replace(self, **keys), dg.Definitions(resources=brought)

@@ -2,7 +2,7 @@
 
 In one asset (`build_export_asset`), or in two with a sensor between them that holds no slot while
 the service works (`build_two_phase_export`). Either way the record of an export is kept in the
-instance, so that a retry, in this process or another one, goes on instead of beginning anew.
+instance, so that a retry, in this process or another one, goes on instead of starting over.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from dagster_vectorshift.exports._options import (
 )
 from dagster_vectorshift.exports._ready import TASK, ready_sensor
 from dagster_vectorshift.exports._steps import Export
-from dagster_vectorshift.failures import as_dagster_failures, kept_apart, require_none
+from dagster_vectorshift.failures import as_dagster_failures, collected, require_none
 from dagster_vectorshift.schedules import planned
 from dagster_vectorshift.translator import TABLE_NAME
 from vectorshift.errors import VectorshiftError
@@ -32,13 +32,13 @@ _ONE_BY_ONE = dg.BackfillPolicy.multi_run(1)
 def build_export_asset(options: ExportOptions) -> dg.AssetsDefinition:
     """An asset that exports the events of each partition and lands them in the storage.
 
-    The service is asked for a file, the file is downloaded and read to its end, counted against the
-    service's own count, and only then put in place of what the partition held before. Each step is
-    noted in the instance: a step that is tried again, after an error or a crash and in any process,
+    A file is requested from the service, downloaded and read to its end, compared with the
+    service's own count, and only then replaces the partition's rows. Each step is
+    recorded in the instance: a step that is retried, after an error or a crash and in any process,
     goes on with the same export.
 
-    The arguments are told at `ExportOptions`. Raises `dg.DagsterInvalidDefinitionError` for
-    partitions that are not windows of time, a query that has a time of its own, an unknown format
+    The arguments are described at `ExportOptions`. Raises `dg.DagsterInvalidDefinitionError` for
+    partitions that are not windows of time, a query with its own time, an unknown format
     and times that are not positive, and `TypeError` for an unknown option.
     """
     export = Export.of(options)
@@ -49,8 +49,8 @@ def build_export_asset(options: ExportOptions) -> dg.AssetsDefinition:
 def build_two_phase_export(options: TwoPhaseExportOptions) -> dg.Definitions:
     """An export in two assets and a sensor: no run waits while the service makes the file.
 
-    `<name>_request` asks for the export. Sensor `<name>_ready` looks at what was asked for, and asks
-    for a run of `<name>`, which downloads and lands it, once the service is ready or has failed,
+    `<name>_request` requests the export. Sensor `<name>_ready` polls it, and requests
+    a run of `<name>`, which downloads and lands it, once the service is ready or has failed,
     with one run key for each export. Schedule the first, or give it an `automation_condition`; the
     rest follows.
 
@@ -64,7 +64,7 @@ def build_export_definitions(options: ExportDefinitionsOptions) -> dg.Definition
     """An export and its schedule; `schedule` holds arguments of `build_health_schedule`.
 
     With an `automation_condition` there is no schedule unless `schedule` is given. With
-    `two_phase` the schedule asks for exports, and a sensor lands them. Resources are yours.
+    `two_phase` the schedule requests exports, and a sensor lands them. Resources are yours.
     """
     if options.two_phase:
         first, defs = _two_phases(options)
@@ -79,11 +79,11 @@ def _two_phases(options: TwoPhaseExportOptions) -> tuple[dg.AssetsDefinition, dg
     """The asset that asks, and all of the export."""
     export, name = Export.of(options), options.op
     *above, last = export.spec.key.path
-    told = {name: value for name, value in export.spec.metadata.items() if name != TABLE_NAME}
+    metadata = {name: value for name, value in export.spec.metadata.items() if name != TABLE_NAME}
     requested = export.spec.replace_attributes(
-        metadata=told,
+        metadata=metadata,
         key=dg.AssetKey([*above, f"{last}_request"]),
-        description=f"Exports that were asked for; {export.spec.key.to_user_string()} lands them.",
+        description=f"Requested exports; {export.spec.key.to_user_string()} lands them.",
     )
     # The sensor alone runs the second asset: a condition would run it once more, or too early.
     landing = export.spec.replace_attributes(
@@ -121,19 +121,19 @@ def _asset(
             shared = about(context)
             try:
                 for partition, window in windows.items():
-                    with kept_apart(failed, f"partition {partition}"):
+                    with collected(failed, f"partition {partition}"):
                         done[partition] = step(context, partition, window)
                 require_none(failed, len(windows))
             except Exception:
-                for partition, told in done.items():
+                for partition, metadata in done.items():
                     context.log_event(
                         dg.AssetMaterialization(
-                            spec.key, partition=partition, metadata=shared | told
+                            spec.key, partition=partition, metadata=shared | metadata
                         )
                     )
                 raise
-        for partition, told in done.items():
-            context.add_asset_metadata(told, asset_key=spec.key, partition_key=partition)
+        for partition, metadata in done.items():
+            context.add_asset_metadata(metadata, asset_key=spec.key, partition_key=partition)
         yield dg.MaterializeResult(asset_key=spec.key, metadata=shared)
 
     return exported

@@ -1,4 +1,4 @@
-"""What an export may be told."""
+"""The options of an export."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -16,14 +16,14 @@ from vectorshift_orchestration.exports.request import ExportOptions as JobOption
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions(AssetOptions):
-    """What every export takes; what is not told here is told at `AssetOptions`.
+    """The options of every export; `AssetOptions` describes the others.
 
     name: the asset's name.
     format: CSV, JSON or XLSX, in any case: the format that the service writes.
     op_name: what op, job, schedule and sensor are named after; the asset's key unless given.
     table: the table, or the folder of files, in the storage; the asset's name unless given.
     timeout: seconds until the service has the file ready, over all tries.
-    poll_interval: seconds before the second look at a pending export; it grows with each look.
+    poll_interval: seconds before the second poll of a pending export; it grows with each poll.
     late_arrival: how long after its end a window may still hold more rows than the service counted.
     work_dir: a folder for files on their way, kept over retries; one below the system's folder for
         temporary files unless given.
@@ -54,7 +54,7 @@ class ExportOptions(AssetOptions):
 
     @property
     def job(self) -> JobOptions:
-        """What the export's job is told."""
+        """The options of the export's job."""
         return JobOptions(**{each.name: getattr(self, each.name) for each in fields(JobOptions)})
 
 
@@ -62,7 +62,7 @@ class ExportOptions(AssetOptions):
 class TwoPhaseExportOptions(ExportOptions):
     """The same for an export in two assets.
 
-    minimum_interval_seconds: the time between two looks of the sensor at what is pending.
+    minimum_interval_seconds: the time between two polls of pending exports by the sensor.
     default_status: RUNNING starts the sensor with the code location.
     """
 

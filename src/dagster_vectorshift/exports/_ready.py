@@ -1,7 +1,7 @@
 """The sensor between the two assets of an export: which exports are ready to land.
 
 The key of a run that it asks for holds the request and the attempt. So a landing that failed is tried
-again, after a pause that grows, and an export that is asked for again has tries of its own.
+again, after a pause that grows, and an export that is requested again has its own tries.
 """
 
 import time
@@ -35,7 +35,7 @@ _PAUSE = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class Request:
-    """An export that was asked for, by which run, and has not landed since."""
+    """An export that a run requested and that has not landed since."""
 
     partition: str
     task_id: str
@@ -43,19 +43,19 @@ class Request:
 
     @property
     def name(self) -> str:
-        """What tells it from every other one."""
+        """A name that no other request has."""
         return f"{self.task_id}:{self.partition}:{self.run_id}"
 
     def attempt(self, instance: dg.DagsterInstance, now: datetime) -> int | None:
         """The number of the landing that is due; None while one is under way, too soon or given up."""
-        asked = instance.get_run_records(dg.RunsFilter(tags={_REQUEST: self.name}), limit=_TRIES)
-        if not asked:
+        runs = instance.get_run_records(dg.RunsFilter(tags={_REQUEST: self.name}), limit=_TRIES)
+        if not runs:
             return 1
-        ended = asked[0].end_time
-        if not asked[0].dagster_run.is_finished or ended is None or len(asked) >= _TRIES:
+        ended = runs[0].end_time
+        if not runs[0].dagster_run.is_finished or ended is None or len(runs) >= _TRIES:
             return None
-        pause = _PAUSE * 2 ** (len(asked) - 1)
-        return len(asked) + 1 if datetime.fromtimestamp(ended, UTC) + pause <= now else None
+        pause = _PAUSE * 2 ** (len(runs) - 1)
+        return len(runs) + 1 if datetime.fromtimestamp(ended, UTC) + pause <= now else None
 
 
 def ready_sensor(
@@ -83,17 +83,17 @@ def ready_sensor(
         waiting.sort(key=lambda each: (each.partition <= (context.cursor or ""), each.partition))
         runs, looked_at = list[dg.RunRequest](), context.cursor
         for request in waiting:
-            left = deadline - time.monotonic()
-            if left <= 0:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
                 break
             looked_at = request.partition
             attempt = request.attempt(context.instance, datetime.now(UTC))
             if attempt is None:
                 continue
             try:
-                if is_pending(account.get_client(), request.task_id, left):
+                if is_pending(account.get_client(), request.task_id, remaining):
                     continue
-            except VectorshiftError as problem:  # one bad look is not the end of the others
+            except VectorshiftError as problem:  # one failed poll does not end the others
                 problems.append(problem)
                 continue
             runs.append(
@@ -116,27 +116,31 @@ def ready_sensor(
 def open_requests(
     instance: dg.DagsterInstance, requested: dg.AssetKey, landing: dg.AssetKey
 ) -> list[Request]:
-    """Every export that was asked for and has not landed since; what others reported is passed over."""
+    """Every export that was requested and has not landed since; reports of others are skipped."""
     landed: dict[str, float] = {}
     for record in _materializations(instance, landing):
         landed.setdefault(record.partition_key, record.timestamp)
-    found: dict[str, Request | None] = {}
+    requests: dict[str, Request | None] = {}
     for record in _materializations(instance, requested):
         event, partition = record.asset_materialization, record.partition_key
         task = None if event is None else event.metadata.get(TASK)
-        if task is None or partition in found:
+        if task is None or partition in requests:
             continue
         is_open = record.timestamp > landed.get(partition, 0.0)
-        found[partition] = Request(partition, str(task.value), record.run_id) if is_open else None
-    return [each for each in found.values() if each is not None]
+        requests[partition] = (
+            Request(partition, str(task.value), record.run_id) if is_open else None
+        )
+    return [each for each in requests.values() if each is not None]
 
 
 def _materializations(instance: dg.DagsterInstance, asset: dg.AssetKey) -> Iterator[Any]:
     """The materializations of partitions of the last month, latest first."""
-    asked = dg.AssetRecordsFilter(asset, after_timestamp=time.time() - _OPEN_FOR.total_seconds())
+    records_filter = dg.AssetRecordsFilter(
+        asset, after_timestamp=time.time() - _OPEN_FOR.total_seconds()
+    )
     cursor, has_more = None, True
     while has_more:
-        page = instance.fetch_materializations(asked, limit=_PAGE, cursor=cursor)
+        page = instance.fetch_materializations(records_filter, limit=_PAGE, cursor=cursor)
         cursor, has_more = page.cursor, page.has_more
         yield from (record for record in page.records if record.partition_key is not None)
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from vectorshift_orchestration.exports.state import ExportState
 
 STATE = "vectorshift/export_state"
-_LOOKED_AT = 20
+_MOST_RECORDS = 20
 _KEPT = timedelta(days=1)
-"""A task of another day is asked for anew: nobody knows how long the service keeps its file."""
+"""A task of another day is requested again: how long the service keeps its file is unknown."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,18 @@ class InstanceRecord:
         from vectorshift_orchestration.errors import ExportStateError
         from vectorshift_orchestration.exports.state import ExportState
 
-        asked = dg.AssetRecordsFilter(self.asset, asset_partitions=[self.partition])
-        for record in self.context.instance.fetch_observations(asked, limit=_LOOKED_AT).records:
+        records_filter = dg.AssetRecordsFilter(self.asset, asset_partitions=[self.partition])
+        for record in self.context.instance.fetch_observations(
+            records_filter, limit=_MOST_RECORDS
+        ).records:
             observation = record.event_log_entry.asset_observation
-            told = None if observation is None else observation.metadata.get(STATE)
-            if told is None:
+            entry = None if observation is None else observation.metadata.get(STATE)
+            if entry is None:
                 continue
             if datetime.fromtimestamp(record.timestamp, UTC) < datetime.now(UTC) - _KEPT:
                 return None
             try:
-                state = ExportState.from_json(told.value)
+                state = ExportState.from_json(entry.value)
             except ExportStateError:
                 return None
             ended = state.state == "committed" or state.key != self.request_key
@@ -55,13 +57,13 @@ class InstanceRecord:
         self._note(f"The export is {state.state}.", state.to_json(), shown)
 
     def discard(self) -> None:
-        """Note that the next try begins anew."""
+        """Record that the next try starts over."""
         self._note("The export is given up.", {}, {})
 
     def _note(self, description: str, state: dict[str, Any], shown: dict[str, str]) -> None:
-        told: dict[str, Any] = {STATE: dg.MetadataValue.json(state), **shown}
+        metadata: dict[str, Any] = {STATE: dg.MetadataValue.json(state), **shown}
         self.context.log_event(
             dg.AssetObservation(
-                self.asset, partition=self.partition, description=description, metadata=told
+                self.asset, partition=self.partition, description=description, metadata=metadata
             )
         )

@@ -28,8 +28,8 @@ class Export:
     @classmethod
     def of(cls, options: ExportOptions) -> Self:
         """The export that the options describe."""
-        told = (options.name, options.query, options.format, options.description, options.table)
-        return cls(options.spec(ExportProps(*told)), options)
+        values = (options.name, options.query, options.format, options.description, options.table)
+        return cls(options.spec(ExportProps(*values)), options)
 
     @property
     def table(self) -> str:
@@ -41,7 +41,7 @@ class Export:
     ) -> dict[str, Any]:
         """Bring the export of a partition to its end; metadata of it."""
         done = self.job(context, partition, window).finish()
-        told = {
+        metadata = {
             "dagster/partition_row_count": done.rows,
             "dagster/uri": done.uri or self._storage(context).locate(self.table, window),
             "vectorshift/rows_replaced": done.deleted,
@@ -53,7 +53,7 @@ class Export:
             "vectorshift/recreated": done.recreated,
             **edges_of(window),
         }
-        return {name: value for name, value in told.items() if value is not None}
+        return {name: value for name, value in metadata.items() if value is not None}
 
     def about(self, context: dg.AssetExecutionContext) -> dict[str, Any]:
         """Metadata of the table: its name, place and columns."""

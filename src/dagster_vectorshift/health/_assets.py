@@ -22,7 +22,7 @@ from dagster_vectorshift.health._outputs import Output, ToIOManager, ToStorage
 from dagster_vectorshift.schedules import planned
 from vectorshift_orchestration.aggregates.answers import BUCKET_TIME
 from vectorshift_orchestration.arguments import takes
-from vectorshift_orchestration.thresholds.rules import in_words
+from vectorshift_orchestration.thresholds.rules import describe_rule
 
 if TYPE_CHECKING:
     from dagster_vectorshift.resource import VectorShiftResource
@@ -35,10 +35,10 @@ Body: TypeAlias = Callable[[dg.AssetExecutionContext, Health], Iterator[Any]]
 def build_health_assets(options: HealthOptions) -> dg.AssetsDefinition:
     """Assets that keep tables of health, one asset for each table, any of them selectable.
 
-    The arguments are told at `HealthOptions`. Raises `dg.DagsterInvalidDefinitionError` when a
+    The arguments are described at `HealthOptions`. Raises `dg.DagsterInvalidDefinitionError` when a
     partition would cut a bucket, for partitions that are not windows of time, when two tables have
     one name, for a query that no aggregation can answer (a data column, OR, a time), for a check of
-    no table, and for a check whose figure cannot be told for a partition; `TypeError` for an unknown
+    no table, and for a check whose figure a partition does not have; `TypeError` for an unknown
     option.
     """
     return _assets(options, _keep, options.op)
@@ -54,7 +54,7 @@ def vectorshift_health_assets(options: HealthBodyOptions) -> Callable[[Body], dg
             yield from health.materialize()
 
     The body gets the context and a `Health`, and yields what a `dg.multi_asset` may yield.
-    `required_resource_keys` are resources that it needs besides. The rest is as told there.
+    `required_resource_keys` are further resources that it needs. The rest is as described there.
     """
     needed = options.required_resource_keys
     return lambda body: _assets(options, body, options.name or body.__name__, needed)
@@ -123,7 +123,7 @@ def _check_specs(health_set: HealthSet) -> list[dg.AssetCheckSpec]:
             dg.AssetCheckSpec(
                 key.name,
                 asset=key.asset_key,
-                description=check.description or in_words(check.rule),
+                description=check.description or describe_rule(check.rule),
                 blocking=check.blocking,
                 partitions_def=health_set.options.partitions_def,
             )

@@ -13,8 +13,8 @@ from dagster_vectorshift.failures import require_none
 from dagster_vectorshift.health._checks import HealthCheck
 from dagster_vectorshift.health._metadata import (
     partition_metadata,
+    recorded_figures,
     table_metadata,
-    told_figures,
 )
 from dagster_vectorshift.health._options import HealthOptions
 from dagster_vectorshift.health._outputs import Output
@@ -85,7 +85,7 @@ class Health:
     _judged: "dict[dg.AssetCheckKey, list[Verdict]]"
 
     def materialize(self) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckEvaluation]:
-        """Keep every table partition by partition and tell about each; then judge the checks.
+        """Store every table partition by partition and report each; then judge the checks.
 
         Each check gives one evaluation for each partition. When one that blocks has failed with
         ERROR, Dagster fails the step in the end, so nothing downstream runs.
@@ -93,7 +93,7 @@ class Health:
         failed: dict[str, VectorshiftError] = {}
         for key, table in self._set.tables.items():
             if table.name in self.tables:
-                yield from self._kept(key, table, self.tables[table.name], failed)
+                yield from self._store(key, table, self.tables[table.name], failed)
         for check_key, verdicts in self._judged.items():
             check = self._set.checks[check_key]
             about = targets(self.context.instance, check_key.asset_key, self.windows.keys())
@@ -109,24 +109,24 @@ class Health:
                 )
         require_none(failed, len(self.windows))
 
-    def _kept(
+    def _store(
         self,
         key: dg.AssetKey,
         table: Table,
         rows: "pa.Table",
         failed: dict[str, VectorshiftError],
     ) -> Iterator[dg.MaterializeResult[Any]]:
-        """Keep a table; of one that could not be kept whole, only the partitions that were are told."""
+        """Store a table; if some partitions could not be stored, only the others are reported."""
         parts = health.cut(rows, list(self.windows.values()))
-        kept = self._output.keep(table, rows, parts)
+        outcome = self._output.keep(table, rows, parts)
         failed |= {
-            f"{table.name}, partition {partition}": kept.failed[window]
+            f"{table.name}, partition {partition}": outcome.failed[window]
             for partition, window in self.windows.items()
-            if window in kept.failed
+            if window in outcome.failed
         }
         shared = {
             **table_metadata(rows.schema, self._set.lineages[table.name], table),
-            **kept.table,
+            **outcome.table,
             "vectorshift/requests": self.requests,
         }
         if self.ui_url is not None:
@@ -134,18 +134,20 @@ class Health:
         past = _history(self.context, key, table, self._set.options.partitions_def, self.windows)
         for partition, window in self.windows.items():
             past.append(table.figures(parts[window]))
-            told = partition_metadata(window, parts[window], table, past[-HISTORY:])
-            told |= kept.windows.get(window, {})
-            if not kept.failed:
-                self.context.add_asset_metadata(told, asset_key=key, partition_key=partition)
-            elif window not in kept.failed:
+            metadata = partition_metadata(window, parts[window], table, past[-HISTORY:])
+            metadata |= outcome.windows.get(window, {})
+            if not outcome.failed:
+                self.context.add_asset_metadata(metadata, asset_key=key, partition_key=partition)
+            elif window not in outcome.failed:
                 self.context.log_event(
-                    dg.AssetMaterialization(key, partition=partition, metadata={**shared, **told})
+                    dg.AssetMaterialization(
+                        key, partition=partition, metadata={**shared, **metadata}
+                    )
                 )
-        if not kept.failed:
+        if not outcome.failed:
             version = dg.DataVersion(fingerprint(rows))
             yield dg.MaterializeResult(
-                asset_key=key, metadata=shared, data_version=version, **kept.value
+                asset_key=key, metadata=shared, data_version=version, **outcome.value
             )
 
 
@@ -171,22 +173,24 @@ def measure(
     for table in tables:
         output.begin(table, partitions)
     query = scoped(account.get_client(), options.query)
-    found = health.measure(
+    measured = health.measure(
         query, partitions, tables, list(judgings.values()), share=options.share_requests
     )
-    if found.apart:
+    if measured.apart:
         context.log.warning(
-            "%s, so tables were asked for one by one: %d requests.", found.apart, found.requests
+            "%s, so tables were requested one by one: %d requests.",
+            measured.apart,
+            measured.requests,
         )
     return Health(
         context,
         windows,
-        found.tables,
-        found.requests,
+        measured.tables,
+        measured.requests,
         account.ui_url,
         health_set,
         output,
-        dict(zip(judgings, found.verdicts, strict=True)),
+        dict(zip(judgings, measured.verdicts, strict=True)),
     )
 
 
@@ -197,18 +201,18 @@ def _history(
     partitions_def: dg.TimeWindowPartitionsDefinition,
     windows: Mapping[str, Window],
 ) -> list[dict[str, float]]:
-    """The figures of the partitions just before this run's, as their materializations tell them."""
+    """The figures of the partitions just before this run's, as their materializations record them."""
     before = islice(back(partitions_def, next(iter(windows.values())).start), HISTORY - 1)
     key_of = partitions_def.get_partition_key_for_timestamp
-    wanted = [key_of(each.start.timestamp()) for each in before][::-1]
-    if not wanted:
+    keys = [key_of(each.start.timestamp()) for each in before][::-1]
+    if not keys:
         return []
-    found: dict[str, dict[str, float]] = {}
+    figures: dict[str, dict[str, float]] = {}
     records = context.instance.fetch_materializations(
-        dg.AssetRecordsFilter(key, asset_partitions=wanted), limit=HISTORY * 3
+        dg.AssetRecordsFilter(key, asset_partitions=keys), limit=HISTORY * 3
     ).records
     for record in reversed(records):
         event = record.asset_materialization
         if event is not None and event.partition is not None:
-            found[event.partition] = told_figures(event.metadata, table)
-    return [found[name] for name in wanted if name in found]
+            figures[event.partition] = recorded_figures(event.metadata, table)
+    return [figures[name] for name in keys if name in figures]

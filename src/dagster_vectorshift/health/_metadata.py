@@ -1,4 +1,4 @@
-"""What a materialization tells: about the table, and about each partition of it.
+"""The metadata of a materialization: of the table, and of each of its partitions.
 
 Keys under `dagster/` are those that Dagster's interface knows. Ours are under `vectorshift/` and
 numeric where they can be, because Dagster plots numbers over partitions.
@@ -44,7 +44,7 @@ def partition_metadata(
 ) -> dict[str, Any]:
     """The partition's window, its rows, its figures over all slices, a preview and their trend.
 
-    `figures` are those of earlier partitions, as `told_figures` gives them, and last its own.
+    `figures` are those of earlier partitions, as `recorded_figures` gives them, and last its own.
     """
     now = figures[-1]
     return {
@@ -59,11 +59,13 @@ def partition_metadata(
     }
 
 
-def told_figures(metadata: Mapping[str, dg.MetadataValue[Any]], table: "Table") -> dict[str, float]:
+def recorded_figures(
+    metadata: Mapping[str, dg.MetadataValue[Any]], table: "Table"
+) -> dict[str, float]:
     """The figures that `partition_metadata` put into a materialization."""
-    found = {}
+    figures = {}
     for name in table.figure_names:
         value = metadata.get(f"{_PREFIX}{name}")
         if value is not None and isinstance(value.value, int | float):
-            found[name] = value.value
-    return found
+            figures[name] = value.value
+    return figures

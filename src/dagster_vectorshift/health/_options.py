@@ -1,4 +1,4 @@
-"""What a set of health assets may be told."""
+"""The options of a set of health assets."""
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from vectorshift_orchestration.specs.measurable import require_measurable
 
 @dataclass(frozen=True, kw_only=True)
 class HealthOptions(AssetOptions):
-    """What every set of health assets takes; what is not told here is told at `AssetOptions`.
+    """The options of every set of health assets; `AssetOptions` describes the others.
 
     tables: what to keep, each a `HealthTable` or an `ErrorTable`; one asset for each.
     partitions_def: windows of time whose edges are edges of the tables' UTC buckets.

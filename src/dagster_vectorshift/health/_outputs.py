@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Kept:
+class Stored:
     """Metadata of the table and of each window that was kept, and the asset's value where it has one.
 
     `failed` says of each window that could not be kept why.
@@ -41,7 +41,7 @@ class Output(Protocol):
     def begin(self, table: Table, windows: Sequence[Window]) -> None:
         """Note where the windows stand before they are measured."""
 
-    def keep(self, table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]") -> Kept:
+    def keep(self, table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]") -> Stored:
         """Keep the rows of a table, which are given as a whole and by window."""
 
 
@@ -59,7 +59,7 @@ class ToStorage:
         for landing, several in self._landings(table, windows):
             attempts |= landing.begin_attempts(several, self._query_key)
 
-    def keep(self, table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]") -> Kept:
+    def keep(self, table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]") -> Stored:
         """Write each window; one that cannot be written keeps its old rows, and the others go on."""
         storage, name = self._storage, table.table_name
         landed, failed = dict[Window, Landed](), dict[Window, VectorshiftError]()
@@ -72,22 +72,22 @@ class ToStorage:
             )
             landed |= done
             failed |= refused
-        kept = dict[Window, dict[str, Any]]()
-        for window, done_there in landed.items():
-            kept[window] = {"dagster/uri": storage.locate(name, window)}
-            if done_there.deleted is not None:
-                kept[window]["vectorshift/rows_replaced"] = done_there.deleted
+        windows = dict[Window, dict[str, Any]]()
+        for window, outcome in landed.items():
+            windows[window] = {"dagster/uri": storage.locate(name, window)}
+            if outcome.deleted is not None:
+                windows[window]["vectorshift/rows_replaced"] = outcome.deleted
         place_of = {"dagster/uri": storage.locate(name), "dagster/storage_kind": storage.kind}
-        return Kept(place_of, kept, failed)
+        return Stored(place_of, windows, failed)
 
     @cached_property
     def _query_key(self) -> str:
-        """What tells these rows from those of another query; metrics and dimensions may change."""
+        """What distinguishes these rows from another query's; metrics and dimensions may change."""
         from vectorshift.analytics import Query
         from vectorshift_orchestration.landed import query_key_of
 
-        stated = {} if self._options.query is None else self._options.query.to_dict()
-        query = Query.from_dict(stated).to_dict()
+        document = {} if self._options.query is None else self._options.query.to_dict()
+        query = Query.from_dict(document).to_dict()
         return query_key_of(query, self._options.account_name)
 
     def _landings(
@@ -109,6 +109,6 @@ class ToIOManager:
     def begin(self, table: Table, windows: Sequence[Window]) -> None:
         """The IO manager knows no other writers."""
 
-    def keep(self, table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]") -> Kept:
+    def keep(self, table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]") -> Stored:
         """The rows as the asset's value."""
-        return Kept({}, value={"value": converted(rows, self._as_type)})
+        return Stored({}, value={"value": converted(rows, self._as_type)})

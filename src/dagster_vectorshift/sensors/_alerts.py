@@ -1,4 +1,4 @@
-"""The receipts by which an alert is told once."""
+"""The receipts by which an alert is sent once."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dagster_vectorshift.sensors._history import evaluated, instant
 from vectorshift_orchestration.thresholds.alerts import Alert
 
 _RECEIPTS = "vectorshift_alerts"
-_LOOKED_AT = 20
+_MOST_RECORDS = 20
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,16 @@ class Receipts:
 
     def sent(self, alert: Alert) -> Iterator[datetime]:
         """When the last alerts about this place were evaluated that were as severe."""
-        asked = dg.AssetRecordsFilter(self.asset_key, asset_partitions=[alert.place])
-        for record in self.instance.fetch_observations(asked, limit=_LOOKED_AT).records:
+        records_filter = dg.AssetRecordsFilter(self.asset_key, asset_partitions=[alert.place])
+        for record in self.instance.fetch_observations(records_filter, limit=_MOST_RECORDS).records:
             if record.asset_observation is not None:
-                told = record.asset_observation.metadata
-                if told["vectorshift/severity"].value in (alert.severity, "ERROR"):
-                    yield instant(told["vectorshift/evaluated_at"].value)
+                metadata = record.asset_observation.metadata
+                if metadata["vectorshift/severity"].value in (alert.severity, "ERROR"):
+                    yield instant(metadata["vectorshift/evaluated_at"].value)
 
     def passed(self, alert: Alert, since: datetime) -> bool:
         """Whether the check passed after `since` and before this failure."""
         return any(
-            evaluation.passed and found.place == alert.place
-            for evaluation, found in evaluated(self.instance, since, alert.evaluated_at)
+            evaluation.passed and earlier.place == alert.place
+            for evaluation, earlier in evaluated(self.instance, since, alert.evaluated_at)
         )

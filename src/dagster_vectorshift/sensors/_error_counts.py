@@ -1,7 +1,7 @@
 """Failed runs by window, watched without runs of Dagster's own.
 
 Each tick measures, in one request, the windows that have ended since the last one and a few before
-them, because events arrive late. What is new or has changed is told, everything else is not.
+them, because events arrive late. Only what is new or has changed is reported.
 """
 
 from contextlib import closing
@@ -53,19 +53,19 @@ def build_error_count_sensor(
     default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
     resource_key: str = "vectorshift",
 ) -> dg.SensorDefinition:
-    """A sensor that counts failed runs in each window and tells when there are too many.
+    """A sensor that counts failed runs in each window and reports too many.
 
     Without a `target` it needs no run: an observation of `asset` and an evaluation of its check, for
     each window whose figures are new or have changed. Declare that check with
-    `build_error_count_check` and `partitions_def=None`, so that it has a page and can be run by
-    hand: Dagster keeps one evaluation of a partition without a run, ever, so the windows are told
-    in the metadata. With a `target` it requests a run of the window's partition instead when a limit is passed; the run
-    key holds the window and the figures, so one state of a window is one run, whatever is repeated.
+    `build_error_count_check` and `partitions_def=None`, so that it has a page and can be run
+    manually: Dagster keeps only one evaluation of a partition without a run, so the windows are in
+    the metadata. With a `target` it requests a run of the window's partition instead when a limit is
+    exceeded; the run key holds the window and the figures, so one state of a window is one run, whatever is repeated.
 
     Args:
         asset: what the events are about; usually a `dg.AssetSpec` that Dagster does not materialize.
         partitions_def: the windows. Those that have ended are measured; with `end_offset=1` the
-            current one is, too, and tells early.
+            current one is judged too, and reported early.
         warn, error: failed runs that are still all right.
         query: which events, without a time; None is every event of the account.
         check: the name of the check.
@@ -80,7 +80,7 @@ def build_error_count_sensor(
 
     After a pause of any length every window is caught up with, 500 in a tick. A tick that fails
     keeps its cursor. Raises `SpecError` for unusable limits, and `dg.DagsterInvalidDefinitionError`
-    for partitions that are no windows of time, a negative `lookback`, a `time_budget` that is not
+    for partitions that are not windows of time, a negative `lookback`, a `time_budget` that is not
     positive, and a query that no aggregation can answer (a data column, OR, a time).
     """
     require_time(partitions_def, "An error count sensor")
@@ -110,9 +110,9 @@ def build_error_count_sensor(
         windows = _due(partitions_def, position.until, lookback)
         if not windows:
             return dg.SkipReason("No window has ended yet.")
-        # An answer that comes after the tick helps nobody.
-        patience = {"total_timeout": min(account.total_timeout, time_budget)}
-        with closing(account.model_copy(update=patience)) as bounded:
+        # A response after the tick would be useless.
+        limits = {"total_timeout": min(account.total_timeout, time_budget)}
+        with closing(account.model_copy(update=limits)) as bounded:
             scope = scoped(bounded.get_client(), query)
             judging = Judging(rule, list(windows.values()))
             verdicts = {each.window: each for each in judging.ask(scope)}
@@ -124,18 +124,18 @@ def build_error_count_sensor(
         if target is not None:
             return dg.SensorResult(
                 run_requests=[
-                    _run_request(context.sensor_name, partition, found)
-                    for partition, found in news.items()
-                    if not found.ok
+                    _run_request(context.sensor_name, partition, verdict)
+                    for partition, verdict in news.items()
+                    if not verdict.ok
                 ],
                 cursor=cursor,
             )
         events: list[dg.AssetObservation | dg.AssetCheckEvaluation] = []
         about = targets(context.instance, key.asset_key, news.keys())
-        for partition, found in news.items():
-            top, it = errors.get(found.window), about.get(partition)
-            told = evaluation(key, partition, found, rule, top, target=it, in_run=False)
-            events += [_observation(key.asset_key, partition, found), told]
+        for partition, verdict in news.items():
+            top, it = errors.get(verdict.window), about.get(partition)
+            evaluated = evaluation(key, partition, verdict, rule, top, target=it, in_run=False)
+            events += [_observation(key.asset_key, partition, verdict), evaluated]
         return dg.SensorResult(
             asset_events=events,
             cursor=cursor,
@@ -157,23 +157,23 @@ def _due(partitions_def: Partitions, until: datetime, lookback: int) -> dict[str
     return {key: Window(*partitions_def.time_window_for_partition_key(key)) for key in keys}
 
 
-def _observation(asset_key: dg.AssetKey, partition: str, found: Verdict) -> dg.AssetObservation:
+def _observation(asset_key: dg.AssetKey, partition: str, verdict: Verdict) -> dg.AssetObservation:
     return dg.AssetObservation(
         asset_key,
         partition=partition,
-        description=found.reason,
+        description=verdict.reason,
         metadata={
-            "vectorshift/errors_sum": int(found.observed or 0),
-            "vectorshift/runs_sum": found.sample,
-            **edges_of(found.window),
+            "vectorshift/errors_sum": int(verdict.observed or 0),
+            "vectorshift/runs_sum": verdict.sample,
+            **edges_of(verdict.window),
         },
     )
 
 
-def _run_request(sensor: str, partition: str, found: Verdict) -> dg.RunRequest:
-    version = found.version
+def _run_request(sensor: str, partition: str, verdict: Verdict) -> dg.RunRequest:
+    version = verdict.version
     return dg.RunRequest(
-        run_key=f"{sensor}:{found.window.label}:{version}",
+        run_key=f"{sensor}:{verdict.window.label}:{version}",
         partition_key=partition,
-        tags={"vectorshift/window": found.window.label, "vectorshift/version": version},
+        tags={"vectorshift/window": verdict.window.label, "vectorshift/version": version},
     )

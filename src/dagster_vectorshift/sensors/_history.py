@@ -17,7 +17,7 @@ from vectorshift_orchestration.thresholds.alerts import Alert
 from vectorshift_orchestration.windows import Window
 
 TIME_BUDGET = 40.0
-"""Seconds that a tick may take: two thirds of what Dagster allows it unless told otherwise (60 s,
+"""Seconds that a tick may take: two thirds of what Dagster allows it by default (60 s,
 DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS). What it did not get to is the next tick's."""
 
 _LONGEST_RUN = timedelta(days=2)
@@ -31,16 +31,16 @@ def evaluated(
 
     They are in order, oldest first.
     """
-    asked = dg.EventRecordsFilter(
+    records_filter = dg.EventRecordsFilter(
         dg.DagsterEventType.ASSET_CHECK_EVALUATION,
         after_cursor=dg.RunShardedEventsCursor(id=0, run_updated_after=after - _LONGEST_RUN),
         after_timestamp=after.timestamp(),
         before_timestamp=None if before is None else before.timestamp(),
     )
     with warnings.catch_warnings():
-        # To be gone in Dagster 2, which is beyond our range; there is no other public way.
+        # It goes away in Dagster 2, which is beyond our range; no other public API exists.
         warnings.simplefilter("ignore", DeprecationWarning)
-        records = instance.get_event_records(asked)
+        records = instance.get_event_records(records_filter)
     entries = [record.event_log_entry for record in records]
     for entry in sorted(entries, key=lambda entry: entry.timestamp):
         if (evaluation := entry.asset_check_evaluation) is not None:
@@ -53,10 +53,10 @@ def instant(timestamp: Any) -> datetime:
 
 
 def _alert(evaluation: dg.AssetCheckEvaluation, at: datetime, run_id: str | None) -> Alert:
-    told = {name: getattr(value, "value", None) for name, value in evaluation.metadata.items()}
-    start, end = (told.get(f"vectorshift/window_{edge}") for edge in ("start", "end"))
+    metadata = {name: getattr(value, "value", None) for name, value in evaluation.metadata.items()}
+    start, end = (metadata.get(f"vectorshift/window_{edge}") for edge in ("start", "end"))
     # Without a run, the partition is in the metadata (see `_evaluations.evaluation`).
-    partition = evaluation.partition or told.get("vectorshift/partition")
+    partition = evaluation.partition or metadata.get("vectorshift/partition")
     return Alert(
         asset=evaluation.asset_key.to_user_string(),
         check=evaluation.check_name,
@@ -66,16 +66,16 @@ def _alert(evaluation: dg.AssetCheckEvaluation, at: datetime, run_id: str | None
         reason=evaluation.description or "",
         run_id=run_id,
         window=Window(instant(start), instant(end)) if start and end else None,
-        observed=told.get("vectorshift/observed"),
-        limit=told.get("vectorshift/limit"),
-        sample=told.get("vectorshift/sample"),
+        observed=metadata.get("vectorshift/observed"),
+        limit=metadata.get("vectorshift/limit"),
+        sample=metadata.get("vectorshift/sample"),
         top_errors=_messages(evaluation.metadata.get("vectorshift/top_errors")),
     )
 
 
-def _messages(told: Any) -> tuple[tuple[str, int], ...]:
-    """The rows of the table of error messages that a check of ours told."""
-    if not isinstance(told, dg.TableMetadataValue):
+def _messages(table: Any) -> tuple[tuple[str, int], ...]:
+    """The rows of the table of error messages of one of our checks."""
+    if not isinstance(table, dg.TableMetadataValue):
         return ()
-    rows = [(record.data["message"], record.data["count"]) for record in told.records]
+    rows = [(record.data["message"], record.data["count"]) for record in table.records]
     return tuple((str(text), count) for text, count in rows if isinstance(count, int))

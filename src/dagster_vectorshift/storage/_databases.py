@@ -40,7 +40,7 @@ class DuckDBStorage(dg.ConfigurableResource, Document):  # type: ignore[type-arg
         return file_uri(self._file)
 
     def landing(self, table: str, window: Window, format: str) -> Landing:
-        """The table; the file is open while it is asked or written, and no longer."""
+        """The table; the file is open only while it is read or written."""
         return Landing(table=table, connect=self.connect)
 
     def connect(self) -> AbstractContextManager[Any]:
@@ -83,7 +83,7 @@ class PostgresStorage(dg.ConfigurableResource, Document):  # type: ignore[type-a
         return address(resolved(self.url))
 
     def landing(self, table: str, window: Window, format: str) -> Landing:
-        """The table; a connection is open while it is asked or written, and no longer."""
+        """The table; a connection is open only while it is read or written."""
         return Landing(table=table, connect=self.connect, reconnect=self.reconnect)
 
     def connect(self) -> AbstractContextManager[Any]:

@@ -32,7 +32,7 @@ class FileStorage(dg.ConfigurableResource, Document):  # type: ignore[type-arg] 
         return uri_of(f"{resolved(self.path).removesuffix('/')}/{table}")
 
     def landing(self, table: str, window: Window, format: str) -> Landing:
-        """One file at a fixed name, which takes the place of the one before."""
+        """One file at a fixed name, which replaces the previous one."""
         from vectorshift_orchestration.storage.notes import note_path
 
         root = resolved(self.path)

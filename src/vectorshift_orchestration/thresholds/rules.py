@@ -248,7 +248,7 @@ def rule_document(
     return dict(document)
 
 
-def in_words(rule: Rule) -> str:
+def describe_rule(rule: Rule) -> str:
     """The rule for people, limits and all."""
     limits = [
         f"{name} past {limit:g}"
