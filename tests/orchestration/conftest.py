@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import duckdb
 import psycopg
@@ -16,7 +17,7 @@ import psycopg2
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tests import plain_driver
+from tests import mariadb, plain_driver
 from tests.orchestration.service import (
     anyio_backend,
     blank,
@@ -31,7 +32,8 @@ from vectorshift_orchestration.storage.identifiers import TableName
 __all__ = ["anyio_backend", "blank", "blank_session", "client", "pytest_terminal_summary"]
 
 KINDS = ("duckdb", "postgres", "sqlite")
-EVERY_KIND = (*KINDS, "psycopg2", "adbc", "plain")
+MYSQL_KINDS = tuple(mariadb.DRIVERS)
+EVERY_KIND = (*KINDS, "psycopg2", "adbc", "plain", *MYSQL_KINDS)
 
 
 @pytest.fixture
@@ -80,6 +82,10 @@ class Store:
         statement = {
             "duckdb": "SELECT table_name FROM duckdb_tables()",
             "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table'",
+            **dict.fromkeys(
+                MYSQL_KINDS,
+                "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()",
+            ),
         }.get(
             self.kind, "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema()"
         )
@@ -133,6 +139,52 @@ def postgres_sessions(postgres_schemas: Schemas) -> Iterator[PostgresSessions]:
         yield made
 
 
+class MySqlOutside:
+    """Statements as the other databases have them, over a connection that takes double quotes for names."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = mariadb.by_pymysql(port, autocommit=True, sql_mode="ANSI_QUOTES")
+        self.close = self._connection.close
+
+    def execute(self, statement: str) -> Any:
+        cursor = self._connection.cursor()
+        cursor.execute(statement)
+        return cursor
+
+
+class MySqlSessions:
+    """Connections that tests use one after the other, each test in a database of its own."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._outside = MySqlOutside(port)
+
+    @contextmanager
+    def store(self, kind: str) -> Iterator[Store]:
+        name = f"t_{uuid4().hex[:12]}"
+        self._outside.execute(f"CREATE DATABASE {name} CHARACTER SET latin1")
+        self._outside.execute(f"USE {name}")
+
+        def connect(**options: Any) -> Any:
+            return mariadb.DRIVERS[kind](self.port, database=name, **options)
+
+        try:
+            with closing(connect()) as connection:
+                yield Store(kind, connection, self._outside, connect)
+        finally:
+            self._outside.execute(f"DROP DATABASE {name}")
+
+    def close(self) -> None:
+        self._outside.close()
+
+
+@pytest.fixture(scope="session")
+def mysql_sessions() -> Iterator[MySqlSessions]:
+    """Connections to the session's MariaDB."""
+    with mariadb.server() as port, closing(MySqlSessions(port)) as made:
+        yield made
+
+
 @contextmanager
 def _store(kind: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
     if kind == "duckdb":
@@ -148,6 +200,9 @@ def _store(kind: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[
             closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as outside,
         ):
             yield Store(kind, connection, outside, lambda: sqlite3.connect(path, timeout=10))
+    elif kind in MYSQL_KINDS:
+        with request.getfixturevalue("mysql_sessions").store(kind) as made:
+            yield made
     else:
         yield request.getfixturevalue("postgres_sessions").store(kind)
 

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from tests.orchestration.conftest import EVERY_KIND
+from tests.orchestration.conftest import EVERY_KIND, MYSQL_KINDS
 from tests.orchestration.rows import DAY, batch
 from vectorshift_orchestration.errors import (
     RowOutsideWindow,
@@ -117,7 +117,7 @@ def test_a_first_write_that_fails_leaves_no_row(store, write):
 
     with pytest.raises(ConnectionResetError):
         write(breaking())
-    if store.kind == "plain":
+    if store.kind in ("plain", *MYSQL_KINDS):
         assert store.rows() == []
     else:
         assert store.tables() == set()
@@ -419,6 +419,7 @@ def test_other_connections_are_named(tmp_path):
 def test_an_old_ledger_gains_the_new_columns(store, write):
     """A ledger from before attempts is taken on: its windows count as never contested."""
     kind = "TIMESTAMPTZ" if store.kind in ("postgres", "psycopg2", "adbc") else "TIMESTAMP"
+    kind = "DATETIME(6)" if store.kind in MYSQL_KINDS else kind
     store.execute(
         f"CREATE TABLE {LEDGER} (table_name VARCHAR(200), window_start {kind}, window_end {kind}, "
         f"request_key VARCHAR(200), row_count BIGINT, sha256 VARCHAR(200), committed_at {kind})"

@@ -68,6 +68,25 @@ def inexact(field: pa.Field) -> SchemaMismatch:
     )
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column holds texts."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def require_finite(column: pa.Array, name: str, row: int, database: str) -> None:
+    """Raise `UnstorableValue` for NaN or infinity; `row` is the number of rows before the column's first."""
+    if not pa.types.is_floating(column.type):
+        return
+    found = pc.index(pc.is_finite(column), False).as_py()
+    if found >= 0:
+        raise UnstorableValue(
+            f"Row {row + found + 1} has {column[found].as_py()} in column {name!r}, which {database} "
+            "cannot store. No row was changed.",
+            row=row + found + 1,
+            column=name,
+        )
+
+
 def _seen_whole(kind: pa.DataType) -> pa.DataType:
     is_view = pa.types.is_string_view(kind) or pa.types.is_binary_view(kind)
     return plain(kind) if is_view else kind

@@ -13,11 +13,17 @@ from vectorshift_orchestration.storage.identifiers import TableName
 
 
 def fit(
-    database: Database, table: TableName, schema: pa.Schema, *, primary_key: Sequence[str] = ()
+    database: Database,
+    table: TableName,
+    schema: pa.Schema,
+    *,
+    primary_key: Sequence[str] = (),
+    checked: bool = True,
 ) -> tuple[str, ...]:
     """Create the table or add the columns it lacks; returns the columns that an old table gained.
 
-    Nothing is dropped, reordered or retyped. Raises `SchemaMismatch` when a column of the table
+    Nothing is dropped, reordered or retyped. With `checked=False` the types of the table's columns are
+    taken as they are. Raises `SchemaMismatch` when a column of the table
     would round, cut or shift the values that come, and when two columns of the rows mean the same.
     """
     wanted = database.types(plain_schema(schema))
@@ -37,7 +43,7 @@ def fit(
     missing = [name for name in wanted if database.fold(name) not in present]
     for name in missing:
         database.add_column(table, name, wanted[name])
-    for field in schema:
+    for field in schema if checked else ():
         if pa.types.is_null(field.type):
             continue  # nulls go into a column of any type
         kind = wanted[field.name]

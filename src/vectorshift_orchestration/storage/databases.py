@@ -1,7 +1,6 @@
-"""What `overwrite_window` asks of a database, and which answer goes with which connection.
+"""What `overwrite_window` asks of a database, and which answer goes with which connection: `DIALECTS`.
 
-One class for each kind of connection: `duckdb.py`, `psycopg.py`, `psycopg2.py` and `adbc.py` (all
-three PostgreSQL, which is `postgres.py`), and `dbapi.py` (any other PEP 249 connection).
+Any other PEP 249 connection is spoken to by `dbapi.py`, once it has passed a trial.
 """
 
 from __future__ import annotations
@@ -9,13 +8,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from importlib import import_module
+from typing import Any, Protocol, cast
 
 import pyarrow as pa
 
 from vectorshift_orchestration.errors import StorageError
 from vectorshift_orchestration.storage.identifiers import TableName
 from vectorshift_orchestration.storage.locks import Territory
+
+DIALECTS = (
+    ({"duckdb", "_duckdb"}, "register", "duckdb", "DuckDB"),
+    ({"psycopg"}, "pgconn", "psycopg", "Psycopg"),
+    ({"psycopg2"}, "get_transaction_status", "psycopg2", "Psycopg2"),
+    ({"adbc_driver_manager"}, "adbc_get_info", "adbc", "AdbcPostgres"),
+    ({"sqlite3", "_sqlite3"}, "text_factory", "sqlite", "Sqlite"),
+    ({"pymysql", "MySQLdb", "mysql"}, "get_server_info", "mysql", "MySql"),
+)
+"""Who speaks to whom: the drivers, what tells their connection from their other classes, module and class."""
 
 
 class Database(Protocol):
@@ -32,6 +42,10 @@ class Database(Protocol):
     @property
     def exact_texts(self) -> bool:
         """Whether texts that differ, in case alone even, are never taken for one."""
+
+    @property
+    def known(self) -> bool:
+        """Whether we are tested with it; any other is tried before its first use."""
 
     @property
     def time_type(self) -> str:
@@ -100,33 +114,17 @@ def database_of(connection: Any) -> Database:
     """
     connection = getattr(connection, "driver_connection", None) or connection
     homes = {kind.__module__.partition(".")[0] for kind in type(connection).__mro__}
-    if homes & {"duckdb", "_duckdb"} and hasattr(connection, "register"):
-        from vectorshift_orchestration.storage.duckdb import DuckDB
-
-        return DuckDB(connection)
-    if "psycopg" in homes and hasattr(connection, "pgconn"):
-        from vectorshift_orchestration.storage.psycopg import Psycopg
-
-        return Psycopg(connection)
-    if "psycopg2" in homes and hasattr(connection, "get_transaction_status"):
-        from vectorshift_orchestration.storage.psycopg2 import Psycopg2
-
-        return Psycopg2(connection)
-    if "adbc_driver_manager" in homes and hasattr(connection, "adbc_get_info"):
-        from vectorshift_orchestration.storage.adbc import AdbcPostgres
-
-        return AdbcPostgres(connection)
-    if homes & {"sqlite3", "_sqlite3"} and hasattr(connection, "text_factory"):
-        from vectorshift_orchestration.storage.sqlite import Sqlite
-
-        return Sqlite(connection)
+    for drivers, mark, module, name in DIALECTS:
+        if homes & drivers and hasattr(connection, mark):
+            dialect = getattr(import_module(f"{__package__}.{module}"), name)
+            return cast(Database, dialect(connection))
     if all(callable(getattr(connection, verb, None)) for verb in ("cursor", "commit", "rollback")):
         from vectorshift_orchestration.storage.dbapi import DbApi
 
         return DbApi(connection)
     raise StorageError(
-        "Windows are written to DuckDB, PostgreSQL (psycopg 3, psycopg2, ADBC) and other DB-API "
-        f"connections, not to {type(connection).__name__}.{_hint(homes)}"
+        "Windows are written to DuckDB, PostgreSQL (psycopg 3, psycopg2, ADBC), MySQL, MariaDB, "
+        f"SQLite and other DB-API connections, not to {type(connection).__name__}.{_hint(homes)}"
     )
 
 

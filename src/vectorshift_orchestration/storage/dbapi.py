@@ -1,9 +1,9 @@
 """Any other DB-API connection (PEP 249): rows bound in chunks, in the same transaction.
 
 Names are in double quotes, as standard SQL has them. Instants are naive UTC. Of the database nothing
-is assumed: tables are made in a transaction before, since many commit DDL at once, and a row of
-`_vectorshift_locks` keeps the writers of one table apart. `sqlite.py` knows more. MySQL and its kin
-are refused: a portable type name means something else there, which would change what is written.
+is assumed: it is tried before its first use (`trial.py`), tables are made in a transaction before, since
+many commit DDL at once, and a row of `_vectorshift_locks` keeps the writers of one table apart.
+`sqlite.py`, `mysql.py` and `snowflake.py` know more.
 """
 
 from __future__ import annotations
@@ -33,9 +33,16 @@ LOCKS = "_vectorshift_locks"
 _CHUNK_ROWS = 5_000
 _NAIVE = pa.timestamp("us")
 _DBMS_NAME = 17  # SQL_DBMS_NAME of ODBC
-_MYSQL = frozenset(
-    ("mysql", "pymysql", "mysqldb", "mariadb", "cymysql", "_mysql_connector", "singlestoredb")
-)
+_REFUSED = {
+    **dict.fromkeys(
+        ("mysql", "mariadb", "singlestore"),
+        "MySQL and MariaDB are written to by PyMySQL, mysqlclient or mysql-connector-python. "
+        "Give a connection of one of these.",
+    ),
+    "clickhouse": "ClickHouse is not written to: it has no transaction around DELETE and INSERT, so "
+    "readers would see a window without its rows. Publish Parquet files, and load or read those.",
+}
+"""By a part of the driver's name, or of what ODBC tells."""
 
 
 class DbApi:
@@ -44,12 +51,14 @@ class DbApi:
     time_type = "TIMESTAMP"
     transactional_ddl = False
     exact_texts = False
+    known = False
 
     def __init__(self, connection: Any) -> None:
-        driver = _driver(connection)
-        _refuse_mysql(connection, driver)
+        driver = driver_of(connection)
+        _refuse(connection, driver)
         self._connection = connection
         self._style: str = driver.paramstyle
+        self._trial = f"(tried) {driver.__name__} {getattr(driver, '__version__', '')}".strip()
         self._autocommit = False
         self.errors: tuple[type[Exception], ...] = (driver.Error,)
 
@@ -100,7 +109,8 @@ class DbApi:
     def columns(self, table: TableName) -> dict[str, str] | None:
         try:
             with closing(self._cursor()) as cursor:
-                cursor.execute(f"SELECT * FROM {table.sql} WHERE 1 = 0")
+                self._execute(cursor, f"SELECT * FROM {table.sql} WHERE 1 = 0", ())
+                cursor.fetchall()  # a result that is left makes some drivers refuse what comes next
                 return {column[0]: "" for column in cursor.description}
         except self.errors:  # there is no portable way to ask whether it exists
             self._connection.rollback()
@@ -154,16 +164,46 @@ class DbApi:
                 self._refuse_doubles(table, batch.schema)
         return rows
 
+    def was_tried(self, table: TableName) -> bool:
+        """Whether this version of the driver has passed a trial in the schema of the table."""
+        locks = table.beside(LOCKS)
+        self.begin()
+        try:
+            return self.columns(locks) is not None and bool(
+                self.run(f"SELECT 1 FROM {locks.sql} WHERE table_name = {VALUE}", [self._trial])
+            )
+        finally:
+            self.rollback()
+
+    def note_trial(self, table: TableName) -> None:
+        """Remember that it has."""
+        locks = table.beside(LOCKS)
+        self.begin()
+        self._require_locks(locks)
+        with suppress(*self.errors):  # somebody else just did
+            self.run(f"INSERT INTO {locks.sql} VALUES ({VALUE}, 0)", [self._trial])
+        self.commit()
+
     def _wait(self, table: TableName) -> None:
         """Wait for other writers of the table: a changed row stays locked until they have ended."""
         locks, name = table.beside(LOCKS), self.fold(table.name)
         change = f"UPDATE {locks.sql} SET writes = writes + 1 WHERE table_name = {VALUE}"
-        if self.columns(locks) is None:
-            self.create(locks, {"table_name": "TEXT", "writes": "BIGINT"}, ["table_name"])
+        self._require_locks(locks)
         if not self.changed(change, [name]):
-            self.run(f"INSERT INTO {locks.sql} VALUES ({VALUE}, 0)", [name])
-            self._connection.commit()
+            with suppress(*self.errors):  # somebody else just did
+                self.run(f"INSERT INTO {locks.sql} VALUES ({VALUE}, 0)", [name])
+            self._renew()
             self.changed(change, [name])
+
+    def _require_locks(self, locks: TableName) -> None:
+        if self.columns(locks) is None:
+            keyed = pa.schema([("table_name", pa.string()), ("writes", pa.int64())])
+            self.create(locks, self.types(keyed), ["table_name"])
+            self._renew()
+
+    def _renew(self) -> None:
+        """Commit, and go on in another transaction."""
+        self._connection.commit()
 
     def _refuse_doubles(self, table: TableName, schema: pa.Schema) -> None:
         """There is no portable way to ask for a column's type, but what comes out of it has one."""
@@ -245,7 +285,7 @@ def _keyed(kind: str) -> str:
     return "VARCHAR(255)" if kind == "TEXT" else kind
 
 
-def _driver(connection: Any) -> Any:
+def driver_of(connection: Any) -> Any:
     """The module that PEP 249 describes, from where the connection's class was made."""
     for module in _homes(connection):
         if hasattr(module, "paramstyle") and hasattr(module, "Error"):
@@ -255,16 +295,13 @@ def _driver(connection: Any) -> Any:
     )
 
 
-def _refuse_mysql(connection: Any, driver: Any) -> None:
+def _refuse(connection: Any, driver: Any) -> None:
     name = driver.__name__.partition(".")[0]
     if callable(getattr(connection, "getinfo", None)):  # ODBC, which tells what is behind it
-        name = str(connection.getinfo(_DBMS_NAME)).lower()
-    if name.lower() in _MYSQL:
-        raise StorageError(
-            "MySQL and MariaDB are not written to: their TIMESTAMP follows the session's zone and "
-            "drops fractions of a second, TEXT ends at 64 KiB, and keys do not tell case apart. "
-            "Nothing was changed. Write to DuckDB, PostgreSQL or SQLite, or to a file to load."
-        )
+        name = str(connection.getinfo(_DBMS_NAME))
+    for family, why in _REFUSED.items():
+        if family in name.lower():
+            raise StorageError(f"{why} Nothing was changed.")
 
 
 def _by_position(row: Any, width: int) -> tuple[Any, ...]:

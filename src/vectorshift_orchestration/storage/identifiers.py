@@ -1,7 +1,8 @@
-"""Names of tables and columns, quoted so that any name is only ever a name; and values, bound."""
+"""Names of tables and columns, quoted so that any name is only ever a name; and values, bound and read."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -10,6 +11,8 @@ from vectorshift_orchestration.errors import StorageError
 
 VALUE = "\0"
 """Stands for a bound value in our statements. No identifier can hold it, so none is taken for one."""
+
+_QUOTED = re.compile(r'"((?:[^"]|"")+)"')
 
 _MARKERS: dict[str, Callable[[int], str]] = {
     "qmark": lambda position: "?",
@@ -47,11 +50,21 @@ def marked(statement: str, style: str) -> str:
     return first + "".join(marker(position) + part for position, part in enumerate(rest, 1))
 
 
+def respelled(statement: str, spell: Callable[[str], str]) -> str:
+    """One of our statements, whose only double quotes are those of `quoted`, with its names in another spelling."""
+    return _QUOTED.sub(lambda found: spell(found[1].replace('""', '"')), statement)
+
+
 def bound(values: Sequence[Any], style: str) -> Sequence[Any] | dict[str, Any]:
     """The values in the form that goes with `marked`."""
     if style == "named":
         return {f"v{position}": value for position, value in enumerate(values, 1)}
     return values
+
+
+def as_text(value: Any) -> Any:
+    """Text that a driver gives as bytes, as text; any other value as it is."""
+    return bytes(value).decode(errors="replace") if isinstance(value, bytes | bytearray) else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from vectorshift_orchestration._failpoints import failpoint
 from vectorshift_orchestration.errors import StorageError
 from vectorshift_orchestration.storage.identifiers import (
     TableName,
+    as_text,
     listed,
     marked,
     not_a_table,
@@ -57,6 +58,7 @@ class Postgres(ABC):
 
     transactional_ddl = True
     exact_texts = True
+    known = True
     time_type = TIME_TYPE
 
     @abstractmethod
@@ -135,7 +137,10 @@ class Postgres(ABC):
     def _isolate(self, territory: Territory | None) -> None:
         # A snapshot that is older than the lock would not show what the last writer committed.
         self.run("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-        self.run("SELECT set_config('client_encoding', 'UTF8', true)")
+        # In UTC the ledger of a driver that made columns without a zone is read and compared rightly.
+        self.run(
+            "SELECT set_config('client_encoding', 'UTF8', true), set_config('TimeZone', 'UTC', true)"
+        )
         if territory is not None:
             for lock in territory.locks():
                 self._take(lock)
@@ -190,11 +195,10 @@ class CopyingPostgres(Postgres):
     def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._cursor() as cursor:
             self._execute(cursor, marked(statement, "format"), tuple(values))
-            return (
-                [tuple(map(_as_text, row)) for row in cursor.fetchall()]
-                if cursor.description
-                else []
-            )
+            if not cursor.description:
+                return []
+            # Texts are bytes out of a database without an encoding (SQL_ASCII).
+            return [tuple(map(as_text, row)) for row in cursor.fetchall()]
 
     def changed(self, statement: str, values: Sequence[Any] = ()) -> int:
         with self._cursor() as cursor:
@@ -236,8 +240,3 @@ class CopyingPostgres(Postgres):
     @abstractmethod
     def _copy(self, statement: str, pieces: Iterator[bytes]) -> None:
         """Feed a COPY; raises what the pieces raise."""
-
-
-def _as_text(value: Any) -> Any:
-    """Text, which comes as bytes out of a database without an encoding (SQL_ASCII)."""
-    return value.decode(errors="replace") if isinstance(value, bytes) else value

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from vectorshift_orchestration.characters import ADVICE
 from vectorshift_orchestration.errors import StorageError, UnstorableValue
-from vectorshift_orchestration.storage.column_types import inexact
+from vectorshift_orchestration.storage.column_types import inexact, is_text
 from vectorshift_orchestration.tables import INSTANT
 
 TIME_TYPE = "timestamp with time zone"
@@ -45,7 +45,7 @@ def column_type(field: pa.Field) -> str:
     for fits, name in (
         (pa.types.is_integer, "bigint"),
         (pa.types.is_floating, "double precision"),
-        (_is_text, "text"),
+        (is_text, "text"),
         (pa.types.is_boolean, "boolean"),
         (pa.types.is_timestamp, TIME_TYPE),
         (pa.types.is_date, "date"),
@@ -109,7 +109,7 @@ def _text(column: pa.Array, name: str, row: int) -> pa.Array | pa.Scalar:
         return pa.scalar("\\N")
     if pa.types.is_timestamp(kind):
         text = _zoned(column)
-    elif _is_text(kind):
+    elif is_text(kind):
         text = _escaped(column.cast(pa.string()), name, row)
     elif pa.types.is_floating(kind):
         text = column.cast(pa.float64()).cast(pa.string())  # as exact as the number is
@@ -135,7 +135,7 @@ def _zoned(instants: pa.Array) -> pa.Array:
 
 
 def _refuse_nul(column: pa.Array, name: str, row: int) -> None:
-    if not _is_text(column.type):
+    if not is_text(column.type):
         return
     found = pc.index(pc.match_substring(column.cast(pa.large_string()), "\0"), True).as_py()
     if found >= 0:
@@ -166,8 +166,4 @@ def _binary_type(kind: pa.DataType, present: str) -> pa.DataType:
         return pa.float64()
     if pa.types.is_uint64(kind):
         return pa.decimal128(20, 0)
-    return pa.large_string() if _is_text(kind) else kind
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    return pa.large_string() if is_text(kind) else kind

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -34,6 +34,7 @@ from vectorshift_orchestration.storage.transactions import (
     settle,
     transaction,
 )
+from vectorshift_orchestration.storage.trial import Unknown, try_out
 from vectorshift_orchestration.windows import Window
 
 
@@ -221,6 +222,9 @@ def _begin(
         with reading(database):
             resolved = database.resolve(parts[0].table)
             parts = [replace(part, table=resolved) for part in parts]
+        if not database.known:
+            try_out(cast(Unknown, database), resolved)
+        with reading(database):
             found = [(part, windows_ledger.overlapping(database, part)) for part in parts]
     for part, notes in found:
         if not replace_other:
@@ -246,6 +250,9 @@ def _overwrite(
         require_none_open(database, part)
         with reading(database):
             part = replace(part, table=database.resolve(part.table))
+        if not database.known:
+            try_out(cast(Unknown, database), part.table)
+        with reading(database):
             begun = dict(attempts or {})
             if not begun.keys() >= set(part.windows):
                 notes = windows_ledger.overlapping(database, part)
