@@ -1,13 +1,14 @@
 # Everything here needs python3.11 (or newer), pip and make. Nothing is installed outside this folder.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 UV := .tools/bin/uv
+SITE ?= site
 BIN := .venv/bin
 
 # Airflow and Dagster start many processes, and each would compile all of their modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test matrix check bench lock clean
+.PHONY: help demo up test matrix check docs bench lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
@@ -30,6 +31,14 @@ check: .venv/.complete ## Format, lint, types, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
+docs: .tools/docs/.complete ## The documentation site, into site/; a broken link or reference fails it
+	@rm -rf .tools/site $(SITE)
+	@mkdir .tools/site
+	@cp -R zensical.toml docs src CHANGELOG.md CONTRIBUTING.md .tools/site
+	@cd .tools/site && ../docs/bin/zensical build --strict
+	@mv .tools/site/site $(SITE)
+	@echo "Open $(SITE)/index.html, or with the search: python3 -m http.server --directory $(SITE)"
+
 bench: .venv/.complete ## Side-by-side measurements, written into docs/performance.md; QUICK=1 only prints them
 	@$(BIN)/python benchmarks/report.py $(if $(QUICK),--quick)
 
@@ -40,13 +49,19 @@ lock: $(UV) ## Resolve the hashed locks again (they hold no index address)
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/clickhouse.in -o requirements/clickhouse.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/mysqlclient.in -o requirements/mysqlclient.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header --extra airflow --extra postgres --extra emulator pyproject.toml requirements/airflow31.in -o requirements/airflow31.txt
+	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/docs.in -o requirements/docs.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/tools.in -o requirements/tools.txt
 
 clean: ## Remove everything that the other commands made
-	@rm -rf .venv .tools .cache .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	@rm -rf .venv .tools .cache .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis dist site
 
 $(UV): requirements/tools.txt
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --upgrade --require-hashes --target .tools -r requirements/tools.txt
+	@touch $@
+
+.tools/docs/.complete: $(UV) requirements/docs.txt
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .tools/docs
+	@$(UV) pip sync --quiet --require-hashes --python .tools/docs/bin/python requirements/docs.txt
 	@touch $@
 
 .venv/.complete: $(UV) requirements/dev.txt pyproject.toml

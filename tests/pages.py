@@ -1,12 +1,19 @@
 """The documentation as text: its pages, their blocks of code, their headings and their links."""
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+OWN_TESTS = {
+    "docs/wire-format.md": "tests/official/test_wire_document.py",
+    "docs/health-page.md": "tests/orchestration/test_health_page.py",
+}
+"""Pages whose Python needs more than an emulator, and the test that prepares it and runs their blocks."""
+
 _FENCE = re.compile(
     r"^(?P<indent> *)```(?P<kind>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```$", re.M | re.S
 )
@@ -26,11 +33,11 @@ class Block:
 
     @property
     def runs_on(self) -> str:
-        """What a block of Python needs: Airflow, Dagster, the official client's recorder, or nothing."""
-        if self.page == "docs/wire-format.md":
-            return "recorder"
-        found = re.search(r"^\s*(?:from|import) (airflow|dagster)", self.text, re.M)
-        return found[1] if found else "python"
+        """What a block of Python needs: Airflow, Dagster, what a test of its own prepares, or just the emulator."""
+        if self.page in OWN_TESTS:
+            return OWN_TESTS[self.page]
+        found = re.search(r"^\s*(?:from|import) (airflow|dagster)\b", self.text, re.M)
+        return found[1] if found else "emulator"
 
 
 def pages() -> list[Path]:
@@ -56,6 +63,16 @@ def blocks_of(path: Path) -> Iterator[Block]:
         body = re.sub(f"^{found['indent']}", "", found["text"], flags=re.M)
         line = text.count("\n", 0, found.start()) + 1
         yield Block(str(path.relative_to(ROOT)), line, found["kind"], body)
+
+
+def commands(*programs: str) -> list[tuple[Block, list[str]]]:
+    """The commands of all `sh` blocks, as words; of the given programs only, or of all."""
+    return [
+        (block, words)
+        for block in blocks("sh")
+        for line in block.text.replace("\\\n", " ").splitlines()
+        if (words := shlex.split(line, comments=True)) and (not programs or words[0] in programs)
+    ]
 
 
 def prose(path: Path) -> str:

@@ -19,7 +19,7 @@ HOME = Path(tempfile.mkdtemp(prefix="airflow-home-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 
 
-def _bundle(name: str, path: Path) -> dict[str, object]:
+def bundle(name: str, path: Path) -> dict[str, object]:
     local = "airflow.dag_processing.bundles.local.LocalDagBundle"
     return {"name": name, "classpath": local, "kwargs": {"path": str(path)}}
 
@@ -27,7 +27,7 @@ def _bundle(name: str, path: Path) -> dict[str, object]:
 os.environ.update(
     AIRFLOW_HOME=str(HOME),
     AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps(
-        [_bundle("tests", HERE / "dags"), _bundle("examples", EXAMPLES)]
+        [bundle("tests", HERE / "dags"), bundle("examples", EXAMPLES)]
     ),
     AIRFLOW__CORE__DAGS_FOLDER=str(HERE / "dags"),
     AIRFLOW__CORE__LOAD_EXAMPLES="False",

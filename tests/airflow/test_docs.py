@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import blocks
+from tests.pages import blocks, commands
 
 
 @pytest.mark.airflow
@@ -15,7 +15,7 @@ def test_the_blocks_are_dag_files(metadata_database, tmp_path):
     written = {
         f"block_{number}.py": block for number, block in enumerate(blocks("python", "airflow"))
     }
-    assert len(written) > 6
+    assert len(written) > 15
     for name, block in written.items():
         (tmp_path / name).write_text(block.text)
     found = DagBag(str(tmp_path))
@@ -23,3 +23,18 @@ def test_the_blocks_are_dag_files(metadata_database, tmp_path):
     assert errors == {}
     files = {Path(dag.fileloc).name for dag in found.dags.values()}
     assert files == written.keys()
+
+
+@pytest.mark.airflow
+def test_airflow_commands_exist():
+    """Each `airflow` command of the pages is one that Airflow's parser takes."""
+    from airflow.cli.cli_parser import get_parser
+
+    parser = get_parser()
+    found = commands("airflow")
+    assert len(found) > 5
+    for block, words in found:
+        try:
+            parser.parse_args(words[1:])
+        except SystemExit:
+            pytest.fail(f"{block}: {' '.join(words)}")

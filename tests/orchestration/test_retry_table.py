@@ -37,3 +37,15 @@ def declared():
 def test_the_table_is_the_code():
     """Each error is in the row of its advice, once; no row has another."""
     assert documented() == declared()
+
+
+def test_each_error_has_a_row_that_says_what_to_do():
+    """Each class that is raised stands in the first column of one row; a base is named as one."""
+    text = DOCS.read_text()
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    named = re.findall(r"`([A-Z]\w+)`", " ".join(rows))
+    bases = re.findall(r"`(\w+)`", text.partition("Bases, never raised themselves: ")[2])
+    assert len(named) == len(set(named))
+    ours = {name for name in named if not name.startswith("VectorShift")}
+    assert ours | set(bases) == set().union(*declared().values())
+    assert ours.isdisjoint(bases)

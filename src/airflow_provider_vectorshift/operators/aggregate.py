@@ -51,7 +51,9 @@ class VectorShiftAggregateOperator(WritingOperator):
         table: `name` or `schema.name`, created when it does not exist.
         sql_conn_id: connection to the table's database, of any type whose hook is a `DbApiHook`.
         duckdb_path: DuckDB file that holds the table instead.
-        source, replace_other, replace_characters: as in `VectorShiftExportOperator`.
+        source: a name that the rows bear in column `source_name`, as in `VectorShiftExportOperator`.
+        replace_other: replace the rows of another query or account, as there.
+        replace_characters: write U+FFFD for what no text holds, as there.
         start: start of the window, an aware datetime or ISO 8601 text; the data interval's by
             default.
         end: its end, exclusive; the data interval's by default.

@@ -66,7 +66,8 @@ def build_error_count_sensor(
         asset: what the events are about; usually a `dg.AssetSpec` that Dagster does not materialize.
         partitions_def: the windows. Those that have ended are measured; with `end_offset=1` the
             current one is judged too, and reported early.
-        warn, error: failed runs that are still all right.
+        warn: failed runs that are still all right.
+        error: the same for severity ERROR.
         query: which events, without a time; None is every event of the account.
         check: the name of the check.
         name: the sensor's name; `<asset>_<check>` unless given.
