@@ -60,7 +60,7 @@ class Transport:
         """Send one call and wait for the whole answer."""
         address = self._address()
         deadline = time.monotonic() + self._budget(call)
-        wire = self._wire(choice.blocking(address.base_url, proxy_for(address.base_url)))
+        wire = self._wire(choice.wire(address.base_url, proxy_for(address.base_url)))
         try:
             # A kept connection may have died unseen; a create must know whether it was sent.
             answer = wire.exchange(_request(call, address), deadline, fresh=not call.repeatable)
@@ -92,7 +92,7 @@ class Transport:
         address = self._address()
         budget = self._budget(call)
         deadline = time.monotonic() + budget
-        chosen = choice.awaiting(address.base_url, proxy_for(address.base_url))
+        chosen = choice.wire(address.base_url, proxy_for(address.base_url))
         try:
             async with asyncio.timeout(budget):
                 here = await self._here(chosen)

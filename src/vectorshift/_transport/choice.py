@@ -2,19 +2,19 @@
 
 import logging
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from vectorshift._transport.exchange import AwaitingWire, BlockingWire, Limits, plain_origin
 
 _log = logging.getLogger(__name__)
 
-Library: TypeAlias = Literal["http.client", "aiohttp", "httpx"]
+Library: TypeAlias = Literal["httptools", "httpx"]
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A wire: its library, why it is this one, and the proxy that it goes through."""
+    """A wire: the library that reads its answers, why it is this one, and the proxy that it goes through."""
 
     library: Library
     why: str
@@ -22,18 +22,9 @@ class Choice:
 
 
 @lru_cache(maxsize=64)
-def blocking(base_url: str, proxy: str | None) -> Choice:
-    """The wire of blocking calls: http.client, unless httpx is needed."""
-    return _needs_httpx(base_url, proxy) or Choice("http.client", "nothing asks for httpx")
-
-
-@lru_cache(maxsize=64)
-def awaiting(base_url: str, proxy: str | None) -> Choice:
-    """The wire of awaiting calls: aiohttp where it can be had, unless httpx is needed."""
-    if needed := _needs_httpx(base_url, proxy):
-        return needed
-    missing = _why_no_aiohttp()
-    return Choice("httpx", missing) if missing else Choice("aiohttp", "it is installed")
+def wire(base_url: str, proxy: str | None) -> Choice:
+    """The wire of calls to a service, blocking and awaiting: kept connections, unless httpx is needed."""
+    return _needs_httpx(base_url, proxy) or Choice("httptools", "nothing asks for httpx")
 
 
 def _needs_httpx(base_url: str, proxy: str | None) -> Choice | None:
@@ -44,19 +35,10 @@ def _needs_httpx(base_url: str, proxy: str | None) -> Choice | None:
     return None
 
 
-@cache
-def _why_no_aiohttp() -> str:
-    try:
-        from vectorshift._transport import aiohttp_wire  # noqa: F401  # whether it can be had
-    except ImportError as error:
-        return str(error)
-    return ""
-
-
 def blocking_wire(choice: Choice, limits: Limits) -> BlockingWire:
     """Make the wire of blocking calls."""
     _tell("Blocking", choice)
-    if choice.library == "http.client":
+    if choice.library == "httptools":
         from vectorshift._transport.kept import KeptWire
 
         return KeptWire(limits)
@@ -68,10 +50,10 @@ def blocking_wire(choice: Choice, limits: Limits) -> BlockingWire:
 def awaiting_wire(choice: Choice, limits: Limits) -> AwaitingWire:
     """Make the wire of awaiting calls, for the running event loop."""
     _tell("Awaiting", choice)
-    if choice.library == "aiohttp":
-        from vectorshift._transport.aiohttp_wire import AiohttpWire
+    if choice.library == "httptools":
+        from vectorshift._transport.kept_awaiting import AsyncKeptWire
 
-        return AiohttpWire(limits)
+        return AsyncKeptWire(limits)
     from vectorshift._transport.httpx_wire import AsyncHttpxWire
 
     return AsyncHttpxWire(limits, choice.proxy)
@@ -83,7 +65,10 @@ def _tell(kind: str, choice: Choice) -> None:
 
 def prepare(limits: Limits) -> None:
     """Load the wires and the certificate authorities."""
-    from vectorshift._transport import httpx_wire, kept  # noqa: F401  # loaded for the calls to come
+    from vectorshift._transport import (  # noqa: F401  # loaded for the calls to come
+        httpx_wire,
+        kept,
+        kept_awaiting,
+    )
 
-    _why_no_aiohttp()
     httpx_wire.HttpxWire(limits, None).close()

@@ -169,6 +169,12 @@ def joined(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
     return headers
 
 
+def check_version(version: str) -> None:
+    """Raise `NoAnswer` for an answer of another HTTP than was asked."""
+    if version not in ("1.0", "1.1"):
+        raise unreadable("its version is not 1.0 or 1.1")
+
+
 def check_framing(headers: Mapping[str, str]) -> None:
     """Raise `NoAnswer` where two readers could find different ends of one answer."""
     if " " in "".join(headers):

@@ -28,6 +28,7 @@ from vectorshift._transport.exchange import (
     broken,
     check_framing,
     check_size,
+    check_version,
     decoded,
     joined,
     no_connection_within,
@@ -220,6 +221,7 @@ def _download(step: Fetch, extensions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checked_headers(response: httpx.Response) -> dict[str, str]:
+    check_version(response.http_version.removeprefix("HTTP/"))
     headers = joined(response.headers.multi_items())
     check_framing(headers)
     return headers

@@ -1,22 +1,14 @@
-"""The blocking wire: kept connections, whose answers the standard library's http.client reads.
+"""The blocking wire: kept connections of sockets."""
 
-Of http.client only the reader of answers is used. `HTTPConnection` would hold a read timeout for each read, so that a
-trickle could go on for ever, and send a head and a body apart.
-"""
-
-import io
 import select
 import socket
 import ssl
 import threading
 import time
-from http.client import HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
-from typing import Any, cast
+from typing import cast
 
 from vectorshift._transport.environment import usual_trust
 from vectorshift._transport.exchange import (
-    CUT,
-    HUNG_UP,
     KEPT,
     LATE,
     Answer,
@@ -25,18 +17,14 @@ from vectorshift._transport.exchange import (
     Origin,
     Request,
     broken,
-    check_framing,
-    check_size,
-    decoded,
-    joined,
     no_connection_within,
     not_connected,
     plain_origin,
     silent,
-    unreadable,
 )
+from vectorshift._transport.incoming import Incoming
 
-_PIECE = 1 << 20
+_PIECE = 1 << 16
 
 
 class KeptWire:
@@ -114,101 +102,56 @@ class KeptWire:
                 break
 
 
-class _Response(HTTPResponse):
-    """An answer, whatever interim ones come before it."""
-
-    def begin(self) -> None:
-        super().begin()  # which passes over 100 by itself
-        while 100 < self.status < 200 and self.status != 101:
-            self.headers = cast(Any, None)
-            super().begin()
-
-
-class _Reader(io.BufferedReader):
-    """What has come over a connection; `HTTPResponse` closes it after each answer."""
-
-    def close(self) -> None:
-        """Nothing: the next answer comes the same way."""
-
-
-class _Connection(io.RawIOBase):
-    """A socket, and the raw stream of its own reader: each read ends with the time of the request under way."""
+class _Connection:
+    """A socket, and what is known of it."""
 
     def __init__(self, raw: socket.socket, origin: Origin, patience: float) -> None:
         self.origin = origin
         self.is_kept = False
         self._socket = raw
         self._patience = patience
-        self._deadline: float | None = None
         self._used = 0.0
-        self._has_ended = False
         self._poll = select.poll()
         self._poll.register(raw, select.POLLIN)
-        self._reader = _Reader(self, 1 << 16)
 
-    # --- what `HTTPResponse` and its reader ask of a socket ---
+    def is_fit(self) -> bool:
+        """Whether the next request may go over it: it was used lately, and nothing has come since, not even its end."""
+        if time.monotonic() - self._used >= KEPT or self._poll.poll(0):
+            return False
+        return not isinstance(self._socket, ssl.SSLSocket) or not self._socket.pending()
 
-    def makefile(self, _: str) -> _Reader:
-        """The reader of all answers, so that what comes after one is noticed."""
-        return self._reader
+    def exchange(self, request: Request, deadline: float) -> Answer:
+        """Send a request and read its answer; where none comes, the connection is closed."""
+        try:
+            answer = self._exchanged(request.written(self.origin), deadline)
+        except BaseException as error:
+            self.close()
+            if (told := _failure(error, self._patience, deadline)) is None:
+                raise
+            raise told from None
+        self._used = time.monotonic()
+        return answer
 
-    def readable(self) -> bool:
-        """It is read."""
-        return True
+    def _exchanged(self, data: bytes, deadline: float) -> Answer:
+        refused = self._send(data, deadline)
+        incoming = Incoming()
+        try:
+            while not incoming.feed(self._received(deadline)):
+                pass
+        except (OSError, NoAnswer) as error:
+            raise refused or error from None
+        self.is_kept = incoming.is_kept and refused is None
+        return incoming.answer()
 
-    def readinto(self, buffer: Any) -> int | None:
-        """Read what has come, or wait for it; between two requests there is nothing to wait for."""
-        if self._deadline is None:
-            return None
-        self._socket.settimeout(self._left(self._deadline))
-        count = self._socket.recv_into(buffer)
-        self._has_ended = not count
-        return count
+    def _received(self, deadline: float) -> bytes:
+        self._socket.settimeout(self._left(deadline))
+        return self._socket.recv(_PIECE)
 
     def _left(self, deadline: float) -> float:
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
         return min(self._patience, left)
-
-    # --- requests ---
-
-    def is_fit(self) -> bool:
-        """Whether the next request may go over it: it was used lately, and nothing has come since, not even its end."""
-        is_unread = bool(self._reader.peek(1) or self._poll.poll(0))
-        if isinstance(self._socket, ssl.SSLSocket):
-            is_unread = is_unread or self._socket.pending() > 0
-        return not is_unread and time.monotonic() - self._used < KEPT
-
-    def exchange(self, request: Request, deadline: float) -> Answer:
-        """Send a request and read its answer; where none comes, the connection is closed."""
-        self._deadline = deadline
-        try:
-            answer = self._exchanged(request.written(self.origin), request.method, deadline)
-        except BaseException as error:
-            self.close()
-            if (told := _failure(error, self._patience, deadline)) is None:
-                raise
-            raise told from None
-        self._deadline, self._used = None, time.monotonic()
-        return answer
-
-    def _exchanged(self, data: bytes, method: str, deadline: float) -> Answer:
-        refused = self._send(data, deadline)
-        response = _Response(cast(socket.socket, self), method=method)
-        try:
-            response.begin()
-        except OSError as error:
-            raise refused or error from None
-        if self._has_ended:  # http.client takes it for the end of the head
-            raise NoAnswer(CUT)
-        if response.headers.defects or response.status == 101:
-            raise unreadable("its head cannot be read")
-        headers = joined(response.headers.items())
-        check_framing(headers)
-        body = _body(response)
-        self.is_kept = not response.will_close and refused is None
-        return Answer(response.status, headers, decoded(headers, body))
 
     def _send(self, data: bytes, deadline: float) -> OSError | None:
         self._socket.settimeout(self._left(deadline))
@@ -222,30 +165,12 @@ class _Connection(io.RawIOBase):
 
     def close(self) -> None:
         """Close the socket."""
-        super().close()
         self._socket.close()
 
 
-def _body(response: HTTPResponse) -> bytes:
-    if response.length is not None:
-        check_size(response.length)
-        return response.read()
-    body = bytearray()
-    while piece := response.read(_PIECE):
-        body += piece
-        check_size(len(body))
-    return bytes(body)
-
-
 def _failure(error: BaseException, patience: float, deadline: float) -> NoAnswer | None:
-    """Why there is no answer; None for what has nothing to do with it."""
+    """Why there is no answer; None for what has nothing to do with it, or says it already."""
     if isinstance(error, TimeoutError):
         is_late = time.monotonic() >= deadline
         return NoAnswer(LATE, timed_out=True) if is_late else silent(patience)
-    if isinstance(error, RemoteDisconnected):
-        return NoAnswer(HUNG_UP)
-    if isinstance(error, IncompleteRead):
-        return NoAnswer(CUT)
-    if isinstance(error, OSError):
-        return broken(error)
-    return unreadable(error) if isinstance(error, (HTTPException, ValueError)) else None
+    return broken(error) if isinstance(error, OSError) else None
