@@ -72,15 +72,22 @@ class Account:
     def _address(self) -> "Address":
         from vectorshift._transport import Address
 
-        key = self._api_key or settings.of_the_process("api_key")
-        if not key:
-            raise MissingApiKeyError("no API key is set")
-        url = self._base_url or settings.of_the_process("base_url") or settings.DEFAULT_BASE_URL
-        return Address(
-            settings.url(url, "vectorshift.base_url and VECTORSHIFT_BASE_URL"), settings.key(key)
-        )
+        key, url = self._api_key, self._base_url
+        if key is None:
+            key = settings.of_the_process("api_key")
+            if not key:
+                raise MissingApiKeyError("no API key is set")
+            key = settings.key(key)
+        if url is None:
+            url = settings.url(
+                settings.of_the_process("base_url") or settings.DEFAULT_BASE_URL,
+                "vectorshift.base_url and VECTORSHIFT_BASE_URL",
+            )
+        return Address(url, key)
 
     def _transport(self) -> "Transport":
+        if self._held is not None:
+            return self._held
         from vectorshift._transport import Limits, Transport
 
         with _lock:

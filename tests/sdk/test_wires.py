@@ -17,6 +17,8 @@ from tests.sdk.raw_server import raw_server
 from tests.sdk.scripted import Answer, in_turn, serving
 from vectorshift import ApiConnectionError, ApiTimeoutError, Client, Retry, VectorshiftApiError
 from vectorshift._transport import choice, exchange
+from vectorshift._transport.exchange import NoAnswer
+from vectorshift._transport.incoming import Incoming
 
 ONCE = Retry(attempts=1)
 COUNT = b'{"status": "success", "count": 7}'
@@ -309,6 +311,21 @@ def test_a_body_without_end_is_not_kept(way, monkeypatch):
         zipped(gzip.compress(body)),
     ):
         assert "larger than 1,000 bytes" in str(answered(way, data))
+
+
+@pytest.mark.parametrize("first", [1, 60_000, 200_000, 400_000])
+def test_a_long_head_is_refused_however_its_pieces_fall(first):
+    """Whether a head ends in the first bytes that come or in later ones, it is no longer than it may be."""
+    head, read = BAD["a field without end"], Incoming()
+    with pytest.raises(NoAnswer, match="head is too long"):
+        read.feed(head[:first]) or read.feed(head[first:])
+
+
+def test_a_long_body_is_no_long_head():
+    """A body that comes together with its head does not count as one."""
+    body, read = b"x" * 400_000, Incoming()
+    assert read.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n" + body)
+    assert read.answer().body == body
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from urllib.request import getproxies
 from vectorshift.errors import ConfigurationError
 
 _PORTS = {"http": 80, "https": 443}
+_KINDS = ("http", "https", "all", "no")
 _EXCEPTION = re.compile(r"(\[[^\]]*\]|[^:]*)(?::([0-9]+))?")
 
 
@@ -26,25 +27,30 @@ def proxy_for(url: str) -> str | None:
     HTTPS_PROXY or HTTP_PROXY by the URL's scheme, or else ALL_PROXY, in either case; NO_PROXY names exceptions. Raises
     `ConfigurationError` for one of these that cannot be read.
     """
-    told = _told()
-    if not told:
+    scheme = url.partition(":")[0].lower()
+    told = _told
+    if sys.platform in ("darwin", "win32") and not any(map(_told, _KINDS)):
+        told = _set_in_the_system
+    kind = next(filter(told, (scheme, "all")), None)
+    if kind is None or _is_excepted(urlsplit(url), told("no")):
         return None
-    parts = urlsplit(url)
-    kind = parts.scheme if told.get(parts.scheme) else "all"
-    proxy = told.get(kind)
-    if not proxy or _is_excepted(parts, told.get("no", "")):
-        return None
+    proxy = told(kind)
     return _readable(proxy if "://" in proxy else f"http://{proxy}", _variable(kind))
 
 
-def _told() -> dict[str, str]:
-    """The proxy of each scheme and the exceptions, as `urllib.request.getproxies` tells them, which reads every variable there is."""
-    found = {kind: os.environ.get(_variable(kind), "") for kind in ("http", "https", "all", "no")}
-    if "REQUEST_METHOD" in os.environ and "http_proxy" not in os.environ:
-        found["http"] = ""  # under CGI, HTTP_PROXY is a header of whoever asks
-    if not any(found.values()) and sys.platform in ("darwin", "win32"):
-        return getproxies()
-    return {kind: text for kind, text in found.items() if text}
+def _told(kind: str) -> str:
+    """What is said of a scheme, of all, or of the exceptions: each call asks, so no more variables are read than decide it."""
+    lower = f"{kind}_proxy"
+    text = os.environ.get(lower)
+    if text is None:
+        text = os.environ.get(lower.upper(), "")
+        if text and kind == "http" and "REQUEST_METHOD" in os.environ:
+            return ""  # under CGI, HTTP_PROXY is a header of whoever asks
+    return text
+
+
+def _set_in_the_system(kind: str) -> str:
+    return getproxies().get(kind, "")
 
 
 def _variable(kind: str) -> str:

@@ -69,12 +69,16 @@ class Incoming:
             self.is_kept = False  # it came after the answer, and nobody asked for it
         self._came += len(data)
         if self._headers is None:
+            if self._came > _LONGEST_HEAD and self._is_head_long():
+                raise unreadable("its head is too long")
             if self._has_head:
                 self._headers = self._read_head()
-            elif self._came > _LONGEST_HEAD:
-                raise unreadable("its head is too long")
         check_size(self._size)
         return self.is_whole
+
+    def _is_head_long(self) -> bool:
+        read = sum(len(name) + len(value) for name, value in self._fields)
+        return not self._has_head or read > _LONGEST_HEAD
 
     def _read_head(self) -> dict[str, str]:
         check_version(self._parser.get_http_version())
