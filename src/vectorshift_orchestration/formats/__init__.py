@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+import pyarrow as pa
+import pyarrow.compute as pc
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +19,9 @@ class TextColumns:
 
     names: list[str]
     batches: Generator[list[pa.Array], None, None]
+
+
+def without_empty(column: pa.Array) -> pa.Array:
+    """A column of texts whose empty ones are null: CSV cannot tell the two apart."""
+    empty = pc.equal(column, "")
+    return pc.if_else(empty, None, column) if pc.any(empty).as_py() else column

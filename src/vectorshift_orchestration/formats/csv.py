@@ -21,7 +21,7 @@ import pyarrow.csv
 
 from vectorshift_orchestration.characters import ADVICE, Characters
 from vectorshift_orchestration.errors import ExportFileError, ExportFormatError
-from vectorshift_orchestration.formats import TextColumns
+from vectorshift_orchestration.formats import TextColumns, without_empty
 from vectorshift_orchestration.tables import EVENT_ID, canonical_name
 
 _DELIMITED = {"tabs": "\t", "semicolons": ";", "bars": "|"}
@@ -120,7 +120,7 @@ def _batches(
             except pa.ArrowInvalid as problem:
                 raise _explained(path, str(problem), done) from None
             done += table.num_rows
-            yield [_without_empty(column.combine_chunks()) for column in table.columns]
+            yield [without_empty(column.combine_chunks()) for column in table.columns]
 
 
 def _has_another_null(path: Path, names: list[str], start: int) -> bool:
@@ -157,12 +157,6 @@ def _parsed(names: list[str], block: bytes, nulls: Sequence[str] = _NULLS) -> pa
             quoted_strings_can_be_null=False,
         ),
     )
-
-
-def _without_empty(column: pa.Array) -> pa.Array:
-    """Quoted nothing is null, too."""
-    empty = pc.equal(column, "")
-    return pc.if_else(empty, None, column) if pc.any(empty).as_py() else column
 
 
 def _blocks(path: Path, file: IO[bytes]) -> Iterator[bytes]:

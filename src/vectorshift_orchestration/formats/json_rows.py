@@ -7,7 +7,8 @@
     {"meta": [{"name": …}, …], "data": [[…]]}   lists under the names of `meta` (JSONCompact)
     null                                        no rows (a nil slice of Go)
 
-The reader follows brackets and skips strings, so one row at a time is all it has to hold.
+The reader follows brackets and skips strings, so one row at a time is all it has to hold. As far as rows begin alike, all of
+those in memory are decoded at once.
 """
 
 from __future__ import annotations
@@ -21,57 +22,54 @@ import msgspec
 
 from vectorshift_orchestration.characters import ADVICE, Characters
 from vectorshift_orchestration.errors import ExportFileError, ExportFormatError
+from vectorshift_orchestration.formats.json_shapes import UNREADABLE, Rows, Shape
 from vectorshift_orchestration.tables import EVENT_ID, EVENT_TIME, canonical_name
 
-Row: TypeAlias = tuple[dict[str, msgspec.Raw], int]
-"""An object, and the number of its bytes."""
+Block: TypeAlias = tuple[Rows, int]
+"""Rows in a row, and the number of their bytes."""
 
 NOT_TEXT = "holds a text that is not JSON in UTF-8"
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _READ_BYTES = 1 << 20
 _VALUE_BYTES = 64 << 20
 _MARK = b"\xef\xbb\xbf"
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"|["{}\[\]]', re.DOTALL)
 _SCALAR = re.compile(rb'"(?:[^"\\]|\\.)*+"|[^\s,:\[\]{}"]+(?=[\s,:\[\]{}"])', re.DOTALL)
+_FIRST_KEY = re.compile(rb'\{\s*"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _NOT_BLANK = re.compile(rb"[^ \t\r\n]")
 _LIST_OF_TEXTS = re.compile(rb'\[\s*"')
 _COLON = re.compile(rb"\s*:\s*(.)", re.DOTALL)
 _ROWS = frozenset({"events", "data", "rows", "items", "records", "results"})
 """What an object around the rows calls them."""
 
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_lines = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode_lines
-_array = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 _list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-def _between_commas(text: bytes) -> list[dict[str, msgspec.Raw]]:
-    return _array(b"[" + text + b"]")
-
-
-def rows_of(path: Path, characters: Characters | None = None) -> Iterator[Row]:
-    """Each row of the file, as an object; what is not a character is replaced by `characters`.
+def rows_of(path: Path, shape: Shape, characters: Characters | None = None) -> Iterator[Block]:
+    """The rows of the file as `shape` decodes them, the first one by itself; what is not a character is replaced by `characters`.
 
     Raises `ExportFileError` where it breaks off, `ExportFormatError` for another form.
     """
     with path.open("rb") as file:
-        yield from _Scanner(file, path, characters).rows()
+        yield from _Scanner(file, path, shape, characters).rows()
 
 
 class _Scanner:
     """A file, of which the value at hand and the next megabyte are in memory."""
 
-    def __init__(self, file: IO[bytes], path: Path, characters: Characters | None) -> None:
+    def __init__(
+        self, file: IO[bytes], path: Path, shape: Shape, characters: Characters | None
+    ) -> None:
         self._file = file
         self._path = path
+        self._shape = shape
         self._characters = characters
         self._buffer = file.read(_READ_BYTES).removeprefix(_MARK)
         self._position = 0
         self._row = 0
-        self._has_lines = True
+        self._begin = b""
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[Block]:
         begin = self._next()
         if begin == b"[":
             yield from self._array_or_lists()
@@ -92,21 +90,21 @@ class _Scanner:
 
     # --- forms ---
 
-    def _array_or_lists(self) -> Iterator[Row]:
+    def _array_or_lists(self) -> Iterator[Block]:
         """An array of rows, or a list of names with a list for each row below it."""
         if _LIST_OF_TEXTS.match(self._buffer, self._position):
             yield from self._lists()
         else:
             yield from self._array(None)
 
-    def _array(self, names: Sequence[str] | None) -> Iterator[Row]:
+    def _array(self, names: Sequence[str] | None) -> Iterator[Block]:
         self._position += 1
         ended = self._next() == b"]"
         while not ended:
             if self._next() == b"[" and names is None and not self._row:
                 names = self._names()
-            elif names is None and (block := self._block(_between_commas)):
-                yield from block
+            elif names is None and (block := self._block(self._shape.array)):
+                yield block
             else:
                 self._row += 1
                 yield self._taken(names)
@@ -117,21 +115,21 @@ class _Scanner:
             self._position += not ended
         self._position += 1
 
-    def _lines(self) -> Iterator[Row]:
+    def _lines(self) -> Iterator[Block]:
         while self._next():
-            if block := self._block(_lines):
-                yield from block
+            if block := self._block(self._shape.lines):
+                yield block
             else:
                 self._row += 1
                 yield self._taken(None)
 
-    def _lists(self) -> Iterator[Row]:
+    def _lists(self) -> Iterator[Block]:
         names = self._names()
         while self._next():
             self._row += 1
             yield self._taken(names)
 
-    def _inside(self, form: str | None) -> Iterator[Row]:
+    def _inside(self, form: str | None) -> Iterator[Block]:
         """The rows that an object holds, and whether what it says beside them agrees."""
         names: list[str] | None = None
         beside: dict[str, bytes] = {}
@@ -191,26 +189,28 @@ class _Scanner:
 
     # --- rows ---
 
-    def _block(self, decode: Callable[[bytes], list[dict[str, msgspec.Raw]]]) -> list[Row]:
-        """The objects at hand as far as the buffer holds whole lines of them: the usual layout, and the fast way.
+    def _block(self, decode: Callable[[memoryview], Rows]) -> Block | None:
+        """The rows at hand as far as the buffer holds whole ones that begin with the key of the first row.
 
-        There are none where lines are not objects; who reads one value after the other finds out what
-        they are.
+        Only an object inside of a row could begin so as well, and then what is before it is not whole: who
+        reads one value after the other finds out.
         """
-        end = self._buffer.rfind(b"\n", self._position) if self._has_lines else -1
-        text = self._buffer[self._position : max(end, 0)].rstrip(b" \t\r\n,]")
-        if not text:
-            return []
+        end = self._buffer.rfind(self._begin, self._position + 1) if self._begin else -1
+        while end > self._position and self._buffer[end - 1] in b" \t\r\n,":
+            end -= 1
+        if end <= self._position:
+            return None
+        text = memoryview(self._buffer)[self._position : end]
         try:
-            items = decode(text)
+            rows = decode(text)
         except UNREADABLE:
-            self._has_lines = False
-            return []
+            self._begin = b""
+            return None
         self._position += len(text)
-        self._row += len(items)
-        return [(item, len(text) // len(items)) for item in items]
+        self._row += len(rows)
+        return rows, len(text)
 
-    def _taken(self, names: Sequence[str] | None) -> Row:
+    def _taken(self, names: Sequence[str] | None) -> Block:
         """The object or list at hand; a list is an object under these names."""
         begin = self._next()
         if begin == b"[" and names is not None:
@@ -221,21 +221,23 @@ class _Scanner:
                 raise self._damaged("is not a JSON list") from None
             if len(cells) != len(names):
                 raise self._damaged(f"has {len(cells)} values instead of {len(names)}")
-            return dict(zip(names, cells, strict=True)), len(text)
+            return [dict(zip(names, cells, strict=True))], len(text)
         if begin != b"{":
             raise self._damaged("is not a JSON object")
         text = self._value()
+        if self._row == 1 and (key := _FIRST_KEY.match(text)):
+            self._begin = key[0]
         try:
-            return _object(text), len(text)
+            return self._shape.one(text), len(text)
         except UNREADABLE:
             replaced = (self._characters or Characters()).json(text)
         try:
-            item = _object(replaced)
+            rows = self._shape.one(replaced)
         except UNREADABLE:
             raise self._damaged("is not a JSON object") from None
         if self._characters is None:
             raise damaged(self._path, self._row, NOT_TEXT, ADVICE)
-        return item, len(text)
+        return rows, len(text)
 
     def _names(self) -> list[str]:
         """The list at hand, which has to name the columns."""
