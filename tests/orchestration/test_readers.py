@@ -225,6 +225,10 @@ def test_memory_is_bounded_by_a_batch(tmp_path, name):
 def lines_of(layout, rows):
     """The rows as JSON, one a line."""
     texts = [json.dumps(row) for row in rows]
+    if layout == "one line":
+        return json.dumps(rows, separators=(",", ":"))
+    if layout == "pretty":
+        return json.dumps(rows, indent=2)
     if layout == "array":
         return "[\n" + ",\n".join(texts) + "\n]\n"
     if layout == "inside":
@@ -232,7 +236,7 @@ def lines_of(layout, rows):
     return {"lines": "\n", "lines and blanks": "\r\n\n"}[layout].join(texts) + "\n"
 
 
-LAYOUTS = ["array", "inside", "lines", "lines and blanks"]
+LAYOUTS = ["array", "inside", "lines", "lines and blanks", "one line", "pretty"]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -248,6 +252,46 @@ def test_json_lines_are_read_at_once_and_one_by_one_alike(tmp_path, monkeypatch,
         "vectorshift_orchestration.formats.json_rows._Scanner._block", lambda *_: []
     )
     assert table(path, "JSON").equals(at_once)
+
+
+def test_json_columns_may_hold_something_else_in_later_rows(tmp_path, monkeypatch):
+    """Whatever the rows before hold, a cell is read as if its row stood alone; so is a key in another spelling."""
+    cells = [
+        None,
+        "",
+        "a b",
+        "null",
+        12,
+        1.50,
+        -0.0,
+        1e16,
+        True,
+        {"a": [1.0, "é"]},
+        [],
+        "5.5",
+        [{}],
+    ]
+    texts = ["parent_span_id", "object_info", "session_users", "caller", "note"]
+    rows = [event(number, note=None) for number in range(600)]
+    for number, row in enumerate(rows):
+        row["latency"] = [None, 5, 2.5, "7.25", 1e300][number // 20 % 5]
+        row |= {
+            name: cells[number // (40 + place) % len(cells)] for place, name in enumerate(texts)
+        }
+        if number > 550:
+            row["nodeLatency"] = row.pop("node_latency")
+        if number % 90 > 85:
+            del row["object_info"], row["source"]
+    path = write_json(tmp_path / "f.json", rows)
+    monkeypatch.setattr("vectorshift_orchestration.formats.json_rows._READ_BYTES", 9_000)
+    read = table(path, "JSON")
+    monkeypatch.setattr(
+        "vectorshift_orchestration.formats.json_shapes.Shape.learn", lambda *_: None
+    )
+    assert table(path, "JSON").equals(read)
+    assert set(read["note"].to_pylist()) == {
+        None, "a b", "null", "12", "1.5", "-0.0", "1e+16", "true", '{"a":[1.0,"é"]}', "[]", "5.5", "[{}]"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 @dataclass(frozen=True, slots=True)
 class TextColumns:
-    """Column names as the file spells them, and batches with one string array for each name."""
+    """Column names as the file spells them, and batches with an array for each name: of strings, or of doubles for a double."""
 
     names: list[str]
     batches: Generator[list[pa.Array], None, None]

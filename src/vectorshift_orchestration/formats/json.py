@@ -85,6 +85,8 @@ class _Reading:
                 return pa.nulls(rows, pa.string())
             case "text":
                 return without_empty(pa.array([*cells], pa.string()))
+            case "number":
+                return pa.array([*cells], pa.float64())
             case "json":
                 return self._texts(cells)
 

@@ -11,8 +11,9 @@ from operator import attrgetter
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
+import pyarrow as pa
 
-from vectorshift_orchestration.tables import canonical_name
+from vectorshift_orchestration.tables import EVENT_SCHEMA, canonical_name
 
 Object: TypeAlias = dict[str, msgspec.Raw]
 Rows: TypeAlias = list[Object] | list[msgspec.Struct]
@@ -21,15 +22,19 @@ Rows: TypeAlias = list[Object] | list[msgspec.Struct]
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 NULL = msgspec.Raw(b"null")
 
-Kind: TypeAlias = Literal["null", "text", "json"]
-"""What a column has been seen to hold: nothing, texts, or any JSON."""
+Kind: TypeAlias = Literal["null", "text", "number", "json"]
+"""What a column has been seen to hold: nothing, texts, what is a double in the end, or any JSON."""
 
 _TYPES: dict[Kind, tuple[Any, Any]] = {
     "null": (None, None),
     "text": (str | None, None),
+    "number": (float | None, None),
     "json": (msgspec.Raw, NULL),
 }
 """What it is decoded into, and what stands for a key that a row lacks."""
+
+_DOUBLES = {field.name for field in EVENT_SCHEMA if pa.types.is_floating(field.type)}
+_DIGITS = {bytes([digit]) for digit in b"-0123456789"}
 
 
 class _Decoders(NamedTuple):
@@ -51,8 +56,8 @@ class Shape:
 
     def __init__(self) -> None:
         self._shaped: _Decoders | None = None
-        self._keys: dict[str, int] = {}
         self._kinds: dict[str, Kind] = {}
+        """By the keys, in the order of the columns."""
 
     def one(self, text: bytes) -> Rows:
         """The object that this text is. Raises one of `UNREADABLE`."""
@@ -68,45 +73,47 @@ class Shape:
 
     def learn(self, names: Sequence[str], row: Mapping[str, msgspec.Raw]) -> None:
         """Take other rows to be like this one, whose keys are columns of these names."""
-        places = {name: place for place, name in enumerate(names)}
-        known = {key: places.get(key, places.get(canonical_name(key), -1)) for key in row}
-        found = set(known.values())
-        if -1 not in found and len(found) == len(known):
-            self._keys = known | {key: place for key, place in places.items() if place not in found}
-            self._kinds = dict.fromkeys(self._keys, "null")
+        spelled = {key if key in names else canonical_name(key): key for key in row}
+        if spelled.keys() <= set(names) and len(spelled) == len(row):
+            self._kinds = {spelled.get(name, name): "null" for name in names}
             self._widen([row])
             self._build()
 
     def _decoded(self, decode: Callable[[_Decoders], Rows]) -> Rows:
-        if self._shaped is not None:
+        rows: Rows | None = None
+        while self._shaped is not None:
             try:
                 return decode(self._shaped)
             except UNREADABLE:
-                pass
-        rows = decode(_by_key)
-        if self._shaped is not None:
-            self._shaped = None
+                self._shaped = None
+            rows = decode(_by_key)
             if self._widen(rows):
                 self._build()
-        return rows
+        return decode(_by_key) if rows is None else rows
 
     def _widen(self, rows: Sequence[Any]) -> bool:
         """Note what the columns hold; whether it is more than was known."""
         before = self._kinds.copy()
         for key, kind in before.items():
             begins = {bytes(row.get(key, NULL))[:1] for row in rows} - {b"n"}
-            if kind != "json" and begins:
-                self._kinds[key] = "text" if begins == {b'"'} else "json"
+            if kind == "json" or not begins:
+                continue
+            if begins == {b'"'} and kind != "number":
+                self._kinds[key] = "text"
+            elif begins <= _DIGITS and kind != "text" and canonical_name(key) in _DOUBLES:
+                self._kinds[key] = "number"
+            else:
+                self._kinds[key] = "json"
         return self._kinds != before
 
     def _build(self) -> None:
-        keys = sorted(self._keys, key=self._keys.__getitem__)
+        columns = {_field(place): each for place, each in enumerate(self._kinds.items())}
         try:
             row = msgspec.defstruct(
                 "Row",
-                [(_field(at), *_TYPES[self._kinds[key]]) for at, key in enumerate(keys)],
-                namespace={"kinds": [self._kinds[key] for key in keys]},
-                rename={_field(at): key for at, key in enumerate(keys)},
+                [(field, *_TYPES[kind]) for field, (_, kind) in columns.items()],
+                namespace={"kinds": [*self._kinds.values()]},
+                rename={field: key for field, (key, _) in columns.items()},
                 forbid_unknown_fields=True,
                 gc=False,
             )
@@ -116,7 +123,7 @@ class Shape:
 
 
 def columns_of(rows: Sequence[Any]) -> Iterator[tuple[Kind, Iterator[Any]]]:
-    """What each column of rows of one shape holds, and its cells: None, a text or None, or JSON."""
+    """What each column of rows of one shape holds, and its cells: values or None, or JSON."""
     for place, kind in enumerate(rows[0].kinds):
         yield kind, map(attrgetter(_field(place)), rows)
 
