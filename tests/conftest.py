@@ -1,6 +1,7 @@
 """What holds for every test folder."""
 
 import gc
+from collections import Counter
 
 import pytest
 
@@ -40,3 +41,20 @@ def pytest_unconfigure(config):
     """
     gc.callbacks.clear()
     gc.collect()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say what the tests of tests/reliability injected, and what it did to rows."""
+    faults, rows = Counter(), Counter()
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            for name, value in report.user_properties if report.when == "call" else ():
+                if name == "faults":
+                    faults.update(value)
+                elif name == "rows":
+                    rows.update(dict(zip(("lost", "duplicated", "wrong"), value, strict=True)))
+    if faults:
+        rows = ", ".join(f"{count:,} {name}" for name, count in rows.items())
+        terminalreporter.write_line(f"{faults.total():,} faults injected; rows: {rows}")
+        kinds = ", ".join(f"{name} {count:,}" for name, count in faults.most_common())
+        terminalreporter.write_line(f"  {kinds}")

@@ -18,8 +18,8 @@ from dagster_vectorshift import (
     build_export_asset,
     vectorshift_health_assets,
 )
-from tests.broken_link import Link
 from tests.days import MIDNIGHT
+from tests.fault_proxy import Fault, FaultProxy
 from tests.postgres import schemas
 from vectorshift import Client
 from vectorshift_orchestration.exports import completeness
@@ -42,7 +42,7 @@ def link(_schemas):
     """A connection string that goes through a link which can be cut, and the straight one."""
     straight = _schemas.new()
     parts = conninfo_to_dict(straight)
-    with Link(str(parts["host"]), int(str(parts["port"]))) as made:
+    with FaultProxy(int(str(parts["port"])), str(parts["host"])) as made:
         weak = make_conninfo(straight, host="127.0.0.1", port=made.port)
         yield made, weak, straight
 
@@ -92,9 +92,9 @@ def test_a_lost_commit_is_looked_up(materialize, build, link):
     cut, weak, straight = link
     health, storage = build(TABLE), PostgresStorage(url=weak)
     assert materialize(health, storage).success
-    cut.at(COMMIT, forward=True)
+    cut.plan(Fault("lost reply", on=COMMIT))
     done = materialize(health, storage)
-    assert (done.success, cut.cuts) == (True, 1)
+    assert (done.success, cut.injected.total()) == (True, 1)
     (event,) = done.get_asset_materialization_events()
     with psycopg.connect(straight) as look:
         found = look.execute("SELECT count(*) FROM health").fetchone()

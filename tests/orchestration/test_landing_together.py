@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.broken_link import Link
+from tests.fault_proxy import Fault, FaultProxy
 from tests.orchestration.conftest import EVERY_KIND
 from tests.orchestration.rows import DAY
 from vectorshift_orchestration import landing as landing_module
@@ -218,7 +218,7 @@ def test_a_wider_note_of_another_query_goes_with_its_rows(connection):
 def link(postgres):
     """A place that is written through a link which can be cut, and a straight connection string."""
     parts = conninfo_to_dict(postgres)
-    with Link(str(parts["host"]), int(str(parts["port"]))) as made:
+    with FaultProxy(int(str(parts["port"])), str(parts["host"])) as made:
         weak = make_conninfo(postgres, host="127.0.0.1", port=made.port)
         place = Landing(
             table="events",
@@ -238,9 +238,9 @@ def found(address):
 def test_a_lost_commit_of_a_run_is_looked_up(link, arrives):
     """The ledger tells whether the run was committed; if not, its windows are written one by one."""
     cut, place, straight = link
-    cut.at(b"COMMIT\0", forward=arrives)
+    cut.plan(Fault("lost reply" if arrives else "lost request", on=b"COMMIT\0"))
     landed = write(place, days(2))
-    assert cut.cuts == 1
+    assert cut.injected.total() == 1
     assert [landed[window].rows for window in DAYS] == [1, 2, 0, 1, 2]
     assert found(straight) == all_of(days(2))
     with psycopg.connect(straight) as look:
@@ -259,7 +259,7 @@ def test_a_lost_commit_of_a_run_that_was_partly_overwritten_is_told(link):
             seen.append(write(other, {DAYS[1]: rows_of(DAYS[1], 7)}))
         return psycopg.connect(straight)
 
-    cut.at(b"COMMIT\0", forward=True)
+    cut.plan(Fault("lost reply", on=b"COMMIT\0"))
     asking = Landing(table="events", connect=place.connect, reconnect=reconnect)
     with pytest.raises(StaleWriterError, match=f"{DAYS[1].label}.*holds the rows of another"):
         write(asking, days(2))
@@ -269,7 +269,7 @@ def test_a_lost_commit_of_a_run_that_was_partly_overwritten_is_told(link):
 def test_a_run_whose_outcome_nobody_can_tell_is_not_written_again(link):
     """Without another connection each window of the run is unknown, and none is claimed to be old or new."""
     cut, place, straight = link
-    cut.at(b"COMMIT\0", forward=True)
+    cut.plan(Fault("lost reply", on=b"COMMIT\0"))
     blind = Landing(table="events", connect=place.connect)
     landed, failed = blind.write_apart(days(2), time_column="at")
     assert landed == {}

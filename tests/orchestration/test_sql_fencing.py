@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.broken_link import Link
+from tests.fault_proxy import Fault, FaultProxy
 from tests.orchestration.conftest import EVERY_KIND
 from tests.orchestration.rows import DAY, batch
 from vectorshift_orchestration.errors import CommitUnknownError, StaleWriterError, StorageError
@@ -146,7 +146,7 @@ def test_days_and_hours_do_not_wait_for_each_other():
 def link(postgres):
     """A connection string that goes through a link which can be cut, and the straight one."""
     parts = conninfo_to_dict(postgres)
-    with Link(str(parts["host"]), int(str(parts["port"]))) as made:
+    with FaultProxy(int(str(parts["port"])), str(parts["host"])) as made:
         yield made, make_conninfo(postgres, host="127.0.0.1", port=made.port), postgres
 
 
@@ -158,9 +158,9 @@ def test_a_lost_commit_is_looked_up(link, arrives):
         write(setup, n=0)
     not_done = pytest.raises(StorageError, match="it was not done")
     with closing(psycopg.connect(weak)) as connection, nullcontext() if arrives else not_done:
-        cut.at(COMMIT, forward=arrives)
+        cut.plan(Fault("lost reply" if arrives else "lost request", on=COMMIT))
         assert write(connection, n=1, reconnect=lambda: psycopg.connect(straight)).rows == 1
-    assert cut.cuts == 1
+    assert cut.injected.total() == 1
     with psycopg.connect(straight) as look:
         assert look.execute("SELECT n FROM events").fetchall() == [(int(arrives),)]
 
@@ -177,7 +177,7 @@ def test_a_commit_that_is_still_under_way_is_waited_for(link):
             "FOR EACH ROW EXECUTE FUNCTION slow()"
         )
     connection = psycopg.connect(weak)
-    cut.at(COMMIT, forward=True, wait_for_reply=False)
+    cut.plan(Fault("unanswered", on=COMMIT))
     assert write(connection, n=1, reconnect=lambda: psycopg.connect(straight)).rows == 1
     with psycopg.connect(straight) as look:
         assert look.execute("SELECT n FROM events").fetchall() == [(1,)]
@@ -196,7 +196,7 @@ def test_a_lost_commit_that_somebody_overwrote_is_told(link):
 
     write_was_seen = []
     connection = psycopg.connect(weak)
-    cut.at(COMMIT, forward=True)
+    cut.plan(Fault("lost reply", on=COMMIT))
     with pytest.raises(StaleWriterError, match="another writer, who committed after"):
         write(connection, n=1, reconnect=reconnect)
     connection.close()
@@ -207,7 +207,7 @@ def test_without_a_way_to_ask_the_outcome_is_unknown(link):
     cut, weak, straight = link
     connection = psycopg.connect(weak)
     attempt = begin_attempt(connection, "events", DAY)
-    cut.at(COMMIT, forward=True)
+    cut.plan(Fault("lost reply", on=COMMIT))
     with pytest.raises(CommitUnknownError, match="not known which") as caught:
         write(connection, attempt=attempt)
     assert caught.value.attempt_token == str(attempt)

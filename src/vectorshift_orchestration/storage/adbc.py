@@ -81,7 +81,12 @@ class AdbcPostgres(Postgres):
     def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._connection.cursor() as cursor:
             cursor.execute(marked(statement, "numeric_dollar"), values or None)
-            return cast("list[tuple[Any, ...]]", cursor.fetchall()) if cursor.description else []
+            try:
+                found = cursor.fetchall() if cursor.description else []
+            except (OSError, pa.ArrowException) as problem:
+                # Rows come as a stream of Arrow, which tells of a lost connection in words of its own.
+                raise _as_errors_are(problem) from problem
+        return cast("list[tuple[Any, ...]]", found)
 
     def changed(self, statement: str, values: Sequence[Any] = ()) -> int:
         ((count,),) = self.run(
@@ -121,3 +126,8 @@ class AdbcPostgres(Postgres):
         if self._autocommit:
             self._autocommit = False
             self._connection.adbc_connection.set_autocommit(True)
+
+
+def _as_errors_are(problem: Exception) -> adbc_driver_manager.Error:
+    status = adbc_driver_manager.AdbcStatusCode.IO
+    return adbc_driver_manager.OperationalError(str(problem), status_code=status)

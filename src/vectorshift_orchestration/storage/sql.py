@@ -258,8 +258,13 @@ def _overwrite(
                 notes = windows_ledger.overlapping(database, part)
                 begun = windows_ledger.begin(part, notes) | begun
         if not database.transactional_ddl:
-            with transaction(database, part, None):
-                added = _fit(database, part.table, rows.schema)
+            try:
+                with transaction(database, part, None):
+                    added = _fit(database, part.table, rows.schema)
+            except CommitUnknownError as problem:
+                raise StorageError(
+                    f"{part} was not changed: the connection was lost while the table was prepared. Run again."
+                ) from problem
         try:
             with transaction(database, part, Territory(part.table, part.window)):
                 failpoint("sql.begun")
