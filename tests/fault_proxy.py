@@ -248,12 +248,14 @@ class _Connection:
                 for place in range(quick, len(piece), step):
                     time.sleep(fault.seconds)
                     self.client.sendall(piece[place : place + step])
+            elif fault.kind == "twice":
+                kept += piece
             else:
                 self.client.sendall(piece)
             sent += len(piece)
-            if fault.kind == "twice":
-                kept += piece
-        self.client.sendall(kept)
+        self.client.sendall(
+            kept * 2
+        )  # in one piece, so that the second is there when the first is read
         self.is_stale = fault.kind == "stale"
         return True
 

@@ -114,7 +114,7 @@ def test_a_commit_without_an_answer_is_looked_up_under_every_driver(
                 write(connection, mark, **again)
             else:
                 error = StorageError if can_ask else CommitUnknownError
-                with pytest.raises(error, match="not done|not known which"):
+                with pytest.raises(error, match=r"not done|not known which"):
                     write(connection, mark, **again)
             with suppress(connection.Error if driver == "adbc" else Exception):
                 connection.close()

@@ -199,6 +199,18 @@ def test_success_status_with_foreign_json_raises(scripted, service, endpoint):
         calls(scripted)[endpoint]()
 
 
+@pytest.mark.parametrize("endpoint", ["count", "search", "tables", "aggregations"])
+def test_the_answer_to_another_question_raises(scripted, service, endpoint):
+    """Zeros and empty lists are left out of answers, but an answer with another one's payload is not a zero."""
+    others = {"count": 7, "events": [{"span_id": "a"}], "rows": [{"cells": []}], "task_id": "ex_1"}
+    own = {"tables": "rows", "search": "events"}.get(endpoint, endpoint)
+    for name, payload in others.items():
+        if name != own:
+            service.script = in_turn({"status": "success", name: payload})
+            with pytest.raises(InvalidResponseError, match=f"has {name} and no"):
+                calls(scripted)[endpoint]()
+
+
 # --- group-by labels ---------------------------------------------------------------------------
 
 

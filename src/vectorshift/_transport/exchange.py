@@ -21,6 +21,7 @@ MOST_BYTES = 512 * 1024 * 1024
 LATE = "the total time of the call is over"
 CUT = "the answer was cut short"
 HUNG_UP = "the server closed the connection without an answer"
+UNASKED = "the answer came before it was asked for"
 
 _PLAIN = re.compile(
     r"(?P<scheme>https?)://(?P<netloc>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?P<port>:[0-9]+)?"

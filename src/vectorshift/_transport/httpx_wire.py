@@ -21,6 +21,7 @@ from vectorshift._transport.exchange import (
     HUNG_UP,
     KEPT,
     LATE,
+    UNASKED,
     Answer,
     Limits,
     NoAnswer,
@@ -78,9 +79,10 @@ class HttpxWire:
     def _exchanged(self, client: httpx.Client, request: Request, deadline: float) -> Answer:
         timeout = _timeout(self._limits, deadline)
         asked = client.build_request(**_built(request), timeout=timeout, extensions=_BOUNDED)
+        came = _came.get()
         response = client.send(asked, stream=True)
         try:
-            headers = _checked_headers(response)
+            headers = _checked_headers(response, came)
             body = bytearray()
             for chunk in response.iter_raw():
                 body += chunk
@@ -119,11 +121,11 @@ class AsyncHttpxWire:
         self, client: httpx.AsyncClient, request: Request, deadline: float
     ) -> Answer:
         timeout = _timeout(self._limits, deadline)
-        response = await client.send(
-            client.build_request(**_built(request), timeout=timeout), stream=True
-        )
+        asked = client.build_request(**_built(request), timeout=timeout, extensions=_COUNTED)
+        came = _came.get()
+        response = await client.send(asked, stream=True)
         try:
-            headers = _checked_headers(response)
+            headers = _checked_headers(response, came)
             body = bytearray()
             async for chunk in response.aiter_raw():
                 body += chunk
@@ -220,7 +222,11 @@ def _download(step: Fetch, extensions: dict[str, Any]) -> dict[str, Any]:
     return {"method": "GET", "url": url, "headers": headers, "extensions": extensions}
 
 
-def _checked_headers(response: httpx.Response) -> dict[str, str]:
+def _checked_headers(response: httpx.Response, came: int) -> dict[str, str]:
+    """The fields of an answer, of which something has to have come since `came` was counted."""
+    if _came.get() == came:
+        # httpx would take what came behind the answer before for the answer to this request.
+        raise NoAnswer(UNASKED)
     check_version(response.http_version.removeprefix("HTTP/"))
     headers = joined(response.headers.multi_items())
     check_framing(headers)
@@ -268,6 +274,8 @@ def _reason(error: Exception) -> str:
 
 
 _deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
+_came: ContextVar[int] = ContextVar("came", default=0)
+"""How often something was read from a connection."""
 
 
 @contextmanager
@@ -294,12 +302,28 @@ def _bound_reads(event: str, info: dict[str, Any]) -> Any:
         left = _deadline.get() - time.monotonic()
         if left <= 0:
             raise NoAnswer(LATE, timed_out=True)
+        _came.set(_came.get() + 1)
         return read(size, left if timeout is None else min(timeout, left))
 
     stream.read = bounded
 
 
+async def _count_reads(event: str, info: dict[str, Any]) -> Any:
+    """Count the reads of a new awaiting connection."""
+    if not event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+        return
+    stream = info["return_value"]
+    read = stream.read
+
+    async def counted(size: int, timeout: float | None = None) -> Any:
+        _came.set(_came.get() + 1)
+        return await read(size, timeout)
+
+    stream.read = counted
+
+
 _BOUNDED = {"trace": _bound_reads}
+_COUNTED = {"trace": _count_reads}
 
 
 class _Progress:

@@ -50,12 +50,25 @@ def _failed(data: JSON) -> bool:
     return status is not None and str(status).lower() != "success"
 
 
+_PAYLOADS = ("count", "events", "rows", "result", "task_id", "event", "trace_id")
+"""What answers hold, each kind its own: none of them is the answer to another question."""
+
+
 def succeeded(data: JSON, call: Call, reply: Reply, *payload: str) -> None:
-    """Raise `AnalyticsRequestFailed` when a 200 says that it failed, ValueError when it says nothing that we know."""
+    """Raise `AnalyticsRequestFailed` when a 200 says that it failed, ValueError when it says nothing that we know.
+
+    Proto-JSON leaves zeros and empty lists out, so that an answer may lack its payload. One that has another answer's
+    in its place is no zero: a proxy mixed them up.
+    """
     if _failed(data):
         raise AnalyticsRequestFailed(_reason(data, reply), **context(call, reply))
-    if data.get("status") is None and all(get(data, name) is None for name in payload):
+    if any(get(data, name) is not None for name in payload):
+        return
+    if data.get("status") is None:
         raise ValueError(f"it has neither a status nor {payload[0]}")
+    for other in _PAYLOADS:
+        if get(data, other):
+            raise ValueError(f"it has {other} and no {payload[0]}, so it answers another request")
 
 
 def read_count(data: JSON, call: Call, reply: Reply) -> int:
