@@ -92,7 +92,7 @@ def _demo(service: Emulator, trace: list[Path]) -> list[Line]:
     )
 
     print("Airflow: exporting that day ...", flush=True)
-    stack.run("airflow-db", [stack.BIN / "airflow", "db", "migrate"], env)
+    stack.migrate_airflow(env)
     exported = stack.run(
         "airflow-dag",
         [stack.BIN / "airflow", "dags", "test", "nightly_export", str(day + timedelta(days=1))],

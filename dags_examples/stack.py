@@ -6,12 +6,15 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+import leftovers
 
 from vectorshift_emulator import Emulator
 
@@ -39,6 +42,7 @@ def started(
             cwd=HOME,
             start_new_session=True,
         )
+        leftovers.note(HOME, process.pid)
         try:
             yield process
         finally:
@@ -122,11 +126,12 @@ def environment(service: Emulator, first_day: str) -> dict[str, str]:
 def home() -> Iterator[None]:
     """The folders that the examples and their orchestrators write to, for one command at a time.
 
-    Raises StepFailed while another one is at work there.
+    Whatever was left there: processes of a command that was killed are ended, databases of other
+    versions and those that cannot be opened are set aside, Dagster's dead runs are cancelled.
+
+    Raises StepFailed while another command is at work there, or a program has a table file open.
     """
-    for name in ("logs", "airflow", "dagster"):
-        (HOME / name).mkdir(parents=True, exist_ok=True)
-    shutil.copy(EXAMPLES / "dagster" / "dagster.yaml", HOME / "dagster" / "dagster.yaml")
+    HOME.mkdir(parents=True, exist_ok=True)
     with (HOME / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go when this process dies
@@ -134,8 +139,60 @@ def home() -> Iterator[None]:
             raise StepFailed(
                 f"Another `make demo` or `make up` is at work in {HOME}; end it first."
             ) from None
-        _end_dead_runs()
+        for name in leftovers.end_processes(HOME):
+            print(f"ended {name}, left by an earlier command", flush=True)
+        try:
+            aside = [leftovers.of_other_versions(HOME), *leftovers.unreadable_tables(HOME)]
+        except leftovers.InUse as error:
+            raise StepFailed(str(error)) from None
+        for name in ("logs", "airflow", "dagster"):
+            (HOME / name).mkdir(exist_ok=True)
+        shutil.copy(EXAMPLES / "dagster" / "dagster.yaml", HOME / "dagster" / "dagster.yaml")
+        try:
+            _end_dead_runs()
+        except Exception:  # noqa: BLE001  # whatever a broken database of Dagster's makes of it
+            aside.append(leftovers.set_aside(HOME, "dagster"))
+            (HOME / "dagster").mkdir()
+            shutil.copy(EXAMPLES / "dagster" / "dagster.yaml", HOME / "dagster" / "dagster.yaml")
+        for path in filter(None, aside):
+            print(f"set aside in {path} what an earlier command left", flush=True)
         yield
+
+
+def migrate_airflow(env: Mapping[str, str]) -> None:
+    """Bring Airflow's database up to date; one that cannot be is set aside, and a new one made."""
+    command = [BIN / "airflow", "db", "migrate"]
+    try:
+        run("airflow-db", command, env)
+    except StepFailed:
+        if not (HOME / "airflow" / "airflow.db").exists():
+            raise
+        path = leftovers.set_aside(HOME, "airflow")
+        print(f"set aside in {path} a database that Airflow cannot migrate", flush=True)
+        (HOME / "airflow").mkdir()
+        run("airflow-db", command, env)
+
+
+def free_port(name: str, usual: int) -> int:
+    """The port that variable `name` gives, or the usual one, or, if that is taken, any free one.
+
+    Raises StepFailed where the given one is taken: who names a port wants that one.
+    """
+    given = os.environ.get(name)
+    try:
+        wanted = [int(given)] if given else [usual, 0]
+    except ValueError:
+        raise StepFailed(f"{name}={given} is not a port: give a number.") from None
+    for port in wanted:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers do
+            try:
+                probe.bind(("127.0.0.1", port))
+            except (OSError, OverflowError):
+                continue
+            free: int = probe.getsockname()[1]
+            return free
+    raise StepFailed(f"{name}={given} is taken by another program: free it, or name another port.")
 
 
 def _end_dead_runs() -> None:

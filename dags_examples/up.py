@@ -1,82 +1,71 @@
 """`make up`: the emulator, Airflow and Dagster together, with the examples at work, until Ctrl-C.
 
-Whatever ran here before, every DAG is on, every schedule and sensor of Dagster's is on, and Dagster
-materializes the last complete day at once; Airflow's scheduler begins with that day by itself.
+Whatever ran here before, every DAG, schedule and sensor is on, each DAG has a green run, Dagster has
+materialized thirty days, a burst of failed runs has set off an alert, and one start page links and
+tells of it all. The ports are those of VECTORSHIFT_START_PORT, _EMULATOR_PORT, _AIRFLOW_PORT and
+_DAGSTER_PORT, else 8000, 8006, 8080 and 3000, else free ones.
 """
 
-import os
+import json
+import queue
 import signal
-import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
-from urllib.parse import quote
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import stack
+from airflow_side import Airflow
+from board import Board, Place
+from bursts import burst
+from dagster_side import Dagster
+from processes import Processes
+from start_page import StartPage
 
 from vectorshift_emulator import Emulator
+from vectorshift_orchestration import Window
+from vectorshift_orchestration.report import health_page
+from vectorshift_orchestration.storage.duckdb_file import duckdb_file
 
-AIRFLOW_PORT = os.environ.get("VECTORSHIFT_AIRFLOW_PORT", "8080")
-DAGSTER_PORT = os.environ.get("VECTORSHIFT_DAGSTER_PORT", "3000")
-AIRFLOW = f"http://127.0.0.1:{AIRFLOW_PORT}"
-DAGSTER = f"http://127.0.0.1:{DAGSTER_PORT}"
-DEFINITIONS = ("definitions.py", "alerts.py", "exports.py")
-PATIENCE = 180.0
-LOADED = """{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name }
-  schedules { name pipelineName } sensors { name } } } } }"""
-START_SCHEDULE = """mutation ($it: ScheduleSelector!) { startSchedule(scheduleSelector: $it) {
-  __typename ... on PythonError { message } } }"""
-START_SENSOR = """mutation ($it: SensorSelector!) { startSensor(sensorSelector: $it) {
-  __typename ... on PythonError { message } } }"""
-LAUNCH = """mutation ($it: ExecutionParams!) { launchRun(executionParams: $it) {
-  __typename ... on PythonError { message } } }"""
-
-
-class Processes:
-    """What was started; each ends with the stack that it was started in."""
-
-    def __init__(self, running: ExitStack, env: dict[str, str]) -> None:
-        self._running, self._env = running, env
-        self._started: dict[str, subprocess.Popen[bytes]] = {}
-
-    def start(self, name: str, program: str, *arguments: str) -> None:
-        """Start a program of our environment, its output in a log of its name."""
-        log = stack.HOME / "logs" / f"{name}.log"
-        command = [stack.BIN / program, *arguments]
-        self._started[name] = self._running.enter_context(stack.started(command, log, self._env))
-
-    def ended(self) -> list[str]:
-        """The names of those that run no more."""
-        return [name for name, each in self._started.items() if each.poll() is not None]
-
-    def wait(self, name: str, url: str) -> None:
-        """Wait until one of them answers."""
-        deadline = time.monotonic() + PATIENCE
-        while name not in self.ended() and time.monotonic() < deadline:
-            try:
-                if httpx.get(url, timeout=5, trust_env=False).is_success:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.2)
-        log = stack.HOME / "logs" / f"{name}.log"
-        raise stack.StepFailed(f"{name} does not answer at {url}; see {log}")
+DAYS = 30
+TABLES = ("run_health", "pipeline_health", "model_health", "error_messages")
+PLACES = {
+    "emulator": Place(
+        "Emulator", "", "The service: what it holds and is asked for. Switches, faults and bursts."
+    ),
+    "airflow": Place(
+        "Airflow", "No login.", "Four DAGs that are on, each with a green run, and alerts."
+    ),
+    "dagster": Place(
+        "Dagster", "No login.", "Assets by day with plots and checks; schedules and sensors."
+    ),
+    "health": Place(
+        "Health page",
+        "A file.",
+        f"One page on {DAYS} days, made from the tables that Dagster landed.",
+    ),
+}
+STEPS = {
+    "burst": "A burst of failed runs is in the service",
+    "airflow": "Airflow is up, and every DAG is on",
+    "dagster": "Dagster is up, and every schedule is on",
+    "partitions": f"{DAYS} partitions are materialized",
+    "health": "The health page is made",
+    "runs": "Each DAG has a green run",
+    "alerts": "Both have sent an alert on the burst",
+}
 
 
 def main() -> int:
-    """Start everything, print where it is, and wait; every process ends with this one."""
+    """Start everything, say where it is, and wait; every process ends with this one."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        with (
-            stack.home(),
-            stack.emulator("--live", "1", *sys.argv[1:]) as service,
-            ExitStack() as running,
-        ):
-            print(f"emulator  {service.base_url}  (key {service.api_key})", flush=True)
-            ended = _serve(service, running)
+        with stack.home(), ExitStack() as running:
+            ended = _up(running)
         print(f"{', '.join(ended)} ended by itself; see {stack.HOME / 'logs'}")
     except KeyboardInterrupt:
         print("\nstopped", flush=True)
@@ -86,90 +75,132 @@ def main() -> int:
     return 1
 
 
-def _serve(service: Emulator, running: ExitStack) -> list[str]:
-    """Start Airflow and Dagster, and wait; the names of the processes that ended."""
-    today = datetime.now(UTC).date()
-    env = stack.environment(service, str(today - timedelta(days=30))) | {
-        "AIRFLOW__API__PORT": AIRFLOW_PORT,
-        # At start-up everything is slow: the default of 5 s would lose the first run's first try.
-        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{AIRFLOW}/execution/",
+def _up(running: ExitStack) -> list[str]:
+    """Start all of it, and wait; the names of the processes that ended."""
+    ports = {
+        name: stack.free_port(f"VECTORSHIFT_{name.upper()}_PORT", usual)
+        for name, usual in (
+            ("start", 8000),
+            ("emulator", 8006),
+            ("airflow", 8080),
+            ("dagster", 3000),
+        )
     }
-    processes = Processes(running, env)
-    files = [str(stack.EXAMPLES / "dagster" / name) for name in DEFINITIONS]
-    loaded = [part for file in files for part in ("-f", file)]
-    processes.start("dagster", "dagster", "dev", *loaded, "-h", "127.0.0.1", "-p", DAGSTER_PORT)
-    stack.run("airflow-db", [stack.BIN / "airflow", "db", "migrate"], env)
-    _start_airflow(processes)
-    print(f"airflow   {AIRFLOW}  (every DAG is on)", flush=True)
-    processes.wait("dagster", f"{DAGSTER}/server_info")
-    _turn_on_dagster(today - timedelta(days=1))
-    print(f"dagster   {DAGSTER}  (every schedule and sensor is on)", flush=True)
-    print(
-        f"files     {stack.HOME}\nlogs      {stack.HOME / 'logs'}\nCtrl-C stops everything.",
-        flush=True,
+    board = Board(stack.HOME / "alerts.jsonl", PLACES, STEPS)
+    page = StartPage(ports["start"], board, stack.HOME / "health.html")
+    running.enter_context(page.serving())
+    print(f"start page {page.url}/ shows how far everything is; about two minutes", flush=True)
+    service = running.enter_context(
+        stack.emulator("--live", "1", "--port", str(ports["emulator"]), *sys.argv[1:])
     )
+    emulator, airflow, dagster = (
+        f"http://127.0.0.1:{ports[name]}" for name in ("emulator", "airflow", "dagster")
+    )
+    for name, url in (
+        ("emulator", emulator),
+        ("airflow", airflow),
+        ("dagster", dagster),
+        ("health", page.url),
+    ):
+        board.places[name].url = f"{url}/health.html" if name == "health" else f"{url}/"
+    board.places["emulator"].login = f"Key {service.api_key}, base URL {service.base_url}"
+    board.places["airflow"].links = {"nightly_export": f"{airflow}/dags/nightly_export"}
+    board.places["dagster"].links = {
+        "pipeline_health": f"{dagster}/assets/pipeline_health",
+        "Runs": f"{dagster}/runs",
+    }
+    board.opened("emulator", f"is up at {emulator}/ (key {service.api_key})")
+    with board.step("burst") as step:
+        step.text = burst(service)
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    first = yesterday - timedelta(days=DAYS - 1)
+    env = stack.environment(service, str(first)) | _settings(ports, page)
+    processes = Processes(running, env)
+    sides = Airflow(airflow, processes, board), Dagster(dagster, processes, board, first, yesterday)
+    _side_by_side(
+        processes,
+        lambda: (sides[0].start(env), sides[0].watch()),
+        lambda: (sides[1].start(), sides[1].watch(), _make_health_page(board, page.health)),
+        lambda: _await_alerts(board, processes),
+    )
+    _tell(board, page, service)
     while not (ended := processes.ended()):
         time.sleep(0.5)
     return ended
 
 
-def _start_airflow(processes: Processes) -> None:
-    """The api-server first: a task whose worker does not reach it loses a try, and waits for the next.
-
-    DAGs that are new are on by themselves. Earlier ones may have been paused, and have runs that
-    ended with the processes at work on them; nobody else goes on with those of `airflow dags test`.
-    """
-    processes.start("airflow-api-server", "airflow", "api-server")
-    processes.wait("airflow-api-server", f"{AIRFLOW}/api/v2/monitor/health")
-    with httpx.Client(base_url=AIRFLOW, timeout=60, trust_env=False) as client:
-        token = client.get("/auth/token").raise_for_status().json()["access_token"]
-        client.headers["Authorization"] = f"Bearer {token}"
-        client.patch(
-            "/api/v2/dags", params={"dag_id_pattern": "~"}, json={"is_paused": False}
-        ).raise_for_status()
-        unfinished = client.get("/api/v2/dags/~/dagRuns", params={"state": "running"})
-        for run in unfinished.raise_for_status().json()["dag_runs"]:
-            client.post(
-                f"/api/v2/dags/{run['dag_id']}/dagRuns/{quote(run['dag_run_id'])}/clear",
-                json={"dry_run": False, "only_failed": False},
-            ).raise_for_status()
-        pool = {"name": "vectorshift", "slots": 4, "description": "Tasks that ask VectorShift"}
-        if client.get("/api/v2/pools/vectorshift").status_code == httpx.codes.NOT_FOUND:
-            client.post("/api/v2/pools", json=pool).raise_for_status()
-    for name in ("scheduler", "dag-processor", "triggerer"):
-        processes.start(f"airflow-{name}", "airflow", name)
+def _settings(ports: dict[str, int], page: StartPage) -> dict[str, str]:
+    """What the examples' environment has here: ports, patience, and alerts that come to the start page."""
+    address = f"http://127.0.0.1:{ports['airflow']}"
+    slack = {"conn_type": "slackwebhook", "host": f"{page.url}/alerts", "password": "airflow"}
+    return {
+        "AIRFLOW__API__PORT": str(ports["airflow"]),
+        "AIRFLOW__API__WORKERS": "1",
+        # At start-up everything is slow: the default of 5 s would lose the first run's first try.
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
+        "AIRFLOW_CONN_SLACK_DEFAULT": json.dumps(slack),
+        "ALERT_CHANNELS": "slack",
+        "ALERT_WEBHOOK_URL": f"{page.url}/alerts/dagster",
+    }
 
 
-def _turn_on_dagster(day: date) -> None:
-    """Start what the definitions leave to the user, and materialize a day of each schedule's assets."""
-    for repository in _asked(LOADED)["repositoriesOrError"]["nodes"]:
-        where = {
-            "repositoryName": repository["name"],
-            "repositoryLocationName": repository["location"]["name"],
-        }
-        for sensor in repository["sensors"]:
-            _asked(START_SENSOR, where | {"sensorName": sensor["name"]})
-        for schedule in repository["schedules"]:
-            _asked(START_SCHEDULE, where | {"scheduleName": schedule["name"]})
-            tags = [{"key": "dagster/partition", "value": str(day)}]
-            selector = where | {"pipelineName": schedule["pipelineName"]}
-            _asked(LAUNCH, {"selector": selector, "executionMetadata": {"tags": tags}})
+def _side_by_side(processes: Processes, *works: Callable[[], object]) -> None:
+    """Do it all at once. Raises the first error; what then goes on ends with this process."""
+    outcomes: queue.Queue[BaseException | None] = queue.Queue()
+
+    def done(work: Callable[[], object]) -> None:
+        try:
+            work()
+            outcomes.put(None)
+        except BaseException as error:  # noqa: BLE001  # raised in the main thread
+            outcomes.put(error)
+
+    for work in works:
+        threading.Thread(target=done, args=(work,), daemon=True).start()
+    for _ in works:
+        if (error := outcomes.get()) is not None:
+            raise error
 
 
-def _asked(query: str, it: dict[str, Any] | None = None) -> Any:
-    """The data of a GraphQL request."""
-    reply = httpx.post(
-        f"{DAGSTER}/graphql",
-        json={"query": query, "variables": {"it": it}},
-        timeout=60,
-        trust_env=False,
+def _make_health_page(board: Board, file: Path) -> None:
+    with board.step("health") as step:
+        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        window = Window(today - timedelta(days=DAYS), today)
+        with duckdb_file(stack.HOME / "health.duckdb", lock_timeout=300) as connection:
+            text = health_page(connection, TABLES, window)
+        file.write_text(text)
+        step.text = f"{len(text) / 1000:.0f} kB"
+    board.opened("health", f"is at {board.places['health'].url}")
+
+
+def _await_alerts(board: Board, processes: Processes) -> None:
+    with board.step("alerts") as step:
+
+        def seen() -> bool:
+            counts, texts = board.alerts(), []
+            for sender in ("Airflow", "Dagster"):
+                # Neither tells twice of what an earlier command's burst made of the same minutes.
+                since, before = counts[sender, True], counts[sender, False]
+                texts.append(f"{since or before} from {sender}{'' if since else ' before'}")
+            step.text = ", ".join(texts)
+            return all(
+                counts[sender, True] or counts[sender, False] for sender in ("Airflow", "Dagster")
+            )
+
+        processes.until(seen, "no alert came")
+
+
+def _tell(board: Board, page: StartPage, service: Emulator) -> None:
+    seconds = board.ready()
+    print(f"\nReady after {seconds:.0f} s.\n", flush=True)
+    print(f"start page   {page.url}/  (links all that follows)")
+    for place in board.places.values():
+        print(f"{place.name.lower():<12} {place.url}  ({place.login.rstrip('.').lower()})")
+    print(
+        f"files        {stack.HOME}\nlogs         {stack.HOME / 'logs'}\nCtrl-C stops everything.",
+        flush=True,
     )
-    told = reply.raise_for_status().json()
-    refused = [each for each in (told["data"] or {}).values() if "message" in each]
-    if "errors" in told or refused:
-        raise stack.StepFailed(f"Dagster refused: {told.get('errors', refused)}")
-    return told["data"]
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ The other variables are those of `definitions.py`, beside which it can be loaded
 import json
 import os
 import smtplib
+from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -127,7 +128,9 @@ defs = dg.Definitions(
         )
     ],
     sensors=[
-        build_check_alert_sensor(notify),
+        build_check_alert_sensor(
+            notify, max_age=timedelta(days=3)
+        ),  # backfills of old days stay silent
         build_error_count_sensor(
             "pipeline_runs", partitions_def=HOURS, warn=20, error=100, query=RUNS
         ),

@@ -1,14 +1,19 @@
 """`make up`, whatever ran before: what it promises is seen in Airflow and in Dagster."""
 
+import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import dagster as dg
+import duckdb
 import pytest
 
 from tests.airflow_live.processes import free_port, processes, tail
@@ -24,8 +29,16 @@ SCHEDULES = {
 }
 SENSORS = {"check_alerts", "pipeline_runs_error_count"}
 DAGSTER = """{ repositoriesOrError { ... on RepositoryConnection { nodes {
-  schedules { name pipelineName scheduleState { status } } sensors { name sensorState { status } } } } }
-  runsOrError { ... on Runs { results { pipelineName status } } } }"""
+  schedules { name scheduleState { status } } sensors { name sensorState { status } } } } }
+  assetNodes { assetKey { path } partitionStats { numMaterialized numPartitions } } }"""
+ASSETS = {
+    "pipeline_health",
+    "model_health",
+    "error_sources",
+    "run_health",
+    "error_messages",
+    "pipeline_events",
+}
 DYING = """
 import os, signal, sys
 import dagster as dg
@@ -107,38 +120,52 @@ def in_airflow(home, statement):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_everything_is_at_work_after_a_demo_that_was_killed(home):
-    """DAGs are on though they were paused, the day's runs are green, Dagster's schedules are on, Ctrl-C ends it."""
+    """What is promised is there when `up` says so, though DAGs were paused and processes left; Ctrl-C ends it."""
     with running("demo.py", home, "--events", "2000"):
         until(lambda: in_airflow(home, "SELECT 1 FROM dag_run"))
     in_airflow(home, "UPDATE dag SET is_paused = 1")
     assert in_airflow(home, "SELECT DISTINCT is_paused FROM dag") == [(1,)]
-    ports = {f"VECTORSHIFT_{name}_PORT": str(free_port()) for name in ("AIRFLOW", "DAGSTER")}
+    names = ("START", "EMULATOR", "AIRFLOW", "DAGSTER")
+    ports = {f"VECTORSHIFT_{name}_PORT": str(free_port()) for name in names}
     with running("up.py", home, "--events", "2000", **ports) as up:
         said = "".join(iter(up.stdout.readline, "Ctrl-C stops everything.\n"))
-        assert all(f"http://127.0.0.1:{port} " in said for port in ports.values()), said
+        assert "Ready after" in said, said
+        assert all(f"http://127.0.0.1:{port}/ " in said for port in ports.values()), said
         with closing(Rest(f"http://127.0.0.1:{ports['VECTORSHIFT_AIRFLOW_PORT']}")) as airflow:
             airflow.sign_in()
-            found = until(lambda: airflow.ask("GET", "/dags")["dags"])
+            found = airflow.ask("GET", "/dags")["dags"]
             assert {each["dag_id"]: each["is_paused"] for each in found} == dict.fromkeys(
                 DAGS, False
             )
-            for name in ("nightly_export", "pipeline_health"):
-                until(lambda name=name: {"success"} == {r["state"] for r in airflow.runs(name)})
+            for name in DAGS:
+                assert "success" in {run["state"] for run in airflow.runs(name)}, name
             kinds = {run["run_type"] for run in airflow.runs("nightly_export")}
             assert kinds == {"manual", "scheduled"}
         dagster = Dev(home / "dagster", ports["VECTORSHIFT_DAGSTER_PORT"])
-        told = dagster.ask(DAGSTER)["repositoriesOrError"]["nodes"]
+        told = dagster.ask(DAGSTER)
+        (node,) = told["repositoriesOrError"]["nodes"]
         for kind, names in (("schedule", SCHEDULES), ("sensor", SENSORS)):
-            states = {e["name"]: e[f"{kind}State"]["status"] for n in told for e in n[f"{kind}s"]}
+            states = {each["name"]: each[f"{kind}State"]["status"] for each in node[f"{kind}s"]}
             assert states == dict.fromkeys(names, "RUNNING")
-        jobs = {each["pipelineName"] for node in told for each in node["schedules"]}
-
-        def succeeded():
-            runs = dagster.ask(DAGSTER)["runsOrError"]["results"]
-            assert "FAILURE" not in {run["status"] for run in runs}, runs
-            return {run["pipelineName"] for run in runs if run["status"] == "SUCCESS"} >= jobs
-
-        until(succeeded)
+        counts = {
+            each["assetKey"]["path"][0]: each["partitionStats"] for each in told["assetNodes"]
+        }
+        assert {name: counts[name]["numMaterialized"] for name in ASSETS} == dict.fromkeys(
+            ASSETS, 30
+        )
+        with urlopen(f"http://127.0.0.1:{ports['VECTORSHIFT_START_PORT']}/state") as reply:
+            state = json.load(reply)
+        assert {step["state"] for step in state["steps"]} == {"done"}
+        assert all(place["up"] for place in state["places"].values())
+        titles = {(each["from"], each["title"].partition(" of ")[0]) for each in state["alerts"]}
+        assert {
+            ("Airflow", "error_count_watch: ERROR"),
+            ("Dagster", "ERROR: error_count"),
+        } <= titles
+        for place in ("health", "emulator"):
+            asked = Request(state["places"][place]["url"], headers={"Accept": "text/html"})
+            with urlopen(asked) as reply:
+                assert reply.read().startswith(b"<!doctype html>")
         up.send_signal(signal.SIGINT)
         assert up.wait(120) == 0
 
@@ -173,3 +200,114 @@ def test_an_airflow_of_the_users_own_is_left_alone(home):
     said = python(code, home, **own)
     assert "/own" not in said.stdout, said.stdout
     assert f"AIRFLOW_HOME {home / 'airflow'}\n" in said.stdout, said.stderr
+
+
+def test_what_a_killed_command_left_is_ended(home):
+    """Processes that outlived their command hold ports and files: the next one ends them, and nobody else's."""
+    code = (
+        "import os, stack\n"
+        "with stack.home():\n"
+        "    with stack.started(['sleep', '600'], stack.HOME / 'logs' / 'sleep.log', os.environ) as left:\n"
+        "        print(left.pid, flush=True)\n"
+        "        os._exit(1)"
+    )
+    left = int(python(code, home).stdout)
+    os.kill(left, 0)
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as other:
+        with (home / ".started").open("a") as file:
+            file.write(f"{other.pid} 1.0\n")  # the number of a process that is long gone
+        assert python(ENTERING, home).stdout == "ended sleep, left by an earlier command\nentered\n"
+        with pytest.raises(ProcessLookupError):
+            os.kill(left, 0)
+        assert other.poll() is None
+        other.kill()
+
+
+def test_databases_of_other_versions_are_set_aside(home):
+    """What another version wrote is kept beside, not opened; what the same versions wrote is gone on with."""
+    assert python(ENTERING, home).stdout == "entered\n"
+    (home / "airflow" / "airflow.db").write_text("older")
+    assert python(ENTERING, home).stdout == "entered\n"
+    (home / ".versions").write_text("dagster 0.1\n")
+    assert python(ENTERING, home).stdout.startswith(f"set aside in {home}/before-")
+    (kept,) = home.glob("before-*/airflow/airflow.db")
+    assert kept.read_text() == "older"
+    assert not (home / "airflow" / "airflow.db").exists()
+
+
+@pytest.mark.parametrize("name", ["events.duckdb", "dagster/history/runs.db"])
+def test_a_broken_database_is_set_aside(home, name):
+    """A file that cannot be opened does not stop the next command."""
+    assert python(ENTERING, home).stdout == "entered\n"
+    (home / name).parent.mkdir(parents=True, exist_ok=True)
+    (home / name).write_text("not a database, but as long as the header of one would be" * 100)
+    assert python(ENTERING, home).stdout.startswith(f"set aside in {home}/before-")
+    assert [path.name for path in home.glob("before-*/**/*") if path.is_file()]
+    assert python(ENTERING, home).stdout == "entered\n"
+
+
+def test_a_table_that_is_open_elsewhere_is_named(home):
+    """A program that has a table file open is not waited for: the file is named."""
+    assert python(ENTERING, home).stdout == "entered\n"
+    with duckdb.connect(str(home / "events.duckdb")):
+        said = python(ENTERING, home)
+    assert f"{home / 'events.duckdb'} is open in another program" in said.stderr
+
+
+def test_ports(home):
+    """The usual port, another one where that is taken, and words where the port that somebody named is."""
+    code = "import stack\nprint(stack.free_port('A_PORT', {port}))"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert 0 < int(python(code.format(port=port), home).stdout) != port
+        assert (
+            f"A_PORT={port} is taken" in python(code.format(port=0), home, A_PORT=str(port)).stderr
+        )
+    assert python(code.format(port=port), home).stdout == f"{port}\n"
+    assert "A_PORT=http is not a port" in python(code.format(port=0), home, A_PORT="http").stderr
+
+
+def test_alerts_come_from_orchestrators_only(home):
+    """The start page takes an alert as Airflow's Slack notifier and Dagster's example post it, and none from a web page."""
+    code = (
+        "import sys, pathlib, board, start_page\n"
+        "home = pathlib.Path(sys.argv[1])\n"
+        "made = board.Board(home / 'alerts.jsonl', {}, {'a': 'A step'})\n"
+        "page = start_page.StartPage(0, made, home / 'health.html')\n"
+        "print(page.url, flush=True)\n"
+        "page.serve_forever()"
+    )
+    home.mkdir()
+    env = os.environ | {"PYTHONPATH": str(EXAMPLES)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code, home], stdout=subprocess.PIPE, text=True, env=env
+    ) as serving:
+        try:
+            url = serving.stdout.readline().strip()
+
+            def ask(path, body=None, **headers):
+                data = None if body is None else json.dumps(body).encode()
+                try:
+                    with urlopen(Request(url + path, data, headers)) as reply:
+                        return reply.status, reply.read()
+                except HTTPError as refused:
+                    return refused.code, refused.read()
+
+            slack = {
+                "text": "error_count_watch: ERROR",
+                "blocks": [{"text": {"text": "<b>150</b>"}}],
+            }
+            assert ask("/alerts/airflow", slack)[0] == 200
+            assert ask("/alerts/dagster", {"title": "ERROR: x", "reason": "y"})[0] == 200
+            assert ask("/alerts/airflow", slack, Origin="http://evil.example")[0] == 404
+            assert ask("/state", Host="evil.example")[0] == 403
+            told = json.loads(ask("/state")[1])["alerts"]
+            assert [(each["from"], each["text"]) for each in told] == [
+                ("Dagster", "y"),
+                ("Airflow", "<b>150</b>"),
+            ]
+            assert b"VectorShift on your desk" in ask("/")[1]
+            assert ask("/style.css")[0] == ask("/dom.js")[0] == ask("/start.js")[0] == 200
+            assert ask("/../stack.py")[0] == 404
+        finally:
+            serving.kill()

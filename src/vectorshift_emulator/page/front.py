@@ -26,7 +26,7 @@ from vectorshift_emulator.page.figures import Held, choices, state
 PREFIX = "/_page"
 MOST_BURST = 10_000
 
-_FILES = {"style.css": "text/css", "page.js": "text/javascript"}
+_FILES = {"style.css": "text/css", "page.js": "text/javascript", "dom.js": "text/javascript"}
 _ACTIONS = {
     ("POST", "/faults"),
     ("DELETE", "/faults"),

@@ -1,0 +1,147 @@
+"""Dagster's half of `make up`: every schedule and sensor on, thirty days materialized, checks evaluated."""
+
+from collections import Counter
+from datetime import date
+from typing import Any
+
+import httpx
+import stack
+from board import Board
+from processes import Processes
+
+ASSETS = (
+    "pipeline_health",
+    "model_health",
+    "error_sources",
+    "run_health",
+    "error_messages",
+    "pipeline_events",
+)
+REPORTED = "daily_run_health"
+"""The job with the report that a check blocks for a day with too many failed runs: some of the thirty have them, the
+last has not. So all days are materialized without that check, and the last one once more by this job."""
+BLOCKING = "error_rate"
+LOADED = """{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name }
+  schedules { name pipelineName } sensors { name } } } } }"""
+START_SCHEDULE = """mutation ($it: ScheduleSelector!) { startSchedule(scheduleSelector: $it) {
+  __typename ... on PythonError { message } } }"""
+START_SENSOR = """mutation ($it: SensorSelector!) { startSensor(sensorSelector: $it) {
+  __typename ... on PythonError { message } } }"""
+LAUNCH = """mutation ($it: ExecutionParams!) { launchRun(executionParams: $it) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+RUN = """query ($it: ID!) { runOrError(runId: $it) { ... on Run { status pipelineName } } }"""
+CHECKS = """{ assetNodes { assetKey { path } assetChecksOrError { ... on AssetChecks { checks { name
+  executionForLatestMaterialization { status evaluation { severity } } } } } } }"""
+COUNTS = """{ assetNodes { assetKey { path } partitionStats { numMaterialized } } }"""
+
+
+class Dagster:
+    """`dagster dev`, asked over GraphQL.
+
+    Args:
+        url: where it is, without a slash at the end.
+        first, last: the days that are materialized.
+    """
+
+    def __init__(
+        self, url: str, processes: Processes, board: Board, first: date, last: date
+    ) -> None:
+        self._url, self._processes, self._board = url, processes, board
+        self._http = httpx.Client(base_url=url, timeout=120, trust_env=False)
+        self._first, self._last = first, last
+        self._runs: list[str] = []
+
+    def start(self) -> None:
+        """Start it, turn everything on, and launch a run over all days for each schedule's assets."""
+        with self._board.step("dagster") as step:
+            step.text = "starting"
+            loaded = ["-d", str(stack.EXAMPLES / "dagster"), "-m", "everything"]
+            port = self._url.rpartition(":")[2]
+            self._processes.start(
+                "dagster", "dagster", "dev", *loaded, "-h", "127.0.0.1", "-p", port
+            )
+            self._processes.answers("dagster", f"{self._url}/server_info")
+            step.text = self._turn_on()
+        self._board.opened("dagster", f"is up at {self._url}/ (no login)")
+
+    def watch(self) -> None:
+        """Wait until the runs have ended well."""
+        with self._board.step("partitions") as step:
+
+            def all_done() -> bool:
+                states = [self._asked(RUN, run)["runOrError"] for run in self._runs]
+                failed = [
+                    each["pipelineName"]
+                    for each in states
+                    if each["status"] in ("FAILURE", "CANCELED")
+                ]
+                if failed:
+                    raise stack.StepFailed(
+                        f"Dagster's run of {', '.join(failed)} failed; see {self._url}/runs"
+                    )
+                step.text = f"runs: {', '.join(each['status'].lower() for each in states)}"
+                return all(each["status"] == "SUCCESS" for each in states)
+
+            self._processes.until(all_done, "not every partition is materialized", pause=2)
+            step.text = self._materialized()
+
+    def _turn_on(self) -> str:
+        """Start every schedule and sensor, and launch the runs."""
+        (repository,) = self._asked(LOADED)["repositoriesOrError"]["nodes"]
+        where = {
+            "repositoryName": repository["name"],
+            "repositoryLocationName": repository["location"]["name"],
+        }
+        schedules, sensors = repository["schedules"], repository["sensors"]
+        for each in schedules:
+            self._asked(START_SCHEDULE, where | {"scheduleName": each["name"]})
+        for each in sensors:
+            self._asked(START_SENSOR, where | {"sensorName": each["name"]})
+        checks = [
+            {"assetKey": node["assetKey"], "name": check["name"]}
+            for node in self._asked(CHECKS)["assetNodes"]
+            for check in node["assetChecksOrError"].get("checks", [])
+            if node["assetKey"]["path"][0] in ASSETS
+            and check["name"] not in (BLOCKING, "freshness_check")
+        ]
+        everything = {
+            "pipelineName": "__ASSET_JOB",
+            "assetSelection": [{"path": [name]} for name in ASSETS],
+            "assetCheckSelection": checks,
+        }
+        days = {"start": self._first, "end": self._last}
+        span = {f"asset_partition_range_{name}": day for name, day in days.items()}
+        self._launch(where | everything, span)
+        self._launch(where | {"pipelineName": REPORTED}, {"partition": self._last})
+        return f"{len(schedules)} schedules and {len(sensors)} sensors are on"
+
+    def _launch(self, selector: dict[str, Any], tags: dict[str, date]) -> None:
+        """Launch a run with these tags of Dagster's."""
+        given = [{"key": f"dagster/{name}", "value": str(day)} for name, day in tags.items()]
+        told = self._asked(LAUNCH, {"selector": selector, "executionMetadata": {"tags": given}})
+        self._runs.append(told["launchRun"]["run"]["runId"])
+
+    def _materialized(self) -> str:
+        """How many days there are of each asset, and what its checks say, in words."""
+        counts = {
+            each["assetKey"]["path"][0]: (each["partitionStats"] or {}).get("numMaterialized", 0)
+            for each in self._asked(COUNTS)["assetNodes"]
+        }
+        days = min(counts[name] for name in ASSETS)
+        outcomes = Counter(
+            "passed" if found["status"] == "SUCCEEDED" else found["evaluation"]["severity"].lower()
+            for each in self._asked(CHECKS)["assetNodes"]
+            for check in each["assetChecksOrError"].get("checks", [])
+            if (found := check["executionForLatestMaterialization"]) and found["evaluation"]
+        )
+        said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+        return f"{days} days of {len(ASSETS)} assets; checks: {said}"
+
+    def _asked(self, query: str, it: Any = None) -> Any:
+        """The data of a GraphQL request."""
+        reply = self._http.post("/graphql", json={"query": query, "variables": {"it": it}})
+        told = reply.raise_for_status().json()
+        refused = [each for each in (told["data"] or {}).values() if "message" in each]
+        if "errors" in told or refused:
+            raise stack.StepFailed(f"Dagster refused: {told.get('errors', refused)}")
+        return told["data"]
