@@ -8,7 +8,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test matrix check docs bench lock clean
+.PHONY: help demo up test matrix check docs pictures bench lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
@@ -39,6 +39,9 @@ docs: .tools/docs/.complete ## The documentation site, into site/; a broken link
 	@mv .tools/site/site $(SITE)
 	@echo "Open $(SITE)/index.html, or with the search: python3 -m http.server --directory $(SITE)"
 
+pictures: .venv/.complete ## All that there is to be seen, as files in .pictures; START=http://127.0.0.1:8000 of a `make up` that runs
+	@$(BIN)/python -m dags_examples.pictures $(if $(START),--start $(START)) $(if $(KEEP),--keep $(KEEP))
+
 bench: .venv/.complete ## Side-by-side measurements, written into docs/performance.md; QUICK=1 only prints them
 	@$(BIN)/python benchmarks/report.py $(if $(QUICK),--quick)
 
@@ -53,7 +56,7 @@ lock: $(UV) ## Resolve the hashed locks again (they hold no index address)
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/tools.in -o requirements/tools.txt
 
 clean: ## Remove everything that the other commands made
-	@rm -rf .venv .tools .cache .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis dist site
+	@rm -rf .venv .tools .cache .demo .pictures .pytest_cache .mypy_cache .ruff_cache .hypothesis dist site
 
 $(UV): requirements/tools.txt
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --upgrade --require-hashes --target .tools -r requirements/tools.txt

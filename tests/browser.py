@@ -70,18 +70,26 @@ class Page:
         for domain in ("Runtime", "Log", "Network"):
             self._ask(f"{domain}.enable")
 
-    def shown(self, *, width: int = 1300, scheme: str = "light", medium: str = "screen") -> None:
+    def shown(
+        self,
+        *,
+        width: int = 1300,
+        height: int = 1500,
+        scheme: str = "light",
+        medium: str = "screen",
+    ) -> None:
         """Look at the page in so many CSS pixels, with a theme, on a screen or in print."""
         self._ask(
             "Emulation.setDeviceMetricsOverride",
-            **{"width": width, "height": 1500, "deviceScaleFactor": 1, "mobile": width < 600},
+            **{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
         )
         theme = {"name": "prefers-color-scheme", "value": scheme}
         self._ask("Emulation.setEmulatedMedia", media=medium, features=[theme])
 
-    def screenshot(self, path: Path) -> None:
-        """Write what is to be seen as a PNG."""
-        path.write_bytes(b64decode(self._ask("Page.captureScreenshot")["data"]))
+    def screenshot(self, path: Path, *, whole: bool = False) -> None:
+        """Write what is to be seen as a PNG, or the whole page, whatever its height."""
+        taken = self._ask("Page.captureScreenshot", captureBeyondViewport=whole)
+        path.write_bytes(b64decode(taken["data"]))
 
     def _ask(self, method: str, **params: object) -> dict:
         self._last += 1

@@ -1,0 +1,170 @@
+"""`make pictures`: everything that there is to be seen, as PNG files to look at, in `.pictures` unless told otherwise.
+
+    make pictures                        all of it; starts `make up` in a folder of its own
+    make pictures START=http://127.0.0.1:8000    of a `make up` that is running
+    make pictures KEEP=docs/pictures     the few that README and docs show, as well
+
+Takes Chromium; on Debian, apt-get install chromium.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from tests.browser import Page, browsing
+
+ROOT = Path(__file__).parents[1]
+SITE = ROOT / "site" / "index.html"
+KEPT = ("start", "emulator", "health", "health-dark", "dagster-plots", "airflow-dags")
+LARGEST = 150_000
+"""Bytes of a picture that is kept."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is looked at, and how.
+
+    Args:
+        name: of the file, without its ending.
+        url: the page.
+        ready: JavaScript that is true once what should be seen is there.
+        whole: the whole page, whatever its height.
+    """
+
+    name: str
+    url: str
+    ready: str = "document.readyState === 'complete'"
+    width: int = 1100
+    height: int = 700
+    scheme: str = "light"
+    medium: str = "screen"
+    whole: bool = True
+
+
+def main() -> int:
+    """Take the pictures; 0 when each was taken."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--start", help="the start page of a `make up` that is running")
+    parser.add_argument("--to", type=Path, default=ROOT / ".pictures")
+    parser.add_argument("--keep", type=Path, help="where the few that documents show go, too")
+    options = parser.parse_args()
+    options.to.mkdir(exist_ok=True)
+    with (
+        _running(options.start) as state,
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
+    ):
+        for number, picture in enumerate(_pictures(state)):
+            with browsing(Path(profile) / str(number)) as page:
+                _take(page, picture, options.to / f"{picture.name}.png")
+    if options.keep:
+        options.keep.mkdir(exist_ok=True)
+        for name in KEPT:
+            size = (options.to / f"{name}.png").stat().st_size
+            if size > LARGEST:
+                raise SystemExit(
+                    f"{name}.png has {size:,} bytes, more than {LARGEST:,}: make it smaller."
+                )
+            shutil.copy(options.to / f"{name}.png", options.keep)
+    return 0
+
+
+def _take(page: Page, picture: Picture, file: Path) -> None:
+    page.shown(
+        width=picture.width, height=picture.height, scheme=picture.scheme, medium=picture.medium
+    )
+    page.open(picture.url)
+    page.wait_for(picture.ready)
+    time.sleep(1)  # charts are drawn with a movement
+    page.screenshot(file, whole=picture.whole)
+    print(f"{file}  {file.stat().st_size / 1000:.0f} kB", flush=True)
+
+
+def _pictures(state: dict[str, Any]) -> list[Picture]:
+    """All of them; the docs site only where `make docs` has built it."""
+    places = {name: place["url"] for name, place in state["places"].items()}
+
+    def has(text: str) -> str:
+        return f"document.body?.innerText.includes({json.dumps(text)})"
+
+    health, airflow, dagster = places["health"], places["airflow"], places["dagster"]
+    moves = "document.querySelector('.pill.up')"
+    return [
+        Picture("start", state["url"], has("ready after")),
+        Picture("start-dark", state["url"], has("ready after"), scheme="dark"),
+        Picture("start-phone", state["url"], has("ready after"), width=390),
+        Picture("emulator", places["emulator"], moves, whole=False, height=760),
+        Picture("emulator-dark", places["emulator"], moves, scheme="dark"),
+        Picture("emulator-phone", places["emulator"], moves, width=390),
+        Picture("health", health, width=900),
+        Picture("health-dark", health, width=900, height=900, scheme="dark", whole=False),
+        Picture("health-phone", health, width=390),
+        Picture("health-print", health, width=794, medium="print"),
+        Picture("airflow-dags", f"{airflow}dags", has("pipeline_health"), whole=False),
+        Picture("airflow-run", f"{airflow}dags/pipeline_health", has("check_latency"), whole=False),
+        Picture("dagster-assets", f"{dagster}asset-groups", has("pipeline_events"), whole=False),
+        Picture(
+            "dagster-plots",
+            f"{dagster}assets/pipeline_health?view=plots",
+            "document.querySelector('canvas')",
+            whole=False,
+        ),
+        Picture(
+            "dagster-checks",
+            f"{dagster}assets/run_health?view=checks",
+            has("error_rate"),
+            whole=False,
+        ),
+        *([Picture("docs", SITE.as_uri(), whole=False)] if SITE.exists() else []),
+    ]
+
+
+@contextmanager
+def _running(start: str | None) -> Iterator[dict[str, Any]]:
+    """The state of a `make up` that is ready, with its address; one of our own unless there is one."""
+    if start is not None:
+        yield _asked(start.rstrip("/"))
+        return
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home,
+        subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("up.py")],
+            env=os.environ | {"VECTORSHIFT_EXAMPLES_HOME": home},
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as up,
+    ):
+        assert up.stdout is not None
+        try:
+            said = []
+            for line in up.stdout:
+                print(line, end="", flush=True)
+                said.append(line)
+                if line.startswith("Ctrl-C"):
+                    break
+            else:
+                raise SystemExit("`make up` ended; what it said is above.")
+            address = next(line.split()[2] for line in said if line.startswith("start page"))
+            yield _asked(address.rstrip("/"))
+        finally:
+            up.send_signal(signal.SIGINT)
+
+
+def _asked(start: str) -> dict[str, Any]:
+    with urlopen(f"{start}/state") as reply:
+        return {"url": f"{start}/", **json.load(reply)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
