@@ -64,10 +64,10 @@ def main() -> int:
     with (
         _running(options.start) as state,
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
+        browsing(Path(profile)) as page,
     ):
-        for number, picture in enumerate(_pictures(state)):
-            with browsing(Path(profile) / str(number)) as page:
-                _take(page, picture, options.to / f"{picture.name}.png")
+        for picture in _pictures(state):
+            _take(page, picture, options.to / f"{picture.name}.png")
     if options.keep:
         options.keep.mkdir(exist_ok=True)
         for name in KEPT:

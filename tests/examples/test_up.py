@@ -118,7 +118,7 @@ def in_airflow(home, statement):
 @pytest.mark.airflow
 @pytest.mark.dagster
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_everything_is_at_work_after_a_demo_that_was_killed(home):
     """What is promised is there when `up` says so, though DAGs were paused and processes left; Ctrl-C ends it."""
     with running("demo.py", home, "--events", "2000"):
