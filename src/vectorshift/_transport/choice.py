@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Literal, TypeAlias
 
 from vectorshift._transport.exchange import AwaitingWire, BlockingWire, Limits, plain_origin
@@ -32,7 +33,16 @@ def _needs_httpx(base_url: str, proxy: str | None) -> Choice | None:
         return Choice("httpx", "a proxy leads to the service", proxy)
     if plain_origin(base_url) is None:
         return Choice("httpx", "the base URL has to be encoded first")
+    if missing := _missing():
+        extra = "pip install 'vectorshift-orchestration[fast]' makes calls cheaper"
+        return Choice("httpx", f"{missing} is not installed ({extra})")
     return None
+
+
+@lru_cache(maxsize=1)
+def _missing() -> str | None:
+    """The first package of the kept connections that is not installed."""
+    return next((name for name in ("httptools", "aiohappyeyeballs") if not find_spec(name)), None)
 
 
 def blocking_wire(choice: Choice, limits: Limits) -> BlockingWire:
@@ -65,10 +75,12 @@ def _tell(kind: str, choice: Choice) -> None:
 
 def prepare(limits: Limits) -> None:
     """Load the wires and the certificate authorities."""
-    from vectorshift._transport import (  # noqa: F401  # loaded for the calls to come
-        httpx_wire,
-        kept,
-        kept_awaiting,
-    )
+    from vectorshift._transport import httpx_wire
+
+    if not _missing():
+        from vectorshift._transport import (  # noqa: F401  # loaded for the calls to come
+            kept,
+            kept_awaiting,
+        )
 
     httpx_wire.HttpxWire(limits, None).close()
