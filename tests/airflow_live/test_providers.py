@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from importlib.metadata import version
 
 import pytest
 
@@ -48,7 +49,7 @@ def test_providers(stack):
         for name, rows in told.items()
     }
     info = get_provider_info()
-    assert [row["version"] for row in ours["list"]] == ["0.1.0"]
+    assert [row["version"] for row in ours["list"]] == [version(NAME)]
     (found,) = ours["get"]
     for kind in ("operators", "sensors", "hooks", "triggers"):
         assert found[kind] == info[kind]

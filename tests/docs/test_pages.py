@@ -1,6 +1,8 @@
 """The pages as text: short enough to be read, linked to what exists, each block of a kind that a test runs."""
 
 import re
+import tomllib
+from datetime import date
 from urllib.parse import urlsplit
 
 import pytest
@@ -69,3 +71,12 @@ def test_every_page_of_the_site_is_in_its_navigation():
     """A page that nothing leads to is not read."""
     listed = set(re.findall(r'"([\w/-]+\.md)"', (ROOT / "zensical.toml").read_text()))
     assert listed == {str(path.relative_to(DOCS)) for path in PAGES if DOCS in path.parents}
+
+
+def test_the_changelog_has_the_version():
+    """The newest release of the changelog, which has a day, is the version that is built."""
+    releases = re.findall(r"^## \[(.+?)\](?: - (\S+))?$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    (unreleased, _), (newest, day), *_ = releases
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (unreleased, newest) == ("Unreleased", project["version"])
+    assert date.fromisoformat(day)
