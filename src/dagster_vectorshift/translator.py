@@ -51,7 +51,7 @@ class DagsterVectorShiftTranslator:
         """The asset of a table or an export. Its code version follows from the request."""
         query = props.query.to_dict() if props.query is not None else {}
         if isinstance(props, HealthTableProps):
-            name, table, request = props.table.name, props.table.table_name, props.table.asked
+            name, table, request = props.table.name, props.table.table_name, props.table.definition
             description = props.table.description or props.table.summary
         else:
             name, table, request = props.name, props.table or props.name, {"format": props.format}

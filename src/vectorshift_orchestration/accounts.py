@@ -1,4 +1,4 @@
-"""One account and how to talk to it, as a value: what any orchestrator reads its own settings into."""
+"""One account and its client settings as a value, which each orchestrator fills from its own settings."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class Account:
             "time_precision": self.time_precision,
             "proxied_downloads": self.proxied_downloads,
         }
-        given = {name: value for name, value in settings.items() if value is not None}
-        return Client(self.api_key, self.base_url, **given, **more)
+        arguments = {name: value for name, value in settings.items() if value is not None}
+        return Client(self.api_key, self.base_url, **arguments, **more)
 
     def prepare(self) -> None:
         """Load what a client's first call needs, which takes a while: not for an event loop."""
@@ -61,20 +61,20 @@ class Account:
             client.prepare()
 
 
-def settings_of(stated: Mapping[str, Any], noun: str) -> dict[str, Any]:
+def settings_of(document: Mapping[str, Any], noun: str) -> dict[str, Any]:
     """The settings among `SETTINGS` that a form, JSON or an address states, as `Account` takes them.
 
     Each may be a text, and what is None or an empty text is left out. Raises `ConfigurationError`,
     which names the setting, for a value that it cannot have, and for an unknown name, where `noun` is
     what states them; what remains is the client's to refuse.
     """
-    for name in stated:
+    for name in document:
         if name not in SETTINGS:
             raise ConfigurationError(
                 f"{noun} has no field {name!r}; the fields are {', '.join(SETTINGS)}."
             )
     return {
-        name: SETTINGS[name](value) for name, value in stated.items() if value not in (None, "")
+        name: SETTINGS[name](value) for name, value in document.items() if value not in (None, "")
     }
 
 

@@ -29,12 +29,12 @@ def without_secrets(text: str) -> str:
 
 def secrets_of(address: str) -> tuple[str, ...]:
     """What is secret in an address, in each form that a driver may repeat it in."""
-    found = (each[2] for kind in (_PASSWORD, _QUERY, _SETTING) for each in kind.finditer(address))
-    return forms(*(each.strip("'") for each in found))
+    matches = (each[2] for kind in (_PASSWORD, _QUERY, _SETTING) for each in kind.finditer(address))
+    return forms(*(each.strip("'") for each in matches))
 
 
 def forms(*secrets: str) -> tuple[str, ...]:
-    """The secrets as they are and percent-encoded; those that are too short to be told from other text are left out."""
+    """The secrets as they are and percent-encoded; those too short to distinguish from other text are left out."""
     return tuple(
         form
         for secret in secrets
@@ -43,15 +43,15 @@ def forms(*secrets: str) -> tuple[str, ...]:
     )
 
 
-def told(message: object, *secrets: str) -> str:
+def redacted(message: object, *secrets: str) -> str:
     """A driver's message without the secrets and without those of any address in it."""
     return without_secrets(redact(str(message), *secrets))
 
 
 def cause(problem: Exception, *secrets: str) -> Exception | None:
-    """What an error may name as its cause: the problem, unless its traceback would tell a secret."""
+    """What an error may name as its cause: the problem, unless its traceback would reveal a secret."""
     text = "".join(traceback.format_exception(problem))
-    return problem if told(text, *secrets) == text else None
+    return problem if redacted(text, *secrets) == text else None
 
 
 def export_url(base_url: str, export_id: str) -> str:

@@ -23,14 +23,14 @@ _EXACT = Context(prec=2 * DIGITS, rounding=ROUND_HALF_EVEN)
 def amount(value: Any, name: str) -> Decimal:
     """The number of the service as an amount; `name` says whose, in the error.
 
-    Raises `AggregationShapeError` for what is no finite number, and for one of more than 26 digits
+    Raises `AggregationShapeError` for a value that is not a finite number, and for one of more than 26 digits
     before the point.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise AggregationShapeError(f"{name} is {value!r}, which is no number.")
+        raise AggregationShapeError(f"{name} is {value!r}, which is not a number.")
     exact = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     if not exact.is_finite():
-        raise AggregationShapeError(f"{name} is {value!r}, which is no amount.")
+        raise AggregationShapeError(f"{name} is {value!r}, which is not an amount.")
     if exact.adjusted() < DIGITS - PLACES:
         with localcontext(_EXACT):
             rounded = exact.quantize(UNIT)
@@ -49,8 +49,8 @@ def total(amounts: Iterable[Decimal], name: str) -> Decimal:
     return amount(added, name)
 
 
-def share(whole: Decimal, parts: int, name: str) -> Decimal:
+def share(dividend: Decimal, parts: int, name: str) -> Decimal:
     """The whole divided by a number of parts, rounded as `amount`."""
     with localcontext(_EXACT):
-        each = whole / parts
+        each = dividend / parts
     return amount(each, name)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-"""What stands in place of each: U+FFFD, the Unicode standard's own."""
+"""The replacement of each: U+FFFD, the Unicode standard's own."""
 
 ADVICE = "Or land the rows with replace_characters=True, which writes U+FFFD in its place."
 """The end of a refusal that the replacement would spare."""
@@ -33,9 +33,9 @@ class Characters:
 
     def decoded(self, text: bytes) -> bytes:
         """The bytes as UTF-8."""
-        told = text.decode(errors="replace").encode()
-        self.count += told.count(_ENCODED) - text.count(_ENCODED)
-        return told
+        replaced = text.decode(errors="replace").encode()
+        self.count += replaced.count(_ENCODED) - text.count(_ENCODED)
+        return replaced
 
     def json(self, text: bytes) -> bytes:
         """JSON in UTF-8, without escapes of half a character."""
@@ -54,12 +54,12 @@ class Characters:
     def _without_nul(self, column: pa.Array) -> pa.Array:
         if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
             return column
-        found = pc.sum(pc.count_substring(column, "\0")).as_py() or 0
-        self.count += found
-        return pc.replace_substring(column, "\0", REPLACEMENT) if found else column
+        count = pc.sum(pc.count_substring(column, "\0")).as_py() or 0
+        self.count += count
+        return pc.replace_substring(column, "\0", REPLACEMENT) if count else column
 
-    def _half(self, found: re.Match[bytes]) -> bytes:
-        if found[1] is None:
-            return found[0]
+    def _half(self, match: re.Match[bytes]) -> bytes:
+        if match[1] is None:
+            return match[0]
         self.count += 1
         return rb"\ufffd"

@@ -35,7 +35,7 @@ class _Loop:
     look_ups: dict[str, asyncio.Task[Account]] = field(default_factory=dict)
 
     async def account(self, name: str, look_up: LookUp) -> Account:
-        """The account of that name; whoever asks while a look-up is under way waits for that one."""
+        """The account of that name; calls during a look-up wait for that one."""
         task = self.look_ups.get(name)
         if task is None:
             task = self.look_ups[name] = asyncio.create_task(self._prepared(look_up))

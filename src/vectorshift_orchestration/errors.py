@@ -5,9 +5,9 @@
         ├── WindowError              also a ValueError: the interval cannot be used
         ├── SpecError                also a ValueError: an unknown metric, dimension or interval
         ├── MergeError               also a ValueError: figures of parts that do not make the whole's
-        ├── AggregationShapeError    an aggregation reply that does not have the asked shape
-        ├── ExtractIncomplete        fewer events arrived than the service counts, however asked
-        ├── EventShapeError          an event that cannot be told from others or placed in time
+        ├── AggregationShapeError    an aggregation reply that does not have the requested shape
+        ├── ExtractIncomplete        fewer events arrived than the service counts, in every request
+        ├── EventShapeError          an event that cannot be identified or placed in time
         ├── ExportStateError         also a ValueError: a record of an export that is not this one's
         ├── ExportFileError          an export file that is cut or damaged
         │   └── ExportFormatError    a whole file in a form that cannot be read for certain
@@ -18,8 +18,8 @@
             ├── UnstorableValue      a value that the database would refuse or change
             ├── RowOutsideWindow     a row does not belong to the window being written
             ├── StaleWriterError     another writer committed the window after this one began
-            ├── WindowTakenError     the window holds what another request put there
-            └── CommitUnknownError   the connection broke on COMMIT and nobody could be asked
+            ├── WindowTakenError     the window holds rows of another request
+            └── CommitUnknownError   the connection broke on COMMIT, so the outcome is unknown
 
 What trying again can do about one is its class's `retry_advice`, as in the SDK.
 Every one carries a full sentence, survives pickling between processes, and never holds a key,
@@ -35,12 +35,12 @@ from vectorshift_orchestration.addresses import without_secrets
 
 
 def is_permanent(error: BaseException) -> bool:
-    """Whether trying again cannot help: somebody has to change the code, the settings or the data."""
+    """Whether a retry cannot help: the code, the settings or the data have to change."""
     return getattr(error, "retry_advice", None) is RetryAdvice.PERMANENT
 
 
 class OrchestrationError(VectorshiftError):
-    """Base of all errors of this package. Its message is told without the secrets of addresses."""
+    """Base of all errors of this package. Its message has the secrets of addresses redacted."""
 
     def __init__(self, message: str) -> None:
         super().__init__(without_secrets(message))
@@ -53,7 +53,7 @@ class WindowError(OrchestrationError, ValueError):
 
 
 class SpecError(OrchestrationError, ValueError):
-    """A word, key or value of a description that does not exist; the text names the nearest one."""
+    """An unknown name, key or value in a description; the message names the nearest one."""
 
     retry_advice = RetryAdvice.PERMANENT
 
@@ -69,7 +69,7 @@ class MergeError(OrchestrationError, ValueError):
 
 
 class AggregationShapeError(OrchestrationError):
-    """An aggregation reply without the metric, the level or the kind of label that was asked."""
+    """An aggregation reply without the metric, the level or the kind of label that was requested."""
 
     retry_advice = RetryAdvice.PERMANENT
 
@@ -87,7 +87,7 @@ class ExtractIncomplete(OrchestrationError):
 
 
 class EventShapeError(OrchestrationError):
-    """An event without an id, with a time that is no time, or outside of the window asked for."""
+    """An event without an id, with an invalid time, or outside of the requested window."""
 
     retry_advice = RetryAdvice.PERMANENT
 
@@ -113,7 +113,7 @@ class ExportFileError(OrchestrationError):
 
 
 class ExportFormatError(ExportFileError):
-    """A whole file, written in a form that does not tell for certain what it holds, or too much for the format.
+    """A whole file, written in an ambiguous form, or too much for the format.
 
     The same export in the same format would be the same, so another format has to be chosen.
     """
@@ -140,7 +140,7 @@ class PublishError(OrchestrationError):
 
 
 class StorageError(OrchestrationError):
-    """A table that could not be written. Except for `CommitUnknownError` the old rows stand."""
+    """A table that could not be written. Except for `CommitUnknownError` the old rows remain."""
 
 
 class SchemaMismatch(StorageError):
@@ -173,7 +173,7 @@ class RowOutsideWindow(StorageError):
 class StaleWriterError(StorageError):
     """This writer began before another one committed an overlapping window, so it gave way.
 
-    Run the whole attempt again if the newer rows are not those that should stand.
+    Run the whole attempt again if the newer rows are not the right ones.
     """
 
     retry_advice = RetryAdvice.ASK_ANEW
@@ -189,9 +189,9 @@ class WindowTakenError(StorageError):
 
 
 class CommitUnknownError(StorageError):
-    """The connection was lost on COMMIT, so the window is all old or all new, and nobody knows which.
+    """The connection was lost on COMMIT, so the window is all old or all new, and it is unknown which.
 
-    `attempt_token` stands in the window's ledger row if it is new. Running again settles it.
+    `attempt_token` is in the window's ledger row if it is new. Running again settles it.
     """
 
     def __init__(self, message: str, *, attempt_token: str = "") -> None:
@@ -201,8 +201,8 @@ class CommitUnknownError(StorageError):
 
 def details(error: VectorshiftError) -> dict[str, str | int]:
     """The error's class, and what a support request needs; never a key, which no error holds."""
-    known = {
+    values = {
         name: getattr(error, name, None)
         for name in ("status_code", "method", "endpoint", "request_id")
     }
-    return {"error": type(error).__name__, **{name: each for name, each in known.items() if each}}
+    return {"error": type(error).__name__, **{name: each for name, each in values.items() if each}}

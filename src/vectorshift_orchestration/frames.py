@@ -1,4 +1,4 @@
-"""Rows in the type that somebody takes: Arrow, pandas or polars."""
+"""Rows in the requested type: Arrow, pandas or polars."""
 
 from __future__ import annotations
 

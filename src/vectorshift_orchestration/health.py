@@ -39,14 +39,14 @@ class HealthTable:
     """One table: what is measured, and one row for each bucket of time and slice.
 
     name: the last part of the asset's key.
-    metrics: what is measured, words of `AggregationSpec`, such as latency.p95.
+    metrics: what is measured, metrics of `AggregationSpec`, such as latency.p95.
     group_by: the dimensions that rows are sliced by besides time, such as pipeline_id.
     interval: hour, day, week, month or year: the UTC buckets of time, whose start is column
         `bucket_start`.
     table: the table in the storage, perhaps with its schema; named like the asset unless given.
     description: the asset's; what the columns hold unless given.
 
-    Raises `SpecError` for an unknown word.
+    Raises `SpecError` for an unknown name.
     """
 
     name: str
@@ -77,33 +77,35 @@ class HealthTable:
         return self.table or self.name
 
     @property
-    def asked(self) -> dict[str, Any]:
-        """What is asked for, as JSON: the code version follows from it."""
+    def definition(self) -> dict[str, Any]:
+        """The definition as JSON: the code version follows from it."""
         return self.spec.to_dict()
 
     @property
     def origins(self) -> dict[str, list[str]]:
         """Which measured fields and dimensions of an event each column is made of."""
-        found = {BUCKET_TIME: ["time"]} | {name: [name] for name in self.group_by}
+        origins = {BUCKET_TIME: ["time"]} | {name: [name] for name in self.group_by}
         for column in self.spec.columns:
             parts = (
                 [column.numerator, column.denominator] if isinstance(column, Ratio) else [column]
             )
-            found[column.column] = [str(part.operation.field) for part in parts]
-        return found
+            origins[column.column] = [str(part.operation.field) for part in parts]
+        return origins
 
     @property
     def descriptions(self) -> dict[str, str]:
         """What the columns hold, with the unit where there is one."""
-        found = {BUCKET_TIME: f"Start of the {self.interval}, UTC"}
+        descriptions = {BUCKET_TIME: f"Start of the {self.interval}, UTC"}
         for column in self.spec.columns:
             if isinstance(column, Ratio):
                 parts = (column.numerator, column.denominator)
-                found[column.column] = " / ".join(part.operation.shorthand for part in parts)
+                descriptions[column.column] = " / ".join(part.operation.shorthand for part in parts)
             else:
                 unit = _UNITS.get(str(column.operation.field))
-                found[column.column] = column.operation.shorthand + (f", {unit}" if unit else "")
-        return found
+                descriptions[column.column] = column.operation.shorthand + (
+                    f", {unit}" if unit else ""
+                )
+        return descriptions
 
     @property
     def summary(self) -> str:
@@ -118,7 +120,7 @@ class HealthTable:
 
     @property
     def figure_names(self) -> list[str]:
-        """The figures that a window may tell."""
+        """The figures that a window may have."""
         return total_names(self.spec)
 
     def figures(self, rows: pa.Table) -> dict[str, float]:
@@ -184,16 +186,16 @@ class ErrorTable:
         return _listed(lead, self.descriptions)
 
     @property
-    def asked(self) -> dict[str, Any]:
-        """What is asked for, as JSON: the code version follows from it."""
+    def definition(self) -> dict[str, Any]:
+        """The definition as JSON: the code version follows from it."""
         return {"error_messages": self.limit}
 
     def figures(self, rows: pa.Table) -> dict[str, float]:
         """How many events of a window failed, and how many of them were examined."""
         if not rows.num_rows:
             return dict.fromkeys(self.figure_names, 0)
-        told = {name: rows[name][0].as_py() for name in self.figure_names}
-        return {name: value for name, value in told.items() if value is not None}
+        figures = {name: rows[name][0].as_py() for name in self.figure_names}
+        return {name: value for name, value in figures.items() if value is not None}
 
 
 Table: TypeAlias = HealthTable | ErrorTable
@@ -207,7 +209,7 @@ def _listed(lead: str, columns: Mapping[str, str]) -> str:
 class Measured:
     """The rows of each table by its name, the verdicts of each judging, and what they cost.
 
-    `apart` says why tables were asked for one by one, else None.
+    `apart` says why tables were requested one by one, else None.
     """
 
     tables: dict[str, pa.Table]
@@ -227,7 +229,7 @@ def measure(
     """Ask the service for tables and judgings of the same windows, in as few requests as are exact.
 
     The windows are in order; the rows are those from the first one's start to the last one's end.
-    Raises `RowOutsideWindow` for a bucket that nobody asked for, and the errors of
+    Raises `RowOutsideWindow` for a bucket that was not requested, and the errors of
     `shared_requests.aggregate_many` and `error_messages`.
     """
     from vectorshift_orchestration.extract.shared_requests import Answers, aggregate_many
@@ -241,8 +243,8 @@ def measure(
     measured = [table for table in tables if isinstance(table, HealthTable)]
     questions = [each.question for each in judgings]
     specs = [table.spec for table in measured] + [each.spec for each in questions]
-    asked = _span([*windows, *(each.window for each in questions)])
-    answers = aggregate_many(query, asked, specs, share=share) if specs else Answers([], 0)
+    span = _span([*windows, *(each.window for each in questions)])
+    answers = aggregate_many(query, span, specs, share=share) if specs else Answers([], 0)
     run = _span(windows)
     rows = {
         table.name: cut(answer, [run])[run]
@@ -250,9 +252,9 @@ def measure(
     }
     judged = zip(judgings, answers.tables[len(measured) :], strict=True)
     return Measured(
-        rows | {name: found.table for name, found in messages.items()},
+        rows | {name: message.table for name, message in messages.items()},
         [judging.verdicts(answer.to_pylist()) for judging, answer in judged],
-        answers.requests + sum(found.requests for found in messages.values()),
+        answers.requests + sum(message.requests for message in messages.values()),
         answers.apart,
     )
 

@@ -22,7 +22,7 @@ class HealthCheck:
     name: the check's, like the rule's unless given.
     blocking: whether a failure with ERROR ends the step after all tables are written, so that nothing
         downstream runs.
-    description: what the check page says; the rule in words unless given.
+    description: the text of the check page; a description of the rule by default.
     """
 
     table: str
@@ -64,12 +64,12 @@ def require_known(
     checks: Sequence[HealthCheck], tables: Sequence[HealthTable | ErrorTable]
 ) -> None:
     """Raise `SpecError` for a check of no table of the set, and for two of one table and name."""
-    known, seen = [table.name for table in tables], set()
+    names, seen = [table.name for table in tables], set()
     for check in checks:
-        if check.table not in known:
+        if check.table not in names:
             raise SpecError(
                 f"Check {check.check_name} is about table {check.table!r}, which is not one of the "
-                f"set: {', '.join(known)}."
+                f"set: {', '.join(names)}."
             )
         if (check.table, check.check_name) in seen:
             raise SpecError(

@@ -1,4 +1,4 @@
-"""Instants, in every spelling that tells them for certain, as one Arrow type.
+"""Instants, in every unambiguous spelling, as one Arrow type.
 
 An instant needs its offset from UTC. A time of the clock without one could be any zone's, so it is
 refused, and so is what a workbook keeps as a date, which has none.
@@ -54,7 +54,7 @@ def instants(text: pa.Array) -> pa.Array:
 
     Read are RFC 3339 with any number of digits and letters of any size, Go's `time.String`, and the
     seconds, milliseconds, microseconds or nanoseconds since 1970. The zero time of a database (1970)
-    or of a language (year 1) is null: it stands for a time that is not known.
+    or of a language (year 1) is null: it means an unknown time.
 
     Raises `pa.ArrowInvalid` for a cell that is not an instant; `form_of_time` says what it is.
     """
@@ -67,8 +67,8 @@ def instants(text: pa.Array) -> pa.Array:
 
 
 def form_of_time(text: str) -> str | None:
-    """How a time is written that does not tell an instant; None for no known form."""
-    return next((what for form, what in _FORMS if form.fullmatch(text)), None)
+    """The form of a time that is not an instant; None for no known form."""
+    return next((name for form, name in _FORMS if form.fullmatch(text)), None)
 
 
 def _spelled(text: pa.Array) -> pa.Array:
@@ -76,8 +76,8 @@ def _spelled(text: pa.Array) -> pa.Array:
     try:
         return pc.utf8_upper(fine).cast(INSTANT)
     except pa.ArrowInvalid:
-        told = [cell if cell is None else _plain(cell) for cell in text.to_pylist()]
-        return pa.array(told, pa.string()).cast(INSTANT)
+        spelled = [cell if cell is None else _plain(cell) for cell in text.to_pylist()]
+        return pa.array(spelled, pa.string()).cast(INSTANT)
 
 
 def _plain(text: str) -> str:

@@ -2,7 +2,7 @@
 
 Compact, unescaped, the keys in their order, and each number as the shortest decimal of its double,
 whole ones without a fraction; integers stay exact. Beside JSON the literals of ClickHouse are read
-(`['a','b']`, `{'k':'v'}`). What Go's `fmt` prints (`[a b]`, `map[k:v]`) does not tell where a value
+(`['a','b']`, `{'k':'v'}`). What Go's `fmt` prints (`[a b]`, `map[k:v]`) does not show where a value
 ends, so it is refused, but for an empty map.
 """
 
@@ -60,10 +60,10 @@ def json_text(value: Any) -> str | None:
 
 
 def _encoded(value: Any) -> str:
-    told = _encode(value)
-    if isinstance(value, float) or _RESPELLED.search(told):
-        told = _encode(_decode_whole(told))
-    return told.decode()
+    encoded = _encode(value)
+    if isinstance(value, float) or _RESPELLED.search(encoded):
+        encoded = _encode(_decode_whole(encoded))
+    return encoded.decode()
 
 
 def _spelled(text: str) -> str | None:
@@ -89,7 +89,7 @@ def _literal(text: str) -> Any:
             raise NotJson("is neither JSON nor a literal of ClickHouse") from None
     if text.startswith(('["', '{"', "[{", "[[")):
         raise NotJson("is JSON that is cut or damaged")
-    raise NotJson("is what Go's fmt prints, which does not tell where a value ends")
+    raise NotJson("is what Go's fmt prints, which does not show where a value ends")
 
 
 class _Literal:
@@ -99,18 +99,18 @@ class _Literal:
         self._tokens: list[tuple[str, Any]] = []
         place, text = 0, text.rstrip()
         while place < len(text):
-            found = _TOKEN.match(text, place)
-            if found is None:
+            match = _TOKEN.match(text, place)
+            if match is None:
                 raise ValueError
-            quoted, mark, word = found.groups()
+            quoted, mark, token = match.groups()
             if quoted is not None:
                 self._tokens.append(("value", _ESCAPED.sub(_unescaped, quoted)))
             elif mark:
                 self._tokens.append((mark, None))
             else:
-                value = _WORDS[word] if word in _WORDS else _decode(word)
+                value = _WORDS[token] if token in _WORDS else _decode(token)
                 self._tokens.append(("value", value))
-            place = found.end()
+            place = match.end()
         self._tokens.reverse()
 
     def whole(self) -> Any:
@@ -131,10 +131,10 @@ class _Literal:
         if depth == _DEEP or kind not in ("[", "{"):
             raise ValueError
         end = "]" if kind == "[" else "}"
-        found: list[Any] = []
+        items: list[Any] = []
         if self._tokens and self._tokens[-1][0] == end:
             self._take()
-            return found if kind == "[" else {}
+            return items if kind == "[" else {}
         while True:
             item = self._value(depth + 1)
             if kind == "{":
@@ -142,16 +142,16 @@ class _Literal:
                     raise ValueError
                 name = item if isinstance(item, str) else _encoded(item)
                 item = (name, self._value(depth + 1))
-            found.append(item)
+            items.append(item)
             mark = self._take()[0]
             if mark == end:
-                return found if kind == "[" else dict(found)
+                return items if kind == "[" else dict(items)
             if mark != ",":
                 raise ValueError
 
 
-def _unescaped(found: re.Match[str]) -> str:
-    letter = found[1]
+def _unescaped(match: re.Match[str]) -> str:
+    letter = match[1]
     if letter in "xXuU":
         raise ValueError
     return _ESCAPES.get(letter, letter)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class ExportFile:
     """A complete, checked file of exported events, and the format that the service wrote it in.
 
-    `spill` has its rows for whoever loads them in the same process; without it the file is read again.
+    `spill` has its rows, to be loaded in the same process; without it the file is read again.
     """
 
     path: Path
@@ -51,14 +51,14 @@ class Landed:
 
     def to_json(self) -> dict[str, Any]:
         """The same as JSON values."""
-        stated = {field.name: getattr(self, field.name) for field in fields(self)}
+        document = {field.name: getattr(self, field.name) for field in fields(self)}
         if self.replaced is None:
-            del stated["replaced"]
-        return stated | {"window": self.window.to_dict()}
+            del document["replaced"]
+        return document | {"window": self.window.to_dict()}
 
 
 def together(landed: Sequence[Landed]) -> Landed:
-    """What windows in a row became, told as one; its file is the last one's."""
+    """The outcome of consecutive windows as one; its file is the last one's."""
     first, last = landed[0], landed[-1]
     deleted = [each.deleted for each in landed if each.deleted is not None]
     replaced = [each.replaced for each in landed if each.replaced is not None]
@@ -71,11 +71,11 @@ def together(landed: Sequence[Landed]) -> Landed:
     )
 
 
-def query_key_of(asked: Mapping[str, Any], account: str = "") -> str:
-    """The identity of what rows answer, whatever their window, in hex: the same in any process.
+def query_key_of(document: Mapping[str, Any], account: str = "") -> str:
+    """The identity of the query behind rows, whatever their window, in hex: the same in any process.
 
-    `asked` is what `Query.to_dict` gives; what is measured of it may change from night to night.
-    `account` tells accounts apart.
+    `document` is the result of `Query.to_dict`; what is measured of it may change from night to night.
+    `account` distinguishes accounts.
     """
-    canonical = json.dumps({"account": account, "asked": asked}, sort_keys=True)
+    canonical = json.dumps({"account": account, "asked": document}, sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()

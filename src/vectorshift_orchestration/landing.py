@@ -1,9 +1,9 @@
-"""Where rows come to rest: a file, a table, or both; and how they get there, all or nothing.
+"""Where rows land: a file, a table, or both; and how they get there, all or nothing.
 
     Landing(destination="s3://lake/events.csv", table="events", connect=lambda: duckdb_file(path))
 
-Operators and assets say where in their own words; both make a `Landing` of it, and what happens
-then is the same. A database is open while it is asked or written, and not in between.
+Operators and assets make a `Landing` of their own arguments, and what happens then is the same.
+A database is open only while it is read or written.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Landing:
         table: `name` or `schema.name`, made when it does not exist.
         connect: opens the table's database; a context manager that closes it again, such as
             `lambda: duckdb_file(path)`. Any connection that `overwrite_window` takes.
-        reconnect: gives another connection to the same database, which is asked for the outcome of
+        reconnect: gives another connection to the same database, to look up the outcome of
             a COMMIT whose answer was lost.
         parquet: publish exported events as Parquet instead of the service's own format.
         source: a name that the table's rows bear in a column of their own, so that several queries
@@ -86,9 +86,9 @@ class Landing:
             )
         if self.table is not None and self.connect is None:
             raise StorageError(f"Table {self.table!r} needs a database to land in. Give connect=.")
-        told = self.replace_other and self.note is None
-        if self.table is None and (self.source is not None or told):
-            raise StorageError("A source and what may be replaced are a table's. Give table=, too.")
+        replaces = self.replace_other and self.note is None
+        if self.table is None and (self.source is not None or replaces):
+            raise StorageError("source= and replace_other= need table=. Give table= too.")
 
     @property
     def reads_rows(self) -> bool:
@@ -107,9 +107,9 @@ class Landing:
     # --- what the table knows ---
 
     def begin_attempt(self, window: Window, query_key: str | None = None) -> Attempt | None:
-        """Note where the table's window stands before long work on it starts; None without a table.
+        """Note the state of the table's window before long work on it starts; None without a table.
 
-        Give it to `write_rows` or `write_export`, which raise `StaleWriterError` when somebody else
+        Give it to `write_rows` or `write_export`, which raise `StaleWriterError` when another writer
         committed the window, or one that overlaps it, in between. `query_key` is as there. Raises as
         `storage.sql.begin_attempt`.
         """
@@ -157,14 +157,14 @@ class Landing:
         time_column: str,
         query_key: str | None = None,
     ) -> dict[Window, Landed]:
-        """Measure, then write: again, when somebody else wrote an overlapping window meanwhile.
+        """Measure, then write; again if another writer wrote an overlapping window meanwhile.
 
         `measure` gives the rows of each of the windows. The rest, and what is raised, is as in
         `write_rows`.
         """
-        wanted = list(windows)
+        requested = list(windows)
         for overtaken in range(MOST_OVERTAKEN + 1):
-            attempts = self.begin_attempts(wanted, query_key)
+            attempts = self.begin_attempts(requested, query_key)
             try:
                 return self.write_rows(
                     measure(), time_column=time_column, query_key=query_key, attempts=attempts
@@ -187,7 +187,7 @@ class Landing:
         Windows in a row are written together, `MOST_TOGETHER` at most. With a file as well, or alone,
         there is one window, and the file, a Parquet file, appears just before the rows are
         committed. When a window fails, those before it stay written and those from it on are as
-        they were. `query_key` is the identity of what the rows answer (see `query_key_of`): a
+        they were. `query_key` is the identity of the rows' query (see `query_key_of`): a
         window that holds another query's rows is refused.
 
         Raises `StorageError` and what is below it, `PublishError`, and `StorageError` for a file and
@@ -230,18 +230,18 @@ class Landing:
         What fails by itself is noted in `failed`, or raised where there is none.
         """
         landed = dict[Window, Landed]()
-        left = deque(_together(parts))
-        while left:  # an error may have cost the connection
+        remaining = deque(_together(parts))
+        while remaining:  # an error may have cost the connection
             with self.held() as place:
-                while left:
-                    several = left.popleft()
+                while remaining:
+                    several = remaining.popleft()
                     try:
                         landed |= place._wrote(several, time_column, query_key, attempts)
                     except StaleWriterError:
                         raise
                     except VectorshiftError as problem:
                         if len(several) > 1 and not isinstance(problem, CommitUnknownError):
-                            left.extendleft(
+                            remaining.extendleft(
                                 reversed([{window: rows} for window, rows in several.items()])
                             )
                         elif failed is None:
@@ -261,7 +261,9 @@ class Landing:
         """Write windows in a row, all of them at once."""
         characters = {window: self._characters() for window in parts}
         stored = {
-            window: rows if (found := characters[window]) is None else found.stored_table(rows)
+            window: rows
+            if (replaced := characters[window]) is None
+            else replaced.stored_table(rows)
             for window, rows in parts.items()
         }
         published: list[Published] = []

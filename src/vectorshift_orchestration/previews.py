@@ -1,4 +1,4 @@
-"""Rows and figures as Markdown, for people who look at a window in their orchestrator's interface."""
+"""Rows and figures as Markdown, for people who view a window in their orchestrator's interface."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def preview(rows: pa.Table, sort_by: str | None) -> str:
 
     A start that all rows share is left out. Texts are escaped: a label is the user's own and must not become markup.
     """
-    shown = rows.sort_by([(sort_by, "descending")]) if sort_by and rows.num_rows else rows
+    ordered = rows.sort_by([(sort_by, "descending")]) if sort_by and rows.num_rows else rows
     alike = len(set(rows[BUCKET_TIME].to_pylist())) == 1
-    names = [name for name in shown.column_names if name != BUCKET_TIME or not alike][:_COLUMNS]
+    names = [name for name in ordered.column_names if name != BUCKET_TIME or not alike][:_COLUMNS]
     lines = [_line(names), _line(["---"] * len(names))]
-    lines += [_line([row[name] for name in names]) for row in shown.slice(0, _ROWS).to_pylist()]
-    left = rows.num_rows - _ROWS
-    return "\n".join(lines) + (f"\n\n… and {left:,} more" if left > 0 else "")
+    lines += [_line([row[name] for name in names]) for row in ordered.slice(0, _ROWS).to_pylist()]
+    remaining = rows.num_rows - _ROWS
+    return "\n".join(lines) + (f"\n\n… and {remaining:,} more" if remaining > 0 else "")
 
 
 def trends(history: Mapping[str, Sequence[float | None]]) -> str:
@@ -43,10 +43,10 @@ def trends(history: Mapping[str, Sequence[float | None]]) -> str:
 
 def sparkline(values: Sequence[float | None]) -> str:
     """The values as bars from the least to the greatest; a missing one is a gap."""
-    known = [value for value in values if value is not None]
-    if not known:
+    numbers = [value for value in values if value is not None]
+    if not numbers:
         return ""
-    least, most = min(known), max(known)
+    least, most = min(numbers), max(numbers)
     step = (most - least) / (len(_BARS) - 1) or 1.0
     return "".join(
         " " if value is None else _BARS[round((value - least) / step)] for value in values

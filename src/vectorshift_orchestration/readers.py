@@ -106,7 +106,7 @@ def _check_kind(path: Path, format: str) -> None:
 
 
 def _instead(format: str) -> str:
-    """The advice of what to export in place of this format."""
+    """The advice which format to export instead."""
     others = [each.upper() for each in ("csv", "json") if each != format]
     return f"Export as {' or '.join(others)}."
 
@@ -119,12 +119,12 @@ def _column_names(path: Path, format: str, spelled: Sequence[str]) -> list[str]:
         reason = f"no column {missing[0]}" if missing else "a column without a name"
         if twice and twice[0]:
             reason = f"two columns that mean {twice[0]}"
-        told = f"{path.name} has {reason}, so it is not an export of events."
+        message = f"{path.name} has {reason}, so it is not an export of events."
         if not missing or set(names) & set(EVENT_SCHEMA.names):
             raise ExportFormatError(
-                f"{told} Exporting again gives the same. {_instead(format)}", path=path
+                f"{message} Exporting again gives the same. {_instead(format)}", path=path
             )
-        raise ExportFileError(f"{told} Export again.", path=path)  # the page of a proxy, say
+        raise ExportFileError(f"{message} Export again.", path=path)  # the page of a proxy, say
     parts = [name for name in names if name.partition(".")[0] in _WHOLE and name not in _WHOLE]
     if parts:
         raise ExportFormatError(
@@ -189,13 +189,13 @@ class _Reading:
             finite = pc.fill_null(pc.is_finite(values), True)
             if not pc.all(finite).as_py():
                 bad = pc.index(finite, False).as_py()
-                raise self._refused(field.name, bad, "is no finite number; it should be double")
+                raise self._refused(field.name, bad, "is not a finite number; it should be double")
         return values
 
     def missing(
         self, field: pa.Field, column: pa.Array, cells: Sequence[pa.Array]
     ) -> ExportFileError:
-        """The error about the first row that lacks what every event has."""
+        """The error about the first row that lacks a field of every event."""
         bad = pc.index(column.is_null(), True).as_py()
         if not any(each[bad].is_valid for each in cells):
             return self._refused("", bad, "is blank, as above rows of totals")
@@ -227,10 +227,12 @@ class _Reading:
             kind, form = "an RFC 3339 time with its offset", form_of_time(cell)
         else:
             kind = field.type
-            form = next((what for known, what in _NUMBER_FORMS if known.fullmatch(cell)), None)
+            form = next(
+                (reason for pattern, reason in _NUMBER_FORMS if pattern.fullmatch(cell)), None
+            )
         if form is not None:
-            what = f"cannot be read: it {form}. It should be {kind}"
-            return self._refused(field.name, index, what)
+            reason = f"cannot be read: it {form}. It should be {kind}"
+            return self._refused(field.name, index, reason)
         row = self.rows + index + 1
         return ExportFileError(
             f"{self._path.name}: row {row}: {field.name} cannot be read; it should be {kind}. "
@@ -240,10 +242,10 @@ class _Reading:
             row=row,
         )
 
-    def _refused(self, name: str, index: int, what: str) -> ExportFormatError:
+    def _refused(self, name: str, index: int, reason: str) -> ExportFormatError:
         row = self.rows + index + 1
         return ExportFormatError(
-            f"{self._path.name}: row {row}{f': {name}' if name else ''} {what}. Exporting again "
+            f"{self._path.name}: row {row}{f': {name}' if name else ''} {reason}. Exporting again "
             f"gives the same. {_instead(self._format)}",
             path=self._path,
             row=row,
@@ -265,9 +267,9 @@ def _reads(field: pa.Field, cell: pa.Array) -> bool:
 
 
 def _each_once(text: pa.Array, spell: Callable[[str], str | None]) -> pa.Array:
-    """A column spelled anew; a text that comes again and again is spelled once."""
-    told = text.dictionary_encode()
-    return pa.array(map(spell, told.dictionary.to_pylist()), pa.string()).take(told.indices)
+    """A column converted; a repeated text is converted once."""
+    encoded = text.dictionary_encode()
+    return pa.array(map(spell, encoded.dictionary.to_pylist()), pa.string()).take(encoded.indices)
 
 
 def _is_json(text: str | None) -> bool:

@@ -27,17 +27,17 @@ class Spill:
         self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
     ) -> Iterator[pa.RecordBatch]:
         """The same batches, each of which is kept before it is passed on."""
-        kept = pa.ipc.new_stream(pa.PythonFile(self._file, "w"), schema)
+        writer = pa.ipc.new_stream(pa.PythonFile(self._file, "w"), schema)
         for batch in batches:
-            kept.write_batch(batch)
+            writer.write_batch(batch)
             yield batch
-        kept.close()  # not where somebody stopped half-way, whose file may be gone by now
+        writer.close()  # not after an interruption, when the file may be gone
 
     def rows(self) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         """The schema and the batches that were kept, from the first one on each time."""
         self._file.seek(0)
-        kept = pa.ipc.open_stream(pa.PythonFile(self._file, "r"))
-        return kept.schema, iter(kept)
+        reader = pa.ipc.open_stream(pa.PythonFile(self._file, "r"))
+        return reader.schema, iter(reader)
 
     def close(self) -> None:
         """Give up the file."""

@@ -99,14 +99,14 @@ def plain_caller(value: Any) -> Any:
 
     An object with more in it than one text is left as it is.
     """
-    told = value
+    caller = value
     if isinstance(value, str) and value.startswith("{"):
         try:
-            told = json.loads(value)
+            caller = json.loads(value)
         except (ValueError, RecursionError):
             return value
-    if isinstance(told, dict) and len(told) == 1:
-        (only,) = told.values()
+    if isinstance(caller, dict) and len(caller) == 1:
+        (only,) = caller.values()
         return only if isinstance(only, str) else value
     return value
 
@@ -125,7 +125,7 @@ def event_batch(events: Sequence[Event]) -> pa.RecordBatch:
     for name in (EVENT_ID, EVENT_TIME):
         if batch.column(name).null_count:
             raise EventShapeError(
-                f"The service sent an event without {name}, so it cannot be told from others or "
+                f"The service sent an event without {name}, so it cannot be identified or "
                 "placed in time. Nothing was taken; ask for an export instead."
             )
     return batch
@@ -181,8 +181,8 @@ def inside(times: pa.Array, window: Window) -> pa.Array:
     zoned = pc.assume_timezone(times, "UTC") if times.type.tz is None else times
     instants = zoned.cast(INSTANT, safe=False)  # the window's ends are coarser than this
     start, end = (pa.scalar(edge, INSTANT) for edge in (window.start, window.end))
-    found = pc.and_(pc.greater_equal(instants, start), pc.less(instants, end))
-    return pc.fill_null(found, False)
+    matches = pc.and_(pc.greater_equal(instants, start), pc.less(instants, end))
+    return pc.fill_null(matches, False)
 
 
 def first_outside(times: pa.Array, window: Window) -> int:
@@ -203,7 +203,7 @@ def _event_column(field: pa.Field, rows: Sequence[dict[str, Any]]) -> pa.Array:
         return instants(text) if pa.types.is_timestamp(field.type) else text
     except (pa.ArrowInvalid, pa.ArrowTypeError, NotJson):
         raise EventShapeError(
-            f"The service sent an event whose {field.name} is no {field.type}. Nothing was taken."
+            f"The service sent an event whose {field.name} is not a {field.type}. Nothing was read."
         ) from None
 
 

@@ -222,7 +222,7 @@ class SharedPoll:
     def _failed(self, problem: Exception) -> None:
         if is_permanent(problem):
             self.pause = _REFUSED_PAUSE
-            _log.error("Nothing can be watched until somebody changes something: %s", problem)
+            _log.error("Nothing can be watched until this is fixed: %s", problem)
             return
         self.pause = min(getattr(problem, "retry_after", None) or 0.0, _LONGEST_PAUSE)
         _log.warning("The next poll tries again: %s", problem)

@@ -183,7 +183,7 @@ def test_in_airflow(emulator, run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"metrics": ["runs.summ"]}, r"metrics=.*There is no metric 'runs\.summ'.*sum"),
+        ({"metrics": ["runs.summ"]}, r"metrics=.*Metric 'runs\.summ' does not exist.*sum"),
         ({"metrics": "runs.sum"}, r"metrics is a list of names"),
         ({"metrics": []}, "at least one metric"),
         ({"group_by": ["pipelineid"]}, "group_by=.*Did you mean pipeline_id"),

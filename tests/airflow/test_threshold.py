@@ -237,7 +237,7 @@ def test_bad_arguments(arguments, words):
         ),
         (
             {"rule": Change(metric="errors.sum", warn=1), "every": "{{ 'days' }}"},
-            "There is no interval",
+            "Interval .* does not exist",
         ),
         (
             {"rule": Change(metric="errors.sum", warn=1), "start": NOON + timedelta(minutes=1)},

@@ -34,13 +34,13 @@ def answer_columns(
     is read as UTC; the empty label is the wire's missing value and becomes None. Where a metric
     has no bucket that another has, sums and counts are 0 and the rest is None.
 
-    Raises `AggregationShapeError` when a level is missing, a time label is no time or not where a bucket
+    Raises `AggregationShapeError` when a level is missing, a time label is not a time or not where a bucket
     begins in UTC, a figure is not
-    finite, a count is no whole number or more than 64 bits hold, or an amount has more than 26 digits
+    finite, a count is not a whole number or more than 64 bits hold, or an amount has more than 26 digits
     before the point.
     """
-    found = {metric: _leaves(result, metric, spec) for metric in spec.measured}
-    keys = sorted({key for values in found.values() for key in values})
+    values_by_metric = {metric: _leaves(result, metric, spec) for metric in spec.measured}
+    keys = sorted({key for values in values_by_metric.values() for key in values})
     if not spec.group_by:
         keys = [()]
     columns: dict[str, list[Any]] = {BUCKET_TIME: [window.start] * len(keys)}
@@ -50,7 +50,10 @@ def answer_columns(
             columns[BUCKET_TIME] = [_bucket_start(label, spec.interval) for label in labels]
         else:
             columns[name] = [label or None for label in labels]
-    measured = {metric: [_value(found[metric], key, metric) for key in keys] for metric in found}
+    measured = {
+        metric: [_value(values_by_metric[metric], key, metric) for key in keys]
+        for metric in values_by_metric
+    }
     for column in spec.columns:
         columns[column.column] = (
             _ratios(column, measured) if isinstance(column, Ratio) else measured[column]
@@ -92,7 +95,7 @@ def _descend(
         return
     if "nested" not in bucket:
         raise AggregationShapeError(
-            f"{metric.column} has no slices at {_place(key)}, where {levels} levels were asked for."
+            f"{metric.column} has no slices at {_place(key)}, where {levels} levels were requested."
         )
     for inner in bucket["nested"]:
         _descend(inner, (*key, inner["label"]), levels, leaves, metric)
@@ -107,7 +110,7 @@ def _bucket_start(label: str, interval: str | None) -> datetime:
         start = datetime.fromisoformat(label)
     except ValueError:
         raise AggregationShapeError(
-            f"The time bucket {label!r} is not an ISO 8601 time; is time where it was asked?"
+            f"The time bucket {label!r} is not an ISO 8601 time; is time at the requested level?"
         ) from None
     start = start.replace(tzinfo=UTC) if start.tzinfo is None else start.astimezone(UTC)
     if interval is not None and at_or_before(start, interval, UTC) != start:
@@ -130,18 +133,18 @@ def _value(
     value: Any = values.get(key)
     if value is None:
         return metric.of_nothing
-    what = f"{metric.column} at {_place(key)}"
+    label = f"{metric.column} at {_place(key)}"
     if metric.is_amount:
-        return amount(value, what)
+        return amount(value, label)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not (is_number and abs(value) <= sys.float_info.max):
-        raise AggregationShapeError(f"{what} is {value!r}, which is no finite number.")
+        raise AggregationShapeError(f"{label} is {value!r}, which is not a finite number.")
     if not metric.is_whole:
         return float(value)
     if value != int(value):
-        raise AggregationShapeError(f"{what} is {value!r}, but it counts things.")
+        raise AggregationShapeError(f"{label} is {value!r}, but it counts things.")
     if not _LEAST <= value <= _MOST:
-        raise AggregationShapeError(f"{what} is {value!r}, more than 64 bits hold.")
+        raise AggregationShapeError(f"{label} is {value!r}, more than 64 bits hold.")
     return int(value)
 
 

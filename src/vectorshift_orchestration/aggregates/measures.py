@@ -1,6 +1,6 @@
 """The figures of one window, or of several in a row, in one request.
 
-Several windows are asked for at once as buckets of time, which the service cuts in UTC (docs/contract.md
+Several windows are requested at once as buckets of time, which the service cuts in UTC (docs/contract.md
 G4). A window of several buckets gets its figures by the algebra of `merging`.
 """
 
@@ -41,14 +41,14 @@ def question(spec: AggregationSpec, windows: Sequence[Window]) -> Question:
     interval = _coarsest(windows)
     zone = edges.zone("UTC")
     single = all(edges.after(each.start, interval, zone) == each.end for each in windows)
-    asked = spec if single else mergeable(spec)
+    measured_spec = spec if single else mergeable(spec)
 
     def read(rows: Sequence[Figures]) -> list[Figures]:
         inside = [[row for row in rows if each.contains(row[BUCKET_TIME])] for each in windows]
         return [each[0] if single and each else _merged(each, spec) for each in inside]
 
     span = Window(windows[0].start, windows[-1].end)
-    return Question(span, AggregationSpec(asked.metrics, ["time"], interval), read)
+    return Question(span, AggregationSpec(measured_spec.metrics, ["time"], interval), read)
 
 
 def _merged(rows: Sequence[Figures], spec: AggregationSpec) -> Figures:

@@ -6,9 +6,9 @@
     error_rate            (sum of the errors) / (sum of the runs)
     percentile, distinct  refused: the parts' figures do not determine the whole's
 
-How many values a part's mean is made of is told by its sum / mean, which must come out whole: the
+How many values a part's mean is made of follows from its sum / mean, which must come out whole: the
 runs would be too many, because a run in progress has no latency. Where a part's sum and mean are
-both 0 nobody can tell, and the mean is refused. Runs and errors have one value for each run.
+both 0 the number is unknown, and the mean is refused. Runs and errors have one value for each run.
 Sums of fractions are added exactly and rounded once, so the order of the parts does not show;
 amounts of money are decimals, whose sums are not rounded at all.
 """
@@ -38,7 +38,7 @@ def mergeable(spec: AggregationSpec) -> AggregationSpec:
     Ratios become their two metrics; a mean needs its sum and the runs besides. Raises `MergeError`
     for percentiles and distinct counts.
     """
-    asked: dict[str, None] = {}
+    metrics: dict[str, None] = {}
     for metric in spec.measured:
         shorthand, op = metric.operation.shorthand, str(metric.operation.op)
         if op not in ("sum", "min", "max", "mean"):
@@ -48,16 +48,16 @@ def mergeable(spec: AggregationSpec) -> AggregationSpec:
                 "or ask for the whole in one piece.",
                 metric=shorthand,
             )
-        asked[shorthand] = None
+        metrics[shorthand] = None
         if op == "mean":
-            asked |= dict.fromkeys([_sum_of(metric), _RUNS])
-    return AggregationSpec(list(asked), spec.group_by, spec.interval)
+            metrics |= dict.fromkeys([_sum_of(metric), _RUNS])
+    return AggregationSpec(list(metrics), spec.group_by, spec.interval)
 
 
 def merge_rows(rows: Sequence[Row], spec: AggregationSpec) -> dict[str, Figure | None]:
     """The figures of `spec` by column, from rows with the columns of `mergeable(spec)`.
 
-    Raises `MergeError` for a mean whose number of values cannot be told, `AggregationShapeError` for
+    Raises `MergeError` for a mean whose number of values is unknown, `AggregationShapeError` for
     a sum that its column cannot hold.
     """
     return {column.column: _merged(column, rows) for column in spec.columns}
@@ -81,9 +81,9 @@ def _mean(metric: Metric, rows: Sequence[Row]) -> Figure | None:
     if not held:
         return None
     totals: list[Any] = [row[parse_metric(_sum_of(metric)).column] or 0 for row in held]
-    whole = _total(metric, totals)
+    total = _total(metric, totals)
     if not any(row[metric.column] for row in held):
-        return whole * 0  # of however many values
+        return total * 0  # of however many values
     if metric.operation.field in _ONE_PER_RUN:
         numbers: list[int] = [row["runs_sum"] for row in held]
     else:
@@ -96,7 +96,7 @@ def _mean(metric: Metric, rows: Sequence[Row]) -> Figure | None:
             "the parts apart, or ask for the sum.",
             metric=metric.operation.shorthand,
         )
-    return _divided(metric, whole, sum(numbers))
+    return _divided(metric, total, sum(numbers))
 
 
 def _number_of_values(metric: Metric, total: Any, mean: Any) -> int:
@@ -106,26 +106,26 @@ def _number_of_values(metric: Metric, total: Any, mean: Any) -> int:
         return 0
     rounding = float(amounts.UNIT) / 2 if metric.is_amount else 0.0
     slack = _NEAR_WHOLE + rounding * (number + 1) / abs(float(mean))
-    whole = max(0, round(number))
-    return whole if slack < 0.5 and abs(number - whole) < slack else 0
+    rounded = max(0, round(number))
+    return rounded if slack < 0.5 and abs(number - rounded) < slack else 0
 
 
 def _total(metric: Metric, values: Sequence[Any]) -> Figure:
     if metric.is_amount:
         return amounts.total(values, f"The sum of {metric.column}")
     try:
-        whole = sum(values) if all(isinstance(each, int) for each in values) else math.fsum(values)
+        total = sum(values) if all(isinstance(each, int) for each in values) else math.fsum(values)
     except OverflowError:
-        whole = math.inf
-    if abs(whole) < (2**63 if metric.is_whole else math.inf):
-        return whole
+        total = math.inf
+    if abs(total) < (2**63 if metric.is_whole else math.inf):
+        return total
     raise AggregationShapeError(f"The sum of {metric.column} is more than 64 bits hold.")
 
 
-def _divided(metric: Metric, whole: Any, parts: int) -> Figure:
+def _divided(metric: Metric, total: Any, parts: int) -> Figure:
     if metric.is_amount:
-        return amounts.share(whole, parts, f"The mean of {metric.column}")
-    quotient: float = whole / parts
+        return amounts.share(total, parts, f"The mean of {metric.column}")
+    quotient: float = total / parts
     return quotient
 
 

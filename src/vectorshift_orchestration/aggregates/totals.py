@@ -14,24 +14,24 @@ _EXTREMES = ("max", "min")
 
 
 def total_names(spec: AggregationSpec) -> list[str]:
-    """The names of the figures that `totals` may tell, in the order of the columns."""
+    """The names of the figures that `totals` may return, in the order of the columns."""
     return [name for name in map(_total_name, spec.columns) if name is not None]
 
 
 def totals(rows: pa.Table, spec: AggregationSpec) -> dict[str, float]:
-    """The figure of each column whose slices can be told as one, in the order of the columns.
+    """The figure of each column whose slices can be combined, in the order of the columns.
 
     Sums add up, and a ratio is that of the sums when the table has both. Of percentiles and maxima
     only the greatest is known (`latency_p95_max`), of minima the least. Means and distinct counts
     of slices say nothing about the whole, so they are left out, as is what has no value.
     """
-    found: dict[str, float | None] = {}
+    figures: dict[str, float | None] = {}
     for column, name in zip(spec.columns, map(_total_name, spec.columns), strict=True):
         if isinstance(column, Ratio):
-            found[column.column] = _ratio(rows, column)
+            figures[column.column] = _ratio(rows, column)
         elif name is not None:
-            found[name] = _total(rows, column)
-    return {name: value for name, value in found.items() if value is not None}
+            figures[name] = _total(rows, column)
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def _total_name(column: Metric | Ratio) -> str | None:

@@ -61,16 +61,16 @@ def checked_rows(
 def _stray(times: pa.Array, stray: int, before: int, window: Window) -> OrchestrationError:
     """The error for a row outside of the window: of another window's file, or of a window cut anew."""
     row = before + stray + 1
-    what = f"Row {row} of the export started at {times[stray].as_py()}, outside of window {window.label}"
+    summary = f"Row {row} of the export started at {times[stray].as_py()}, outside of window {window.label}"
     wider = Window(window.start - _BESIDE, window.end + _BESIDE)
     if first_outside(times, wider) < 0 and pc.any(inside(times, window)).as_py():
         return EventShapeError(
-            f"{what}, but just beside it. Most likely the service rounds the times of a condition, and "
+            f"{summary}, but just beside it. Most likely the service rounds the times of a condition, and "
             "another export would hold the same rows. Nothing was landed: give a window whose ends are "
             "whole minutes or hours, and report how the service compares times."
         )
     return ExportIncomplete(
-        f"{what}: it is the file of another window. Nothing was landed; export again.", rows=row
+        f"{summary}: it is the file of another window. Nothing was landed; export again.", rows=row
     )
 
 
@@ -88,12 +88,12 @@ class _Ids:
         """The hashes that came more than once; sorted in parts, to keep the memory small."""
         buffers = [None, pa.py_buffer(self._hashes)]
         hashes = pa.Array.from_buffers(pa.int64(), len(self._hashes), buffers)
-        found: set[int] = set()
+        repeated: set[int] = set()
         for part in range(_PARTS):
             chosen = hashes.filter(pc.equal(pc.bit_wise_and(hashes, _PARTS - 1), part)).sort()
             twice = pc.equal(chosen.slice(1), chosen.slice(0, max(len(chosen) - 1, 0)))
-            found.update(chosen.slice(1).filter(twice).to_pylist())
-        return found
+            repeated.update(chosen.slice(1).filter(twice).to_pylist())
+        return repeated
 
 
 def _refuse_repeated(

@@ -11,14 +11,14 @@ record goes on from there. Whatever is repeated replaces, and never adds:
 
 | recorded state | what going on does |
 |---|---|
-| intent | asks; if it was asked before and nothing is known of the answer, that counts as a re-create |
-| created, ready | looks at the task, for its state and a fresh URL, and downloads |
+| intent | requests it; an earlier request without a recorded response counts as a re-create |
+| created, ready | polls the task, for its state and a fresh URL, and downloads |
 | staged | uses the file if it is still here and unchanged, else downloads it again |
 | published | asks the ledger whether the rows were committed; if not, as staged |
 | committed | nothing |
 
 A task that failed or is not found, a download that fails for good (the URL always expired, the
-file cut), and a file that is not complete are asked for again, at most twice; what a worksheet cannot
+file cut), and a file that is not complete are requested again, at most twice; what a worksheet cannot
 hold is not (`worksheets`). A record whose time is
 up is not gone on with, and one that is of no more use is discarded (`RetryAdvice`).
 """
@@ -48,27 +48,27 @@ if TYPE_CHECKING:
 
 MOST_RECREATES = 2
 
-_LAST_LOOK = 10.0
-"""Seconds for a look at an export whose time has run out while nobody looked."""
+_LAST_POLL = 10.0
+"""Seconds for a poll of an export whose time ran out between two processes."""
 
-What: TypeAlias = Literal["looks", "bytes", "checked", "copied", "loaded"]
-"""What a progress figure counts: looks at the task, bytes downloaded, rows read, bytes (Parquet:
+ProgressKind: TypeAlias = Literal["looks", "bytes", "checked", "copied", "loaded"]
+"""What a progress figure counts: polls of the task, bytes downloaded, rows read, bytes (Parquet:
 rows) published, rows loaded."""
 
-Progress: TypeAlias = Callable[[What, int], None]
+Progress: TypeAlias = Callable[[ProgressKind, int], None]
 
 
 class Record(Protocol):
     """Where an export's state is kept, for a later try in any process."""
 
     def read(self) -> ExportState | None:
-        """The state that was written last; None when there is none, or none that serves this job."""
+        """The state that was written last; None if it is missing or not of this job."""
 
     def write(self, state: ExportState) -> None:
         """Replace the state, durably, before this returns."""
 
     def discard(self) -> None:
-        """Forget it: the next try begins anew."""
+        """Delete it: the next try starts over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class ExportLanded(Landed):
     """Where an export came to rest, small enough to pass between tasks.
 
     `task_id` is the service's id of it. `verified` is as in `Staged`. `recreated` is how often the
-    export was asked for again, because an answer was lost or the service's file could not be used.
+    export was requested again, because a response was lost or the service's file could not be used.
     """
 
     task_id: str = ""
@@ -89,13 +89,13 @@ class ExportJob:
 
     Args:
         client: the account.
-        request: what is asked for; the same each time for one record.
+        request: the query, window and format; the same each time for one record.
         landing: where it lands; likewise.
         record: how far it has got. What is raised leaves a record to go on from, unless the error's
-            `retry_advice` says that this export is of no more use, or that somebody has to change
+            `retry_advice` says that this export is no longer usable, or that people have to change
             something first: then the record is discarded.
         directory: a working folder for the file; the same one in another process saves a download.
-        options: the time that it may take, and how often to look; the format is the request's.
+        options: the time that it may take, and how often to poll; the format is the request's.
         progress: called with what is counted and how much of it is done.
 
     Raises `StorageError` when there is nowhere to land.
@@ -123,27 +123,27 @@ class ExportJob:
         self._state: ExportState | None = None
         self._answer: ExportTask | None = None
         self._intervals: Iterator[float] | None = None
-        self._looks = 0
+        self._polls = 0
         self._staged: Staged | None = None
         self._deadline = 0.0
 
     # --- the three steps ---
 
     def ask(self) -> ExportState:
-        """Ask the service for the export, unless it was asked before; the record of it.
+        """Request the export, unless it was requested before; the record of it.
 
         Raises the SDK's errors, and `ExportStateError` for the record of another request.
         """
         with self._recording():
             self._begin()
             self._ask()
-        return self._known
+        return self._current_state
 
     def wait(self, seconds: float) -> bool:
         """Wait for the service at most `seconds`, then download the file and check it.
 
         True once the file is here and checked, False while the service is still at it. An export
-        that turns out to be of no use is asked for again, at most twice. There is always one look.
+        that turns out to be unusable is requested again, at most twice. There is always one poll.
 
         Raises `AnalyticsExportTimeout` when the job's time is up, what `stage` raises, and what
         `ask` raises.
@@ -167,7 +167,7 @@ class ExportJob:
             for overtaken in range(MOST_OVERTAKEN + 1):
                 while not self._wait(self._deadline):
                     pass
-                if self._known.state == "committed":
+                if self._current_state.state == "committed":
                     break
                 try:
                     self._land()
@@ -180,12 +180,12 @@ class ExportJob:
     # --- the record ---
 
     @property
-    def _known(self) -> ExportState:
+    def _current_state(self) -> ExportState:
         assert self._state is not None
         return self._state
 
     def _note(self, state: State, **changes: Any) -> None:
-        self._state = noted = replace(self._known, state=state, **changes)
+        self._state = noted = replace(self._current_state, state=state, **changes)
         self._record.write(noted)
 
     @contextmanager
@@ -204,19 +204,19 @@ class ExportJob:
         """Take up the record once, as far as it can be gone on with."""
         if self._state is not None:
             return
-        found = self._record.read()
-        if found is not None and found.key != self._request.key:
+        stored = self._record.read()
+        if stored is not None and stored.key != self._request.key:
             raise ExportStateError(
-                f"The record belongs to export {found.key[:16]}, and {self._request.key[:16]} is "
-                "asked for. Give each request a record of its own."
+                f"The record belongs to export {stored.key[:16]}, and {self._request.key[:16]} is "
+                "requested. Give each request its own record."
             )
-        if found is None or found.is_overdue(time.time()):
-            found = ExportState(self._request.key)
-        self._take_up(found)
+        if stored is None or stored.is_overdue(time.time()):
+            stored = ExportState(self._request.key)
+        self._take_up(stored)
         if self._is_committed():
             return
         self._fence()
-        self._staged = self._file_of_an_earlier_try()
+        self._staged = self._staged_earlier()
 
     def _take_up(self, state: ExportState) -> None:
         """Go on from a state; the wall clock is looked at once, because it may be set meanwhile."""
@@ -232,51 +232,53 @@ class ExportJob:
         self._staged, self._answer, self._intervals = None, None, None
         self._take_up(ExportState(self._request.key))
         self._fence()
-        self._record.write(self._known)
+        self._record.write(self._current_state)
 
     def _fence(self) -> None:
         """Take the token that keeps a slower writer from undoing a faster one's work."""
-        if self._known.attempt is None:
+        if self._current_state.attempt is None:
             request = self._request
             attempt = self._landing.begin_attempt(request.window, request.query_key)
-            self._state = replace(self._known, attempt=None if attempt is None else str(attempt))
+            self._state = replace(
+                self._current_state, attempt=None if attempt is None else str(attempt)
+            )
 
     def _is_committed(self) -> bool:
-        """Whether nothing is left to do; a COMMIT that nobody heard of is found in the ledger."""
-        known = self._known
-        if known.state == "committed":
+        """Whether nothing is left to do; a COMMIT without a response is found in the ledger."""
+        state = self._current_state
+        if state.state == "committed":
             return True
-        if known.state == "published" and self._landing.table is None:
+        if state.state == "published" and self._landing.table is None:
             self._note("committed")
             return True
-        if known.state not in ("staged", "published") or known.attempt is None:
+        if state.state not in ("staged", "published") or state.attempt is None:
             return False
         commit = self._landing.committed(self._request.window)
-        if commit is None or commit.attempt_token != known.attempt:
+        if commit is None or commit.attempt_token != state.attempt:
             return False
         self._note("committed")
         return True
 
-    def _file_of_an_earlier_try(self) -> Staged | None:
+    def _staged_earlier(self) -> Staged | None:
         """The staged file, if it is still here, unchanged."""
-        known = self._known
+        state = self._current_state
         path = self._directory / self._request.file_name
-        if known.state not in ("staged", "published") or not path.is_file():
+        if state.state not in ("staged", "published") or not path.is_file():
             return None
         from vectorshift_orchestration.storage.files import digest_of
 
         size, sha256 = digest_of(path)
-        if (size, sha256) != (known.bytes, known.sha256):
+        if (size, sha256) != (state.bytes, state.sha256):
             return None
         return Staged(
             path,
             self._request.format,
             size,
             sha256,
-            known.rows or 0,
-            known.counted or 0,
-            known.task_id,
-            known.verified,
+            state.rows or 0,
+            state.counted or 0,
+            state.task_id,
+            state.verified,
         )
 
     # --- asking ---
@@ -285,17 +287,17 @@ class ExportJob:
         """Ask for the export, again where the answer was lost, until a task is awaited or staged."""
         from vectorshift.errors import VectorshiftError
 
-        while not self._is_asked:
+        while not self._is_requested:
             try:
                 self._create()
             except VectorshiftError as problem:
-                self._ask_again(problem)
+                self._request_again(problem)
 
     @property
-    def _is_asked(self) -> bool:
-        known = self._known
-        has_task = bool(known.task_id) or self._answer is not None
-        return known.state == "committed" or self._staged is not None or has_task
+    def _is_requested(self) -> bool:
+        state = self._current_state
+        has_task = bool(state.task_id) or self._answer is not None
+        return state.state == "committed" or self._staged is not None or has_task
 
     def _create(self) -> None:
         from vectorshift.errors import (
@@ -306,15 +308,15 @@ class ExportJob:
             VectorshiftError,
         )
 
-        asked = self._known.asked
-        if asked > MOST_RECREATES:
+        requests = self._current_state.asked
+        if requests > MOST_RECREATES:
             raise AnalyticsExportFailed(
-                "", f"it was asked for {asked} times and no answer was kept"
+                "", f"it was requested {requests} times and no response was recorded"
             )
-        before = self._known.counted_before
+        before = self._current_state.counted_before
         if before is None and self._is_young:
             before = self._request.bound(self._client).count()["count"]
-        self._note("intent", asked=asked + 1, counted_before=before)
+        self._note("intent", asked=requests + 1, counted_before=before)
         try:
             answer = submit(self._client, self._request)
         except AnalyticsExportFailed:
@@ -323,7 +325,7 @@ class ExportJob:
             lost = isinstance(problem, InternalServerError | InvalidResponseError)
             if lost or (isinstance(problem, ApiConnectionError) and problem.sent):
                 raise AnalyticsExportFailed("", f"the answer was lost: {problem}") from problem
-            self._note("intent", asked=asked)  # it was refused, or never arrived
+            self._note("intent", asked=requests)  # it was refused, or never arrived
             raise
         self._answer, self._intervals = answer, None
         self._note("created", task_id=answer.get("task_id", ""))
@@ -333,21 +335,21 @@ class ExportJob:
         """Whether events of the window may still be arriving."""
         return self._request.window.end > datetime.now(UTC) - self._options.late_arrival
 
-    def _ask_again(self, problem: Exception) -> None:
-        """Give up on the export at hand; raises the problem when it would not help to ask anew."""
+    def _request_again(self, problem: Exception) -> None:
+        """Give up on this export; raises the problem when a new request would not help."""
         from vectorshift.errors import AnalyticsExportFailed, RetryAdvice
 
         if isinstance(problem, AnalyticsExportFailed) and (
             refusal := too_much(problem, self._request, self._client)
         ):
             raise refusal from problem
-        left = self._deadline - time.monotonic()
+        remaining = self._deadline - time.monotonic()
         is_spent = getattr(problem, "retry_advice", None) is RetryAdvice.ASK_ANEW
-        if not is_spent or self._known.asked > MOST_RECREATES or left <= 0:
+        if not is_spent or self._current_state.asked > MOST_RECREATES or remaining <= 0:
             raise problem
         self._answer = None
         self._note("intent", task_id="")
-        time.sleep(min(self._options.poll_interval, left))
+        time.sleep(min(self._options.poll_interval, remaining))
 
     # --- waiting ---
 
@@ -356,22 +358,22 @@ class ExportJob:
 
         while True:
             self._ask()
-            if self._staged is not None or self._known.state == "committed":
+            if self._staged is not None or self._current_state.state == "committed":
                 return True
             try:
-                answer = self._look(until)
+                answer = self._poll(until)
                 if answer is not None:
                     self._staged = self._stage(answer)
                     return True
             except VectorshiftError as problem:
-                self._ask_again(problem)
+                self._request_again(problem)
                 continue
             if time.monotonic() >= self._deadline:
                 self._record.discard()
-                raise AnalyticsExportTimeout(self._known.task_id, self._options.timeout)
+                raise AnalyticsExportTimeout(self._current_state.task_id, self._options.timeout)
             return False
 
-    def _look(self, until: float) -> ExportTask | None:
+    def _poll(self, until: float) -> ExportTask | None:
         """The task once it is ready; None when it is not by `until`, or by the job's deadline."""
         from vectorshift.errors import AnalyticsExportFailed, ApiTimeoutError
         from vectorshift.export_tasks import export_state, poll_intervals
@@ -380,24 +382,24 @@ class ExportJob:
         while True:
             answer, self._answer = self._answer, None
             if answer is None:
-                left = min(until, self._deadline) - time.monotonic()
-                if left <= 0 and has_looked:
+                remaining = min(until, self._deadline) - time.monotonic()
+                if remaining <= 0 and has_looked:
                     return None
                 if self._intervals is None:
                     self._intervals = poll_intervals(self._options.poll_interval)
                 else:
-                    time.sleep(max(0.0, min(next(self._intervals), left)))
+                    time.sleep(max(0.0, min(next(self._intervals), remaining)))
                 has_looked = True
-                patience = max(self._deadline - time.monotonic(), _LAST_LOOK)
+                timeout = max(self._deadline - time.monotonic(), _LAST_POLL)
                 try:
-                    answer = self._client.export_task(self._known.task_id, timeout=patience)
+                    answer = self._client.export_task(self._current_state.task_id, timeout=timeout)
                 except ApiTimeoutError:
                     if time.monotonic() < self._deadline:
                         raise
                     return None
-                self._looks += 1
-                self._tell("looks", self._looks)
-            task_id = self._known.task_id
+                self._polls += 1
+                self._report("looks", self._polls)
+            task_id = self._current_state.task_id
             match export_state(answer):
                 case "failed":
                     raise AnalyticsExportFailed(task_id, answer.get("error", ""))
@@ -418,7 +420,7 @@ class ExportJob:
             self._request,
             self._directory,
             late_arrival=self._options.late_arrival,
-            counted_before=self._known.counted_before,
+            counted_before=self._current_state.counted_before,
             replace_characters=self._landing.replace_characters,
             keep_rows=self._landing.reads_rows,
             progress=self._counting("checked"),
@@ -442,7 +444,7 @@ class ExportJob:
             self._request.window,
             key=self._request.key,
             query_key=self._request.query_key,
-            attempt=self._known.attempt,
+            attempt=self._current_state.attempt,
             on_published=self._note_published,
             progress=self._counting("loaded"),
             copied=self._counting("copied"),
@@ -454,27 +456,27 @@ class ExportJob:
         self._note("published", uri=published.uri)
 
     def _landed(self) -> ExportLanded:
-        known = self._known
+        state = self._current_state
         return ExportLanded(
             self._request.window,
-            known.rows or 0,
-            uri=known.uri,
+            state.rows or 0,
+            uri=state.uri,
             table=self._landing.table,
-            deleted=known.deleted,
-            replaced=known.replaced,
-            bytes=known.bytes,
-            sha256=known.sha256,
-            task_id=known.task_id,
-            verified=known.verified,
-            recreated=known.recreated,
+            deleted=state.deleted,
+            replaced=state.replaced,
+            bytes=state.bytes,
+            sha256=state.sha256,
+            task_id=state.task_id,
+            verified=state.verified,
+            recreated=state.recreated,
         )
 
-    def _counting(self, what: What) -> Callable[[int], None]:
-        return lambda done: self._tell(what, done)
+    def _counting(self, kind: ProgressKind) -> Callable[[int], None]:
+        return lambda done: self._report(kind, done)
 
-    def _tell(self, what: What, done: int) -> None:
+    def _report(self, kind: ProgressKind, done: int) -> None:
         if self._progress is not None:
-            self._progress(what, done)
+            self._progress(kind, done)
 
 
 def submit(client: Client, request: ExportRequest) -> ExportTask:

@@ -1,4 +1,4 @@
-"""An export that was asked for and has not landed yet, noted in a store of an orchestrator's.
+"""An export that was requested and has not landed yet, recorded in an orchestrator's store.
 
 The note is removed as the very last step, so that a task that succeeded and is run again exports again.
 """
@@ -16,7 +16,7 @@ from vectorshift_orchestration.exports.state import ExportState
 _KEY = "vectorshift_export"
 
 _LAST_LOOK = 10.0
-"""Seconds for going on with an export whose time is up when word of it arrives."""
+"""Seconds to finish an export whose time is up when its report arrives."""
 
 
 class Store(Protocol):
@@ -34,9 +34,9 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PendingExport:
-    """An export that is under way.
+    """A pending export.
 
-    `account` names the account it was asked with, `target` says where it is to land, `state` how far
+    `account` names the account that requested it, `target` says where it is to land, `state` how far
     it has got.
     """
 
@@ -57,25 +57,25 @@ class PendingExport:
         except (KeyError, TypeError, ValueError, ExportStateError):
             return None
 
-    def going_on(self, account: str, target: list[Any], key: str) -> ExportState | None:
+    def resumable(self, account: str, target: list[Any], key: str) -> ExportState | None:
         """What of it serves a task that asks `account` for `key` now; None when nothing does.
 
         Where only the target has changed, the service's file is used for the new one.
         """
-        known = self.state
-        if (self.account, known.key) != (account, key):
+        state = self.state
+        if (self.account, state.key) != (account, key):
             return None
         if self.target == target:
-            return known
-        if not known.task_id:
+            return state
+        if not state.task_id:
             return None
         return ExportState(
             key,
             "created",
-            known.task_id,
-            known.asked,
-            counted_before=known.counted_before,
-            deadline=known.deadline,
+            state.task_id,
+            state.asked,
+            counted_before=state.counted_before,
+            deadline=state.deadline,
         )
 
 
@@ -83,8 +83,8 @@ class PendingNote:
     """The one note of a task, as the record of its export job: in memory, and in a store.
 
     Args:
-        store: what survives a killed process; without one every try asks anew.
-        account: what tells the account from others.
+        store: what survives a killed process; without one every try requests a new export.
+        account: the account's name.
         target: where it is to land.
         key: the request's.
         on_export: called with the id of each export that the service has accepted.
@@ -108,7 +108,7 @@ class PendingNote:
         self.pending: PendingExport | None = None
 
     def read(self) -> ExportState | None:
-        """The state of an export that was asked for before, if it serves this task."""
+        """The state of an export that was requested before, if it is of this task."""
         state = self._serving(self.stored() if self.pending is None else self.pending)
         if state is None:
             self.pending = None
@@ -130,8 +130,8 @@ class PendingNote:
 
     def discard_overdue(self) -> None:
         """Forget an export whose time is up; one that an `execution_timeout` cut short is kept."""
-        found = self.stored()
-        if found is not None and found.state.is_overdue(time.time()):
+        stored = self.stored()
+        if stored is not None and stored.state.is_overdue(time.time()):
             self.discard()
 
     def stored(self) -> PendingExport | None:
@@ -140,21 +140,23 @@ class PendingNote:
         return None if noted is None else PendingExport.from_json(noted)
 
     def take_up(self, noted: Any, export_id: str) -> None:
-        """Go on with an export that another process has told of, whatever was noted of it.
+        """Go on with an export that another process reported, whatever was recorded of it.
 
         `noted` is what `PendingExport.to_json` gave where the wait began; None is what the store holds.
         An export whose time is up gets ten seconds, so that it is looked at once more.
         """
-        found = self.stored() if noted is None else PendingExport.from_json(noted)
-        state = self._serving(found)
+        pending = self.stored() if noted is None else PendingExport.from_json(noted)
+        state = self._serving(pending)
         if state is None or (export_id and state.task_id != export_id):
             state = ExportState(self._key, "created", export_id, asked=1)
         if state.deadline is not None:
             state = replace(state, deadline=max(state.deadline, time.time() + _LAST_LOOK))
         self._take(state)
 
-    def _serving(self, found: PendingExport | None) -> ExportState | None:
-        return None if found is None else found.going_on(self._account, self._target, self._key)
+    def _serving(self, pending: PendingExport | None) -> ExportState | None:
+        return (
+            None if pending is None else pending.resumable(self._account, self._target, self._key)
+        )
 
     def _take(self, state: ExportState) -> PendingExport:
         self.pending = PendingExport(self._account, self._target, state)

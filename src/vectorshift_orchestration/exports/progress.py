@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 _LINES: dict[str, tuple[str, int]] = {
-    "looks": ("Looked at the export %s times", 4),
+    "looks": ("Polled the export %s times", 4),
     "bytes": ("Downloaded %s bytes", 1 << 26),
     "checked": ("Checked %s rows", 500_000),
     "loaded": ("Loaded %s rows", 500_000),
     "copied": ("Published %s bytes or rows", 1 << 26),
 }
-"""What is said of a figure, and from what number on."""
+"""The message of each kind, and the number that it starts with."""
 
 
 class ProgressLog:
@@ -22,9 +22,9 @@ class ProgressLog:
 
     def __init__(self, say: Callable[..., Any]) -> None:
         self._say = say
-        self._next = {what: first for what, (_, first) in _LINES.items()}
+        self._next = {kind: first for kind, (_, first) in _LINES.items()}
 
-    def __call__(self, what: str, done: int) -> None:
-        if done >= self._next[what]:
-            self._next[what] = 2 * done
-            self._say(_LINES[what][0], f"{done:,}")
+    def __call__(self, kind: str, done: int) -> None:
+        if done >= self._next[kind]:
+            self._next[kind] = 2 * done
+            self._say(_LINES[kind][0], f"{done:,}")

@@ -1,4 +1,4 @@
-"""What is asked for: the events of one query in one window, as one file; and the options of an export."""
+"""The request for the events of one query in one window, as one file; and the options of an export."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _IDENTITY_VERSION = "v1"
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """How an export is asked for and waited for: the options of both orchestrators, and their defaults.
+    """How an export is requested and awaited: the options of both orchestrators, and their defaults.
 
     Args:
         format: CSV, JSON or XLSX, in any case: what the service writes.
         timeout: seconds from asking for the export to its being ready, over all tries.
-        poll_interval: seconds before the second look at the export; it grows with each look.
+        poll_interval: seconds before the second poll of the export; it grows with each poll.
         late_arrival: how long after its end a window may still hold more rows than the service
             counted.
 
@@ -43,9 +43,9 @@ class ExportOptions:
         from vectorshift.analytics import ExportFormat
         from vectorshift_orchestration.specs.documents import nearest
 
-        known = [each.value.lower() for each in ExportFormat]
-        if str(self.format).lower() not in known:
-            hint = nearest(self.format, sorted(known))
+        formats = [each.value.lower() for each in ExportFormat]
+        if str(self.format).lower() not in formats:
+            hint = nearest(self.format, sorted(formats))
             raise SpecError(f"format= cannot be {self.format!r}. {hint}")
         for name in ("timeout", "poll_interval"):
             value = getattr(self, name)
@@ -62,7 +62,7 @@ class ExportRequest:
     """The events of one query in one window, as one file.
 
     `query` is what `Query.to_dict` gives, `format` is CSV, JSON or XLSX. `account` names the account
-    where a table could hold several's; it is not part of what is asked.
+    where a table could hold several's; it is not part of the request to the service.
     """
 
     query: Mapping[str, Any]
@@ -79,13 +79,13 @@ class ExportRequest:
 
     @property
     def key(self) -> str:
-        """The identity of what is asked, in hex: equal for equal requests in any process."""
-        asked = {
+        """The identity of the request, in hex: equal for equal requests in any process."""
+        document = {
             "query": self.query,
             "window": self.window.to_dict(),
             "format": self.format.upper(),
         }
-        canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(f"{_IDENTITY_VERSION}|{canonical}".encode()).hexdigest()
 
     @property
@@ -104,7 +104,7 @@ class ExportRequest:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
-        """Read back what `to_dict` gave. Raises `WindowError` for what is not a window."""
+        """Read back what `to_dict` gave. Raises `WindowError` for an invalid window."""
         from vectorshift_orchestration.windows import Window
 
         window = Window.from_dict(document["window"])

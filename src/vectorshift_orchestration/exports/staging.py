@@ -26,7 +26,7 @@ _LATE_ARRIVAL = timedelta(hours=1)
 class Staged(ExportFile):
     """A complete, checked file: its rows are the rows of the window.
 
-    `counted` is what the service counted; more `rows` than that are let pass only for a window
+    `counted` is what the service counted; more `rows` than that are accepted only for a window
     that is younger than `late_arrival`. `verified` tells what the file server gave to check the
     bytes by: `checksum`, `length`, or `none`, where only the content was checked. Without a
     checksum, a byte that changed inside a text stays unnoticed.
@@ -43,12 +43,14 @@ class Staged(ExportFile):
             self.spill.close()
 
 
-def working_folder(given: str | None = None) -> Path:
+def working_folder(folder_path: str | None = None) -> Path:
     """The folder for files on their way, made when it is not there; `~` is the home directory.
 
     Unless one is given, it is this user's below the system's folder for temporary files.
     """
-    folder = Path(given or Path(gettempdir()) / f"vectorshift-exports-{os.getuid()}").expanduser()
+    folder = Path(
+        folder_path or Path(gettempdir()) / f"vectorshift-exports-{os.getuid()}"
+    ).expanduser()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
@@ -71,9 +73,9 @@ def stage(
     Give the task id, or the task itself where the service answers no polls. The file must read to
     its end, hold only rows of the window and none twice, and as many as the service counts for the
     same query. A window that ended less than `late_arrival` ago may still get events: there, more
-    rows than counted are let pass, and fewer as long as they are not fewer than `counted_before`,
-    what the service counted before the export was asked for. With `replace_characters` what is not a
-    character is let pass, see `Landing`. With `keep_rows` the rows wait in `directory` for whoever loads
+    rows than counted are accepted, and fewer as long as they are not fewer than `counted_before`,
+    what the service counted before the export was requested. With `replace_characters` what is not a
+    character is replaced, see `Landing`. With `keep_rows` the rows wait in `directory` to be loaded
     them. `progress` is called with the number of rows read, `downloaded` with the number of bytes that
     have arrived.
 

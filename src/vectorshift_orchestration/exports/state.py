@@ -2,7 +2,7 @@
 
     intent -> created -> ready -> staged -> published -> committed
 
-A state says what is known to have happened: asked for, accepted under an id, file written, file
+A state says what is known to have happened: requested, accepted under an id, file written, file
 here and checked, file at its destination, everything that was wanted is visible. Where there is no
 destination or no table, its state is passed over. The record holds ids, counts and checksums, and
 never a URL.
@@ -25,9 +25,9 @@ class ExportState:
     """The record of one export.
 
     `key` is the request's (`ExportRequest.key`). `task_id` is the service's id, once it is known.
-    `asked` counts how often the service was asked to make the export, answered or not. `attempt`
+    `asked` counts the requests for the export, answered or not. `attempt`
     is the fencing token of the table's window. `counted_before` is what the service counted before
-    the export was asked for, `counted` afterwards; `rows`, `bytes`, `sha256` and `verified` are
+    the export was requested, `counted` afterwards; `rows`, `bytes`, `sha256` and `verified` are
     the staged file's (see `Staged`). `uri` is where it was published, `deleted` how many rows the
     table had in the window before, `replaced` how many characters were replaced. `deadline` is when the service has to have the file ready, in
     POSIX seconds: a later try does not get a longer time.
@@ -55,7 +55,7 @@ class ExportState:
 
     @property
     def recreated(self) -> int:
-        """How often the export was asked for again."""
+        """How often the export was requested again."""
         return max(0, self.asked - 1)
 
     def to_json(self) -> dict[str, Any]:
@@ -67,28 +67,28 @@ class ExportState:
         """The record that `to_json` gave. Raises `ExportStateError` for anything else."""
         if not isinstance(value, Mapping) or value.get("version") != _VERSION:
             raise ExportStateError(
-                f"This is not a record of an export in version {_VERSION}. Drop it and start anew; "
+                f"This is not a record of an export in version {_VERSION}. Delete it and start over; "
                 "a second export of the same window does no harm."
             )
-        given = {name: found for name, found in value.items() if name != "version"}
-        unknown = given.keys() - {field.name for field in fields(cls)}
-        if unknown or given.get("state", "intent") not in get_args(State) or not _typed(given):
+        values = {name: item for name, item in value.items() if name != "version"}
+        unknown = values.keys() - {field.name for field in fields(cls)}
+        if unknown or values.get("state", "intent") not in get_args(State) or not _typed(values):
             raise ExportStateError(
                 "The record of the export has keys or values that it cannot have"
                 f"{': ' + ', '.join(sorted(map(str, unknown))) if unknown else ''}. "
-                "Drop it and start anew."
+                "Delete it and start over."
             )
-        return cls(**given)
+        return cls(**values)
 
 
-def _typed(given: Mapping[str, Any]) -> bool:
+def _typed(values: Mapping[str, Any]) -> bool:
     """Whether each value is of its kind, and the key is there."""
     optional = {
         *("attempt", "sha256", "uri", "counted_before", "counted", "rows", "bytes", "deleted"),
         *("replaced", "deadline"),
     }
     counts = {"asked", "counted_before", "counted", "rows", "bytes", "deleted", "replaced"}
-    for name, value in given.items():
+    for name, value in values.items():
         if value is None and name in optional:
             continue
         if name in counts and (type(value) is not int or value < 0):
@@ -98,4 +98,4 @@ def _typed(given: Mapping[str, Any]) -> bool:
                 return False
         elif name not in counts and not isinstance(value, str):
             return False
-    return bool(given.get("key"))
+    return bool(values.get("key"))

@@ -1,4 +1,4 @@
-"""One try of an export that is noted: to rows that have landed, or left to whoever waits for it."""
+"""One try of a recorded export: to landed rows, or to a wait elsewhere."""
 
 from __future__ import annotations
 
@@ -46,6 +46,6 @@ def run_export(
         )
         job.ask()
         if leaving and not job.wait(min(_SHORT_WAIT, options.poll_interval)):
-            assert note.pending is not None  # it was asked for, so it is noted
+            assert note.pending is not None  # it was requested, so it is recorded
             return note.pending
         return job.finish()

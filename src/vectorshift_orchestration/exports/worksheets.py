@@ -1,4 +1,4 @@
-"""Exports that failed because a worksheet cannot hold them: they fail each time, so nobody asks again."""
+"""Exports that failed because a worksheet cannot hold them: they fail each time, so they are not requested again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def too_much(
 ) -> ExportFormatError | None:
     """The error for an XLSX export that failed because of what the format can hold; None for any other failure.
 
-    Asks for the window's count where the service's reason does not tell. Raises the SDK's errors.
+    Requests the window's count if the service's reason is not enough. Raises the SDK's errors.
     """
     if request.format != "XLSX":
         return None

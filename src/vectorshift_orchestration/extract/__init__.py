@@ -1,4 +1,4 @@
-"""A query and a window, asked of the service: every row or figure, or an error.
+"""A query over a window: every row or figure, or an error.
 
 What the reading of rows decides is in `coverage`. Only what a triggerer needs has an awaiting twin.
 """
@@ -38,7 +38,7 @@ def events(
 
     The window is read in parts of at most `chunk_rows` events, oldest part first; no order is
     promised inside. Each part is counted, read to its end, checked row by row against its bounds,
-    and compared with its count before its rows are given out; one that fell short is asked for
+    and compared with its count before its rows are given out; one that fell short is requested
     again in halves, down to `floor`. So memory is bounded by a part. An empty window gives no
     batch; its columns are those of the schema. `progress` is called with the rows and the pages so
     far. Events that arrive meanwhile may or may not be there: end the window in the past.
@@ -87,7 +87,7 @@ def aggregate(query: Query, window: Window, spec: AggregationSpec) -> pa.Table:
 
     Raises `WindowError` when the window cuts a time bucket: the service would then report a part of
     it as the whole; and when the service takes nothing that is exact (see `bounds`);
-    `RowOutsideWindow` for a bucket that nobody asked for, `AggregationShapeError` and the SDK's errors.
+    `RowOutsideWindow` for a bucket that was not requested, `AggregationShapeError` and the SDK's errors.
     """
     from vectorshift_orchestration.tables import aggregation_table, require_buckets_inside
 
@@ -141,14 +141,14 @@ def _answer(query: Query, window: Window, spec: AggregationSpec) -> Steps[Aggreg
     from vectorshift_orchestration.extract.steps import Step
 
     bound = yield from bounds.for_figures(query, window)
-    asked = spec if bound is not None else buckets.sliced(spec, window)
+    sliced = spec if bound is not None else buckets.sliced(spec, window)
     result: AggregationResult = yield Step(
         bound or buckets.wide(query, window),
         "raw_aggregate",
-        (asked.operations(), asked.dimensions(), asked.bucket_width()),
+        (sliced.operations(), sliced.dimensions(), sliced.bucket_width()),
     )
-    yield from buckets.require_utc(query, window, asked, result)
-    return result if bound is not None else buckets.inside(result, spec, asked, window)
+    yield from buckets.require_utc(query, window, sliced, result)
+    return result if bound is not None else buckets.inside(result, spec, sliced, window)
 
 
 def _check_buckets(window: Window, spec: AggregationSpec) -> None:

@@ -3,7 +3,7 @@
 Counts, pages, tables and exports take conditions on columns, which say whether an edge belongs to
 the window (`Window.bound`). Only how finely the service compares times can spoil them, and whole
 seconds survive all that a service may cut. Aggregations take `start_time` and `end_time` alone, and
-nobody knows which of the two is inclusive. What is sent, by `Query.time_precision`:
+it is unknown which of the two is inclusive. What is sent, by `Query.time_precision`:
 
     us      both ends a microsecond early, between two ticks of the event clock
     ms, s   the ends themselves; an event that starts exactly on one is looked for by a count, and
@@ -53,8 +53,8 @@ def around(query: Query, window: Window) -> Query:
     """The query within a range of whole seconds that holds the window and what lies just beside it."""
     from vectorshift.analytics import EventField
 
-    at, whole = EventField.EVENT_START_TIME, window.align(_SECOND)
-    return query.where(at >= whole.start - _SECOND, at < whole.end + _SECOND)
+    at, seconds = EventField.EVENT_START_TIME, window.align(_SECOND)
+    return query.where(at >= seconds.start - _SECOND, at < seconds.end + _SECOND)
 
 
 def for_figures(query: Query, window: Window) -> Steps[Query | None]:
@@ -100,8 +100,8 @@ def _rows(query: Query, window: Window) -> Steps[Query]:
 
 
 def _precision(query: Query, window: Window) -> Steps[TimePrecision | None]:
-    found: TimePrecision | None = yield Step(around(query, window), "time_precision")
-    return found
+    precision: TimePrecision | None = yield Step(around(query, window), "time_precision")
+    return precision
 
 
 def _count(query: Query) -> Steps[int]:
@@ -119,6 +119,6 @@ def _check(window: Window, precision: TimePrecision | None) -> None:
         raise WindowError(
             f"Window {window.label} does not begin and end on whole seconds, and nothing shows that the "
             "service compares times more finely than that: it could lose events at the edges. Give a "
-            "window on whole seconds. Where the service is known to compare milliseconds, tell the "
+            "window on whole seconds. If the service is known to compare milliseconds, tell the "
             "client: time_precision='ms'."
         )

@@ -1,6 +1,6 @@
-"""Where buckets of time lie: told by labels with an offset, looked up for labels without one.
+"""The times of buckets: from labels with an offset, looked up for labels without one.
 
-Where no bounds make an aggregation exact (see `bounds`), it is asked for with wider ones, sliced by
+Where no bounds make an aggregation exact (see `bounds`), it is requested with wider ones, sliced by
 time, at the interval of its own or that of the window: a whole hour, day, week, month or year of
 UTC. What lies beyond an edge falls into a bucket of its own, and is left out.
 """
@@ -51,30 +51,30 @@ def sliced(spec: AggregationSpec, window: Window) -> AggregationSpec:
             f"Window {window.label} cannot be measured exactly: an event starts on the very edge of "
             "it, the service takes the wrong ones of such events, and it cuts time bounds too coarsely "
             "for others to be right. Measure whole hours, days, weeks, months or years of UTC, which "
-            "can be told apart by their buckets, or slice by time first."
+            "can be distinguished by their buckets, or slice by time first."
         )
     return AggregationSpec(spec.metrics, ["time", *spec.group_by], unit)
 
 
 def inside(
-    result: AggregationResult, spec: AggregationSpec, asked: AggregationSpec, window: Window
+    result: AggregationResult, spec: AggregationSpec, measured: AggregationSpec, window: Window
 ) -> AggregationResult:
-    """The answer to `asked`, as one to `spec` about the window alone.
+    """The result of `measured`, cut to the window, as a result of `spec`.
 
     Raises `AggregationShapeError` for a label that is not where a bucket begins in UTC.
     """
-    kept: list[AggregationBucket] = []
+    selected: list[AggregationBucket] = []
     for figures in result["buckets"]:
         slices = [
             each
             for each in figures.get("nested", [])
-            if window.contains(_start_of(each["label"], asked.interval))
+            if window.contains(_start_of(each["label"], measured.interval))
         ]
-        if asked is spec:
-            kept.append({"label": figures["label"], "nested": slices})
+        if measured is spec:
+            selected.append({"label": figures["label"], "nested": slices})
         else:
-            kept += [{**each, "label": figures["label"]} for each in slices]
-    return {**result, "buckets": kept}
+            selected += [{**each, "label": figures["label"]} for each in slices]
+    return {**result, "buckets": selected}
 
 
 def _is_one(window: Window, unit: str) -> bool:
@@ -86,34 +86,34 @@ def _is_one(window: Window, unit: str) -> bool:
 
 
 def require_utc(
-    query: Query, window: Window, asked: AggregationSpec, result: AggregationResult
+    query: Query, window: Window, measured: AggregationSpec, result: AggregationResult
 ) -> Steps[None]:
     """Refuse buckets whose labels name no offset, unless they are those of UTC.
 
     For the first and the last of them, and one in the middle of many weeks (a zone can be as UTC in
-    winter), an event in it is looked up, and the hour that the service puts that event into. Raises `AggregationShapeError` where it is another one, or nothing tells.
+    winter), an event in it is looked up, and the hour that the service puts that event into. Raises `AggregationShapeError` if it differs or is unknown.
     """
-    if asked.interval is None or "time" not in asked.group_by:
+    if measured.interval is None or "time" not in measured.group_by:
         return
-    times = list(map(_time, _labels(result, asked.group_by.index("time"))))
+    times = list(map(_time, _labels(result, measured.group_by.index("time"))))
     unplaced = sorted(time for time in times if time is not None and time.tzinfo is None)
     for start in _spread(unplaced):
-        end = after(start.replace(tzinfo=UTC), asked.interval, UTC)
+        end = after(start.replace(tzinfo=UTC), measured.interval, UTC)
         part = Window(
             max(window.start, start.replace(tzinfo=UTC) - _DAY), min(window.end, end + _DAY)
         )
         page = yield Step(part.bound(query), "events", (_SAMPLE, 0))
         second = _between_hours(page["events"])
         answer: AggregationResult = yield Step(
-            _beside(query, second), "raw_aggregate", (_operations(asked), ["time"], "hour")
+            _over(query, second), "raw_aggregate", (_operations(measured), ["time"], "hour")
         )
         hour = second.replace(minute=0, second=0, tzinfo=None)
-        found = [_time(label) for label in _labels(answer, 0)]
-        if not found or any(each != hour for each in found):
+        labels = [_time(label) for label in _labels(answer, 0)]
+        if not labels or any(each != hour for each in labels):
             raise AggregationShapeError(
                 f"The service labels buckets of time without an offset from UTC, {start.isoformat(' ')!r} "
                 f"for one, and puts an event at {second.isoformat()} into "
-                f"{_shown(found)}: it cuts time in another zone than UTC. Leave time out of the slices."
+                f"{_shown(labels)}: it cuts time in another zone than UTC. Leave time out of the slices."
             )
 
 
@@ -142,16 +142,16 @@ def _between_hours(events: Sequence[Event]) -> datetime:
     )
 
 
-def _beside(query: Query, second: datetime) -> Query:
+def _over(query: Query, second: datetime) -> Query:
     from vectorshift.analytics import EventField
 
     at = EventField.EVENT_START_TIME
     return query.where(at >= second - _SECOND, at < second + 2 * _SECOND)
 
 
-def _operations(asked: AggregationSpec) -> list[AggregationOperation | str]:
+def _operations(spec: AggregationSpec) -> list[AggregationOperation | str]:
     """Those of the answer, and one that every event has a figure for."""
-    return ["start_time.min", *asked.operations()]
+    return ["start_time.min", *spec.operations()]
 
 
 def _time(label: str) -> datetime | None:

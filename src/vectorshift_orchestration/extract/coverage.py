@@ -1,7 +1,7 @@
 """Which parts of a window are read, and whether each is whole. Pure: it asks nothing itself.
 
 A part is counted, then read page by page, then compared with its count. Whatever falls short is cut
-in half and asked for again, down to a floor: a service that hands out only so many rows of one
+in half and requested again, down to a floor: a service that hands out only so many rows of one
 query (a cap on offsets, a cap on totals; docs/contract.md F knows none) is read whole that way, and one
 that loses rows ends in an error instead of a short table. Parts with more rows than a chunk are
 halved before they are read, so that no more than a chunk has to be remembered at once.
@@ -37,7 +37,7 @@ class Coverage:
         floor: parts of this width or less are not halved.
         progress: called with the rows and the pages so far, after each page. Rows of a part that
             has to be read again are taken back.
-        splits_seconds: asked whether a part of a second may be cut in half.
+        splits_seconds: returns whether a part of a second may be cut in half.
         drops_strays: rows from outside of a part are left out, instead of being an error.
     """
 
@@ -107,7 +107,7 @@ class Coverage:
         if not self._halve():
             raise ExtractIncomplete(
                 f"The service counts {self.expected:,} events in {self._part.label} and hands out "
-                f"{rows:,}, and that part is too narrow to be asked for in halves. Nothing of it "
+                f"{rows:,}, and that part is too narrow to be requested in halves. Nothing of it "
                 "was taken: narrow the query by object or kind, or ask for an export.",
                 rows=rows,
                 counted=self.expected,

@@ -9,7 +9,7 @@ One request may serve many tables, in two ways:
 
 What the hosted service does is not known, so nothing is taken for granted. Where a reply has no
 totals and the figure cannot be made from the slices (a percentile, a mean, a distinct count), and
-where its slices do not add up to its totals because they overlap, each table is asked for by itself.
+where its slices do not add up to its totals because they overlap, each table is requested by itself.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class SharedRequest:
 class Answers:
     """One table for each spec, in order, and how many requests it took.
 
-    `apart` says why tables that were planned together had to be asked for one by one, else None.
+    `apart` says why tables that were planned together had to be requested one by one, else None.
     """
 
     tables: list[pa.Table]
@@ -75,22 +75,22 @@ def plan(specs: Sequence[AggregationSpec]) -> list[SharedRequest]:
     """
     drafts: list[_Draft] = []
     added_up = [position for position, spec in enumerate(specs) if _adds_up(spec)]
-    whole = [position for position in range(len(specs)) if position not in added_up]
-    for position in sorted(whole, key=lambda position: -len(_sliced_by(specs[position]))):
+    separate = [position for position in range(len(specs)) if position not in added_up]
+    for position in sorted(separate, key=lambda position: -len(_sliced_by(specs[position]))):
         drafts = _joined(drafts, specs[position], position)
     rest = []
     for position in added_up:
         spec = specs[position]
-        found = next((each for each in drafts if _divides(each.interval, spec.interval)), None)
-        if found is None:
+        match = next((each for each in drafts if _divides(each.interval, spec.interval)), None)
+        if match is None:
             rest.append(position)
         else:
-            found.members.append(position)
+            match.members.append(position)
     for timed in (True, False):
-        left = [position for position in rest if specs[position].sliced_by_time is timed]
-        if left:
-            interval = _common_interval([specs[position] for position in left])
-            drafts.append(_Draft(interval, [], left))
+        remaining = [position for position in rest if specs[position].sliced_by_time is timed]
+        if remaining:
+            interval = _common_interval([specs[position] for position in remaining])
+            drafts.append(_Draft(interval, [], remaining))
     return [draft.request(specs) for draft in drafts]
 
 
@@ -100,7 +100,7 @@ def aggregate_many(
     """What `extract.aggregate` gives for each spec, in as few requests as are exact.
 
     With `share=False` every spec is a request of its own: many dimensions together can make a
-    reply large. Raises what `extract.aggregate` raises; `WindowError` before anything is asked.
+    reply large. Raises what `extract.aggregate` raises; `WindowError` before any request.
     """
     from vectorshift_orchestration.extract import aggregate, ask
     from vectorshift_orchestration.tables import require_buckets_inside
@@ -222,10 +222,10 @@ def _labels(specs: Iterable[AggregationSpec]) -> dict[str, str]:
 
 
 def _level(bucket: AggregationBucket, depth: int) -> list[AggregationBucket]:
-    found = [bucket]
+    buckets = [bucket]
     for _ in range(depth):
-        found = [inner for each in found for inner in each.get("nested", [])]
-    return found
+        buckets = [inner for each in buckets for inner in each.get("nested", [])]
+    return buckets
 
 
 def _lacks_total(bucket: AggregationBucket) -> bool:
@@ -242,8 +242,8 @@ def _consistent(bucket: AggregationBucket, op: str) -> bool:
     inner = bucket.get("nested", [])
     parts = [each["value"] for each in inner if "value" in each]
     if parts and "value" in bucket:
-        whole = _WHOLE[op](parts)
-        if not math.isclose(whole, bucket["value"], rel_tol=_CLOSE, abs_tol=_CLOSE):
+        total = _WHOLE[op](parts)
+        if not math.isclose(total, bucket["value"], rel_tol=_CLOSE, abs_tol=_CLOSE):
             return False
     return all(_consistent(each, op) for each in inner)
 

@@ -1,4 +1,4 @@
-"""What is asked of the service one after the other, written once for both ways of asking.
+"""Requests to the service in sequence, written once for blocking and awaiting code.
 
 Whoever needs several answers is a generator: it yields steps and is sent what each brings. `run`
 blocks, `arun` awaits.
@@ -29,25 +29,25 @@ Steps: TypeAlias = Generator[Step, Any, T]
 
 
 def run(steps: Steps[T]) -> T:
-    """What the steps lead to, blocking."""
+    """The result of the steps, blocking."""
     from vectorshift.analytics import Query  # whose terminals block, also for a query that awaits
 
-    way = _Way(steps)
-    for step in way:
-        way.answer = getattr(Query, step.terminal)(step.query, *step.arguments)
-    return way.end
+    driver = _Driver(steps)
+    for step in driver:
+        driver.answer = getattr(Query, step.terminal)(step.query, *step.arguments)
+    return driver.end
 
 
 async def arun(steps: Steps[T]) -> T:
-    """What the steps lead to, awaiting."""
-    way = _Way(steps)
-    for step in way:
-        way.answer = await getattr(step.query, f"a{step.terminal}")(*step.arguments)
-    return way.end
+    """The result of the steps, awaiting."""
+    driver = _Driver(steps)
+    for step in driver:
+        driver.answer = await getattr(step.query, f"a{step.terminal}")(*step.arguments)
+    return driver.end
 
 
-class _Way(Generic[T]):
-    """Each step in turn, to be answered before the next one, and what they led to at the end."""
+class _Driver(Generic[T]):
+    """Yields each step, takes its answer before the next one, and keeps the result."""
 
     end: T
 

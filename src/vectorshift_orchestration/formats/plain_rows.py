@@ -38,8 +38,8 @@ PlainRow: TypeAlias = tuple[str, list[tuple[str, ...]]]
 
 def begin(piece: bytes) -> int:
     """Where the plain rows of a sheet begin, in its first bytes; -1 where they are not known to be any."""
-    found = _SHEET.match(piece)
-    return found.end() if found else -1
+    match = _SHEET.match(piece)
+    return match.end() if match else -1
 
 
 def is_cut(piece: bytes) -> bool:
@@ -50,9 +50,9 @@ def is_cut(piece: bytes) -> bool:
 def rows(piece: bytes) -> Iterator[tuple[PlainRow, int]]:
     """The plain rows that a piece begins with, each with the position behind it."""
     position = 0
-    while found := _ROW.match(piece, position):
-        end = piece.find(_END, found.end())
-        content = piece[found.end() : end] if end >= 0 else b"]]>"
+    while match := _ROW.match(piece, position):
+        end = piece.find(_END, match.end())
+        content = piece[match.end() : end] if end >= 0 else b"]]>"
         if b"]]>" in content:
             return
         try:
@@ -61,13 +61,16 @@ def rows(piece: bytes) -> Iterator[tuple[PlainRow, int]]:
             return
         cells = _CELL.findall(text)
         if "&" in text:
-            cells = [tuple(_REFERENCES.sub(_character, told) for told in cell) for cell in cells]
+            cells = [
+                tuple(_REFERENCES.sub(_character, cell_text) for cell_text in cell)
+                for cell in cells
+            ]
         position = end + len(_END)
-        yield (found[1].decode(), cells), position
+        yield (match[1].decode(), cells), position
 
 
-def _character(found: re.Match[str]) -> str:
-    name = found[1]
+def _character(match: re.Match[str]) -> str:
+    name = match[1]
     if name.startswith("#"):
         return chr(int(name[2:], 16) if name.startswith("#x") else int(name[1:]))
     return _MEANT[name]

@@ -42,8 +42,8 @@ Cells = list[str | None]
 
 def parts_of(path: Path, archive: ZipFile) -> tuple[list[str], str | None]:
     """The names of the sheets, in their order, and of the shared texts, if there are any."""
-    known = set(archive.namelist())
-    if not {_WORKBOOK, _RELATIONS} <= known:
+    names = set(archive.namelist())
+    if not {_WORKBOOK, _RELATIONS} <= names:
         raise _no_workbook(path)
     sheets: list[str] = []
     targets: dict[str, str] = {}
@@ -65,10 +65,10 @@ def parts_of(path: Path, archive: ZipFile) -> tuple[list[str], str | None]:
         with archive.open(entry) as source:
             for _ in _parse(path, _pieces(source), [], handler):
                 pass
-    found = [targets.get(sheet, "") for sheet in sheets]
-    if not found or not known.issuperset([*found, *shared]):
+    parts = [targets.get(sheet, "") for sheet in sheets]
+    if not parts or not names.issuperset([*parts, *shared]):
         raise _no_workbook(path)
-    return found, shared[0] if shared else None
+    return parts, shared[0] if shared else None
 
 
 class SharedTexts:
@@ -177,12 +177,12 @@ class _Sheet:
             if column <= last or number != digits:
                 return False
             last = column
-            told = value or text
-            if told:
+            content = value or text
+            if content:
                 if column >= width:
                     return False
-                is_text = kind in _TEXTS and "_x" not in told
-                values[column] = told if is_text else self._meant(kind, told)
+                is_text = kind in _TEXTS and "_x" not in content
+                values[column] = content if is_text else self._meant(kind, content)
                 end = column + 1
         self._number += 1
         self._row = values[:end] if self._number == 1 else values
@@ -361,7 +361,7 @@ def _local(name: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text) if "_x" in text else text
 
 
 def _no_workbook(path: Path) -> ExportFileError:

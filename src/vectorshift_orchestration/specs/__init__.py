@@ -1,4 +1,4 @@
-"""Queries and aggregations in the words of a configuration file: plain JSON, versioned.
+"""Queries and aggregations as in a configuration file: plain JSON, versioned.
 
     {"version": 1, "object_id": "pl_1", "where": [{"status": "failure"}]}
     {"version": 1, "metrics": ["runs.sum", "latency.p95"], "group_by": ["time"], "interval": "day"}
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vectorshift import Client
     from vectorshift.analytics import AggregationOperation, GroupBy, Interval, Query
 
-_Known = TypeVar("_Known")
+_Choice = TypeVar("_Choice")
 
 _COUNTED_FIELDS = frozenset({"runs", "tokens", "errors", "feedback", "create", "add_message"})
 _AMOUNT_FIELDS = frozenset({"model_costs", "ai_credits"})
@@ -35,7 +35,7 @@ _AGGREGATION_KEYS = ("metrics", "group_by", "interval")
 
 @dataclass(frozen=True, slots=True)
 class QuerySpec:
-    """Which events, as plain words that are checked at once.
+    """Which events, as plain strings that are checked at once.
 
     `object_id` is one object, `object_type` all objects of a type, `kinds` are `pipeline.run` and
     the like, `where` is a list of conditions (see `conditions`); `limit` and `offset` are the page
@@ -61,12 +61,12 @@ class QuerySpec:
             if isinstance(text := getattr(self, name), str) and text.strip().isdecimal():
                 object.__setattr__(self, name, int(text))  # as a template leaves it
         terms = [term for condition in self.where for term in conditions.read(condition)]
-        stated = {name: getattr(self, name) for name in _QUERY_KEYS} | {"where": terms}
-        stated["kinds"] = list(self.kinds) or None
+        document = {name: getattr(self, name) for name in _QUERY_KEYS} | {"where": terms}
+        document["kinds"] = list(self.kinds) or None
         try:
-            query = Query.from_dict(stated).to_dict()
+            query = Query.from_dict(document).to_dict()
         except AnalyticsInvalidQuery as problem:
-            raise SpecError(f"There is no such query. {problem}") from None
+            raise SpecError(f"The query is not valid. {problem}") from None
         object.__setattr__(self, "object_id", query.get("object_id"))
         object.__setattr__(self, "object_type", query.get("object_type"))
         object.__setattr__(self, "kinds", tuple(query.get("kinds", ())))
@@ -83,12 +83,12 @@ class QuerySpec:
         Raises `SpecError` for a grouped query (its slices belong to an `AggregationSpec`), and for
         a condition that has no readable form.
         """
-        stated = query.to_dict()
-        if "group_by" in stated:
-            raise SpecError("A grouped query is no QuerySpec: describe its slices by themselves.")
-        stated.pop("version", None)
-        where = [conditions.write(term) for term in stated.pop("where", ())]
-        return cls(**stated, where=where)
+        document = query.to_dict()
+        if "group_by" in document:
+            raise SpecError("A grouped query is not a QuerySpec: describe its slices separately.")
+        document.pop("version", None)
+        where = [conditions.write(term) for term in document.pop("where", ())]
+        return cls(**document, where=where)
 
     @classmethod
     def from_dict(cls, document: Any, render: Render | None = None) -> Self:
@@ -114,9 +114,9 @@ class QuerySpec:
         """The query itself, run by `client` (None: the default one)."""
         from vectorshift.analytics import Query
 
-        stated = self.to_dict()
+        document = self.to_dict()
         terms = [term for condition in self.where for term in conditions.read(condition)]
-        return Query.from_dict(stated | {"where": terms}, client)
+        return Query.from_dict(document | {"where": terms}, client)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +176,12 @@ def _metric(text: str) -> Metric | Ratio:
     try:
         return Metric(AggregationOperation.parse(text))
     except AnalyticsInvalidQuery as problem:
-        raise SpecError(f"There is no metric {text!r}. {problem}") from None
+        raise SpecError(f"Metric {text!r} does not exist. {problem}") from None
 
 
 @dataclass(frozen=True, slots=True)
 class AggregationSpec:
-    """What to measure and how to slice it, as plain words that are checked at once.
+    """What to measure and how to slice it, as plain strings that are checked at once.
 
     `metrics` are shorthands, `group_by` dimensions of the reference page in either case (`time`,
     `model_id`, ...), `interval` the width of the time buckets (`hour`, `day`, `week`, `month`,
@@ -197,7 +197,7 @@ class AggregationSpec:
         object.__setattr__(self, "group_by", _listed(self.group_by, "group_by"))
         if self.interval is not None:
             if not isinstance(self.interval, str):
-                raise SpecError(f"An interval is a word such as day, not {self.interval!r}.")
+                raise SpecError(f"An interval is a string such as day, not {self.interval!r}.")
             object.__setattr__(self, "interval", self.interval.lower())
         if not self.metrics:
             raise SpecError("An aggregation needs at least one metric, such as runs.sum.")
@@ -234,19 +234,19 @@ class AggregationSpec:
 
     @property
     def columns(self) -> list[Metric | Ratio]:
-        """What was asked for, one column each, in the order given."""
+        """What was requested, one column each, in the order given."""
         return [parse_metric(text) for text in self.metrics]
 
     @property
     def measured(self) -> list[Metric]:
-        """What the service has to be asked: each metric once, those under a ratio included."""
-        asked: dict[Metric, None] = {}
+        """The metrics to request: each once, those of a ratio included."""
+        metrics: dict[Metric, None] = {}
         for column in self.columns:
             if isinstance(column, Ratio):
-                asked[column.numerator] = asked[column.denominator] = None
+                metrics[column.numerator] = metrics[column.denominator] = None
             else:
-                asked[column] = None
-        return list(asked)
+                metrics[column] = None
+        return list(metrics)
 
     def operations(self) -> list[AggregationOperation]:
         """The `operations` argument of `Query.raw_aggregate`: everything in one request."""
@@ -256,9 +256,9 @@ class AggregationSpec:
         """The `group_by` argument of `Query.raw_aggregate`."""
         from vectorshift.analytics import GroupBy
 
-        known = {member.name.lower(): member for member in GroupBy}
+        members = {member.name.lower(): member for member in GroupBy}
         chosen: list[GroupBy | str] = [
-            _choose(text, known, "dimension", ", ".join(known)) for text in self.group_by
+            _choose(text, members, "dimension", ", ".join(members)) for text in self.group_by
         ]
         return chosen or None
 
@@ -268,8 +268,8 @@ class AggregationSpec:
 
         if self.interval is None:
             return None
-        known = {member.name.lower(): member for member in Interval}
-        return _choose(self.interval, known, "interval", ", ".join(known))
+        members = {member.name.lower(): member for member in Interval}
+        return _choose(self.interval, members, "interval", ", ".join(members))
 
 
 def _listed(values: Sequence[str], name: str) -> tuple[str, ...]:
@@ -282,12 +282,12 @@ def _listed(values: Sequence[str], name: str) -> tuple[str, ...]:
     return lowered
 
 
-def _choose(text: str, known: Mapping[str, _Known], noun: str, examples: str) -> _Known:
-    found = known.get(text.lower())
-    if found is not None:
-        return found
+def _choose(text: str, choices: Mapping[str, _Choice], noun: str, examples: str) -> _Choice:
+    choice = choices.get(text.lower())
+    if choice is not None:
+        return choice
     from difflib import get_close_matches
 
-    near = get_close_matches(text.lower(), known, n=1)
+    near = get_close_matches(text.lower(), choices, n=1)
     hint = f"Did you mean {near[0]}?" if near else f"Known: {examples}."
-    raise SpecError(f"There is no {noun} {text!r}. {hint}")
+    raise SpecError(f"{noun.capitalize()} {text!r} does not exist. {hint}")

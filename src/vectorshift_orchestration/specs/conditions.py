@@ -1,4 +1,4 @@
-"""Filters in words, as they stand under `where` of a query's description.
+"""Filters as they are written under `where` of a query's description.
 
     where:
       - status: failure                                  equal
@@ -32,7 +32,7 @@ _OPERATORS = {
     "matches": "MATCHES",
     "in": "INCLUDES",
 }
-_WORDS = {name: word for word, name in _OPERATORS.items()} | {"IN": "in"}
+_SHORT_NAMES = {name: word for word, name in _OPERATORS.items()} | {"IN": "in"}
 _GROUPS = {"any": "OR", "all": "AND"}
 _TIMES = frozenset({"EVENT_START_TIME", "EVENT_END_TIME", "SESSION_LAST_MESSAGE_TIME"})
 
@@ -41,11 +41,11 @@ def read(condition: Any) -> list[dict[str, Any]]:
     """The filters that a condition stands for, as terms of `Query.from_dict`.
 
     Raises `SpecError` for an unknown field or operator, with the nearest one, and for a time that
-    is no ISO 8601 text with an offset.
+    is not an ISO 8601 text with an offset.
     """
     if not isinstance(condition, Mapping) or len(condition) != 1:
         raise SpecError(
-            f"{condition!r} is no condition: it has exactly one field, as in {{status: failure}}, "
+            f"{condition!r} is not a condition: it has exactly one field, as in {{status: failure}}, "
             "or any with a list of conditions. Write several fields as several conditions."
         )
     [(name, value)] = condition.items()
@@ -55,7 +55,7 @@ def read(condition: Any) -> list[dict[str, Any]]:
     comparisons = value if isinstance(value, Mapping) else {"eq": value}
     if not comparisons:
         raise SpecError(f"The condition on {name} has no operator. {nearest('', _OPERATORS)}")
-    return [_term(field, word, operand) for word, operand in comparisons.items()]
+    return [_term(field, operator, operand) for operator, operand in comparisons.items()]
 
 
 def write(term: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,15 +65,15 @@ def write(term: Mapping[str, Any]) -> dict[str, Any]:
     field, and a time compared with any other.
     """
     if "filters" in term:
-        word = next(word for word, op in _GROUPS.items() if op == term["op"])
-        return {word: [write(each) for each in term["filters"]]}
-    field, word = term["field"], _WORDS[term["op"]]
+        name = next(name for name, op in _GROUPS.items() if op == term["op"])
+        return {name: [write(each) for each in term["filters"]]}
+    field, name = term["field"], _SHORT_NAMES[term["op"]]
     several = isinstance(term["value"], list)
     values = [
-        _write_value(field, word, each) for each in (term["value"] if several else [term["value"]])
+        _write_value(field, name, each) for each in (term["value"] if several else [term["value"]])
     ]
     operand: Any = values if several else values[0]
-    return {field.lower(): operand if word == "eq" else {word: operand}}
+    return {field.lower(): operand if name == "eq" else {name: operand}}
 
 
 def _read_group(name: str, conditions: Any) -> dict[str, Any]:
@@ -91,25 +91,25 @@ def _read_group(name: str, conditions: Any) -> dict[str, Any]:
 def _field(name: Any) -> Any:
     from vectorshift.analytics import EventField
 
-    known = {field.label: field for field in EventField}
-    if name not in known:
-        raise SpecError(f"There is no field {name!r}. {nearest(name, [*known, *_GROUPS])}")
-    return known[name]
+    fields = {field.label: field for field in EventField}
+    if name not in fields:
+        raise SpecError(f"Field {name!r} does not exist. {nearest(name, [*fields, *_GROUPS])}")
+    return fields[name]
 
 
-def _term(field: Any, word: Any, operand: Any) -> dict[str, Any]:
-    if word not in _OPERATORS:
+def _term(field: Any, name: Any, operand: Any) -> dict[str, Any]:
+    if name not in _OPERATORS:
         raise SpecError(
-            f"There is no operator {word!r} for {field.label}. {nearest(word, _OPERATORS)}"
+            f"Operator {name!r} does not exist for {field.label}. {nearest(name, _OPERATORS)}"
         )
     several = isinstance(operand, list | tuple)
-    if several != (word == "in"):
+    if several != (name == "in"):
         raise SpecError(
-            f"{field.label} {word} {operand!r}: a list goes with in, and only with in, "
+            f"{field.label} {name} {operand!r}: a list goes with in, and only with in, "
             f"as in {{{field.label}: {{in: [a, b]}}}}."
         )
-    op = "IN" if word == "in" and field.category == "scope" else _OPERATORS[word]
-    timed = field.name in _TIMES and word != "matches"
+    op = "IN" if name == "in" and field.category == "scope" else _OPERATORS[name]
+    timed = field.name in _TIMES and name != "matches"
     values = [
         _time(field.label, each) if timed else each for each in (operand if several else [operand])
     ]
@@ -129,9 +129,9 @@ def _time(label: str, text: Any) -> dict[str, str]:
     return {"datetime": datetime.isoformat(instant)}
 
 
-def _write_value(field: str, word: str, value: Any) -> Any:
+def _write_value(field: str, name: str, value: Any) -> Any:
     timed = isinstance(value, Mapping)
-    if timed != (field in _TIMES and word != "matches"):
+    if timed != (field in _TIMES and name != "matches"):
         raise SpecError(
             f"{field.lower()} is compared with {value!r}, which has no readable form: time fields "
             "go with datetimes, the others without."

@@ -18,7 +18,7 @@ VERSION = 1
 """The version of every description that this package writes and reads."""
 
 Render = Callable[[str], Any]
-"""Turns a text with a template into what it stands for."""
+"""Renders a text with a template."""
 
 
 def rendered(value: Any, render: Render) -> Any:
@@ -33,7 +33,7 @@ def rendered(value: Any, render: Render) -> Any:
 
 
 def opened(
-    document: Any, known: Iterable[str], noun: str, render: Render | None = None
+    document: Any, keys: Iterable[str], noun: str, render: Render | None = None
 ) -> dict[str, Any]:
     """The keys of a description but `version`, rendered if `render` is given.
 
@@ -47,22 +47,22 @@ def opened(
     if isinstance(version, bool) or str(version) != str(VERSION):
         raise SpecError(
             f"{noun} of version {version!r} cannot be read; this is version {VERSION}. "
-            "Upgrade, or write the description anew."
+            "Upgrade, or write a new description."
         )
-    known = list(known)
+    keys = list(keys)
     for key in parts:
-        if key not in known:
-            raise SpecError(f"{noun} has no key {key!r}. {nearest(key, known)}")
+        if key not in keys:
+            raise SpecError(f"{noun} has no key {key!r}. {nearest(key, keys)}")
     return parts
 
 
-def nearest(word: Any, known: Iterable[str]) -> str:
-    """A closing sentence: the known word that looks most like `word`, or all of them."""
+def nearest(name: Any, choices: Iterable[str]) -> str:
+    """A closing sentence: the choice most similar to `name`, or all of them."""
     from difflib import get_close_matches
 
-    known = list(known)
-    near = get_close_matches(str(word).lower(), known, n=1)
-    return f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
+    choices = list(choices)
+    near = get_close_matches(str(name).lower(), choices, n=1)
+    return f"Did you mean {near[0]}?" if near else f"Known: {', '.join(choices)}."
 
 
 def require_list(value: object, name: str) -> None:

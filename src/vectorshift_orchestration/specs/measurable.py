@@ -1,4 +1,4 @@
-"""Which queries can be measured window by window, told before anything is asked.
+"""Which queries can be measured window by window, checked before any request.
 
 An aggregation has no data filters and no OR on the wire (docs/contract.md A3, G2), and the windows are
 the caller's. The service's client refuses such a query as well, but only when it is run.
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def require_timeless(query: Query | None) -> None:
-    """Refuse a query with a time of its own, which would cut the windows that it is asked for.
+    """Refuse a query with its own time, which would cut the requested windows.
 
     None is every event. Raises `SpecError` for a condition on the start of events.
     """

@@ -1,4 +1,4 @@
-"""A query as an account's own, whoever made it and however it is stated."""
+"""A query bound to an account's client, whatever its form."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def scoped(client: Client, query: Query | Mapping[str, Any] | None) -> Query:
     """
     from vectorshift.analytics import Query
 
-    stated = query.to_dict() if isinstance(query, Query) else query
-    return Query.from_dict(stated or {}, client)
+    document = query.to_dict() if isinstance(query, Query) else query
+    return Query.from_dict(document or {}, client)

@@ -40,11 +40,11 @@ def _value(template: str, scope: Mapping[str, Any]) -> Any:
     environment = Environment(
         undefined=StrictUndefined, finalize=noted, keep_trailing_newline=True
     )  # no HTML
-    found = environment.from_string(template).render(**scope)
-    if not found.strip():
+    result = environment.from_string(template).render(**scope)
+    if not result.strip():
         raise _nothing(template)
     is_object = len(values) == 1 and not isinstance(values[0], str | int | float)
-    return values[0] if is_object and found == str(values[0]) else found
+    return values[0] if is_object and result == str(values[0]) else result
 
 
 def _nothing(template: str) -> ValueError:

@@ -21,8 +21,8 @@ from vectorshift_orchestration.addresses import (
     SECRET_NAME,
     cause,
     forms,
+    redacted,
     secrets_of,
-    told,
     without_secrets,
 )
 from vectorshift_orchestration.errors import PublishError
@@ -91,16 +91,16 @@ class RemotePath:
     def secrets(self) -> tuple[str, ...]:
         """What this file system, or the text, keeps secret."""
         options = getattr(self.fs, "storage_options", None) or {}
-        given = [
+        values = [
             value
             for name, value in options.items()
             if _SECRET.fullmatch(name) and isinstance(value, str)
         ]
-        return (*forms(*given), *secrets_of(self.text or ""))
+        return (*forms(*values), *secrets_of(self.text or ""))
 
-    def told(self, problem: Exception) -> str:
+    def redacted(self, problem: Exception) -> str:
         """A driver's error in words, without the secrets."""
-        return told(f"{type(problem).__name__}: {problem}", *self.secrets)
+        return redacted(f"{type(problem).__name__}: {problem}", *self.secrets)
 
     def cause(self, problem: Exception) -> Exception | None:
         """A driver's error, unless it would tell a secret."""
@@ -213,8 +213,8 @@ def partition_path(root: Root, table: str, window: Window, extension: str) -> Ro
     path: Any = root
     for part in parts:
         path = path / part
-    found: Root = path
-    return found
+    joined: Root = path
+    return joined
 
 
 def _host(fs: Any) -> str:
@@ -261,11 +261,11 @@ def _opening(text: str) -> Iterator[None]:
     except (ImportError, ValueError) as problem:
         scheme = text.partition("://")[0]
         raise PublishError(
-            f"{scheme}:// destinations cannot be opened here: {told(problem, *secrets_of(text))}. For "
+            f"{scheme}:// destinations cannot be opened here: {redacted(problem, *secrets_of(text))}. For "
             "s3:// install vectorshift-orchestration[s3]; for others, their fsspec driver."
         ) from None
     except Exception as problem:  # noqa: BLE001  # every driver has its own
-        what = told(f"{type(problem).__name__}: {problem}", *secrets_of(text))
+        reason = redacted(f"{type(problem).__name__}: {problem}", *secrets_of(text))
         raise PublishError(
-            f"{text} cannot be opened: {what}. Check address and credentials, then run again."
+            f"{text} cannot be opened: {reason}. Check address and credentials, then run again."
         ) from cause(problem, *secrets_of(text))

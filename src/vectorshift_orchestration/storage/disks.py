@@ -23,10 +23,10 @@ def appearing(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
 
     After an error, the block's own too, no such file is left. Raises `PublishError` as `publish`.
     """
-    found, target = target, Path(os.path.realpath(target))
+    resolved, target = target, Path(os.path.realpath(target))
     partial = target.with_name(partial_name())
     try:
-        old = _present(target, found)
+        old = _present(target, resolved)
         target.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         _flush(partial)
@@ -38,7 +38,7 @@ def appearing(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
     except OSError as problem:
         _discard(partial)
         raise PublishError(
-            f"{found} could not be written: {problem.strerror or problem}. Nothing was published; "
+            f"{resolved} could not be written: {problem.strerror or problem}. Nothing was published; "
             "make room or give the right to write there, then run again."
         ) from problem
     except BaseException:
@@ -60,17 +60,17 @@ def exists_already(target: object) -> PublishError:
     )
 
 
-def _present(target: Path, found: Path) -> os.stat_result | None:
+def _present(target: Path, resolved: Path) -> os.stat_result | None:
     """What stands at the target. Raises `PublishError` for what a file cannot take the place of."""
     try:
         old = target.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
     if stat.S_ISDIR(old.st_mode):
-        raise PublishError(f"{found} is a folder. Name the file in it.")
+        raise PublishError(f"{resolved} is a folder. Name the file in it.")
     if not stat.S_ISREG(old.st_mode):
-        what = "a link that leads to itself" if stat.S_ISLNK(old.st_mode) else "not a regular file"
-        raise PublishError(f"{found} is {what}, which is not to be replaced. Name another file.")
+        kind = "a link that leads to itself" if stat.S_ISLNK(old.st_mode) else "not a regular file"
+        raise PublishError(f"{resolved} is {kind}, which is not to be replaced. Name another file.")
     return old
 
 

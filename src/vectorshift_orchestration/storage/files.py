@@ -81,8 +81,8 @@ def _digest_of_source(source: Path) -> tuple[int, str]:
         raise PublishError(f"{source} cannot be read: {problem.strerror or problem}.") from problem
 
 
-def _check_digest(source: Path, found: str, wanted: str | None) -> None:
-    if wanted not in (None, found):
+def _check_digest(source: Path, actual: str, expected: str | None) -> None:
+    if expected not in (None, actual):
         raise PublishError(
             f"{source.name} is not the file any more that was checked. Nothing was published; "
             "stage it again."

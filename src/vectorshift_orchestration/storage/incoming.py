@@ -78,12 +78,12 @@ class Incoming:
                     f"After {self.rows:,} rows for {self._table} a batch has columns "
                     f"{batch.schema.names}, not {self._columns.names}. No row was changed."
                 )
-            kept = plain_batch(batch, self.rows)
-            self._note_times(kept.column(self._time_column))
+            loadable = plain_batch(batch, self.rows)
+            self._note_times(loadable.column(self._time_column))
             if self._source is not None:
                 whose = pa.repeat(pa.scalar(self._source, pa.string()), batch.num_rows)
-                kept = kept.append_column(SOURCE, whose)
-            yield kept
+                loadable = loadable.append_column(SOURCE, whose)
+            yield loadable
             self.rows += batch.num_rows
             if self._progress is not None:
                 self._progress(self.rows)

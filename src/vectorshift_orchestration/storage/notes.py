@@ -63,9 +63,9 @@ class Note:
         noted = self._read()
         if noted != query_key:
             with TemporaryDirectory(prefix="vectorshift-") as folder:
-                told = Path(folder) / "note.json"
-                told.write_text(json.dumps({_QUERY_KEY: query_key}))
-                publish(told, self.place)
+                file = Path(folder) / "note.json"
+                file.write_text(json.dumps({_QUERY_KEY: query_key}))
+                publish(file, self.place)
         yield
         if self._read() not in (None, query_key):
             raise WindowTakenError(
@@ -109,8 +109,8 @@ def _named(place: Destination) -> str:
 
 def _unreadable(place: Destination, problem: Exception) -> StorageError:
     target = file_target(place)
-    told = target.told(problem) if isinstance(target, RemotePath) else str(problem)
+    reason = target.redacted(problem) if isinstance(target, RemotePath) else str(problem)
     return StorageError(
-        f"The note {_named(place)}, which says whose rows a file holds, cannot be read ({told}), so "
+        f"The note {_named(place)}, which says whose rows a file holds, cannot be read ({reason}), so "
         "nothing was written. Run again, or remove the note if it is damaged."
     )

@@ -50,20 +50,20 @@ class Place:
 
     def require(self, sent: Sequence[Span]) -> None:
         """Raise `StorageError` unless each window of the table holds the rows that were sent."""
-        for window, here, there in zip(
+        for window, written, stored in zip(
             self.part.windows, sent, self._spans(*self._condition()), strict=True
         ):
             part = self.part.only(window)
-            if there.rows != here.rows:
+            if stored.rows != written.rows:
                 raise StorageError(
-                    f"{part} was not changed: {here.rows:,} rows were inserted, and then the table "
-                    f"held {there.rows:,} of it. A trigger, a rule or a view changes what is written, "
+                    f"{part} was not changed: {written.rows:,} rows were inserted, and then the table "
+                    f"held {stored.rows:,} of it. A trigger, a rule or a view changes what is written, "
                     "or somebody else writes there now. Write to a table of its own."
                 )
-            if there != here:
+            if stored != written:
                 raise StorageError(
-                    f"{part} was not changed: its times from {here.first} to {here.last} came out of "
-                    f"{self.time_column!r} as {there.first} to {there.last}. The database, or the "
+                    f"{part} was not changed: its times from {written.first} to {written.last} came out of "
+                    f"{self.time_column!r} as {stored.first} to {stored.last}. The database, or the "
                     "session's time zone, changes them: this driver cannot be used with such a column."
                 )
 
@@ -77,12 +77,12 @@ class Place:
             values,
         )
         starts = [window.start for window in self.part.windows]
-        found = [Span() for _ in starts]
+        spans = [Span() for _ in starts]
         for count, first, last in rows:
             if count:
                 place = bisect_right(starts, self._instant(first)) - 1
-                found[max(place, 0)].add(int(count), self._instant(first), self._instant(last))
-        return found
+                spans[max(place, 0)].add(int(count), self._instant(first), self._instant(last))
+        return spans
 
     def _instant(self, value: Any) -> datetime:
         try:

@@ -22,12 +22,12 @@ def connected(url: str, connect_timeout: int) -> Any:
     """
     import psycopg
 
-    shown = address(url)
+    location = address(url)
     try:
         return psycopg.connect(url, connect_timeout=connect_timeout)
     except psycopg.OperationalError as problem:
         raise StorageError(
-            f"The database {shown} cannot be reached, so nothing was written: {problem}"
+            f"The database {location} cannot be reached, so nothing was written: {problem}"
         ) from None
 
 

@@ -106,7 +106,7 @@ def _swept_remote(
                 removed.append(RemotePath(fs, path).uri)
     except Exception as problem:  # noqa: BLE001  # every driver has its own
         raise PublishError(
-            f"{folder.uri} could not be swept: {folder.told(problem)}."
+            f"{folder.uri} could not be swept: {folder.redacted(problem)}."
         ) from folder.cause(problem)
     return removed
 

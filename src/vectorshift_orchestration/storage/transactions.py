@@ -19,37 +19,37 @@ _MOST_SECONDS = 60.0
 """How long a new connection is asked for, before the outcome stays unknown."""
 
 
-def require_none_open(database: Database, what: object) -> None:
+def require_none_open(database: Database, subject: object) -> None:
     """Raise `StorageError` when the caller has a transaction open."""
     if database.is_open():
         raise StorageError(
-            f"{what} was not changed: a transaction is already open on this connection. Commit it "
+            f"{subject} was not changed: a transaction is already open on this connection. Commit it "
             "or roll it back first, or give another connection."
         )
 
 
 @contextmanager
-def refusals(database: Database, what: object) -> Iterator[None]:
+def refusals(database: Database, subject: object) -> Iterator[None]:
     """The driver's errors as `StorageError`."""
     try:
         yield
     except database.errors as problem:
         # What follows the first line may hold a row's content; a hint of the server's does not.
-        told = str(problem).strip().partition("\n")[0]
-        raise StorageError(f"{what} was not changed: {told}{_hint(problem)}") from problem
+        message = str(problem).strip().partition("\n")[0]
+        raise StorageError(f"{subject} was not changed: {message}{_hint(problem)}") from problem
 
 
 def _hint(problem: Exception) -> str:
     """What PostgreSQL advises, as psycopg and psycopg2 tell it, or ADBC."""
-    told = getattr(getattr(problem, "diag", None), "message_hint", None)
+    hint = getattr(getattr(problem, "diag", None), "message_hint", None)
     details = getattr(problem, "details", None)
     if isinstance(details, list):
-        told = dict(details).get(b"PG_DIAG_MESSAGE_HINT", b"").decode(errors="replace")
-    return f". {told}" if told else ""
+        hint = dict(details).get(b"PG_DIAG_MESSAGE_HINT", b"").decode(errors="replace")
+    return f". {hint}" if hint else ""
 
 
 @contextmanager
-def transaction(database: Database, what: object, territory: Territory | None) -> Iterator[None]:
+def transaction(database: Database, subject: object, territory: Territory | None) -> Iterator[None]:
     """All or nothing, alone in the territory. Raises `CommitUnknownError` for a lost COMMIT."""
     try:
         database.begin(territory)
@@ -64,7 +64,7 @@ def transaction(database: Database, what: object, territory: Territory | None) -
         database.rollback()
         if lost:
             raise CommitUnknownError(
-                f"{what} is all old or all new, and it is not known which: the connection was lost "
+                f"{subject} is all old or all new, and it is not known which: the connection was lost "
                 f"on COMMIT ({problem}). Run again, which replaces it either way, or read "
                 "attempt_token in its ledger row."
             ) from problem

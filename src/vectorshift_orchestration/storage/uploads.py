@@ -41,7 +41,7 @@ def upload(
         raise
     except Exception as problem:  # noqa: BLE001  # every driver has its own
         raise PublishError(
-            f"{target.uri} could not be written: {target.told(problem)}. There is the old file, or none, or the "
+            f"{target.uri} could not be written: {target.redacted(problem)}. There is the old file, or none, or the "
             "new one, complete; run again."
         ) from target.cause(problem)
 
@@ -84,15 +84,15 @@ def _put(
 
 def _exists(target: RemotePath) -> bool:
     try:
-        found: bool = target.fs.exists(target.path)
+        exists: bool = target.fs.exists(target.path)
     except PermissionError as problem:
         if target.exclusive_put:
             return False  # the upload itself will tell
         raise PublishError(
-            f"{target.uri} cannot be looked at ({target.told(problem)}), so it is not known "
+            f"{target.uri} cannot be looked at ({target.redacted(problem)}), so it is not known "
             "whether it exists already. Give the right to read it, or allow overwriting."
         ) from target.cause(problem)
-    return found
+    return exists
 
 
 def _put_beside(

@@ -3,7 +3,7 @@
     verdict = evaluate(Rate(warn=0.02, error=0.05, minimum_sample=50), query, window)
     verdict.ok, verdict.severity, verdict.reason
 
-The rules are in `rules`, what is asked in `judging`, the verdicts in `verdicts`. What the data say is never an error: too few runs
+The rules are in `rules`, the requests in `judging`, the verdicts in `verdicts`. What the data say is never an error: too few runs
 or too short a history is a verdict of its own, "insufficient_data". Only a rule that cannot be
 asked and the service's own failures raise.
 """
@@ -43,7 +43,7 @@ def evaluate(
 
     `every` and `tz` say which windows came before, as in `Window.earlier`: None is the same width.
     Only `Change` and `Baseline` look at those, and they need windows of whole UTC hours. Raises
-    `SpecError`, `WindowError` or `MergeError` for a rule that cannot be asked of this window, and
+    `SpecError`, `WindowError` or `MergeError` for a rule that cannot be applied to this window, and
     the SDK's errors; nothing for what the data are.
     """
     return _judging(rule, window, every, tz).ask(query)[0]

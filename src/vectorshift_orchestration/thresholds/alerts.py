@@ -1,6 +1,6 @@
 """A failed check as an alert: what it says, and how each is sent once.
 
-Any check may be told of, whoever judged it; those of this project fill in the figures.
+Any check may be sent, whoever judged it; those of this project fill in the figures.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Alert:
 
     `asset` is the key with slashes, `severity` is "WARN" or "ERROR", `evaluated_at` is UTC, `run_id`
     is None for an evaluation without a run. `reason` is one sentence. The window, figures and error
-    messages are those that the check told about, None or empty where it did not.
+    messages are those of the check, None or empty if it has none.
     """
 
     asset: str
@@ -38,7 +38,7 @@ class Alert:
 
     @property
     def about_until(self) -> datetime:
-        """The end of what was judged, as far as the check tells."""
+        """The end of what was judged, if the check records it."""
         return self.evaluated_at if self.window is None else self.window.end
 
     @property
@@ -101,12 +101,12 @@ def deliver(
     that is false and not None counts as an error.
     """
     deadline = time.monotonic() + seconds
-    sent, left, problems = 0, None, list[Exception]()
+    sent, next_time, problems = 0, None, list[Exception]()
     for alert in alerts:
         if _is_told(alert, receipts):
             continue
         if sent and time.monotonic() > deadline:
-            left = alert.evaluated_at
+            next_time = alert.evaluated_at
             break
         try:
             answer: object = notify(alert)
@@ -119,13 +119,13 @@ def deliver(
         sent += 1
     if problems:
         raise ExceptionGroup(f"{len(problems)} alerts could not be sent, {sent} were", problems)
-    return sent, left
+    return sent, next_time
 
 
 def _is_told(alert: Alert, receipts: Receipts) -> bool:
-    """Whether this alert, or the trouble that it is about, has been told.
+    """Whether this alert, or the problem that it is about, has been sent.
 
-    A check that keeps failing is told once for each severity that it reaches; again when it has passed
+    A check that keeps failing is sent once for each severity that it reaches; again when it has passed
     in between.
     """
     sent = list(receipts.sent(alert))

@@ -29,7 +29,7 @@ class TopErrors:
     """The commonest messages of a window's failed events, with how often each was seen.
 
     `examined` failed events were looked at, out of `failed` in the window (None where the service
-    does not tell). When there are more than were looked at, the counts are those of a sample: the
+    does not tell). When there are more than were read, the counts are those of a sample: the
     first that the service hands out.
     """
 
@@ -67,9 +67,9 @@ class ErrorMessages:
             + [(name, pa.int64()) for name in counts]
         )
         rows = [
-            (window.start, text, count, found.examined, found.failed)
-            for window, found in self.windows.items()
-            for text, count in found.messages
+            (window.start, text, count, errors.examined, errors.failed)
+            for window, errors in self.windows.items()
+            for text, count in errors.messages
         ]
         return pa.Table.from_pylist(
             [dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema
@@ -82,7 +82,7 @@ def error_messages(
     """The `limit` commonest messages of the failed events of each window, commonest first.
 
     A request is for one page of at most `most` events. Windows whose failed events do not fit are
-    asked for in halves; of a single window that does not fit, a page is what is looked at. Step
+    requested in halves; of a single window that does not fit, one page is read. Step
     failures count as well: scope the query by kinds, such as `pipeline.run`, to count runs.
     Messages are the users' own text.
 
@@ -92,16 +92,16 @@ def error_messages(
     from vectorshift.analytics import Query
     from vectorshift_orchestration.extract import bounds
 
-    looks = _looks(windows, limit, most)
+    pages = _page_spans(windows, limit, most)
     page = None
     while True:
         try:
-            span = looks.send(page)
+            span = pages.send(page)
         except StopIteration as done:
-            found: ErrorMessages = done.value
-            return found
-        asked = bounds.for_rows(query, span).where(status="failure")
-        page = Query.table(asked, _columns(), False, True, most, 0)
+            messages: ErrorMessages = done.value
+            return messages
+        failed = bounds.for_rows(query, span).where(status="failure")
+        page = Query.table(failed, _columns(), False, True, most, 0)
 
 
 async def aerror_messages(
@@ -110,16 +110,16 @@ async def aerror_messages(
     """`error_messages`, awaiting."""
     from vectorshift_orchestration.extract import bounds
 
-    looks = _looks(windows, limit, most)
+    pages = _page_spans(windows, limit, most)
     page = None
     while True:
         try:
-            span = looks.send(page)
+            span = pages.send(page)
         except StopIteration as done:
-            found: ErrorMessages = done.value
-            return found
-        asked = (await bounds.afor_rows(query, span)).where(status="failure")
-        page = await asked.atable(_columns(), False, True, most, 0)
+            messages: ErrorMessages = done.value
+            return messages
+        failed = (await bounds.afor_rows(query, span)).where(status="failure")
+        page = await failed.atable(_columns(), False, True, most, 0)
 
 
 def top_errors(query: Query, window: Window, *, limit: int = _FEW, most: int = _MOST) -> TopErrors:
@@ -134,28 +134,28 @@ async def atop_errors(
     return (await aerror_messages(query, [window], limit=limit, most=most)).windows[window]
 
 
-_Looks: TypeAlias = "Generator[Window, DataTableResult | None, ErrorMessages]"
+_PageSpans: TypeAlias = "Generator[Window, DataTableResult | None, ErrorMessages]"
 
 
-def _looks(windows: Sequence[Window], limit: int, most: int) -> _Looks:
+def _page_spans(windows: Sequence[Window], limit: int, most: int) -> _PageSpans:
     """Yields each window that a page of failed events is wanted of, and is sent the page."""
-    found: dict[Window, TopErrors] = {}
-    left, requests = [sorted(windows)] if windows else [], 0
-    while left:
-        several = left.pop()
+    errors: dict[Window, TopErrors] = {}
+    remaining, requests = [sorted(windows)] if windows else [], 0
+    while remaining:
+        several = remaining.pop()
         span = Window(several[0].start, several[-1].end)
         answer = yield span
-        assert answer is not None  # it was asked for
+        assert answer is not None  # it was requested
         page, requests = _read(answer, span), requests + 1
         failed = answer.get("total_records", len(page) if len(page) < most else None)
         if len(several) > 1 and (failed is None or failed > len(page)):
             half = len(several) // 2
-            left += [several[half:], several[:half]]
+            remaining += [several[half:], several[:half]]
             continue
         for window in several:
             texts = [text for start, text in page if window.contains(start)]
-            found[window] = _counted(window, texts, len(texts) if several[1:] else failed, limit)
-    return ErrorMessages(found, requests)
+            errors[window] = _counted(window, texts, len(texts) if several[1:] else failed, limit)
+    return ErrorMessages(errors, requests)
 
 
 def _columns() -> list[EventField]:
@@ -167,7 +167,7 @@ def _columns() -> list[EventField]:
 def _read(answer: DataTableResult, span: Window) -> list[tuple[datetime, str]]:
     """Start and message of the failed events on a page."""
     at, message = (column.label for column in _columns())
-    found = []
+    messages = []
     for row in answer["rows"]:
         start = _instant(row["values"].get(at))
         if start is None or not span.contains(start):
@@ -175,8 +175,8 @@ def _read(answer: DataTableResult, span: Window) -> list[tuple[datetime, str]]:
                 f"The service sent a failed event that starts at {row['values'].get(at)!r}, "
                 f"outside of {span.label}. Nothing was taken."
             )
-        found.append((start, str(row["values"].get(message) or NO_MESSAGE)))
-    return found
+        messages.append((start, str(row["values"].get(message) or NO_MESSAGE)))
+    return messages
 
 
 def _counted(window: Window, texts: Sequence[str], failed: int | None, limit: int) -> TopErrors:
@@ -191,7 +191,7 @@ def _counted(window: Window, texts: Sequence[str], failed: int | None, limit: in
 
 def _instant(text: Any) -> datetime | None:
     try:
-        found = datetime.fromisoformat(text)
+        instant = datetime.fromisoformat(text)
     except (TypeError, ValueError):
         return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vectorshift.analytics import Query
 
 Before: TypeAlias = Callable[[Window, int], Sequence[Window]]
-"""The so many windows before one, oldest first; fewer where there are none."""
+"""That many windows before one, oldest first; fewer if they do not exist."""
 
 _ERRORS = "errors.sum"
 
@@ -62,7 +62,7 @@ class Judging:
         window.
         """
         every = self._every
-        # A single window is asked for without slices; given twice, it is one of several.
+        # A single window is requested without slices; given twice, it is one of several.
         several = every * 2 if self._sliced and len(every) == 1 else every
         return question(self.rule.measured, several)
 
@@ -79,31 +79,31 @@ class Judging:
     def ask(self, query: Query) -> list[Verdict]:
         """Measure the windows of a query without a time, and judge them.
 
-        Windows whose figures cannot be told apart in one answer (finer than an hour, or percentiles
-        of days that are not UTC days) are asked for one by one. Raises `WindowError` or `MergeError`
-        for a rule that cannot be asked of a window, and the SDK's errors; nothing for what the data
+        Windows whose figures cannot be distinguished in one answer (finer than an hour, or percentiles
+        of days that are not UTC days) are requested one by one. Raises `WindowError` or `MergeError`
+        for a rule that cannot be applied to a window, and the SDK's errors; nothing for what the data
         are.
         """
         from vectorshift_orchestration.extract import figures
 
         if (apart := self._apart()) is not None:
-            return [found for each in apart for found in each.ask(query)]
-        asked = self.question
-        return self.verdicts(figures(query, asked.window, asked.spec))
+            return [judged for each in apart for judged in each.ask(query)]
+        needed = self.question
+        return self.verdicts(figures(query, needed.window, needed.spec))
 
     async def aask(self, query: Query) -> list[Verdict]:
         """`ask`, awaiting."""
         from vectorshift_orchestration.extract import afigures
 
         if (apart := self._apart()) is not None:
-            return [found for each in apart for found in await each.aask(query)]
-        asked = self.question
-        return self.verdicts(await afigures(query, asked.window, asked.spec))
+            return [judged for each in apart for judged in await each.aask(query)]
+        needed = self.question
+        return self.verdicts(await afigures(query, needed.window, needed.spec))
 
-    def needs_messages(self, found: Verdict) -> bool:
+    def needs_messages(self, judged: Verdict) -> bool:
         """Whether error messages explain a verdict: a breach, by a rule about failed runs."""
         measured = (metric.operation.shorthand for metric in self.rule.measured.measured)
-        return not found.ok and _ERRORS in measured
+        return not judged.ok and _ERRORS in measured
 
     def _apart(self) -> list[Judging] | None:
         """A judging for each window, where one question cannot answer for several."""

@@ -1,6 +1,6 @@
-"""A verdict as people and other systems are told of it: its messages, and its JSON form.
+"""A verdict for people and other systems: its messages, and its JSON form.
 
-Error messages are users' own words. A key or a signed URL in one is blotted out and a long one cut,
+Error messages are users' text. A key or a signed URL in one is redacted and a long one cut,
 because what orchestrators pass on is stored and read in clear.
 """
 
@@ -47,8 +47,8 @@ def judge(
     """
     scope = scoped(client, query)
     judging = Judging(rule, [window], lambda each, count: each.earlier(count, every, tz, fold=1))
-    (found,) = judging.ask(scope)
-    return verdict_as_json(found, rule, explain(scope, judging, [found]).get(window))
+    (verdict,) = judging.ask(scope)
+    return verdict_as_json(verdict, rule, explain(scope, judging, [verdict]).get(window))
 
 
 async def ajudge(
@@ -57,20 +57,20 @@ async def ajudge(
     """`judge`, awaiting."""
     scope, errors = scoped(client, query), None
     judging = Judging(rule, [window])
-    (found,) = await judging.aask(scope)
-    if judging.needs_messages(found):
+    (verdict,) = await judging.aask(scope)
+    if judging.needs_messages(verdict):
         try:
             errors = await atop_errors(scope, window)
         except VectorshiftError as problem:
             log_without_messages(window, problem)
-    return verdict_as_json(found, rule, errors)
+    return verdict_as_json(verdict, rule, errors)
 
 
 def explain(query: Query, judging: Judging, verdicts: Iterable[Verdict]) -> dict[Window, TopErrors]:
     """The commonest error messages of windows with too many errors: the latest five of them.
 
     One request for each; none for windows that are all right, and for rules about anything else. A
-    breach whose messages cannot be had is told without them.
+    breach whose messages are unavailable is reported without them.
     """
     errors = {}
     for window in sorted(each.window for each in verdicts if judging.needs_messages(each))[
@@ -90,9 +90,9 @@ def verdict_as_json(
 
     Keys: `ok`, `state`, `severity`, `observed`, `limit`, `sample`, `reason`, `window` (`start`,
     `end`), `rule`, `top_errors` (a list of `message` and `count`), `failed_events` (how many there
-    are; None where nobody asked), and `message`, the reason and the errors as text for people.
+    are; None if they were not requested), and `message`, the reason and the errors as text for people.
     """
-    told = verdict.to_dict() | {
+    document = verdict.to_dict() | {
         "rule": rule.to_dict(),
         "top_errors": [
             {"message": _presentable(text), "count": count}
@@ -100,18 +100,18 @@ def verdict_as_json(
         ],
         "failed_events": None if errors is None else errors.failed,
     }
-    return told | {"message": _message(told)}
+    return document | {"message": _message(document)}
 
 
 def log_without_messages(window: Window, problem: Exception) -> None:
-    """A breach is told without its messages rather than late."""
+    """A breach is reported without its messages rather than late."""
     _log.warning("The error messages of %s could not be read: %s", window.label, problem)
 
 
-def _message(told: Mapping[str, Any]) -> str:
-    errors = [f"{each['count']:,} x {each['message']}" for each in told["top_errors"]]
+def _message(document: Mapping[str, Any]) -> str:
+    errors = [f"{each['count']:,} x {each['message']}" for each in document["top_errors"]]
     heading = ["Most frequent errors:"] if errors else []
-    return "\n".join([told["reason"], *heading, *errors])
+    return "\n".join([document["reason"], *heading, *errors])
 
 
 def _presentable(message: str) -> str:

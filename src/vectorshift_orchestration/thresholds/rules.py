@@ -33,7 +33,7 @@ class Rule:
         breach: above, below or either.
         minimum_sample: with fewer runs than this in a window, its figure says nothing.
 
-    Raises `SpecError` for a rule without a limit, a limit that is no finite number, limits in the
+    Raises `SpecError` for a rule without a limit, a limit that is not a finite number, limits in the
     wrong order, an unknown side, and a negative or fractional count.
     """
 
@@ -51,7 +51,7 @@ class Rule:
             self, "minimum_sample", _count(self.minimum_sample, "minimum_sample", least=0)
         )
         if self.breach not in _SIDES:
-            raise SpecError(f"There is no side {self.breach!r}. {nearest(self.breach, _SIDES)}")
+            raise SpecError(f"breach={self.breach!r} is not a side. {nearest(self.breach, _SIDES)}")
         if self.warn is None and self.error is None:
             raise SpecError(f"A rule {self.name} needs a limit: give warn=, error=, or both.")
         if self.warn is not None and self.error is not None:
@@ -71,7 +71,7 @@ class Rule:
 
     @property
     def history(self) -> int:
-        """How many windows before the judged one the rule looks at."""
+        """How many windows before the judged one the rule needs."""
         return 0
 
     def _metrics(self) -> list[str]:
@@ -91,12 +91,12 @@ class Rule:
 
     def to_dict(self) -> dict[str, Any]:
         """The rule as JSON values, without what is a default; `rule_from_dict` reads it back."""
-        stated = {
+        values = {
             each.name: getattr(self, each.name)
             for each in fields(self)
             if each.default is MISSING or getattr(self, each.name) != each.default
         }
-        return {"version": VERSION, "rule": self.name, **stated}
+        return {"version": VERSION, "rule": self.name, **values}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ class Absolute(Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate(Rule):
-    """One sum divided by another, once the other reaches `minimum_sample`: 2 of 3 is no rate."""
+    """One sum divided by another, once the other reaches `minimum_sample`: 2 of 3 is not a rate."""
 
     name: ClassVar[str] = "rate"
     numerator: str = "errors.sum"
@@ -125,7 +125,7 @@ class Rate(Rule):
             metric = parse_metric(text)
             if isinstance(metric, Ratio) or str(metric.operation.op) != "sum":
                 raise SpecError(
-                    f"A rate divides one sum by another, and {text} is no sum. "
+                    f"A rate divides one sum by another, and {text} is not a sum. "
                     "Take runs.sum, errors.sum or the like, or a rule absolute."
                 )
 
@@ -213,10 +213,10 @@ def rule_from_dict(document: Any, render: Render | None = None) -> Rule:
     every = {each.name for rule in _RULES.values() for each in fields(rule)}
     name = opened(document, ["rule", *every], "A rule", render).get("rule")
     if not isinstance(name, str) or name not in _RULES:
-        raise SpecError(f"There is no rule {name!r}. {nearest(name, _RULES)}")
+        raise SpecError(f"Rule {name!r} does not exist. {nearest(name, _RULES)}")
     rule = _RULES[name]
-    known = [each.name for each in fields(rule)]
-    parts = opened(document, ["rule", *known], f"A rule {name}", render)
+    names = [each.name for each in fields(rule)]
+    parts = opened(document, ["rule", *names], f"A rule {name}", render)
     del parts["rule"]
     missing = [
         each.name for each in fields(rule) if each.default is MISSING and each.name not in parts

@@ -27,7 +27,7 @@ _MEAN_TO_DEVIATION = 1.2533
 """The standard deviation of normally distributed figures over their MAD, their mean deviation."""
 
 Finding = tuple[float | None, str]
-"""What was observed and how to say it; None and why there is nothing."""
+"""The observation and its text; None and the reason if there is nothing to observe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ class Verdict:
     def version(self) -> str:
         """What is known of the window, in short; another one is news."""
         figure = self.observed or 0.0
-        whole = int(figure) if math.isfinite(figure) else figure
-        return f"{self.severity or self.state}.{whole}.{self.sample}"
+        shown = int(figure) if math.isfinite(figure) else figure
+        return f"{self.severity or self.state}.{shown}.{self.sample}"
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict as JSON values; JSON has no infinity, so that is None."""
@@ -78,20 +78,20 @@ def verdict(rule: Rule, window: Window, figures: Sequence[Figures]) -> Verdict:
     *before, current = figures
     sample = int(current[_column(rule.denominator)] if isinstance(rule, Rate) else current[_RUNS])
     if sample < rule.minimum_sample:
-        observed, words = None, f"{sample:,} are too few, the rule needs {rule.minimum_sample:,}"
+        observed, summary = None, f"{sample:,} are too few, the rule needs {rule.minimum_sample:,}"
     else:
-        observed, words = _observed(rule, before, current)
+        observed, summary = _observed(rule, before, current)
     if observed is not None and math.isnan(observed):
-        observed, words = None, f"{words}, figures beyond what doubles can compare"
+        observed, summary = None, f"{summary}, figures beyond what doubles can compare"
     first_limit = rule.error if rule.warn is None else rule.warn
     if observed is None:
-        reason = f"Too little to judge {window.label}: {words}."
+        reason = f"Too little to judge {window.label}: {summary}."
         return Verdict(True, "insufficient_data", None, first_limit, sample, reason, window)
     severity, limit = rule.judge(observed)
     if severity is None:
-        reason = f"In {window.label}, {words}: within the limits."
+        reason = f"In {window.label}, {summary}: within the limits."
         return Verdict(True, "ok", observed, first_limit, sample, reason, window)
-    reason = f"In {window.label}, {words}: past the {severity} limit of {limit:g}."
+    reason = f"In {window.label}, {summary}: past the {severity} limit of {limit:g}."
     return Verdict(False, "breached", observed, limit, sample, reason, window, severity)
 
 
@@ -106,7 +106,7 @@ def _observed(rule: Rule, before: Sequence[Figures], current: Figures) -> Findin
         case Absolute():
             value = _value(rule.metric, current)
             return value, _missing(rule.metric) if value is None else f"{rule.metric} is {value:g}"
-    raise TypeError(f"{type(rule).__name__} is no rule")
+    raise TypeError(f"{type(rule).__name__} is not a rule")
 
 
 def _rate(rule: Rate, current: Figures) -> Finding:
@@ -149,8 +149,8 @@ def _deviations(rule: Baseline, before: Sequence[Figures], current: Figures) -> 
         number = _robust_deviations(value, middle, history, rule.tolerance)
     except OverflowError:
         number = math.nan
-    words = f"{rule.metric} is {value:g}, {number:+.3g} deviations from {middle:g}"
-    return number, f"{words}, the median of {len(history)} windows before it"
+    summary = f"{rule.metric} is {value:g}, {number:+.3g} deviations from {middle:g}"
+    return number, f"{summary}, the median of {len(history)} windows before it"
 
 
 def _robust_deviations(

@@ -1,7 +1,7 @@
 """The half-open interval [start, end) that every extract, export and table write is about.
 
 **How a window travels.** The wire has one `start_time` and one `end_time` and cannot say whether
-a bound is strict (docs/contract.md A3), and nobody knows whether the service includes its bounds
+a bound is strict (docs/contract.md A3), and it is unknown whether the service includes its bounds
 (docs/contract.md G1). Conditions on columns can say it. So `Window.bound` sends bounds a second wider
 than the window, which let the service find it fast, and beside them two conditions on the start
 time, `>=` and `<`, with the window's own ends. Whole seconds are exact under everything that a service may
@@ -264,7 +264,7 @@ def merge(windows: Iterable[Window], *, gaps: bool = True) -> list[Window]:
             f"There is a gap from {_iso(merged[0].end)} to {_iso(merged[1].start)}. "
             "Add the windows that are missing, or let gaps be."
             if merged
-            else "There are no windows to merge. Give at least one."
+            else "No windows to merge. Give at least one."
         )
     return merged
 

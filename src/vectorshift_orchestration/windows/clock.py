@@ -66,7 +66,7 @@ def on_the_clock(instant: datetime) -> datetime:
 def has_settled(
     end: datetime, now: datetime, settle: timedelta, zone: tzinfo, *, daily: bool
 ) -> bool:
-    """Whether a window that ended at `end` has settled for whoever looks at `now`.
+    """Whether a window that ended at `end` has settled by `now`.
 
     Instants are compared, not clocks. But who looks by the clocks of a zone, at most once a day
     (`daily`), comes up to two hours early in the night in which the clocks go forward, so there the

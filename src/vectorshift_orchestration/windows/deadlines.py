@@ -23,9 +23,9 @@ def require_settle(settle: timedelta, **windows: int) -> None:
     if not isinstance(settle, timedelta):
         raise SpecError(f"settle is a time, such as timedelta(hours=2), not {settle!r}.")
     if min(windows.values(), default=0) < 0 or settle < timedelta(0) or settle % _MINUTE:
-        stated = " and ".join(f"{name}={count}" for name, count in windows.items())
+        counts = " and ".join(f"{name}={count}" for name, count in windows.items())
         raise SpecError(
-            f"{stated} are numbers of partitions, 0 or more, and settle={settle} is a number of whole "
+            f"{counts} are numbers of partitions, 0 or more, and settle={settle} is a number of whole "
             "minutes."
         )
 
@@ -54,9 +54,9 @@ def deadline(cron: str, cadence: str, delay: timedelta) -> str:
             f"A partition that is due {delay} after its end is due after the next one has ended. "
             "Give a shorter delay."
         )
-    if (found := settled(cron, delay)) is None:
+    if (due := settled(cron, delay)) is None:
         raise SpecError(
             f"Not every month has a day on which a partition would be due after {delay}. "
             "Give another delay."
         )
-    return found
+    return due

@@ -36,20 +36,20 @@ _HOUR = timedelta(hours=1)
 
 def unit(name: str) -> str:
     """A unit's name in lower case. Raises `WindowError` with the nearest one for anything else."""
-    word = str(name).strip().lower()
-    if word in UNITS:
-        return word
+    lowered = str(name).strip().lower()
+    if lowered in UNITS:
+        return lowered
     from difflib import get_close_matches
 
-    near = get_close_matches(word, UNITS, n=1)
+    near = get_close_matches(lowered, UNITS, n=1)
     hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(UNITS)}, or a timedelta."
-    raise WindowError(f"There is no interval {name!r}. {hint}")
+    raise WindowError(f"Interval {name!r} does not exist. {hint}")
 
 
 def zone(tz: str | tzinfo) -> tzinfo:
     """The time zone of an IANA name. Raises `WindowError` with the nearest name for another.
 
-    A zone of `pytz` is taken by its name: it does not tell a repeated hour from the first one.
+    A zone of `pytz` is taken by its name: it does not distinguish a repeated hour from the first one.
     """
     if isinstance(tz, tzinfo):
         name = getattr(tz, "zone", None)
@@ -65,7 +65,7 @@ def zone(tz: str | tzinfo) -> tzinfo:
 
         near = get_close_matches(str(tz), available_timezones(), n=1)
         hint = f"Did you mean {near[0]}?" if near else "Give an IANA name, such as Europe/Berlin."
-        raise WindowError(f"There is no time zone {tz!r}. {hint}") from None
+        raise WindowError(f"Time zone {tz!r} does not exist. {hint}") from None
 
 
 def database() -> str:
@@ -111,9 +111,9 @@ def shown(clock: datetime, tz: tzinfo, fold: int = 0) -> datetime:
     Only the way from UTC is asked of the zone: the way back is right in `zoneinfo` alone, and not in
     `pytz` and `dateutil`.
     """
-    there = clock.replace(tzinfo=UTC)
-    offsets = [(there + days).astimezone(tz).utcoffset() for days in (-_DAY, _DAY)]
-    instants = [there - offset for offset in offsets if offset is not None]
+    as_utc = clock.replace(tzinfo=UTC)
+    offsets = [(as_utc + days).astimezone(tz).utcoffset() for days in (-_DAY, _DAY)]
+    instants = [as_utc - offset for offset in offsets if offset is not None]
     clocks = {at: at.astimezone(tz).replace(tzinfo=None) for at in instants}
     exact = [at for at in instants if clocks[at] == clock]
     if exact and fold:
@@ -181,14 +181,16 @@ def changes(zone: tzinfo, start: datetime, end: datetime) -> Iterator[tuple[date
     def offset(count: int) -> timedelta | None:
         return (start + count * _HALF_DAY).astimezone(zone).utcoffset()
 
-    here, last = 0, (end - start) // _HALF_DAY
-    while here < last:
-        there = min(here + _WEEK_IN_HALF_DAYS, last)
-        if offset(here) == offset(there):
-            here = there
+    earlier, last = 0, (end - start) // _HALF_DAY
+    while earlier < last:
+        later = min(earlier + _WEEK_IN_HALF_DAYS, last)
+        if offset(earlier) == offset(later):
+            earlier = later
             continue
-        while there - here > 1:
-            middle = (here + there) // 2
-            here, there = (here, middle) if offset(middle) != offset(here) else (middle, there)
-        yield start + here * _HALF_DAY, start + there * _HALF_DAY
-        here = there
+        while later - earlier > 1:
+            middle = (earlier + later) // 2
+            earlier, later = (
+                (earlier, middle) if offset(middle) != offset(earlier) else (middle, later)
+            )
+        yield start + earlier * _HALF_DAY, start + later * _HALF_DAY
+        earlier = later

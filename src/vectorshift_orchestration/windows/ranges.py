@@ -12,7 +12,7 @@ from itertools import groupby
 def missed(reach: Sequence[str], complete: Collection[str], *, has_older: bool) -> set[str]:
     """The windows of a reach that are not complete, after the first one that is.
 
-    What lies before that is history that nobody has asked for yet; with `has_older` it begins before
+    What lies before that is history that was not requested yet; with `has_older` it begins before
     the reach.
     """
     begins = 0 if has_older else next((i for i, name in enumerate(reach) if name in complete), None)
@@ -20,11 +20,11 @@ def missed(reach: Sequence[str], complete: Collection[str], *, has_older: bool) 
 
 
 def contiguous(
-    reach: Sequence[str], wanted: Collection[str], most: int | None = None
+    reach: Sequence[str], selected: Collection[str], most: int | None = None
 ) -> Iterator[list[str]]:
     """The wanted windows of a reach, as ranges without a gap of at most `most` windows each."""
-    for is_wanted, group in groupby(reach, lambda name: name in wanted):
+    for is_selected, group in groupby(reach, lambda name: name in selected):
         names = list(group)
         step = most or len(names)
-        for start in range(0, len(names) if is_wanted else 0, step):
+        for start in range(0, len(names) if is_selected else 0, step):
             yield names[start : start + step]
