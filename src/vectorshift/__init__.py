@@ -114,8 +114,8 @@ __all__ = ["api_key", "base_url", *sorted(_HOME)]  # names are text
 def __getattr__(name: str) -> "Any":
     if name not in _HOME:
         raise AttributeError(f"module 'vectorshift' has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f"vectorshift.{_HOME[name]}"), name)
-    return found
+    value = globals()[name] = getattr(import_module(f"vectorshift.{_HOME[name]}"), name)
+    return value
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""Where a download may connect to: addresses sorted by who can reach them. Pure; the drivers look names up.
+"""Where a download may connect to: addresses sorted by who can reach them. Pure; the drivers resolve names.
 
 A download's URL comes from outside. Without this rule it could make this machine fetch from itself, from
 the network behind it, or from a cloud's metadata service.
@@ -35,7 +35,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def kind_of(address: str) -> Kind:
-    """Return who can reach an IP address; an IPv6 address that stands for an IPv4 one is judged as that."""
+    """Return who can reach an IP address; an IPv6 address that maps an IPv4 one is judged as that."""
     parsed = ip_address(address.partition("%")[0])
     if isinstance(parsed, IPv6Address) and (inner := _embedded(parsed)) is not None:
         parsed = inner

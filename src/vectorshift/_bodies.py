@@ -1,4 +1,4 @@
-"""The body of an answer: its JSON, and what it says when it tells of an error. Source: docs/contract.md A5, A6."""
+"""The body of a response: its JSON, and the message of an error. Source: docs/contract.md A5, A6."""
 
 from typing import Any
 
@@ -32,11 +32,11 @@ def error_message(body: bytes, key: str) -> tuple[str, str]:
     if not isinstance(data, dict):
         return " ".join(raw[:300].split()), raw
     for name in ("error", "message", "detail", "errors"):
-        found = data.get(name)
-        if isinstance(found, dict):
-            found = found.get("message") or found
-        if isinstance(found, list):
-            found = "; ".join(map(str, found))
-        if found:
-            return redact(str(found), key), raw
+        message = data.get(name)
+        if isinstance(message, dict):
+            message = message.get("message") or message
+        if isinstance(message, list):
+            message = "; ".join(map(str, message))
+        if message:
+            return redact(str(message), key), raw
     return " ".join(raw[:300].split()), raw

@@ -25,18 +25,18 @@ class Client(Account):
         connect_timeout: seconds to connect.
         total_timeout: seconds for one call with all its retries.
         retry: how often and how patiently a failed call is tried again.
-        max_connections: how many requests may be under way at once.
+        max_connections: how many requests may run at once.
         verify: the path of a CA bundle (PEM), or an `ssl.SSLContext`, to trust in place of the usual authorities; for
             downloads as well. Verification cannot be switched off.
         rate_limit: the most requests per second, retries included, of all threads and tasks that share this client;
-            requests wait for their turn in order, evenly spaced, within their total time. None is no limit.
+            requests wait for their turn in order, evenly spaced, within their total time. None means no limit.
         proxied_downloads: whether an export's file is fetched through the proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and
             NO_PROXY name for its URL, as calls are. Such a proxy decides where it connects to. False connects directly, to
             addresses that were judged.
         time_precision: how finely the service compares times, "us", "ms" or "s"; None finds it out where it matters,
             once. See `Query.time_precision`.
 
-    Safe to share between threads; after a fork each process connects anew. `with Client(...)` or `close()` ends its
+    Safe to share between threads; after a fork each process reconnects. `with Client(...)` or `close()` ends its
     connections; awaiting connections end with `aclose()` or with their event loop. The key is in no repr, and a client
     does not pickle. Raises `ConfigurationError` for a setting that cannot be used.
     """
@@ -136,7 +136,7 @@ class Client(Account):
     def export_task(self, task_id: str, *, timeout: float | None = None) -> ExportTask:
         """The state of an export; a failed one is returned, an unknown one raises `AnalyticsNotFound`.
 
-        `timeout` caps the seconds of this look with its retries, below the client's own total.
+        `timeout` caps the seconds of this call with its retries, below the client's own total.
         """
         return self._run(flows.export_task(task_id, timeout))
 

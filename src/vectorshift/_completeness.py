@@ -1,6 +1,6 @@
 """Whether a downloaded file is all there: the checksums that came with it, and the end of its format.
 
-A body cut short can look complete to HTTP (no length, or a length that fits the cut), so the content itself is asked.
+A body cut short can look complete to HTTP (no length, or a length that fits the cut), so the content itself is checked.
 """
 
 import base64
@@ -19,7 +19,7 @@ _URL_SAFE = str.maketrans("-_", "+/")
 
 
 class Incomplete(Exception):
-    """The file is not what was sent; the text says why."""
+    """The file differs from what was sent; the text says why."""
 
 
 class Arriving:
@@ -38,7 +38,7 @@ class Arriving:
         return written
 
     def rewind(self) -> None:
-        """Begin anew."""
+        """Start over."""
         self.file.seek(0)
         self.file.truncate()
         self.size, self._sha256 = 0, hashlib.sha256()
@@ -63,8 +63,8 @@ def verify(arrived: Arriving, headers: Mapping[str, str], kind: str, *, content:
 
     Raises `Incomplete`.
     """
-    for name, checksum, wanted in _checksums(headers):
-        if wanted != arrived.digest(checksum):
+    for name, checksum, expected in _checksums(headers):
+        if expected != arrived.digest(checksum):
             raise Incomplete(f"its bytes do not match the checksum in {name}")
     if content and (problem := _bad_content(arrived.file, arrived.size, kind)):
         raise Incomplete(problem)
@@ -72,8 +72,8 @@ def verify(arrived: Arriving, headers: Mapping[str, str], kind: str, *, content:
 
 def encodings(headers: Mapping[str, str]) -> list[str]:
     """The encodings that changed the bytes of a body: those that some servers name without any change are none."""
-    named = headers.get("content-encoding", "").lower().split(",")
-    return [each.strip() for each in named if each.strip() not in _UNCHANGED]
+    header = headers.get("content-encoding", "").lower().split(",")
+    return [each.strip() for each in header if each.strip() not in _UNCHANGED]
 
 
 def has_checksum(headers: Mapping[str, str]) -> bool:
@@ -87,26 +87,26 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
         yield chunk
 
 
-def about_the_whole(headers: Mapping[str, str]) -> dict[str, str]:
-    """What an answer with a part of the file says of the whole."""
+def whole_file_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers of a partial response that describe the whole file."""
     return {name: headers[name] for name in _OF_THE_WHOLE if name in headers}
 
 
 def _checksums(headers: Mapping[str, str]) -> list[tuple[str, str, bytes]]:
     """Each header that names a checksum of the whole file, its kind, and the checksum."""
-    told = [(name, kind, headers.get(name, "")) for name, kind in _PLAIN.items()]
+    candidates = [(name, kind, headers.get(name, "")) for name, kind in _PLAIN.items()]
     if headers.get("x-amz-checksum-type", "").strip().upper() == "COMPOSITE":
-        told = [each for each in told if not each[0].startswith("x-amz-checksum-")]
+        candidates = [each for each in candidates if not each[0].startswith("x-amz-checksum-")]
     for name in _LISTS:
         for item in headers.get(name, "").split(","):
             kind, _, value = item.partition("=")
-            told.append((name, kind.strip().lower().removeprefix("id-"), value))
-    found = [
+            candidates.append((name, kind.strip().lower().removeprefix("id-"), value))
+    checksums = [
         (name, kind, digest)
-        for name, kind, value in told
+        for name, kind, value in candidates
         if kind in _SIZES and (digest := _digest(value, _SIZES[kind]))
     ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(checksums))
 
 
 def _digest(text: str, size: int) -> bytes | None:
@@ -115,12 +115,12 @@ def _digest(text: str, size: int) -> bytes | None:
     try:
         if len(bare) == 2 * size:
             return bytes.fromhex(bare)
-        found = base64.b64decode(
+        decoded = base64.b64decode(
             bare.rstrip("=") + "=" * (-len(bare.rstrip("=")) % 4), validate=True
         )
     except ValueError:
         return None
-    return found if len(found) == size else None
+    return decoded if len(decoded) == size else None
 
 
 def _bad_content(file: BinaryIO, size: int, kind: str) -> str | None:

@@ -5,12 +5,12 @@ from typing import Any
 
 
 class Deferred:
-    """Stands for a module at module level; type checkers are shown the import that it stands for."""
+    """A placeholder for a module at module level; type checkers see the real import."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(import_module(self._name), name)
-        setattr(self, name, found)  # the next time it is there
-        return found
+        value = getattr(import_module(self._name), name)
+        setattr(self, name, value)  # the next time it is there
+        return value

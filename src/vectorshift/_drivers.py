@@ -108,7 +108,7 @@ def _target(step: Resolve) -> tuple[str, str | None]:
     return urlsplit(step.url).hostname or "", proxy_for(step.url) if step.proxies else None
 
 
-def _addresses(found: Sequence[tuple[Any, ...]]) -> tuple[str, ...]:
+def _addresses(infos: Sequence[tuple[Any, ...]]) -> tuple[str, ...]:
     """Each IP address once, IPv4 first: not every machine with an IPv6 address has a way out."""
-    families = sorted(found, key=lambda each: bool(each[0] == socket.AF_INET6))
+    families = sorted(infos, key=lambda each: bool(each[0] == socket.AF_INET6))
     return tuple(dict.fromkeys(each[4][0] for each in families))

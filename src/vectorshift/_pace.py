@@ -7,7 +7,7 @@ import threading
 class Pace:
     """Evenly spaced turns of one client, for all its threads and event loops together.
 
-    It is a token bucket that holds one token: whoever comes takes the next turn there is, so nobody
+    It is a token bucket that holds one token: each caller takes the next turn, so nobody
     overtakes, and no second sees more turns than `per_second` (infinity: every turn is now).
     Times are monotonic seconds.
     """
@@ -33,6 +33,6 @@ class Pace:
             return turn
 
     def give_back(self, turn: float) -> None:
-        """Let somebody else have a turn that was not used."""
+        """Give back a turn that was not used."""
         with self._lock:
             heapq.heappush(self._free, turn)

@@ -45,7 +45,7 @@ class Quota:
         self._tokens = self.CAPACITY
 
     def spend(self, *, timed_out: bool) -> bool:
-        """Take the price of one retry; False when there is not enough left."""
+        """Take the price of one retry; False if too little is left."""
         cost = self.TIMEOUT_COST if timed_out else self.RETRY_COST
         if self._tokens < cost:
             return False
@@ -78,7 +78,7 @@ def parse_retry_after(value: str | None, *, wall_clock: float) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What the decision looks at: one failed try. `status` is 0 when no answer came."""
+    """The input of the decision: one failed try. `status` is 0 when no answer came."""
 
     status: int
     retry_after: float | None

@@ -1,4 +1,4 @@
-"""What a client is told: each setting is checked when the client is built, before anything is sent.
+"""The settings of a client, each checked when the client is built, before anything is sent.
 
 Every function returns the value to use, or raises `ConfigurationError` with one sentence.
 """
@@ -35,7 +35,7 @@ def key(value: Any) -> str:
         or any(c.isspace() for c in value.strip())
     ):
         raise ConfigurationError(
-            "the API key must be one word of ASCII text; check for quotes, spaces and line breaks."
+            "the API key must be ASCII text without spaces; check for quotes, spaces and line breaks."
         )
     return value.strip()
 
@@ -64,7 +64,7 @@ def seconds(value: Any, name: str) -> float:
 
 
 def connections(value: Any) -> int:
-    """Return how many requests may be under way at once."""
+    """Return how many requests may run at once."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigurationError(
             f"max_connections must be a whole number of 1 or more, not {value!r}."
@@ -73,7 +73,7 @@ def connections(value: Any) -> int:
 
 
 def rate(value: Any) -> float:
-    """Return the most requests per second; None is no limit, as infinity."""
+    """Return the most requests per second; None means no limit, as infinity."""
     if value is None:
         return math.inf
     if not _is_number(value) or value <= 0:
@@ -93,8 +93,8 @@ def switch(value: Any, name: str) -> bool:
 def precision(value: Any) -> TimePrecision | None:
     """Return how finely the service compares times; None is not known."""
     if value is None or value in get_args(TimePrecision):
-        known: TimePrecision | None = value
-        return known
+        parsed: TimePrecision | None = value
+        return parsed
     raise ConfigurationError(
         f"time_precision must be 'us', 'ms', 's', or None to find it out, not {value!r}."
     )
@@ -121,14 +121,14 @@ def trust(value: Any) -> "ssl.SSLContext | None":
     try:
         return ssl.create_default_context(cafile=os.fspath(value))
     except TypeError:
-        said = f"not {value!r}"
+        problem = f"not {value!r}"
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        said = f"and {os.fspath(value)!r} cannot be read as one ({error})"
+        problem = f"and {os.fspath(value)!r} cannot be read as one ({error})"
     raise ConfigurationError(
-        f"verify must be True or the path of a CA bundle, a file of PEM certificates, {said}."
+        f"verify must be True or the path of a CA bundle, a file of PEM certificates, {problem}."
     )
 
 
 def _is_number(value: Any) -> bool:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and abs(value) < 1e300  # beyond that an int is no float
+    return number and abs(value) < 1e300  # a larger int does not fit a float

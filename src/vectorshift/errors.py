@@ -19,7 +19,7 @@ VectorshiftError
     │   ├── AnalyticsTypeError          (TypeError) an argument of the wrong kind
     │   └── AnalyticsUnsupported        (NotImplementedError) a comparison that the service does not have
     ├── AnalyticsNotFound               a lookup had no result
-    │   └── AnalyticsRouteNotFound      (NotFoundError) the same, told by HTTP 404
+    │   └── AnalyticsRouteNotFound      (NotFoundError) the same, from HTTP 404
     ├── AnalyticsRequestFailed          HTTP 200 whose body says status "failed"
     ├── AnalyticsIncomplete             a walk over all pages could not see every row
     ├── AnalyticsExportFailed           an export task ended in "failed"
@@ -62,10 +62,10 @@ class RetryAdvice(StrEnum):
     """What trying again can do about an error. The SDK's own retries have been made by then."""
 
     PERMANENT = "permanent"
-    """The same call fails in the same way until somebody changes the code, the settings or the data."""
+    """The same call fails in the same way until the code, the settings or the data change."""
 
     ASK_ANEW = "ask_anew"
-    """What was asked for is of no more use; a try that asks for a new one may succeed."""
+    """The requested resource is no longer usable; a try with a new one may succeed."""
 
     MAY_PASS = "may_pass"
     """The same call, or going on from where it stopped, may succeed later."""
@@ -146,7 +146,7 @@ class AuthenticationError(VectorshiftApiError):
 
 
 class MissingApiKeyError(AuthenticationError):
-    """There is no key to send. Nothing was sent."""
+    """The key is missing. Nothing was sent."""
 
     hint = "Set VECTORSHIFT_API_KEY, assign vectorshift.api_key, or build Client(api_key=...)."
 
@@ -187,7 +187,7 @@ class RateLimitError(VectorshiftApiError):
 class InternalServerError(VectorshiftApiError):
     """500 and above: the service failed."""
 
-    hint = "The service failed after our own retries: try again later, then tell its support the request id."
+    hint = "The service failed after our own retries: try again later, then give its support the request id."
 
 
 class InvalidResponseError(VectorshiftApiError):
@@ -239,7 +239,7 @@ class ApiTimeoutError(ApiConnectionError, TimeoutError):
 class AnalyticsError(VectorshiftError):
     """Anything that is particular to the Analytics API.
 
-    Attributes: `method`, `endpoint` (path template), `status_code` and `request_id` of the request that told it; empty
+    Attributes: `method`, `endpoint` (path template), `status_code` and `request_id` of the request that showed it; empty
     or None where nothing was sent.
     """
 
@@ -286,11 +286,11 @@ class AnalyticsNotFound(AnalyticsError):
 
 
 class AnalyticsRouteNotFound(AnalyticsNotFound, NotFoundError):
-    """The same, told by HTTP 404; also a NotFoundError with its attributes."""
+    """The same, from HTTP 404; also a NotFoundError with its attributes."""
 
     hint = (
         f"{_OF_AN_ID} If it does so for every id, even one that it has just given, the route is missing: check the base URL, "
-        f"which may lack its /v1 (it {_ADDRESS}), and what stands between here and the service."
+        f"which may lack its /v1 (it {_ADDRESS}), and what is between here and the service."
     )
 
     def __init__(self, error_message: str, **context: Any) -> None:
@@ -313,12 +313,12 @@ class AnalyticsRequestFailed(AnalyticsError):
 
 
 class AnalyticsIncomplete(AnalyticsError):
-    """A walk over all pages could not see every row that there is.
+    """A walk over all pages could not see every row.
 
-    Attributes: `seen`, `expected` (None where the service does not tell), `again` (rows that came more than once).
+    Attributes: `seen`, `expected` (None if the service does not say), `again` (rows that came more than once).
     """
 
-    def __init__(self, what: str, *, seen: int, expected: int | None, again: int = 0) -> None:
+    def __init__(self, label: str, *, seen: int, expected: int | None, again: int = 0) -> None:
         self.seen = seen
         self.expected = expected
         self.again = again
@@ -330,7 +330,7 @@ class AnalyticsIncomplete(AnalyticsError):
                 "fixed order, or it ignores the offset"
             )
         super().__init__(
-            f"{what}: saw {seen:,} of {number} rows. {reason}; bound the query with an end time that lies in the past and "
+            f"{label}: saw {seen:,} of {number} rows. {reason}; bound the query with an end time that lies in the past and "
             "read again. If that is not enough, narrow the query until it fits in one page, or ask for an export."
         )
 
@@ -358,7 +358,7 @@ class AnalyticsExportTimeout(AnalyticsError, TimeoutError):
         self.timeout = timeout
         super().__init__(
             f"export {task_id} was not ready within {timeout:g} s. It may still become ready: "
-            "wait longer, or look again with Analytics.export_task(task_id).",
+            "wait longer, or poll again with Analytics.export_task(task_id).",
             **context,
         )
 

@@ -1,4 +1,4 @@
-"""How an export task stands, and how often it is looked at: the one reading and the one rhythm of all who wait.
+"""The state of an export task, and how often it is polled: shared by everything that waits for one.
 
 Source: reference page "Data tables and export"; docs/contract.md B5.
 """
@@ -27,30 +27,30 @@ _FAILED = re.compile(
 )
 
 
-def task_state(told: str) -> str:
-    """The state that a service's word means; a word that nobody knows comes back in lower case and is logged once."""
-    word = _PREFIX.sub("", told.strip().lower())
-    if _FAILED.search(word):
+def task_state(text: str) -> str:
+    """The state of a service's status; an unknown status is returned in lower case and logged once."""
+    status = _PREFIX.sub("", text.strip().lower())
+    if _FAILED.search(status):
         return "failed"
-    if _READY.fullmatch(word):
+    if _READY.fullmatch(status):
         return "ready"
-    return "pending" if _PENDING.fullmatch(word) else _unknown(word)
+    return "pending" if _PENDING.fullmatch(status) else _unknown(status)
 
 
 @cache
-def _unknown(word: str) -> str:
+def _unknown(status: str) -> str:
     logging.getLogger("vectorshift").warning(
-        "An export is %r, a state that is not known: it is waited for like a pending one.",
-        word if len(word) <= _MOST_SHOWN else f"{word[:_MOST_SHOWN]}…",
+        "An export has the unknown status %r: it is treated as pending.",
+        status if len(status) <= _MOST_SHOWN else f"{status[:_MOST_SHOWN]}…",
     )
-    return word
+    return status
 
 
 def export_state(task: Mapping[str, Any]) -> ExportTaskState:
-    """How an `ExportTask` stands.
+    """The state of an `ExportTask`.
 
-    `failed` when the service says so, in any of its words, and `ready` when there is a URL to download from. Everything
-    else is `pending`: a state that nobody knows, and a task that is called ready before its URL is there.
+    `failed` when the service says so, with any of its statuses, and `ready` when there is a URL to download from. Everything
+    else is `pending`: an unknown status, and a task that is called ready before its URL is there.
     """
     if task_state(str(task.get("task_status") or "")) == "failed":
         return "failed"
@@ -58,7 +58,7 @@ def export_state(task: Mapping[str, Any]) -> ExportTaskState:
 
 
 def poll_intervals(first: float, longest: float | None = None) -> Iterator[float]:
-    """The seconds before each look, without end: they grow by half from `first` to `longest`, five times `first` unless given."""
+    """The seconds before each poll, without end: they grow by half from `first` to `longest`, five times `first` unless given."""
     most = _LONGEST * first if longest is None else max(longest, first)
     interval = first
     while True:

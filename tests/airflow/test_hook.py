@@ -83,7 +83,10 @@ UNUSABLE = {
     "no key": ({"host": "https://x/v1"}, "no API key"),
     "no scheme": ({"host": "x/v1", **KEY}, "base URL must look like https://host/v1"),
     "a secret in the host": ({"host": "https://u:two words@x/v1", **KEY}, "base URL must look"),
-    "key of two words": ({"password": "two words"}, "the API key must be one word"),
+    "key of two words": (
+        {"password": "two words"},
+        "the API key must be ASCII text without spaces",
+    ),
     "port": ({"host": "https://x/v1", "port": 8443, **KEY}, "its port is not used"),
     "schema": ({"host": "https://x", "schema": "v1", **KEY}, "its schema is not used"),
     "login": ({"login": "me", **KEY}, "its login is not used"),

@@ -265,7 +265,7 @@ def a_single_outer_label_is_the_operation(patch):
 @fails("test_years_keyed_by_operation_without_totals_lose_none")
 def several_years_are_the_first(patch):
     """Slices are not put together."""
-    patch.setattr(_aggregates, "_made_of", lambda op, parts: parts[0] if parts else None)
+    patch.setattr(_aggregates, "_combined", lambda op, parts: parts[0] if parts else None)
 
 
 @fails("test_years_keyed_by_slice_lose_none")
@@ -380,8 +380,8 @@ def times_are_taken_as_they_come(patch):
     """A datetime keeps its zone, or has none."""
     right = _literals.scalar
 
-    def scalar(value, what):
-        return value if isinstance(value, datetime) else right(value, what)
+    def scalar(value, label):
+        return value if isinstance(value, datetime) else right(value, label)
 
     patch.setattr(_literals, "scalar", scalar)
 
@@ -392,27 +392,27 @@ def times_are_taken_as_they_come(patch):
 @fails("test_a_mistake_is_refused_before_any_request[kind]")
 def kinds_are_not_checked(patch):
     """Any word is a kind."""
-    patch.setattr(_spec, "kinds_named", tuple)
+    patch.setattr(_spec, "event_kinds", tuple)
 
 
 @fails("test_a_mistake_is_refused_before_any_request[format]")
 def formats_are_not_checked(patch):
     """Any word is a format."""
     patch.setattr(
-        _flows, "choice", lambda enum, value, what: SimpleNamespace(value=str(value).upper())
+        _flows, "choice", lambda enum, value, noun: SimpleNamespace(value=str(value).upper())
     )
 
 
 @fails("test_a_mistake_is_refused_before_any_request[limit -5]")
 def sizes_are_not_checked(patch):
     """Any number is a limit."""
-    patch.setattr(_validation, "_whole", lambda value, what, least: value)
+    patch.setattr(_validation, "_whole", lambda value, name, least: value)
 
 
 @fails("test_a_mistake_is_refused_before_any_request[file name]")
 def texts_are_not_checked(patch):
     """Blanks are a name."""
-    patch.setattr(_validation, "text", lambda value, what: str(value))
+    patch.setattr(_validation, "text", lambda value, name: str(value))
 
 
 @fails("test_ids_are_one_quoted_path_segment[a/b?c=1#d]")

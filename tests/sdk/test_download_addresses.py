@@ -208,9 +208,9 @@ def test_a_redirect_to_another_port_carries_no_credentials(fetch, door):
         ("http://sk_key@127.0.0.1/file", "a user name before 127.0.0.1"),
         ("http://127.0.0.1:99999/file", "cannot be read"),
         ("http://[::1/file", "cannot be read"),
-        ("http:///file", "no https address"),
-        ("//127.0.0.1/file", "no https address"),
-        ("gopher://127.0.0.1/file", "no https address"),
+        ("http:///file", "not an https address"),
+        ("//127.0.0.1/file", "not an https address"),
+        ("gopher://127.0.0.1/file", "not an https address"),
     ],
 )
 def test_a_url_that_is_none_is_refused(fetch, door, url, reason):

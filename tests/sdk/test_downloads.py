@@ -388,15 +388,15 @@ def test_a_redirect_loop_ends(failed, files):
 def test_a_redirect_to_another_scheme_is_refused(failed, files, target):
     """Only web addresses are fetched, wherever the address comes from."""
     files.answers = [Answer(b"", 302, {"Location": target})] * 9
-    failed(files.task, "no https address|location header|InvalidURL")
-    failed(files.task | {"download_url": target}, "no https address")
+    failed(files.task, "not an https address|location header|InvalidURL")
+    failed(files.task | {"download_url": target}, "not an https address")
 
 
 def test_plain_http_is_refused_where_the_api_is_not_plain(tmp_path, files):
     """A client of an https API downloads over https only; the file server is not even asked."""
     with (
         Client("sk_x", "https://api.example/v1") as client,
-        pytest.raises(AnalyticsDownloadFailed, match="no https address"),
+        pytest.raises(AnalyticsDownloadFailed, match="not an https address"),
     ):
         client.download_export(files.task, tmp_path / "out.csv")
     assert files.gets == []

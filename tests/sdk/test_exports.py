@@ -320,7 +320,7 @@ def test_an_unknown_state_is_logged_once_and_waited_for(scripted, service, caplo
     task = scripted.query().export_and_wait("CSV", "a.csv", timeout=60, poll_interval=0.001)
     assert task["download_url"] == URL
     assert [record.getMessage() for record in caplog.records] == [
-        "An export is 'moonstruck', a state that is not known: it is waited for like a pending one."
+        "An export has the unknown status 'moonstruck': it is treated as pending."
     ]
 
 

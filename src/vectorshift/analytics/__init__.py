@@ -111,8 +111,8 @@ __all__ = sorted(_HOME)  # names are text
 def __getattr__(name: str) -> "Any":
     if name not in _HOME:
         raise AttributeError(f"module 'vectorshift.analytics' has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(_HOME[name]), name)
-    return found
+    value = globals()[name] = getattr(import_module(_HOME[name]), name)
+    return value
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,6 @@
 """Aggregation answers: from the wire's nested maps to buckets, scalars and flat dicts.
 
-The reader knows the operations and dimensions that were asked for, so the shape of an answer never depends on how many
+The reader knows the operations and dimensions that were requested, so the shape of an answer never depends on how many
 slices it happens to hold. A total is believed where its slices do not speak against it: a service may print 0 where it
 fills none in. Source: docs/contract.md A5 (TypeResult, Labels), B4 (Results), D7.
 """
@@ -27,13 +27,13 @@ _REDUCERS: dict[Any, Callable[[Iterable[float]], float]] = {
 
 
 _COUNTING = (AggregationOp.SUM, AggregationOp.COUNT_DISTINCT)
-"""What is 0 of nothing; anything else has no value then."""
+"""The operations that are 0 without events; all others have no value then."""
 _CLOSE = 1e-9
 _ABOUT = 0.05
 """How far a distinct count may be off: a service may estimate it."""
 
 
-def _figure(raw: Any, op: Any, what: str) -> float | None:
+def _figure(raw: Any, op: Any, label: str) -> float | None:
     """Read a figure; None is that of nothing, which comes as null or, where it was divided, as NaN."""
     if raw is None:
         return 0 if op in _COUNTING else None
@@ -41,14 +41,14 @@ def _figure(raw: Any, op: Any, what: str) -> float | None:
     if not_a_number and (op is AggregationOp.MEAN or isinstance(op, Percentile)):
         return None
     if op is not AggregationOp.COUNT_DISTINCT:
-        return values.number(raw, what)
-    distinct = values.whole(raw, what)
+        return values.number(raw, label)
+    distinct = values.whole(raw, label)
     if distinct < 0:
-        raise ValueError(f"{what} is {distinct}, not a number of values")
+        raise ValueError(f"{label} is {distinct}, not a number of values")
     return distinct
 
 
-def _made_of(op: Any, parts: list[float]) -> float | None:
+def _combined(op: Any, parts: list[float]) -> float | None:
     """The figure of a whole by those of its slices, if they determine it."""
     if len(parts) == 1:
         return parts[0]
@@ -59,26 +59,26 @@ def _made_of(op: Any, parts: list[float]) -> float | None:
     return _REDUCERS[op](parts)
 
 
-def _whole(
-    op: Any, total: float | None, parts: list[float], *, by_time: bool, what: str
+def _total(
+    op: Any, total: float | None, parts: list[float], *, by_time: bool, label: str
 ) -> float | None:
     """The figure of a node, from its own total and the figures of its slices."""
     if not parts:
         return total if total or op in _COUNTING else None
-    made = _made_of(op, parts)
+    computed = _combined(op, parts)
     if total is None or (total == 0 and any(parts)):  # a total that was not filled in
-        return made
+        return computed
     # Slices of time hold each event once; others may overlap, or leave out what has no label.
-    if by_time and _contradicts(op, total, parts, made):
+    if by_time and _contradicts(op, total, parts, computed):
         raise ValueError(
-            f"the total of {what} is {total}, which its slices {sorted(parts)[:5]} cannot make"
+            f"the total of {label} is {total}, which its slices {sorted(parts)[:5]} cannot make"
         )
     return total
 
 
-def _contradicts(op: Any, total: float, parts: list[float], made: float | None) -> bool:
+def _contradicts(op: Any, total: float, parts: list[float], computed: float | None) -> bool:
     if op in _REDUCERS:
-        return made is None or not math.isclose(total, made, rel_tol=_CLOSE, abs_tol=_CLOSE)
+        return computed is None or not math.isclose(total, computed, rel_tol=_CLOSE, abs_tol=_CLOSE)
     least, most = min(parts), max(parts)
     if op is AggregationOp.MEAN:
         slack = _CLOSE * max(abs(least), abs(most), 1)
@@ -115,22 +115,22 @@ def _height(node: Any) -> int:
 def _nodes(data: Any, operations: tuple[AggregationOperation, ...], levels: int) -> dict[str, Any]:
     """Return the node of each operation. A single operation may also arrive keyed by its slices."""
     rest = dict(answers.get(data.get("result") or data, "aggregation_result") or {})
-    found: dict[str, Any] = {}
+    nodes: dict[str, Any] = {}
     for operation in operations:
         for label in list(rest):
             if _same_label(label, operation):
-                found[operation.label] = rest.pop(label)
+                nodes[operation.label] = rest.pop(label)
                 break
-    missing = [operation.label for operation in operations if operation.label not in found]
+    missing = [operation.label for operation in operations if operation.label not in nodes]
     strange = [label for label in rest if label != _TOTAL]
     if not missing and not strange:
-        return found
+        return nodes
     if len(operations) > 1 or not missing:
         if len(missing) == len(strange) == 1:  # the operation, under a label that we do not know
-            return found | {missing[0]: rest[strange[0]]}
+            return nodes | {missing[0]: rest[strange[0]]}
         if strange:
             raise ValueError(f"labels {sorted(strange)} fit none of the operations {missing}")
-        return found
+        return nodes
     if len(strange) == 1 and _height(rest[strange[0]]) >= levels:
         return {missing[0]: rest[strange[0]]}
     return {missing[0]: {"nested_result": {"nested_aggregation_map": rest}}} if rest else {}
@@ -144,13 +144,13 @@ def _bucket(label: str, node: Any, dims: tuple[str, ...], op: Any) -> Aggregatio
             raise ValueError(f"slice {label!r} is a number where more dimensions were expected")
         figure = _figure(node, op, label)
     elif dims:
-        slices, leaves, told = _slices(node)
+        slices, leaves, raw = _slices(node)
         if len(dims) > 1 and leaves and slices:
             raise ValueError(f"slice {label!r} ends {len(dims) - 1} dimension(s) early")
         bucket["nested"] = [_bucket(name, each, dims[1:], op) for name, each in slices.items()]
         parts = [each["value"] for each in bucket["nested"] if "value" in each]
-        total = None if told is None else _figure(told, op, f"the total of {label}")
-        figure = _whole(op, total, parts, by_time=dims[0] == GroupBy.TIME, what=label)
+        total = None if raw is None else _figure(raw, op, f"the total of {label}")
+        figure = _total(op, total, parts, by_time=dims[0] == GroupBy.TIME, label=label)
     else:
         figure = _figure(_leaf(label, node), op, label)
     if figure is not None:
@@ -160,12 +160,12 @@ def _bucket(label: str, node: Any, dims: tuple[str, ...], op: Any) -> Aggregatio
 
 def _leaf(label: str, node: JSON) -> Any:
     """The figure of a slice that is a message; proto-JSON leaves a zero out of it."""
-    slices, _, told = _slices(node)
-    if told is None and len(slices) > 1:
+    slices, _, raw = _slices(node)
+    if raw is None and len(slices) > 1:
         raise ValueError(f"slice {label!r} holds {len(slices)} further slices and no total")
-    if told is None and slices:
+    if raw is None and slices:
         return next(iter(slices.values()))
-    return told if node.keys() & {"total_aggregation", "totalAggregation"} else told or 0
+    return raw if node.keys() & {"total_aggregation", "totalAggregation"} else raw or 0
 
 
 def reader(
@@ -198,10 +198,10 @@ def _over_years(bucket: AggregationBucket, op: Any) -> AggregationBucket:
     return {**total, "value": bucket["value"]} if "value" in bucket else total
 
 
-def spans_years(what: str) -> AnalyticsInvalidQuery:
+def spans_years(label: str) -> AnalyticsInvalidQuery:
     """The refusal of a figure that cannot be put together from one figure a year. Source: reference page "sum / mean / min / max"."""
     return AnalyticsInvalidQuery(
-        f"{what} over a range spanning multiple calendar years isn't supported on an ungrouped query: "
+        f"{label} over a range spanning multiple calendar years isn't supported on an ungrouped query: "
         "use group_by(GroupBy.TIME, Interval.YEAR) or narrow the range to one calendar year."
     )
 

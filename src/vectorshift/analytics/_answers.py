@@ -23,8 +23,8 @@ JSON = dict[str, Any]
 
 def get(data: Mapping[str, Any], name: str) -> Any:
     """Return a value under its snake_case or camelCase name."""
-    found = data.get(name)
-    return data.get(results._camel(name)) if found is None else found
+    value = data.get(name)
+    return data.get(results._camel(name)) if value is None else value
 
 
 def context(call: Call, reply: Reply) -> JSON:
@@ -75,31 +75,31 @@ def read_count(data: JSON, call: Call, reply: Reply) -> int:
     """Read the number; proto-JSON leaves a zero out."""
     succeeded(data, call, reply, "count")
     count = data.get("count")
-    found = 0 if count is None else values.whole(count, "count")
-    if found < 0:
-        raise ValueError(f"count is {found}, not a number of events")
-    return found
+    number = 0 if count is None else values.whole(count, "count")
+    if number < 0:
+        raise ValueError(f"count is {number}, not a number of events")
+    return number
 
 
 def _list(data: JSON, name: str) -> list[Any]:
-    found = get(data, name) or []
-    if not isinstance(found, list):
-        raise ValueError(f"{name} is no list")
-    return found
+    items = get(data, name) or []
+    if not isinstance(items, list):
+        raise ValueError(f"{name} is not a list")
+    return items
 
 
 def read_events(data: JSON, call: Call, reply: Reply) -> results.EventPage:
     """Read one page of events."""
     succeeded(data, call, reply, "events")
-    found = _list(data, "events")
-    for place, each in enumerate(found):  # in place, so that no page is held twice
-        found[place] = results.event(each)
-    answer: results.EventPage = {"events": found}
+    events = _list(data, "events")
+    for place, each in enumerate(events):  # in place, so that no page is held twice
+        events[place] = results.event(each)
+    answer: results.EventPage = {"events": events}
     meta = get(data, "pagination_meta")
     if isinstance(meta, dict):
-        known = {name: get(meta, name) for name in results.PaginationMeta.__annotations__}
+        fields = {name: get(meta, name) for name in results.PaginationMeta.__annotations__}
         answer["pagination_meta"] = {
-            n: values.whole(v, n) for n, v in known.items() if v is not None
+            n: values.whole(v, n) for n, v in fields.items() if v is not None
         }  # type: ignore[typeddict-item]  # its keys
     return answer
 
@@ -107,7 +107,7 @@ def read_events(data: JSON, call: Call, reply: Reply) -> results.EventPage:
 def table_reader(
     columns: list[JSON], *, counted: bool
 ) -> Callable[[JSON, Call, Reply], results.DataTableResult]:
-    """Return the reader of one page of a table of `columns`, in which `total_records` was asked for if `counted`.
+    """Return the reader of one page of a table of `columns`, in which `total_records` was requested if `counted`.
 
     Rows come as `cells` or as `values`. Ids, times and the status are read as those of an event.
     """
@@ -156,28 +156,28 @@ def _read_row(raw: JSON, readers: Mapping[str, Callable[[str, Any], Any]]) -> re
 
 def _read_cell(cell: JSON) -> Any:
     for name in ("string_value", "number_value", "bool_value"):
-        found = get(cell, name)
-        if found is not None:
-            return values.number(found, "a number_value") if name == "number_value" else found
+        value = get(cell, name)
+        if value is not None:
+            return values.number(value, "a number_value") if name == "number_value" else value
     return None
 
 
-def _time_cell(label: str, told: Any) -> str | None:
-    if told == "":
+def _time_cell(label: str, text: Any) -> str | None:
+    if text == "":
         return None
-    values.moment(told, label)
-    return results.spelled_time(told)
+    values.moment(text, label)
+    return results.spelled_time(text)
 
 
-def _end_cell(label: str, told: Any) -> str | None:
-    if isinstance(told, str) and values.is_zero_time(told):
+def _end_cell(label: str, text: Any) -> str | None:
+    if isinstance(text, str) and values.is_zero_time(text):
         return None
-    return _time_cell(label, told)
+    return _time_cell(label, text)
 
 
 _CELLS: dict[str, Callable[[str, Any], Any]] = {
-    EventField.EVENT_ID.value: lambda label, told: values.identifier(told, label),
-    EventField.STATUS.value: lambda _, told: told.lower() if isinstance(told, str) else told,
+    EventField.EVENT_ID.value: lambda label, value: values.identifier(value, label),
+    EventField.STATUS.value: lambda _, value: value.lower() if isinstance(value, str) else value,
     EventField.EVENT_START_TIME.value: _time_cell,
     EventField.EVENT_END_TIME.value: _end_cell,
     EventField.SESSION_LAST_MESSAGE_TIME.value: _end_cell,
@@ -187,47 +187,47 @@ _CELLS: dict[str, Callable[[str, Any], Any]] = {
 def read_run(data: JSON, call: Call, reply: Reply) -> results.RunData:
     """Read the interface detail of a run."""
     succeeded(data, call, reply, "result")
-    found = data.get("result") or {}
-    return {name: each for name, each in found.items() if each is not None}  # type: ignore[return-value]  # RunData's keys
+    fields = data.get("result") or {}
+    return {name: each for name, each in fields.items() if each is not None}  # type: ignore[return-value]  # RunData's keys
 
 
 def read_task(data: JSON, call: Call, reply: Reply) -> results.ExportTask:
     """Read an export task, created or looked up. A failed task looked up is an answer; a failed creation raises."""
     task: results.ExportTask = {}
     for name in results.ExportTask.__annotations__:
-        found = get(data, name)
-        if found is not None:
-            task[name] = str(found)  # type: ignore[literal-required]  # a key of ExportTask
+        value = get(data, name)
+        if value is not None:
+            task[name] = str(value)  # type: ignore[literal-required]  # a key of ExportTask
     if "task_id" in task:
         task["task_id"] = values.identifier(get(data, "task_id"), "task_id").strip()
-    told = task_state(task["task_status"]) if task.get("task_status") else ""
+    status = task_state(task["task_status"]) if task.get("task_status") else ""
     response = (task.get("status") or "").lower()
-    if response in ("pending", "ready") and not told:
-        told = response
-    if told:
-        task["task_status"] = told
-    if not (response or told or task):
+    if response in ("pending", "ready") and not status:
+        status = response
+    if status:
+        task["task_status"] = status
+    if not (response or status or task):
         raise ValueError("it has nothing of an export task")
-    nothing = not (told or task.get("task_id") or task.get("download_url"))
-    if not told and (_failed(data) or (nothing and call.method == "GET")):
+    nothing = not (status or task.get("task_id") or task.get("download_url"))
+    if not status and (_failed(data) or (nothing and call.method == "GET")):
         reason = _reason(data, reply)
         if call.method == "POST":
             raise AnalyticsExportFailed(task.get("task_id", ""), reason, **context(call, reply))
         raise AnalyticsNotFound(
             f"export task not found: {reason or 'no reason given'}", **context(call, reply)
         )
-    if call.method == "POST" and told == "failed":
+    if call.method == "POST" and status == "failed":
         raise AnalyticsExportFailed(
             task.get("task_id", ""), task.get("error", ""), **context(call, reply)
         )
     return task
 
 
-def not_found(what: str, data: JSON, call: Call, reply: Reply) -> AnalyticsError:
+def not_found(label: str, data: JSON, call: Call, reply: Reply) -> AnalyticsError:
     """The error of a lookup that a 200 answers with a failure."""
-    return AnalyticsNotFound(_reason(data, reply) or f"{what} not found", **context(call, reply))
+    return AnalyticsNotFound(_reason(data, reply) or f"{label} not found", **context(call, reply))
 
 
 def lookup_failed(data: JSON) -> bool:
-    """Whether a lookup's answer says that there is no such thing."""
+    """Whether a lookup's response says that the resource does not exist."""
     return _failed(data)

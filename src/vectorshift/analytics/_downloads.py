@@ -21,10 +21,10 @@ from vectorshift._calls import Fetch, Fetched, Flow, Pause, Resolve, Way, Work
 from vectorshift._completeness import (
     Arriving,
     Incomplete,
-    about_the_whole,
     encodings,
     has_checksum,
     verify,
+    whole_file_headers,
 )
 from vectorshift._retry import Retry, jittered
 from vectorshift.analytics import _flows as flows, _validation as check
@@ -65,7 +65,7 @@ class Rules:
 
     It may use plain HTTP only where the API does (`api` is its base URL), and connect to public addresses only, or to
     such as the API's own: a private installation, the emulator. Where a proxy leads to the file's host, and `proxies` lets
-    it, it is the proxy that looks the host up and decides. `retry` says how often a broken transfer is taken up again.
+    it, it is the proxy that looks the host up and decides. `retry` says how often a broken transfer is resumed.
     """
 
     total: float
@@ -93,28 +93,28 @@ def download(
         account._retry,
     )
     target = _target(path)
-    known: Any = task
+    ready_task: Any = task
     if isinstance(task, str):
-        known = yield from flows.export_task(task)
+        ready_task = yield from flows.export_task(task)
     elif not isinstance(task, Mapping) or not (task.get("task_id") or task.get("download_url")):
         raise AnalyticsTypeError(
             f"download_export needs an ExportTask or its task id, not {type(task).__name__}."
         )
-    if export_state(known) == "failed":
-        raise AnalyticsExportFailed(known.get("task_id", ""), known.get("error", ""))
+    if export_state(ready_task) == "failed":
+        raise AnalyticsExportFailed(ready_task.get("task_id", ""), ready_task.get("error", ""))
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         with open(part, "x+b", buffering=1 << 20) as file:  # flows do not await
             sink = Arriving(file)
-            headers = yield from _transfer(known, sink, rules, progress)
-            kind = (known.get("format") or target.suffix.lstrip(".")).upper()
+            headers = yield from _transfer(ready_task, sink, rules, progress)
+            kind = (ready_task.get("format") or target.suffix.lstrip(".")).upper()
             yield Work(
-                lambda: _verify(sink, headers, kind, known.get("task_id", ""), check_content)
+                lambda: _verify(sink, headers, kind, ready_task.get("task_id", ""), check_content)
             )
         yield Work(lambda: _publish(part, target))
         length = "none" if _length(headers) is None else "length"
         by = "checksum" if has_checksum(headers) else length
-        return Download(target, sink.size, sink.sha256, known.get("task_id", ""), kind, by)
+        return Download(target, sink.size, sink.sha256, ready_task.get("task_id", ""), kind, by)
     finally:
         part.unlink(missing_ok=True)
 
@@ -141,47 +141,51 @@ def _transfer(
     deadline: float = (yield Pause(0)) + rules.total
     url = task.get("download_url") or ""
     offset, etag, refreshes, redirects, tries = 0, None, 0, 0, 0
-    told: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
     if not url:
         url = yield from _fresh_url(task_id)
     while True:
         now: float = yield Pause(0)
         if now >= deadline:
             raise AnalyticsDownloadFailed(task_id, f"it was not complete within {rules.total:g} s")
-        way = yield from _checked_way(url, rules, task_id, deadline - now)
+        route = yield from _checked_route(url, rules, task_id, deadline - now)
         now = yield Pause(0)
-        got = Fetched(0, 0, {}, reason="the host of its URL has no address", now=now)
-        if way.addresses or way.proxy:
-            address = way.addresses[tries % len(way.addresses)] if way.addresses else None
-            left = max(0.0, deadline - now)
-            got = yield Fetch(
-                url, address, way.proxy, sink, offset, etag, rules.most_bytes, left, progress
+        fetched = Fetched(0, 0, {}, reason="the host of its URL has no address", now=now)
+        if route.addresses or route.proxy:
+            address = route.addresses[tries % len(route.addresses)] if route.addresses else None
+            remaining = max(0.0, deadline - now)
+            fetched = yield Fetch(
+                url, address, route.proxy, sink, offset, etag, rules.most_bytes, remaining, progress
             )
-        offset += got.received
-        if got.usable:
-            told = got.headers if got.status == 200 else {**told, **about_the_whole(got.headers)}
+        offset += fetched.received
+        if fetched.usable:
+            headers = (
+                fetched.headers
+                if fetched.status == 200
+                else {**headers, **whole_file_headers(fetched.headers)}
+            )
         if offset > rules.most_bytes:
             raise AnalyticsDownloadFailed(
                 task_id, f"it is larger than max_bytes={rules.most_bytes:,}"
             )
         tries += 1
-        if got.status in _REDIRECTS and redirects < _MOST_REDIRECTS:
+        if fetched.status in _REDIRECTS and redirects < _MOST_REDIRECTS:
             redirects, tries = redirects + 1, tries - 1
-            url = urljoin(url, got.headers.get("location", ""))
-        elif got.status in _EXPIRED and task_id and refreshes < _MOST_REFRESHES:
+            url = urljoin(url, fetched.headers.get("location", ""))
+        elif fetched.status in _EXPIRED and task_id and refreshes < _MOST_REFRESHES:
             refreshes, tries = refreshes + 1, tries - 1
             url = yield from _fresh_url(task_id)
-        elif got.usable and not got.reason and _is_whole(got, offset):
-            return told
-        elif tries < rules.retry.attempts and got.status in _PASSING:
+        elif fetched.usable and not fetched.reason and _is_whole(fetched, offset):
+            return headers
+        elif tries < rules.retry.attempts and fetched.status in _PASSING:
             wait = jittered(rules.retry, tries, random.random)
-            yield Pause(min(wait, max(0.0, deadline - got.now)))
-            etag = _strong(got.headers) if got.usable and offset else None
+            yield Pause(min(wait, max(0.0, deadline - fetched.now)))
+            etag = _strong(fetched.headers) if fetched.usable and offset else None
             if etag is None:
                 offset = 0
                 yield Work(sink.rewind)
         else:
-            raise AnalyticsDownloadFailed(task_id, _why(got, offset))
+            raise AnalyticsDownloadFailed(task_id, _why(fetched, offset))
 
 
 def _fresh_url(task_id: str) -> Flow[str]:
@@ -189,30 +193,30 @@ def _fresh_url(task_id: str) -> Flow[str]:
         raise AnalyticsDownloadFailed(
             "", "the task has neither a download URL nor an id to ask for one"
         )
-    found = yield from flows.export_task(task_id, failed_raises=True)
-    if (state := export_state(found)) != "ready":
+    task = yield from flows.export_task(task_id, failed_raises=True)
+    if (state := export_state(task)) != "ready":
         raise AnalyticsDownloadFailed(task_id, f"the export is {state} and has no download URL yet")
-    return found["download_url"]
+    return task["download_url"]
 
 
-def _checked_way(url: str, rules: Rules, task_id: str, budget: float) -> Flow[Way]:
+def _checked_route(url: str, rules: Rules, task_id: str, budget: float) -> Flow[Way]:
     """The way to the URL's host; a URL that must not be fetched is refused."""
     host = _safe_host(url, rules, task_id)
-    way: Way = yield Resolve(url, budget, rules.proxies)
-    # A proxy looks names up and decides; an address that stands in the URL is judged all the same.
-    kinds = {kind_of(each) for each in way.addresses or _literal(host)} - {"public"}
+    route: Way = yield Resolve(url, budget, rules.proxies)
+    # A proxy resolves names and decides; an IP address in the URL is checked nevertheless.
+    kinds = {kind_of(each) for each in route.addresses or _literal(host)} - {"public"}
     if kinds:
         # Asked only now: a public file server says nothing about where the API is.
         api = urlsplit(rules.api).hostname or ""
-        own: Way = yield Resolve(rules.api, budget, rules.proxies)
-        kinds -= {kind_of(each) for each in own.addresses or _literal(api)} - {"never"}
+        api_route: Way = yield Resolve(rules.api, budget, rules.proxies)
+        kinds -= {kind_of(each) for each in api_route.addresses or _literal(api)} - {"never"}
     if kinds:
         raise AnalyticsDownloadFailed(
             task_id,
             f"its URL leads to the host {host}, which is not on the public internet. Such a host is "
-            "asked for a file only when the API's base URL is in a network of the same kind",
+            "asked for a file only if the API's base URL is in a network of the same kind",
         )
-    return way
+    return route
 
 
 def _literal(host: str) -> tuple[str, ...]:
@@ -231,7 +235,7 @@ def _safe_host(url: str, rules: Rules, task_id: str) -> str:
     schemes = ("https", "http") if urlsplit(rules.api).scheme == "http" else ("https",)
     if parts.scheme not in schemes or not host:
         raise AnalyticsDownloadFailed(
-            task_id, f"its URL is no https address ({parts.scheme or 'no scheme'}://{host})"
+            task_id, f"its URL is not an https address ({parts.scheme or 'no scheme'}://{host})"
         )
     if name is not None:
         raise AnalyticsDownloadFailed(task_id, f"its URL has a user name before {host}")
@@ -239,16 +243,16 @@ def _safe_host(url: str, rules: Rules, task_id: str) -> str:
 
 
 def _length(headers: Mapping[str, str]) -> int | None:
-    """The size of the whole file, as far as the service tells it."""
-    if found := re.fullmatch(r"bytes \d+-\d+/(\d+)", headers.get("content-range", "")):
-        return int(found[1])
+    """The size of the whole file, if the service says it."""
+    if match := re.fullmatch(r"bytes \d+-\d+/(\d+)", headers.get("content-range", "")):
+        return int(match[1])
     text = headers.get("content-length", "")
     return int(text) if text.isdigit() and "content-range" not in headers else None
 
 
-def _is_whole(got: Fetched, offset: int) -> bool:
-    expected = _length(got.headers)
-    return not encodings(got.headers) and (expected is None or expected == offset)
+def _is_whole(fetched: Fetched, offset: int) -> bool:
+    expected = _length(fetched.headers)
+    return not encodings(fetched.headers) and (expected is None or expected == offset)
 
 
 def _strong(headers: Mapping[str, str]) -> str | None:
@@ -256,16 +260,18 @@ def _strong(headers: Mapping[str, str]) -> str | None:
     return etag if etag.startswith('"') else None
 
 
-def _why(got: Fetched, offset: int) -> str:
-    if got.status not in (200, 206):
-        return f"the file server answered HTTP {got.status}" if got.status else got.reason
-    if encoded := encodings(got.headers):
-        return f"the file server compressed it ({', '.join(encoded)}) although plain bytes were asked for"
-    expected = _length(got.headers)
+def _why(fetched: Fetched, offset: int) -> str:
+    if fetched.status not in (200, 206):
+        return (
+            f"the file server answered HTTP {fetched.status}" if fetched.status else fetched.reason
+        )
+    if encoded := encodings(fetched.headers):
+        return f"the file server compressed it ({', '.join(encoded)}) although plain bytes were requested"
+    expected = _length(fetched.headers)
     return (
         f"{offset:,} of {expected:,} bytes arrived"
         if expected is not None
-        else got.reason or "it broke off"
+        else fetched.reason or "it broke off"
     )
 
 

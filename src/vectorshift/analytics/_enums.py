@@ -105,7 +105,7 @@ class LogicalOp(StrEnum):
 
 
 class EventKind(StrEnum):
-    """Span types, `<entity>.<variant>`. An `*_ALL` member stands for every span of its entity."""
+    """Span types, `<entity>.<variant>`. An `*_ALL` member means every span of its entity."""
 
     PIPELINE_ALL = "pipeline.all"
     PIPELINE_RUN = "pipeline.run"
@@ -138,7 +138,7 @@ class EventKind(StrEnum):
 
     @property
     def entity(self) -> str:
-        """The word before the dot: `pipeline`, `chatbot`, …"""
+        """The part before the dot: `pipeline`, `chatbot`, …"""
         return self._value_.partition(".")[0]
 
     @property
@@ -149,38 +149,38 @@ class EventKind(StrEnum):
 
 @lru_cache(maxsize=64)
 def kinds_of(entity: str) -> tuple[EventKind, ...]:
-    """Every kind of an entity, in page order; empty when the entity has none (an agent, a word nobody knows)."""
+    """Every kind of an entity, in page order; empty when the entity has none (an agent, an unknown name)."""
     return tuple(kind for kind in EventKind if kind.entity == entity)
 
 
-def nearest(word: str, known: list[str]) -> str:
-    """A closing hint: the known name that looks most like `word`, and all of them."""
+def nearest(text: str, names: list[str]) -> str:
+    """A closing hint: the name most similar to `text`, and all of them."""
     from difflib import get_close_matches
 
-    close = get_close_matches(word.lower(), [name.lower() for name in known], n=1)
+    close = get_close_matches(text.lower(), [name.lower() for name in names], n=1)
     suggestion = f" Did you mean {close[0]!r}?" if close else ""
-    return f"{suggestion} Known: {', '.join(known)}."
+    return f"{suggestion} Known: {', '.join(names)}."
 
 
 @cache
 def _spellings(enum: type[E]) -> dict[str, E]:
     """Every value and name of an enum in lower case; where two members share one, the first has it."""
-    found: dict[str, E] = {}
+    spellings: dict[str, E] = {}
     for member in enum:
-        found.setdefault(str(member.value).lower(), member)
-        found.setdefault(member.name.lower(), member)
-    return found
+        spellings.setdefault(str(member.value).lower(), member)
+        spellings.setdefault(member.name.lower(), member)
+    return spellings
 
 
-def choice(enum: type[E], value: Any, what: str) -> E:
+def choice(enum: type[E], value: Any, noun: str) -> E:
     """Read a member from a member, its value or its name in any case; anything else raises `AnalyticsInvalidQuery`."""
     if isinstance(value, enum):
         return value
     if isinstance(value, str):
-        found: E | None = _spellings(enum).get(plain(value).strip().lower())
-        if found is not None:
-            return found
-    word = value if isinstance(value, str) else ""
+        result: E | None = _spellings(enum).get(plain(value).strip().lower())
+        if result is not None:
+            return result
+    text = value if isinstance(value, str) else ""
     raise AnalyticsInvalidQuery(
-        f"{shown(value)} is no {what}.{nearest(word, [str(member.value) for member in enum])}"
+        f"{shown(value)} is not a valid {noun}.{nearest(text, [str(member.value) for member in enum])}"
     )

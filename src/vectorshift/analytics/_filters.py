@@ -117,7 +117,7 @@ _STATUSES = frozenset(each.value for each in EventStatus)
 
 
 class _Truthless:
-    """Equality and hash that tell 1, 1.0 and True apart (the wire does), and no truth value."""
+    """Equality and hash that distinguish 1, 1.0 and True (as the wire does), and no truth value."""
 
     __slots__ = ()
 
@@ -152,18 +152,18 @@ def _column(column: Any) -> EventField:
 
 def _value(column: EventField, value: Any, *, several: bool) -> Any:
     """Return what a filter compares with, checked; a tuple where it is any of several."""
-    what = f"a filter on EventField.{column.name}"
-    values = literals.listed(value, what) if several else [value]
+    label = f"a filter on EventField.{column.name}"
+    values = literals.listed(value, label) if several else [value]
     if not values:
         raise AnalyticsInvalidQuery(
-            f"{what} got an empty list, which can match nothing. Name at least one value."
+            f"{label} got an empty list, which can match nothing. Name at least one value."
         )
     for each in values:
         if isinstance(each, EventField):
             raise AnalyticsInvalidQuery(
-                f"{what} got the column EventField.{each.name}: the service compares columns with values only."
+                f"{label} got the column EventField.{each.name}: the service compares columns with values only."
             )
-    checked = tuple(literals.scalar(each, what) for each in values)
+    checked = tuple(literals.scalar(each, label) for each in values)
     return checked if several else checked[0]
 
 
@@ -319,7 +319,7 @@ class FilterGroup(_Truthless):
                 )
             if not isinstance(each, (Filter, FieldFilter)):
                 raise AnalyticsInvalidQuery(
-                    f"{literals.shown(each)} is no filter; build one with EventField operators."
+                    f"{literals.shown(each)} is not a filter; build one with EventField operators."
                 )
         object.__setattr__(self, "filters", tuple(self.filters))
 

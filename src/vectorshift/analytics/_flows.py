@@ -1,4 +1,4 @@
-"""One flow per terminal: what is asked, in which order, and what the answer means. See `_calls.py` for how they run."""
+"""One flow per terminal: its requests, their order, and what the responses mean. See `_calls.py` for how they run."""
 
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ from vectorshift.analytics._results import (
     RunData,
     Trace,
 )
-from vectorshift.analytics._spec import Spec, handle_of, kinds_named
+from vectorshift.analytics._spec import Spec, event_kinds, handle_of
 from vectorshift.errors import (
     AnalyticsExportFailed,
     AnalyticsExportTimeout,
@@ -71,7 +71,7 @@ def traces(spec: Spec, limit: int | None = None, offset: int | None = None) -> F
 def table_page(limit: int, offset: int) -> tuple[int, int]:
     """Return (page size, offset) of the smallest page that holds rows offset..offset+limit-1.
 
-    The service pages tables by number, so an offset that is no multiple of the limit needs a larger page, cut afterwards.
+    The service pages tables by number, so an offset that is not a multiple of the limit needs a larger page, cut afterwards.
     Source: docs/contract.md A3 (pagination_config), D6.
     """
     size = limit
@@ -95,9 +95,9 @@ def table(
         raise AnalyticsInvalidQuery(
             "table() needs a list of at least one column, for example [EventField.STATUS]."
         )
-    wanted = spec.limit if limit is None else check.limit(limit)
+    size_limit = spec.limit if limit is None else check.limit(limit)
     start = spec.offset if offset is None else check.offset(offset)
-    size, first = table_page(wanted, start)
+    size, first = table_page(size_limit, start)
     encoded = [requests.column(each) for each in columns]
     body = requests.table_body(
         plan(spec, "table"),
@@ -110,7 +110,7 @@ def table(
     result = yield from ask(
         requests.table(body), answers.table_reader(encoded, counted=bool(return_record_count))
     )
-    result["rows"] = result["rows"][start - first : start - first + wanted]
+    result["rows"] = result["rows"][start - first : start - first + size_limit]
     return result
 
 
@@ -181,7 +181,7 @@ def export(spec: Spec, format: Any, file_name: Any) -> Flow[ExportTask]:
 def export_task(
     task_id: Any, total: float | None = None, *, failed_raises: bool = False
 ) -> Flow[ExportTask]:
-    """Look at an export task; `total` caps the seconds of the look."""
+    """Poll an export task; `total` caps the seconds of the poll."""
     identifier = check.identifier(task_id, "task_id")
     call = replace(requests.export_status(identifier), total=total)
     reply: Reply = yield call
@@ -204,9 +204,9 @@ def export_task(
 def export_and_wait(
     spec: Spec, format: Any, file_name: Any, timeout: float = 120, poll_interval: float = 1.0
 ) -> Flow[ExportTask]:
-    """Create an export and look at it until it is ready, failed, or `timeout` seconds have passed.
+    """Create an export and poll it until it is ready, failed, or `timeout` seconds have passed.
 
-    The wait between looks grows from `poll_interval` to five times that; the last one ends at the deadline.
+    The wait between polls grows from `poll_interval` to five times that; the last one ends at the deadline.
     """
     limit = check.seconds(timeout, "timeout", positive=False)
     intervals = poll_intervals(check.seconds(poll_interval, "poll_interval", positive=True))
@@ -225,12 +225,12 @@ def export_and_wait(
         if now >= deadline:
             raise AnalyticsExportTimeout(task_id, limit)
         try:
-            found = yield from export_task(task_id, deadline - now, failed_raises=True)
+            polled = yield from export_task(task_id, deadline - now, failed_raises=True)
         except ApiTimeoutError:
             if (yield Pause(0)) >= deadline:
                 raise AnalyticsExportTimeout(task_id, limit) from None
             raise
-        task = task | found
+        task = task | polled
         now = yield Pause(0)
     return task
 
@@ -238,49 +238,49 @@ def export_and_wait(
 # --- lookups -----------------------------------------------------------------
 
 
-def _route_missing(call: Call, reply: Reply, what: str) -> AnalyticsRouteNotFound:
+def _route_missing(call: Call, reply: Reply, label: str) -> AnalyticsRouteNotFound:
     message, raw = error_message(reply.body, reply.key)
     return AnalyticsRouteNotFound(
-        f"{what} not found ({message or 'no reason given'})",
+        f"{label} not found ({message or 'no reason given'})",
         raw_response=raw,
         **answers.context(call, reply),
     )
 
 
-def _look_up(call: Call, what: str, read: Read[T]) -> Flow[T]:
+def _look_up(call: Call, label: str, read: Read[T]) -> Flow[T]:
     reply: Reply = yield call
     if reply.status == 404:
-        raise _route_missing(call, reply, what)
+        raise _route_missing(call, reply, label)
     if not reply.ok:
         raise error_from(call, reply)
 
-    def found(data: dict[str, Any], call: Call, reply: Reply) -> T:
+    def checked(data: dict[str, Any], call: Call, reply: Reply) -> T:
         if answers.lookup_failed(data):
-            raise answers.not_found(what, data, call, reply)
+            raise answers.not_found(label, data, call, reply)
         return read(data, call, reply)
 
-    return answer(call, reply, found)
+    return answer(call, reply, checked)
 
 
 def trace(trace_id: Any, event_ids: Any = None, kinds: Any = None) -> Flow[Trace]:
-    """The whole tree of one trace, narrowed here to what was asked for, however the service narrowed it."""
+    """The whole tree of one trace, narrowed here to what was requested, whatever the service returned."""
     identifier = check.identifier(trace_id, "trace_id")
     ids = tuple(check.identifiers(event_ids, "event_ids"))
     if any("," in each for each in ids):
         raise AnalyticsInvalidQuery(
-            "event_ids are joined by commas on the wire: look up an id with a comma by itself."
+            "event_ids are joined by commas on the wire: request an id with a comma separately."
         )
-    chosen = () if kinds is None else kinds_named(kinds)
+    chosen = () if kinds is None else event_kinds(kinds)
 
     def read(data: dict[str, Any], call: Call, reply: Reply) -> Trace:
-        found = answers.read_events(data, call, reply)["events"]
-        named = answers.get(data, "trace_id")
+        page = answers.read_events(data, call, reply)["events"]
+        answer_id = answers.get(data, "trace_id")
         narrowed = ids or chosen
-        if not found and not (named and narrowed):
+        if not page and not (answer_id and narrowed):
             raise answers.not_found(f"trace {identifier}", data, call, reply)
         return {
-            "trace_id": named or identifier,
-            "events": [each for each in found if _wanted(each, ids, chosen)],
+            "trace_id": answer_id or identifier,
+            "events": [each for each in page if _is_selected(each, ids, chosen)],
         }
 
     return (
@@ -288,7 +288,7 @@ def trace(trace_id: Any, event_ids: Any = None, kinds: Any = None) -> Flow[Trace
     )
 
 
-def _wanted(event: Event, ids: tuple[str, ...], kinds: tuple[EventKind, ...]) -> bool:
+def _is_selected(event: Event, ids: tuple[str, ...], kinds: tuple[EventKind, ...]) -> bool:
     if ids and event.get("span_id") not in ids:
         return False
     span_kind = event.get("span_kind") or ""
@@ -330,9 +330,9 @@ def run(
     )
 
     def read(data: dict[str, Any], call: Call, reply: Reply) -> RunData:
-        found = answers.read_run(data, call, reply)
-        if not found:
+        fields = answers.read_run(data, call, reply)
+        if not fields:
             raise answers.not_found(f"run {identifier}", data, call, reply)
-        return found
+        return fields
 
     return (yield from _look_up(call, f"run {identifier}", read))

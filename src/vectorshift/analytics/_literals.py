@@ -1,7 +1,7 @@
-"""What a user hands in as a value, as the plain Python value that goes out: exact, or refused.
+"""Values from users as the plain Python values that are sent: exact, or refused.
 
 Members of text and number enums count as their values, and scalars of numpy as Python's. Those, and pandas' times, are
-told by what they can do: neither package is imported. Source: docs/contract.md A3 (value types).
+recognized by what they can do: neither package is imported. Source: docs/contract.md A3 (value types).
 """
 
 import math
@@ -55,7 +55,7 @@ def plain(value: Any) -> Any:
 
 
 def goes_as_it_is(value: Any) -> bool:
-    """Whether a value is of the usual kinds of which `scalar` returns the object itself; told at once."""
+    """Whether a value is of the usual kinds of which `scalar` returns the object itself; a fast check."""
     kind = type(value)
     if kind is str:
         return bool(value.isascii())
@@ -64,33 +64,33 @@ def goes_as_it_is(value: Any) -> bool:
     return kind is bool or (kind is int and value in _INT64)
 
 
-def scalar(value: Any, what: str) -> Scalar:
+def scalar(value: Any, label: str) -> Scalar:
     """Return a filter value of a type that the wire can carry: bool, int64, finite float, aware datetime or text."""
-    found = plain(value)
-    if isinstance(found, bool):
-        return found
-    if isinstance(found, int) and found in _INT64:
-        return found
-    if isinstance(found, float) and math.isfinite(found):
-        return found
-    if isinstance(found, datetime):
-        return _instant(found, what)
-    if isinstance(found, str):
-        return sendable(found, what)
-    advice = next((text for kind, text in _ADVICE if isinstance(found, kind)), _OTHERWISE)
+    literal = plain(value)
+    if isinstance(literal, bool):
+        return literal
+    if isinstance(literal, int) and literal in _INT64:
+        return literal
+    if isinstance(literal, float) and math.isfinite(literal):
+        return literal
+    if isinstance(literal, datetime):
+        return _instant(literal, label)
+    if isinstance(literal, str):
+        return sendable(literal, label)
+    advice = next((text for kind, text in _ADVICE if isinstance(literal, kind)), _OTHERWISE)
     raise AnalyticsInvalidQuery(
-        f"{what} got {shown(value)} ({type(value).__name__}), which the service cannot compare with. {advice}"
+        f"{label} got {shown(value)} ({type(value).__name__}), which the service cannot compare with. {advice}"
     )
 
 
-def _instant(value: datetime, what: str) -> datetime:
+def _instant(value: datetime, label: str) -> datetime:
     if value != value:  # pandas' NaT, which is a datetime
         raise AnalyticsInvalidQuery(
-            f"{what} got {value!r}, which is not a time: leave the condition out where the time is missing."
+            f"{label} got {value!r}, which is not a time: leave the condition out where the time is missing."
         )
     if getattr(value, "nanosecond", 0):
         raise AnalyticsInvalidQuery(
-            f"{what} got {value.isoformat()}, which is finer than a microsecond: round it, for example with "
+            f"{label} got {value.isoformat()}, which is finer than a microsecond: round it, for example with "
             ".floor('us') or .ceil('us')."
         )
     try:
@@ -102,15 +102,15 @@ def _instant(value: datetime, what: str) -> datetime:
             return fixed
     except (ValueError, OverflowError):
         raise AnalyticsInvalidQuery(
-            f"{what} got {value}, which is not within the years 1 to 9999 of UTC."
+            f"{label} got {value}, which is not within the years 1 to 9999 of UTC."
         ) from None
     raise AnalyticsInvalidQuery(
-        f"{what} got the naive datetime {value.isoformat()}: datetimes must be timezone-aware, "
+        f"{label} got the naive datetime {value.isoformat()}: datetimes must be timezone-aware, "
         "for example datetime(2026, 1, 1, tzinfo=timezone.utc)."
     )
 
 
-def sendable(text: str, what: str) -> str:
+def sendable(text: str, label: str) -> str:
     """Return a text that is one; half a character, as broken decoding leaves it, cannot be sent."""
     if text.isascii():
         return text
@@ -118,13 +118,13 @@ def sendable(text: str, what: str) -> str:
         text.encode()
     except UnicodeEncodeError as error:
         raise AnalyticsInvalidQuery(
-            f"{what} got {shown(text)}, whose character {error.start + 1} is half of one (a lone surrogate): "
+            f"{label} got {shown(text)}, whose character {error.start + 1} is half of one (a lone surrogate): "
             "mend the text, for example with value.encode('utf-8', 'replace').decode()."
         ) from None
     return text
 
 
-def listed(values: Any, what: str) -> list[Any]:
+def listed(values: Any, label: str) -> list[Any]:
     """Return the members of a list, set, array or iterator; a single value counts as a list of one."""
     if type(values) in (list, tuple) and len(values) <= _MOST:
         return list(values)
@@ -133,14 +133,14 @@ def listed(values: Any, what: str) -> list[Any]:
         return [values]
     if isinstance(values, Mapping) or dimensions != 1:
         raise AnalyticsTypeError(
-            f"{what} got a {type(values).__name__}, of which it is unclear what is meant: use a list of values."
+            f"{label} got a {type(values).__name__}, whose meaning is unclear: use a list of values."
         )
-    found = list(islice(values, _MOST + 1))
-    if len(found) > _MOST:
+    items = list(islice(values, _MOST + 1))
+    if len(items) > _MOST:
         raise AnalyticsInvalidQuery(
-            f"{what} got more than {_MOST:,} values: split them over several queries."
+            f"{label} got more than {_MOST:,} values: split them over several queries."
         )
-    return found
+    return items
 
 
 def shown(value: Any) -> str:

@@ -49,7 +49,7 @@ class AggregationOperation:
         field, dot, op = shorthand.partition(".")
         if not dot:
             raise AnalyticsInvalidQuery(
-                f"{shorthand!r} is no operation: write '<field>.<op>', for example 'runs.sum' or 'latency.p95'."
+                f"{shorthand!r} is not an operation: write '<field>.<op>', for example 'runs.sum' or 'latency.p95'."
             )
         return cls(field, op)
 
@@ -69,14 +69,14 @@ def _op(op: Any) -> AggregationOp | Percentile:
     if isinstance(op, Percentile):
         return op
     if isinstance(op, str) and not isinstance(op, AggregationOp):
-        if found := _PERCENTILE_WORD.fullmatch(op.strip()):
+        if match := _PERCENTILE_WORD.fullmatch(op.strip()):
             try:
-                return Percentile(int(found[1]))
+                return Percentile(int(match[1]))
             except ValueError as error:
                 raise AnalyticsInvalidQuery(f"{shown(op)}: {error}.") from None
         if op.strip().lower() not in {str(each) for each in AggregationOp}:
-            known = [*map(str, AggregationOp), "p50", "p75", "p95", "p99"]
-            raise AnalyticsInvalidQuery(f"{shown(op)} is no aggregation op.{nearest(op, known)}")
+            ops = [*map(str, AggregationOp), "p50", "p75", "p95", "p99"]
+            raise AnalyticsInvalidQuery(f"{shown(op)} is not an aggregation op.{nearest(op, ops)}")
     return choice(AggregationOp, op, "aggregation op")
 
 
@@ -89,5 +89,5 @@ def operation(value: Any) -> AggregationOperation:
     if isinstance(value, (tuple, list)) and len(value) == 2:
         return AggregationOperation(*value)
     raise AnalyticsInvalidQuery(
-        f"{shown(value)} is no operation: use AggregationOperation(field, op) or text such as 'runs.sum'."
+        f"{shown(value)} is not an operation: use AggregationOperation(field, op) or text such as 'runs.sum'."
     )

@@ -1,4 +1,4 @@
-"""Walks over all pages, complete or ending in an error, with the next pages under way while the caller works.
+"""Walks over all pages, complete or ending in an error, with the next pages requested while the caller works.
 
 Offset paging over live data can repeat and skip rows (docs/contract.md G3). So the first page fixes the end: later pages ask
 for nothing that started after the walk began (nor after the newest event on that page), to the second at most; rows are
@@ -34,7 +34,7 @@ _TIME = EventField.EVENT_START_TIME
 _SECOND = timedelta(seconds=1)
 _LAST = datetime.max.replace(tzinfo=UTC) - _SECOND
 _AHEAD = 2
-"""Pages under way at once: while one is read, the next one is on its way already."""
+"""Pages requested at once: while one is read, the next one is already on its way."""
 _MOST_IDLE = 10
 """Pages in a row that may bring nothing new: rows that arrive meanwhile move others to later pages."""
 
@@ -47,7 +47,7 @@ class Runner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[R]):
-    """Rows with their span ids, when the newest of them started if that is asked for, and the total that came along."""
+    """Rows with their span ids, when the newest of them started if that is needed, and the total of the response."""
 
     rows: list[R]
     ids: list[str | None]
@@ -56,8 +56,8 @@ class Page(Generic[R]):
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """How a walk is to be made: `expected` is the number of rows as somebody has counted it already."""
+class PagingOptions:
+    """The options of a walk: `expected` is the number of rows, if the caller has counted them."""
 
     page_size: int
     progress: Progress | None
@@ -66,20 +66,20 @@ class Way:
 
 
 class Walk(Generic[R]):
-    """Where a walk stands. Pure: it says which flow comes next and takes what it brings.
+    """The state of a walk. Pure: it says which flow comes next and takes its result.
 
-    A page is taken; where that leaves it `unsure` how many rows there are, a count is; then it settles what it knows.
+    It takes a page; if that leaves it `unsure` how many rows exist, it takes a count; then it settles its state.
     """
 
     what = "walk"
 
-    def __init__(self, spec: Spec, way: Way) -> None:
-        self.size = check.limit(way.page_size)
+    def __init__(self, spec: Spec, options: PagingOptions) -> None:
+        self.size = check.limit(options.page_size)
         self.position = spec.offset
         self.finished = False
         self.unsure = False
         self._spec = spec
-        self._way = way
+        self._options = options
         self._began = datetime.now(UTC)
         self._pinned = False
         self._seen = Seen()
@@ -88,11 +88,13 @@ class Walk(Generic[R]):
         self._again = 0
         self._idle = 0
         self._counted = False
-        self._total = None if way.expected is None else check.count(way.expected, "expected")
+        self._total = (
+            None if options.expected is None else check.count(options.expected, "expected")
+        )
         self._announced = None if self._total is None else max(0, self._total - spec.offset)
 
     def ahead(self) -> list[int]:
-        """Where the next pages begin: one, and the one after it while full pages come and there is known to be more."""
+        """Where the next pages begin: one, and the one after it while pages are full and more rows are known to exist."""
         after = self.position + self.size
         more = self._total is not None and after < self._total and len(self._last) == self.size
         return [self.position, after] if more else [self.position]
@@ -122,14 +124,14 @@ class Walk(Generic[R]):
         self._rows += len(fresh)
         self.position += len(page.rows)
         self._learn(page)
-        known = self._total is not None and self._total >= self.position
-        doubt = not known or self._idle >= _MOST_IDLE
+        knows_total = self._total is not None and self._total >= self.position
+        doubt = not knows_total or self._idle >= _MOST_IDLE
         self.unsure = doubt and not self._counted and bool(page.rows)
         self._pin(page.newest)
         return fresh
 
     def counted(self, count: int | None) -> None:
-        """Take the number of rows that there are."""
+        """Take the number of rows that exist."""
         self._counted = True
         if count is not None:
             self._total = count if count >= self.position else None
@@ -139,9 +141,9 @@ class Walk(Generic[R]):
         """Say whether the walk is finished. Raises `AnalyticsIncomplete` when it is and rows are missing."""
         at_end = self._total is not None and self.position >= self._total
         self.finished = not self._last or at_end or self._idle >= _MOST_IDLE
-        if self._way.progress is not None:
-            self._way.progress(self._rows, self._announced)
-        # Where nobody tells how many there are, rows that came again speak of others that did not come.
+        if self._options.progress is not None:
+            self._options.progress(self._rows, self._announced)
+        # Without a known total, repeated rows suggest that others are missing.
         complete = not self._again if self._announced is None else self._rows >= self._announced
         if self.finished and not complete:
             raise self._incomplete()
@@ -155,8 +157,8 @@ class Walk(Generic[R]):
         """Take a total that says more than the length of its page, or that such ones came before."""
         total = page.total or 0
         if total > max(self.position, self.size):
-            self._way.habits.counts_beyond_page = True
-        itself = page.rows and not self._way.habits.counts_beyond_page
+            self._options.habits.counts_beyond_page = True
+        itself = page.rows and not self._options.habits.counts_beyond_page
         if total > self.position or (total == self.position > 0 and not itself):
             self._total = total
             if self._announced is None:
@@ -170,7 +172,9 @@ class Walk(Generic[R]):
         end = max(self._began, newest or self._began)
         if end > _LAST:  # no time can lie beyond it
             return
-        if self.unsure:  # a whole second, since nobody else will tell if the service cuts the bound
+        if (
+            self.unsure
+        ):  # a whole second, since nothing else would show that the service cuts the bound
             end = (end + _SECOND).replace(microsecond=0)
         self._spec = replace(self._spec, terms=(*self._spec.terms, FieldFilter.lte(_TIME, end)))
 
@@ -194,23 +198,23 @@ def _read_page(data: Any, call: Call, reply: Reply) -> Page[Event]:
 
 
 def _read_first_page(data: Any, call: Call, reply: Reply) -> Page[Event]:
-    """The page by whose newest event the walk is pinned; the times of the others are nobody's business."""
+    """The page whose newest event pins the walk; the times of other pages do not matter."""
     page = _read_page(data, call, reply)
     starts = [results.stored(each, "span_start_time") for each in page.rows]
     return replace(page, newest=_newest(starts, "span_start_time"))
 
 
-def _newest(starts: list[Any], what: str) -> datetime | None:
-    return max((values.moment(each, what) for each in starts if each is not None), default=None)
+def _newest(starts: list[Any], label: str) -> datetime | None:
+    return max((values.moment(each, label) for each in starts if each is not None), default=None)
 
 
 class RowWalk(Walk[DataTableRow]):
-    """A walk over `table`; the span id and the start time ride along and are taken out again unless asked for."""
+    """A walk over `table`; the span id and the start time are requested too, and removed again unless the caller wants them."""
 
     what = "iter_rows"
 
-    def __init__(self, spec: Spec, columns: Any, interface: bool, way: Way) -> None:
-        super().__init__(spec, way)
+    def __init__(self, spec: Spec, columns: Any, interface: bool, options: PagingOptions) -> None:
+        super().__init__(spec, options)
         if isinstance(columns, str) or not isinstance(columns, (list, tuple)) or not columns:
             raise AnalyticsInvalidQuery("iter_rows() needs a list of at least one column.")
         chosen = {requests.column(each)["column_label"]: each for each in columns}
@@ -224,27 +228,27 @@ class RowWalk(Walk[DataTableRow]):
 
     def page_at(self, position: int) -> Flow[Page[DataTableRow]]:
         """One page of the table."""
-        found = yield from flows.table(
+        page = yield from flows.table(
             self._spec, self._columns, self._interface, True, self.size, position
         )
-        cells = [each["values"] for each in found["rows"]]
+        cells = [each["values"] for each in page["rows"]]
         starts = [] if self._pinned else [each.get(self._time) for each in cells]
         return Page(
-            found["rows"],
+            page["rows"],
             [each.get(self._id) for each in cells],
             _newest(starts, self._time),
-            found.get("total_records"),
+            page.get("total_records"),
         )
 
     def take(self, page: Page[DataTableRow]) -> list[DataTableRow]:
-        """Return the rows of the page that are new, without what was not asked for."""
+        """Return the rows of the page that are new, without columns that were not requested."""
         return [
             {**row, "values": {k: v for k, v in row["values"].items() if k not in self._extra}}
             for row in super().take(page)
         ]
 
     def settle(self) -> None:
-        """Tables page by number: after a page that is shorter than asked for the next would begin elsewhere."""
+        """Tables page by number: after a page that is shorter than requested the next one would begin elsewhere."""
         super().settle()
         if not self.finished and len(self._last) < self.size:
             raise self._incomplete(

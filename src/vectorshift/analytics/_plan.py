@@ -67,10 +67,10 @@ class _Parts:
 
 def plan(spec: Spec, verb: Verb) -> Plan:
     """Return the one request that answers `verb`; raises `AnalyticsInvalidQuery` where one request cannot."""
-    made: Plan | None = spec.plans.get(verb)
-    if made is None:
-        made = spec.plans[verb] = _planned(spec, verb)
-    return made
+    cached: Plan | None = spec.plans.get(verb)
+    if cached is None:
+        cached = spec.plans[verb] = _planned(spec, verb)
+    return cached
 
 
 def _planned(spec: Spec, verb: Verb) -> Plan:
@@ -92,10 +92,10 @@ def count_plans(spec: Spec) -> list[tuple[int, Plan]]:
     One without OR; 2**k - 1 for one group of k alternatives, by inclusion and exclusion (G2 c). Over data that is still
     arriving the counts are taken at slightly different moments: bound such a query by an end time in the past.
     """
-    made: list[tuple[int, Plan]] | None = spec.plans.get("counts")
-    if made is None:
-        made = spec.plans["counts"] = _planned_counts(spec)
-    return made
+    cached: list[tuple[int, Plan]] | None = spec.plans.get("counts")
+    if cached is None:
+        cached = spec.plans["counts"] = _planned_counts(spec)
+    return cached
 
 
 def _planned_counts(spec: Spec) -> list[tuple[int, Plan]]:
@@ -239,7 +239,7 @@ def _aggregation(spec: Spec, parts: _Parts) -> Plan:
     if data:
         raise AnalyticsInvalidQuery(
             f"aggregations cannot filter by the data column EventField.{data[0].column.name}"
-            f"{' with a value that is no datetime' if data[0].column is EventField.EVENT_START_TIME else ''}: "
+            f"{' with a value that is not a datetime' if data[0].column is EventField.EVENT_START_TIME else ''}: "
             "filter on scope fields, or pre-filter with .events() or .table()."
         )
     if parts.groups:

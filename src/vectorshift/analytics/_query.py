@@ -51,7 +51,7 @@ class Query(Terminals[float, int]):
         """Add conditions: filters, operator results, or the twelve names as `status="failure"`.
 
         Positional filters of one call join by `logical_op`; calls and names AND. Times must be timezone-aware. Raises
-        `AnalyticsInvalidQuery` for anything that is no filter, an unknown name, or a field that cannot be filtered.
+        `AnalyticsInvalidQuery` for anything that is not a filter, an unknown name, or a field that cannot be filtered.
         """
         return type(self)(
             self._spec.narrowed(combine(positional, logical_op, kwargs)), self._client

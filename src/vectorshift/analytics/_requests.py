@@ -182,7 +182,7 @@ def column(each: Any) -> JSON:
         if each.lower() in (field.label, field.value.lower()):
             return {"column_label": each, "column_type": field.value}
     raise AnalyticsInvalidQuery(
-        f"{shown(each)} is no column.{nearest(each, [f.label for f in EventField])}"
+        f"{shown(each)} is not a column.{nearest(each, [f.label for f in EventField])}"
     )
 
 
@@ -198,7 +198,7 @@ def export_status(task_id: str) -> Call:
 
 
 def trace(trace_id: str, event_ids: tuple[str, ...], kinds: tuple[EventKind, ...]) -> Call:
-    """GET /analytics/traces/{trace_id}; kinds go out as entity words and are filtered exactly on the way in."""
+    """GET /analytics/traces/{trace_id}; kinds go out as entity names and are filtered exactly on the way in."""
     query = (("event_ids", ",".join(event_ids)), ("kinds", ",".join(kind.entity for kind in kinds)))
     return _get("/analytics/traces/{trace_id}", trace_id, query)
 
@@ -209,8 +209,8 @@ def event(event_id: str, trace_id: str | None) -> Call:
 
 
 _OBJECT_TYPES = {
-    word: word.capitalize()
-    for word in ("pipeline", "chatbot", "form", "search", "voicebot", "agent")
+    name: name.capitalize()
+    for name in ("pipeline", "chatbot", "form", "search", "voicebot", "agent")
 }
 
 

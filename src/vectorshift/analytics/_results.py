@@ -89,7 +89,7 @@ class _DataTableRowRequired(TypedDict):
 
 
 class DataTableRow(_DataTableRowRequired, total=False):
-    """One row: column label to cell; `interface_data` when it was asked for."""
+    """One row: column label to cell; `interface_data` when it was requested."""
 
     interface_data: Any
 
@@ -136,7 +136,7 @@ class ExportTask(TypedDict, total=False):
 
 def _camel(name: str) -> str:
     head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)
+    return head + "".join(part.capitalize() for part in rest)
 
 
 _ALTERNATES = {
@@ -167,7 +167,7 @@ class EventDict(dict[str, Any]):
         raise KeyError(key)
 
     def __contains__(self, key: object) -> bool:
-        return dict.__contains__(self, key) or dict.__contains__(self, CANONICAL.get(key, key))  # type: ignore[call-overload]  # any object may be asked for
+        return dict.__contains__(self, key) or dict.__contains__(self, CANONICAL.get(key, key))  # type: ignore[call-overload]  # any object may be looked up
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value under any spelling of `key`, or `default`."""
@@ -181,47 +181,47 @@ class EventDict(dict[str, Any]):
 def event(raw: dict[str, Any]) -> Event:
     """Read one event from the wire: page names, lower-case status; keys inside its objects are the user's and stay.
 
-    Empty text is no number and no time, and neither is the zero time that stands for the end of a run in progress.
+    Empty text is not a number or a time, and neither is the zero time that marks the end of a run in progress.
     Source: docs/contract.md A5 (Event), C (status case).
     """
     if _OTHER_SPELLINGS.isdisjoint(raw) and None not in raw.values():
-        found = EventDict(raw)
+        event_fields = EventDict(raw)
     else:
-        found = EventDict()
+        event_fields = EventDict()
         for key, value in raw.items():
             if value is not None:
-                found[CANONICAL.get(key, key)] = value
-    status = stored(found, "status")
+                event_fields[CANONICAL.get(key, key)] = value
+    status = stored(event_fields, "status")
     if isinstance(status, str):
-        found["status"] = status.lower()
+        event_fields["status"] = status.lower()
     for name in ("span_id", "trace_id", "parent_span_id"):
-        told = stored(found, name)
-        if told is not None and type(told) is not str:
-            found[name] = values.identifier(told, name)
+        item = stored(event_fields, name)
+        if item is not None and type(item) is not str:
+            event_fields[name] = values.identifier(item, name)
     for name in ("latency", "node_latency"):
-        told = stored(found, name)
-        if told == "":
-            del found[name]
-        elif told is not None:
-            found[name] = float(values.number(told, name))
+        item = stored(event_fields, name)
+        if item == "":
+            del event_fields[name]
+        elif item is not None:
+            event_fields[name] = float(values.number(item, name))
     for name in ("span_start_time", "span_end_time"):
-        told = stored(found, name)
-        if isinstance(told, str):
-            _read_time(found, name, told)
-    return found  # type: ignore[return-value]  # a dict with the TypedDict's keys
+        item = stored(event_fields, name)
+        if isinstance(item, str):
+            _read_time(event_fields, name, item)
+    return event_fields  # type: ignore[return-value]  # a dict with the TypedDict's keys
 
 
 stored: Callable[..., Any] = dict.get
 """A value under the very key, past the spellings that `EventDict.get` tries."""
 
 
-def _read_time(found: EventDict, name: str, told: str) -> None:
-    if not told or (name == "span_end_time" and values.is_zero_time(told)):
-        del found[name]
-    elif (spelled := spelled_time(told)) is not told:
-        found[name] = spelled
+def _read_time(fields: EventDict, name: str, text: str) -> None:
+    if not text or (name == "span_end_time" and values.is_zero_time(text)):
+        del fields[name]
+    elif (spelled := spelled_time(text)) is not text:
+        fields[name] = spelled
 
 
-def spelled_time(told: str) -> str:
+def spelled_time(text: str) -> str:
     """A time as `datetime.fromisoformat` reads it, which takes no lower-case letters."""
-    return told.upper() if told[-1] == "z" or told[10:11] == "t" else told
+    return text.upper() if text[-1] == "z" or text[10:11] == "t" else text

@@ -25,8 +25,8 @@ class Seen:
         table, key = self._table, hash(identifier) or 1
         size = len(table)
         place = key % size
-        while found := table[place]:
-            if found == key:
+        while stored := table[place]:
+            if stored == key:
                 return False
             place = place + 1 if place + 1 < size else 0
         table[place] = key
@@ -45,7 +45,7 @@ def _empty(size: int) -> "array[int]":
 
 
 def _filled(table: "array[int]", keys: Iterable[int]) -> "array[int]":
-    """The table with these keys, none of which it holds; 0 stands for a free place."""
+    """The table with these keys, none of which it holds; 0 marks a free slot."""
     size = len(table)
     for key in keys:
         if key:

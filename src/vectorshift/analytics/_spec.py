@@ -1,4 +1,4 @@
-"""What a query asks for, as one plain value, and its JSON form. No HTTP, no client.
+"""What a query selects, as one plain value, and its JSON form. No HTTP, no client.
 
 Source: reference page "query", "group_by"; docs/contract.md B2.
 """
@@ -90,10 +90,10 @@ def scoped(
     derived = None
     if object is not None:
         handles = list(object) if isinstance(object, (list, tuple)) else [object]
-        found = [(_handle_id(each), _handle_type(each), _handle_kinds(each)) for each in handles]
-        ids = [each[0] for each in found] + ids
-        derived = found[0][1] if found else None
-        chosen = tuple(dict.fromkeys(kind for each in found for kind in each[2]))
+        parts = [(_handle_id(each), _handle_type(each), _handle_kinds(each)) for each in handles]
+        ids = [each[0] for each in parts] + ids
+        derived = parts[0][1] if parts else None
+        chosen = tuple(dict.fromkeys(kind for each in parts for kind in each[2]))
     unique = tuple(dict.fromkeys(ids)) if len(ids) > 1 else ids
     if len(unique) > 1:
         raise AnalyticsInvalidQuery(
@@ -101,18 +101,20 @@ def scoped(
             "the engine matches one id per scope filter. Query each separately and merge the results."
         )
     object_id = unique[0] if unique else None
-    stated = check.text(object_type, "object_type").lower() if object_type is not None else None
+    explicit_type = (
+        check.text(object_type, "object_type").lower() if object_type is not None else None
+    )
     if kinds is not None:
-        chosen = kinds_named(kinds)
-    if object_id is None and stated is not None:
-        chosen = _kinds_of_type(stated, chosen)
+        chosen = event_kinds(kinds)
+    if object_id is None and explicit_type is not None:
+        chosen = _kinds_of_type(explicit_type, chosen)
     size, start = check.limit(limit), check.offset(offset)
-    return Spec(object_id, stated or derived, chosen, (), size, start)
+    return Spec(object_id, explicit_type or derived, chosen, (), size, start)
 
 
-def kinds_named(values: Any) -> tuple[EventKind, ...]:
-    named = literals.listed(values, "kinds")
-    return tuple(dict.fromkeys(choice(EventKind, each, "event kind") for each in named))
+def event_kinds(values: Any) -> tuple[EventKind, ...]:
+    names = literals.listed(values, "kinds")
+    return tuple(dict.fromkeys(choice(EventKind, each, "event kind") for each in names))
 
 
 def _kinds_of_type(object_type: str, chosen: tuple[EventKind, ...]) -> tuple[EventKind, ...]:
@@ -145,7 +147,7 @@ def _handle_type(handle: Any) -> str:
 
 
 def _handle_kinds(handle: Any) -> tuple[EventKind, ...]:
-    return kinds_named(list(getattr(handle, "_analytics_kinds", ())))
+    return event_kinds(list(getattr(handle, "_analytics_kinds", ())))
 
 
 def handle_of(handle: Any) -> tuple[str, str]:
@@ -171,7 +173,7 @@ def to_dict(spec: Spec) -> dict[str, Any]:
 
 def from_dict(data: Mapping[str, Any]) -> Spec:
     """Read what `to_dict` wrote, checking everything again. Unknown keys are refused with the nearest known one."""
-    known = [
+    keys = [
         "version",
         "object_id",
         "object_type",
@@ -185,8 +187,10 @@ def from_dict(data: Mapping[str, Any]) -> Spec:
     if not isinstance(data, Mapping):
         raise AnalyticsTypeError(f"a query's JSON form is an object, not {literals.shown(data)}.")
     for key in data:
-        if key not in known:
-            raise AnalyticsInvalidQuery(f"{key!r} is no part of a query.{nearest(str(key), known)}")
+        if key not in keys:
+            raise AnalyticsInvalidQuery(
+                f"{key!r} is not a key of a query.{nearest(str(key), keys)}"
+            )
     if data.get("version", VERSION) != VERSION:
         raise AnalyticsInvalidQuery(
             f"this query was written by version {literals.shown(data['version'])}; this is version {VERSION}."
@@ -208,9 +212,9 @@ def from_dict(data: Mapping[str, Any]) -> Spec:
     return spec
 
 
-def _listed(value: Any, what: str) -> list[Any]:
+def _listed(value: Any, label: str) -> list[Any]:
     if not isinstance(value, list):
-        raise AnalyticsTypeError(f"{what} must be a list of filters, not {literals.shown(value)}.")
+        raise AnalyticsTypeError(f"{label} must be a list of filters, not {literals.shown(value)}.")
     return value
 
 
@@ -232,7 +236,7 @@ def _value_from_json(value: Any) -> Any:
             return datetime.fromisoformat(value["datetime"])
         except (TypeError, ValueError) as error:
             raise AnalyticsInvalidQuery(
-                f"{literals.shown(value['datetime'])} is no ISO datetime: {error}."
+                f"{literals.shown(value['datetime'])} is not an ISO datetime: {error}."
             ) from None
     return value
 
@@ -242,7 +246,7 @@ def _term_from_dict(data: Any) -> Term:
         set(data) == {"op", "filters"} or set(data) == {"field", "op", "value"}
     ):
         raise AnalyticsInvalidQuery(
-            f"{literals.shown(data)} is no filter: it needs the keys field, op and value, or op and filters for a group."
+            f"{literals.shown(data)} is not a filter: it needs the keys field, op and value, or op and filters for a group."
         )
     if "filters" in data:
         members = _listed(data["filters"], "the filters of a group")

@@ -1,4 +1,4 @@
-"""What can be asked of a query, grouped or not. Each terminal and its `a*` twin are one line each.
+"""The terminals of a query, grouped or not. Each terminal and its `a*` twin are one line each.
 
 Terminals block; their `a*` twins are coroutines (asyncio). Source: reference page "Aggregation terminals" to "Data tables
 and export".
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vectorshift.analytics import _flows as flows
     from vectorshift.analytics._filters import EventField
     from vectorshift.analytics._operations import AggregationOperation
-    from vectorshift.analytics._paging import Way
+    from vectorshift.analytics._paging import PagingOptions
     from vectorshift.analytics._results import (
         AggregationResult,
         DataTableResult,
@@ -156,13 +156,14 @@ class Terminals(Runnable, Generic[Figure, Number]):
         """Every matching event, newest pages first as the service orders them, each once; see `_paging.py`.
 
         `progress(rows so far, rows in all or None)` is called after each page. `expected` is what `count()` gave, if it
-        was asked already: where the service's totals cannot be believed, the walk asks it by itself. Ends complete, or
+        was requested already: if the service's totals are unreliable, the walk requests it itself. Ends complete, or
         raises `AnalyticsIncomplete`. Events that start after the walk began are not part of it.
         """
         from vectorshift.analytics import _paging as paging
 
         return paging.walk(
-            paging.EventWalk(self._spec, self._way(page_size, progress, expected)), self._run
+            paging.EventWalk(self._spec, self._paging_options(page_size, progress, expected)),
+            self._run,
         )
 
     def aiter_events(
@@ -176,7 +177,8 @@ class Terminals(Runnable, Generic[Figure, Number]):
         from vectorshift.analytics import _paging as paging
 
         return paging.awalk(
-            paging.EventWalk(self._spec, self._way(page_size, progress, expected)), self._arun
+            paging.EventWalk(self._spec, self._paging_options(page_size, progress, expected)),
+            self._arun,
         )
 
     def iter_rows(
@@ -196,7 +198,7 @@ class Terminals(Runnable, Generic[Figure, Number]):
                 self._spec,
                 columns,
                 include_interface_data,
-                self._way(page_size, progress, expected),
+                self._paging_options(page_size, progress, expected),
             ),
             self._run,
         )
@@ -218,20 +220,22 @@ class Terminals(Runnable, Generic[Figure, Number]):
                 self._spec,
                 columns,
                 include_interface_data,
-                self._way(page_size, progress, expected),
+                self._paging_options(page_size, progress, expected),
             ),
             self._arun,
         )
 
-    def _way(self, page_size: int, progress: Progress | None, expected: int | None) -> Way:
-        from vectorshift.analytics._paging import Way
+    def _paging_options(
+        self, page_size: int, progress: Progress | None, expected: int | None
+    ) -> PagingOptions:
+        from vectorshift.analytics._paging import PagingOptions
 
-        return Way(page_size, progress, expected, self._bound().habits)
+        return PagingOptions(page_size, progress, expected, self._bound().habits)
 
     # --- how times are compared ---
 
     def time_precision(self) -> TimePrecision | None:
-        """How finely the service compares times: what was told to the client, or what its events show, found out once.
+        """How finely the service compares times: the client's setting, or what its events show, probed once.
 
         "us": whole, and its events start on whole milliseconds, so that a bound between two of them is exact. "ms": whole
         milliseconds are compared as they are, anything finer is not. "s": only whole seconds are, or nothing shows more.

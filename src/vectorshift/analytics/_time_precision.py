@@ -1,4 +1,4 @@
-"""How finely the service compares times, found out from one event that it has.
+"""How finely the service compares times, probed with one of its events.
 
 A bound may be cut on its way to the database: clickhouse-go binds a time as whole seconds, and a text is cut to the digits
 of its column. So an event at 10:00:00.123 is asked for with bounds that are true of it as they stand and not once they are
@@ -51,26 +51,26 @@ class _Sample:
     finer: bool
 
 
-def time_precision(spec: Spec, habits: Habits) -> Flow[TimePrecision | None]:
-    """Return what is known, or find it out from the events in the query's time range; None where there are none.
+def time_precision(spec: Spec, capabilities: Habits) -> Flow[TimePrecision | None]:
+    """Return what is known, or probe it with the events in the query's time range; None if they do not exist.
 
     One page, and one to five counts: once, since the habits remember it. Callers that come meanwhile wait for the first.
     """
-    while habits.time_precision is None and habits.is_measuring_time:
+    while capabilities.time_precision is None and capabilities.is_measuring_time:
         yield Pause(_PATIENCE)
-    if habits.time_precision is not None:
-        return habits.time_precision
-    habits.is_measuring_time = True
+    if capabilities.time_precision is not None:
+        return capabilities.time_precision
+    capabilities.is_measuring_time = True
     try:
-        asked = plan(Spec(terms=_range_of(spec)), "search")
-        found, sample = yield from ask(requests.search(asked, _SAMPLE, 0), _read_sample)
-        if sample is None and found < _MANY:
-            return "s" if found else None  # for now: other events may tell more
+        sample_plan = plan(Spec(terms=_range_of(spec)), "search")
+        count, sample = yield from ask(requests.search(sample_plan, _SAMPLE, 0), _read_sample)
+        if sample is None and count < _MANY:
+            return "s" if count else None  # for now: other events may tell more
         precision: TimePrecision = "s"
         if sample is not None:
             with suppress(BadRequestError, UnprocessableEntityError):  # which show nothing
                 precision = yield from _measured(sample)
-        habits.time_precision = precision
+        capabilities.time_precision = precision
         _log.info(
             "The service compares times to the %s. Window bounds are sent accordingly; "
             "Client(time_precision=%r) saves finding it out.",
@@ -79,7 +79,7 @@ def time_precision(spec: Spec, habits: Habits) -> Flow[TimePrecision | None]:
         )
         return precision
     finally:
-        habits.is_measuring_time = False
+        capabilities.is_measuring_time = False
 
 
 _NAMES = {"us": "microsecond", "ms": "millisecond", "s": "second"}
@@ -118,21 +118,21 @@ def _sample(events: Sequence[Event]) -> _Sample | None:
 
 def _measured(sample: _Sample) -> Flow[TimePrecision]:
     tick, after = sample.tick, sample.tick + _MILLISECOND
-    near, far = FieldFilter.gte(_AT, tick - _SECOND), FieldFilter.lt(_AT, tick + 2 * _SECOND)
+    lower, upper = FieldFilter.gte(_AT, tick - _SECOND), FieldFilter.lt(_AT, tick + 2 * _SECOND)
     # The first lower and the first upper bound go out as start_time and end_time, a third one as a table filter.
-    if (yield from _is_found(sample, near, far, FieldFilter.gte(_AT, after))):
+    if (yield from _has_event(sample, lower, upper, FieldFilter.gte(_AT, after))):
         return "s"
     if not sample.finer:
         between = after - _MICROSECOND
-        before_it = yield from _is_found(sample, near, FieldFilter.lt(_AT, between))
-        if before_it and not (yield from _is_found(sample, FieldFilter.gte(_AT, between), far)):
+        before_it = yield from _has_event(sample, lower, FieldFilter.lt(_AT, between))
+        if before_it and not (yield from _has_event(sample, FieldFilter.gte(_AT, between), upper)):
             return "us"
-    before_it = yield from _is_found(sample, near, FieldFilter.lt(_AT, after))
-    if before_it and not (yield from _is_found(sample, FieldFilter.gte(_AT, after), far)):
+    before_it = yield from _has_event(sample, lower, FieldFilter.lt(_AT, after))
+    if before_it and not (yield from _has_event(sample, FieldFilter.gte(_AT, after), upper)):
         return "ms"
     return "s"
 
 
-def _is_found(sample: _Sample, *bounds: FieldFilter) -> Flow[bool]:
+def _has_event(sample: _Sample, *bounds: FieldFilter) -> Flow[bool]:
     spec = Spec(terms=(Filter.eq(EventField.EVENT_ID, sample.span_id), *bounds))
     return (yield from flows.count(spec))["count"] > 0

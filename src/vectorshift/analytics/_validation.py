@@ -1,4 +1,4 @@
-"""Checks of what a user hands in. Each returns the value to use, or raises before anything is sent.
+"""Checks of user input. Each returns the value to use, or raises before anything is sent.
 
 Source: reference page "Errors" (AnalyticsInvalidQuery), docs/contract.md A3 (value types), B.
 """
@@ -29,30 +29,30 @@ def offset(value: Any) -> int:
     return _whole(value, "offset", least=0)
 
 
-def size(value: Any, what: str) -> int:
+def size(value: Any, name: str) -> int:
     """Return a number of bytes: an int of 1 or more."""
-    return _whole(value, what, least=1, below=2**63)
+    return _whole(value, name, least=1, below=2**63)
 
 
-def count(value: Any, what: str) -> int:
+def count(value: Any, name: str) -> int:
     """Return a number of rows: an int of 0 or more."""
-    return _whole(value, what, least=0, below=2**63)
+    return _whole(value, name, least=0, below=2**63)
 
 
-def _whole(value: Any, what: str, least: int, below: int = 2**31) -> int:
-    found = plain(value)
-    if isinstance(found, bool) or not isinstance(found, int) or not least <= found < below:
+def _whole(value: Any, name: str, least: int, below: int = 2**31) -> int:
+    number = plain(value)
+    if isinstance(number, bool) or not isinstance(number, int) or not least <= number < below:
         raise AnalyticsInvalidQuery(
-            f"{what} must be a whole number from {least} to {below - 1}, not {shown(value)}."
+            f"{name} must be a whole number from {least} to {below - 1}, not {shown(value)}."
         )
-    return found
+    return number
 
 
 def percentile_n(value: Any) -> int:
     """Return a percentile that the service computes; 95.0 counts as 95. Raises ValueError otherwise."""
-    found = plain(value)
-    if not isinstance(found, bool) and isinstance(found, (int, float)) and found in PERCENTILES:
-        return int(found)
+    number = plain(value)
+    if not isinstance(number, bool) and isinstance(number, (int, float)) and number in PERCENTILES:
+        return int(number)
     raise ValueError(
         f"percentile n must be one of {', '.join(map(str, PERCENTILES))}, not {shown(value)}"
     )
@@ -77,36 +77,40 @@ def interval_for(has_time: bool, interval: Interval | str | None) -> Interval | 
     return None
 
 
-def text(value: Any, what: str) -> str:
+def text(value: Any, name: str) -> str:
     """Return a non-empty text."""
     if not isinstance(value, str) or not value.strip():
-        raise AnalyticsInvalidQuery(f"{what} must be a non-empty text, not {shown(value)}.")
-    return sendable(plain(value), what)
+        raise AnalyticsInvalidQuery(f"{name} must be a non-empty text, not {shown(value)}.")
+    return sendable(plain(value), name)
 
 
-def identifier(value: Any, what: str) -> str:
+def identifier(value: Any, name: str) -> str:
     """Return an id as text; numbers are accepted because some systems hand out numeric ids."""
-    found = plain(value)
-    if isinstance(found, int) and not isinstance(found, bool) and abs(found) < 10**100:
-        return str(found)
-    if not isinstance(found, str) or not found.strip():
+    plain_value = plain(value)
+    if (
+        isinstance(plain_value, int)
+        and not isinstance(plain_value, bool)
+        and abs(plain_value) < 10**100
+    ):
+        return str(plain_value)
+    if not isinstance(plain_value, str) or not plain_value.strip():
         raise AnalyticsTypeError(
-            f"{what} must be an id, a non-empty text or a whole number, not {shown(value)} ({type(value).__name__})."
+            f"{name} must be an id, a non-empty text or a whole number, not {shown(value)} ({type(value).__name__})."
         )
-    return sendable(found, what)
+    return sendable(plain_value, name)
 
 
-def identifiers(values: Any, what: str) -> list[str]:
+def identifiers(values: Any, name: str) -> list[str]:
     """Return ids as texts: of a list, of one alone, or none."""
-    return [] if values is None else [identifier(each, what) for each in listed(values, what)]
+    return [] if values is None else [identifier(each, name) for each in listed(values, name)]
 
 
-def seconds(value: Any, what: str, *, positive: bool) -> float:
+def seconds(value: Any, name: str, *, positive: bool) -> float:
     """Return a duration in seconds: finite, and more than 0 where `positive`."""
-    found = plain(value)
-    number = isinstance(found, (int, float)) and not isinstance(found, bool)
-    if not number or not 0 <= found <= _LONGEST or (positive and found == 0):
+    duration = plain(value)
+    number = isinstance(duration, (int, float)) and not isinstance(duration, bool)
+    if not number or not 0 <= duration <= _LONGEST or (positive and duration == 0):
         raise AnalyticsInvalidQuery(
-            f"{what} must be a number of seconds {'above' if positive else 'of at least'} 0, not {shown(value)}."
+            f"{name} must be a number of seconds {'above' if positive else 'of at least'} 0, not {shown(value)}."
         )
-    return float(found)
+    return float(duration)

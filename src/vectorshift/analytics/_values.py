@@ -20,7 +20,7 @@ _MOST = 10**300
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def number(raw: Any, what: str) -> float:
+def number(raw: Any, label: str) -> float:
     """Read a finite number. Whole numbers stay int, so that no digit beyond 2**53 is lost."""
     if type(raw) is float and -math.inf < raw < math.inf:
         return raw
@@ -34,39 +34,39 @@ def number(raw: Any, what: str) -> float:
         or (isinstance(value, int) and abs(value) > _MOST)
         or value != value
     ):
-        raise ValueError(f"{what} is {_shown(raw)}, not a finite number")
+        raise ValueError(f"{label} is {_shown(raw)}, not a finite number")
     return value
 
 
-def whole(raw: Any, what: str) -> int:
+def whole(raw: Any, label: str) -> int:
     """Read a whole number; never through a float, unless it comes as one."""
-    value = number(raw, what)
+    value = number(raw, label)
     if value != int(value):
-        raise ValueError(f"{what} is {_shown(raw)}, not a whole number")
+        raise ValueError(f"{label} is {_shown(raw)}, not a whole number")
     return int(value)
 
 
-def identifier(raw: Any, what: str) -> str:
+def identifier(raw: Any, label: str) -> str:
     """Read an id, which may come as a number."""
     if isinstance(raw, str):
         return raw
-    return str(whole(raw, what))
+    return str(whole(raw, label))
 
 
-def moment(raw: Any, what: str) -> datetime:
+def moment(raw: Any, label: str) -> datetime:
     """Read a time, in UTC and cut to microseconds."""
-    found = _TIME.fullmatch(raw) if isinstance(raw, str) else None
+    match = _TIME.fullmatch(raw) if isinstance(raw, str) else None
     try:
-        if found:
-            day, clock, fraction, zone = found.groups(default="")
+        if match:
+            day, clock, fraction, zone = match.groups(default="")
             return datetime.fromisoformat(f"{day}T{clock}{fraction}{zone.upper()}").astimezone(UTC)
     except (ValueError, OverflowError):
         pass  # a month 13, a year 0
-    raise ValueError(f"{what} is {_shown(raw)}, not an RFC 3339 time with its offset")
+    raise ValueError(f"{label} is {_shown(raw)}, not an RFC 3339 time with its offset")
 
 
 def is_zero_time(text: str) -> bool:
-    """Whether a time is what stands for none in a database (1970-01-01, in any zone) or in a language (year 1)."""
+    """Whether a time means null in a database (1970-01-01, in any zone) or in a language (year 1)."""
     if text.startswith(("0001-", "0000-")):
         return True
     return text.startswith(("1970-01-01", "1969-12-31")) and moment(text, "") == _EPOCH

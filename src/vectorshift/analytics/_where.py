@@ -38,7 +38,7 @@ ALIASES: dict[str, EventField] = {
 
 
 def combine(
-    positional: tuple[Any, ...], logical_op: Any, named: dict[str, Any]
+    positional: tuple[Any, ...], logical_op: Any, keywords: dict[str, Any]
 ) -> tuple[Term, ...]:
     """Return the terms that one `where(...)` call adds. Positional arguments join by `logical_op`, named ones always AND."""
     joined = choice(LogicalOp, logical_op, "logical operator")
@@ -47,14 +47,16 @@ def combine(
         terms = (
             FilterGroup([atom for term in terms for atom in _alternatives(term)], LogicalOp.OR),
         )
-    return (*terms, *(_named(name, value) for name, value in named.items())) if named else terms
+    return (
+        (*terms, *(_named(name, value) for name, value in keywords.items())) if keywords else terms
+    )
 
 
 def filterable(each: Any) -> Term:
     """Return a filter as it is; anything else, and a field that cannot be filtered, raises `AnalyticsInvalidQuery`."""
     if not isinstance(each, (Filter, FieldFilter, FilterGroup)):
         raise AnalyticsInvalidQuery(
-            f"where() got {shown(each)}, which is no filter. Use EventField operators, Filter, FieldFilter, FilterGroup, "
+            f"where() got {shown(each)}, which is not a filter. Use EventField operators, Filter, FieldFilter, FilterGroup, "
             f"or one of the names {', '.join(ALIASES)} as name=value."
         )
     if isinstance(each, FilterGroup):
