@@ -23,11 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 after a signal, 2 when it could not start.
     """
     parser = _parser()
-    known, unknown = parser.parse_known_args(arguments)
+    namespace, unknown = parser.parse_known_args(arguments)
     if unknown:
         names = [name for action in parser._actions for name in action.option_strings]
-        parser.error(f"there is no option {unknown[0]}{nearest(unknown[0], names)}")
-    options = vars(known)
+        parser.error(f"option {unknown[0]} does not exist{nearest(unknown[0], names)}")
+    options = vars(namespace)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
@@ -57,8 +57,8 @@ def _takes(type_: Any) -> dict[str, Any]:
     if type_ is bool:
         return unset | {"action": argparse.BooleanOptionalAction}
     if get_origin(type_) is Literal:
-        known = get_args(type_)
-        return unset | {"type": type(known[0]), "metavar": "|".join(map(str, known))}
+        choices = get_args(type_)
+        return unset | {"type": type(choices[0]), "metavar": "|".join(map(str, choices))}
     if type_ is str:
         return unset | {"metavar": "ZONE"}
     return unset | {"type": int if int in get_args(type_) else float, "metavar": "NUMBER"}

@@ -44,7 +44,7 @@ class Exchange:
         number: counts all requests.
         path: without the query, which may hold a signature.
         fault: the kind of the fault that it met.
-        status: of the reply; None before there is one, and where a fault kept it back.
+        status: of the reply; None before it was sent, and if a fault held it back.
         seconds: until the end of the reply; None before.
     """
 
@@ -98,8 +98,8 @@ class Service:
 
     def changed(self) -> list[str]:
         """The switches that are not as they were at the start."""
-        shown = self.settings.shown()
-        return [name for name, first in self._first_settings.items() if shown[name] != first]
+        current = self.settings.shown()
+        return [name for name, first in self._first_settings.items() if current[name] != first]
 
     def reset(self) -> None:
         """Make everything as it was after the start; what exports wrote stays."""

@@ -31,7 +31,7 @@ class Settings:
         envelope: case of the keys of the reply around them.
         strict: whether unknown fields of a request are refused.
         int64: how counts and totals of records are printed.
-        zeros: whether zeros are printed, left out, or stand where totals were never filled in.
+        zeros: whether zeros are printed, left out, or replace totals that were never filled in.
         leaf: whether the innermost buckets of a result are numbers or messages.
         bounds: which ends of [start_time, end_time] belong to it.
         bound_precision: where the instants of a request are cut.
@@ -57,7 +57,7 @@ class Settings:
         export_delay: seconds that an export stays pending at least, in mode async.
         url_ttl: seconds that a download URL lives.
         digest: whether a download names the SHA-256 of its file.
-        rate_limit: requests per second before 429; None is no limit.
+        rate_limit: requests per second before 429; None means no limit.
         live: traces per second that keep arriving.
     """
 
@@ -140,10 +140,10 @@ def profile(name: Any) -> dict[str, Any]:
     """The value of every switch that any profile is about, as the profile `name` has it.
 
     Raises:
-        BadSetting: there is no such profile.
+        BadSetting: the profile does not exist.
     """
     if not isinstance(name, str) or name not in PROFILES:
-        raise BadSetting(f"there is no profile {name!r}{nearest(name, PROFILES)}")
+        raise BadSetting(f"profile {name!r} does not exist{nearest(name, PROFILES)}")
     first = Settings().shown()
     about = {switch for switches in PROFILES.values() for switch in switches}
     return {switch: first[switch] for switch in about} | dict(PROFILES[name])
@@ -152,7 +152,7 @@ def profile(name: Any) -> dict[str, Any]:
 def _check(name: str, value: Any) -> None:
     """Refuse a switch that does not exist or a value that it does not take."""
     if name not in SWITCHES:
-        raise BadSetting(f"there is no setting {name}{nearest(name, SWITCHES)}")
+        raise BadSetting(f"setting {name} does not exist{nearest(name, SWITCHES)}")
     if problem := _problem(SWITCHES[name], value):
         raise BadSetting(f"{name} {problem}")
 
@@ -160,9 +160,9 @@ def _check(name: str, value: Any) -> None:
 def _problem(type_: Any, value: Any) -> str | None:
     """What is wrong with a value for a switch of this type."""
     if get_origin(type_) is Literal:
-        known = get_args(type_)
-        if (type(value), value) not in [(type(one), one) for one in known]:
-            return f"does not take {value!r}{nearest(value, known)}"
+        choices = get_args(type_)
+        if (type(value), value) not in [(type(one), one) for one in choices]:
+            return f"does not take {value!r}{nearest(value, choices)}"
         return None
     if type_ is str:
         return _zone_problem(value)
@@ -171,10 +171,12 @@ def _problem(type_: Any, value: Any) -> str | None:
     if type_ is float:
         valid = _finite(value) and value >= 0
         return None if valid else f"is a number of 0 or more, not {value!r}"
-    whole = int in get_args(type_)
-    if value is None or (_finite(value) and value > 0 and not (whole and isinstance(value, float))):
+    is_whole = int in get_args(type_)
+    if value is None or (
+        _finite(value) and value > 0 and not (is_whole and isinstance(value, float))
+    ):
         return None
-    return f"is a {'whole ' * whole}number above 0, or null for none, not {value!r}"
+    return f"is a {'whole ' * is_whole}number above 0, or null for none, not {value!r}"
 
 
 def _zone_problem(value: Any) -> str | None:
@@ -187,10 +189,10 @@ def _zone_problem(value: Any) -> str | None:
     return None
 
 
-def nearest(word: Any, known: Iterable[Any]) -> str:
-    """The end of a refusal of `word`: the known word that it may stand for, and all of them."""
-    every = [str(one) for one in known]
-    close = difflib.get_close_matches(str(word), every, 1)
+def nearest(name: Any, choices: Iterable[Any]) -> str:
+    """The end of an error about `name`: the most similar choice, and all of them."""
+    every = [str(one) for one in choices]
+    close = difflib.get_close_matches(str(name), every, 1)
     meant = f": did you mean {close[0]}?" if close else "."
     return f"{meant} Known: {', '.join(every)}"
 

@@ -33,7 +33,7 @@ FRACTIONAL = {"MODEL_COSTS", "AI_CREDITS", "LATENCY", "NODE_LATENCY"}
 """Fields whose sums need compensation, so that the order of the rows does not show."""
 
 SAMPLE = 8192
-"""Values that a sampled percentile looks at, as many as ClickHouse's quantile() keeps."""
+"""Values that a sampled percentile reads, as many as ClickHouse's quantile() keeps."""
 
 DISTINCT = 65_536
 """Distinct values up to which an approximate count is exact, as with ClickHouse's uniq()."""

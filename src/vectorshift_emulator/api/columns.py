@@ -15,7 +15,7 @@ ColumnType = Literal["text", "status", "time", "json", "users", "number"]
 class Column:
     """One column: its wire name, its name in table `events`, its name in files, what it holds.
 
-    A column without a wire name cannot be asked for. `status` is text compared without regard to
+    A column without a wire name cannot be requested. `status` is text compared without regard to
     case; `users` is a list of texts.
     """
 

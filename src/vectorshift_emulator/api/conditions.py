@@ -18,7 +18,7 @@ from vectorshift_emulator.api.requests import (
     Operand,
 )
 from vectorshift_emulator.api.sql import FALSE, Sql, joined
-from vectorshift_emulator.api.values import held
+from vectorshift_emulator.api.values import expression
 
 BOUND_OPERATORS = {
     "closed": (">=", "<="),
@@ -53,16 +53,16 @@ def where(conditions: Conditions, settings: Settings) -> Sql:
     )
 
 
-def kinds(wanted: Iterable[Kind]) -> Sql:
+def kinds(selected: Iterable[Kind]) -> Sql:
     """Spans of any of the kinds; no kinds exclude nothing."""
-    return joined(map(kind, wanted), any_of=True)
+    return joined(map(kind, selected), any_of=True)
 
 
-def kind(wanted: Kind) -> Sql:
+def kind(selected: Kind) -> Sql:
     """Spans of one kind; variant `all` is any span of the entity (docs/contract.md G8)."""
-    if wanted.variant == "all":
-        return Sql("entity = ?", (wanted.entity,))
-    return Sql("span_kind = ?", (f"{wanted.entity}.{wanted.variant}",))
+    if selected.variant == "all":
+        return Sql("entity = ?", (selected.entity,))
+    return Sql("span_kind = ?", (f"{selected.entity}.{selected.variant}",))
 
 
 def filter_(condition: Filter, settings: Settings) -> Sql:
@@ -91,7 +91,7 @@ def comparison(condition: Comparison, settings: Settings) -> Sql:
 def instant(column: Column, operator: str, moment: datetime, settings: Settings) -> Sql:
     """A time column compared with an instant, which is cut first."""
     value = stored(moment, settings)
-    plain = Sql(f"{held(column, settings)} {operator} ?", (value,))
+    plain = Sql(f"{expression(column, settings)} {operator} ?", (value,))
     if column is not _START:
         return plain
     # What a start has beyond its microsecond lies in a column of its own.
@@ -127,8 +127,8 @@ def matches(condition: Matches, settings: Settings) -> Sql:
     else:
         test = "contains({}, ?)"
     if column.type == "users":
-        found = f"list_filter({column.stored}, lambda name: {test.format('name')})"
-        return Sql(f"len({found}) > 0", (pattern,))
+        matching = f"list_filter({column.stored}, lambda name: {test.format('name')})"
+        return Sql(f"len({matching}) > 0", (pattern,))
     return Sql(test.format(text_of(column, settings)), (pattern,))
 
 
@@ -152,7 +152,7 @@ def text_of(column: Column, settings: Settings) -> str:
     """The expression that filters compare: JSON as its compact text, the rest as it is."""
     if column.type == "json":
         return f"{column.stored}::VARCHAR"
-    return held(column, settings)
+    return expression(column, settings)
 
 
 @lru_cache(maxsize=1024)

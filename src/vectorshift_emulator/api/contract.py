@@ -94,24 +94,24 @@ class Parser:
 
     def search(self, body: bytes) -> Search:
         """The body of POST /analytics/events/search."""
-        found = self._fields(protojson.parse(body), *_FILTERS, *_TIMES, "pagination_config")
-        return Search(self._conditions(found), self._page(found.get("pagination_config", {})))
+        fields = self._fields(protojson.parse(body), *_FILTERS, *_TIMES, "pagination_config")
+        return Search(self._conditions(fields), self._page(fields.get("pagination_config", {})))
 
     def aggregation(self, body: bytes) -> Aggregation:
         """The body of POST /analytics/aggregations."""
-        found = self._fields(
+        fields = self._fields(
             protojson.parse(body),
             *("span_type", "filters", *_TIMES, "aggregation_operations", "slice_unit"),
         )
         operations = protojson.repeated(
-            protojson.required(found, "aggregation_operations"),
+            protojson.required(fields, "aggregation_operations"),
             "aggregation_operations",
             self._operation,
         )
-        dimensions, interval = self._slices(protojson.required(found, "slice_unit"))
+        dimensions, interval = self._slices(protojson.required(fields, "slice_unit"))
         if not operations:
             raise refuse("aggregation_operations is empty")
-        return Aggregation(self._conditions(found), operations, dimensions, interval)
+        return Aggregation(self._conditions(fields), operations, dimensions, interval)
 
     def table(self, body: bytes) -> Table:
         """The body of POST /analytics/tables."""
@@ -119,15 +119,15 @@ class Parser:
 
     def export(self, body: bytes) -> Export:
         """The body of POST /analytics/exports."""
-        found = self._fields(protojson.parse(body), "data_table", "extension", "file_name")
-        table = self._table(protojson.required(found, "data_table"))
+        fields = self._fields(protojson.parse(body), "data_table", "extension", "file_name")
+        table = self._table(protojson.required(fields, "data_table"))
         labels = [column.label for column in table.columns]
         if len(set(labels)) != len(labels):
             raise refuse("an export needs a column_label of its own for every column")
-        file_name = protojson.string(protojson.required(found, "file_name"), "file_name")
+        file_name = protojson.string(protojson.required(fields, "file_name"), "file_name")
         if not file_name or "/" in file_name or not file_name.isprintable():
             raise refuse("file_name must be a plain file name")
-        extension = protojson.required(found, "extension")
+        extension = protojson.required(fields, "extension")
         return Export(
             table,
             protojson.enum(extension, "extension", _EXTENSIONS),
@@ -136,15 +136,17 @@ class Parser:
 
     def run_data(self, body: bytes) -> RunData:
         """The body of POST /analytics/run-data."""
-        found = self._fields(protojson.parse(body), "interface", "run_identifier")
-        interface = self._fields(protojson.required(found, "interface"), "object_id", "object_type")
+        fields = self._fields(protojson.parse(body), "interface", "run_identifier")
+        interface = self._fields(
+            protojson.required(fields, "interface"), "object_id", "object_type"
+        )
         object_type = protojson.string(protojson.required(interface, "object_type"), "object_type")
         if object_type.lower() not in OBJECT_TYPES:
             raise refuse(f'invalid value for enum field object_type: "{object_type}"')
         return RunData(
             protojson.string(protojson.required(interface, "object_id"), "object_id"),
             object_type.lower(),
-            protojson.string(protojson.required(found, "run_identifier"), "run_identifier"),
+            protojson.string(protojson.required(fields, "run_identifier"), "run_identifier"),
         )
 
     def _fields(self, raw: Any, *names: str) -> dict[str, Any]:
@@ -153,18 +155,18 @@ class Parser:
     def _one(self, raw: Any, oneof: str, *names: str) -> tuple[str, Any]:
         return protojson.only_one(raw, names, oneof, strict=self._strict)
 
-    def _conditions(self, found: Mapping[str, Any]) -> Conditions:
-        scopes = protojson.repeated(found.get("filters", []), "filters", self._scope_filter)
+    def _conditions(self, fields: Mapping[str, Any]) -> Conditions:
+        scopes = protojson.repeated(fields.get("filters", []), "filters", self._scope_filter)
         data = protojson.repeated(
-            found.get("table_filters", []), "table_filters", self._table_filter
+            fields.get("table_filters", []), "table_filters", self._table_filter
         )
         return Conditions(
-            kinds=protojson.repeated(found.get("span_type", []), "span_type", self._kind),
+            kinds=protojson.repeated(fields.get("span_type", []), "span_type", self._kind),
             pinned=tuple(scope for scope in scopes if _pins_object(scope)),
             filters=(*(scope for scope in scopes if not _pins_object(scope)), *data),
-            any_of=protojson.enum(found.get("operator", "AND"), "operator", _JOINS),
-            start=_optional_time(found, "start_time"),
-            end=_optional_time(found, "end_time"),
+            any_of=protojson.enum(fields.get("operator", "AND"), "operator", _JOINS),
+            start=_optional_time(fields, "start_time"),
+            end=_optional_time(fields, "end_time"),
         )
 
     def _kind(self, raw: Any) -> Kind:
@@ -172,10 +174,10 @@ class Parser:
         return protojson.enum(value, entity, _kinds_of(entity))
 
     def _scope_filter(self, raw: Any) -> Filter:
-        found = self._fields(raw, "column_name", "value", "operator")
-        column = protojson.enum(found.get("column_name"), "column_name", columns.SCOPE)
-        value = self._text(protojson.required(found, "value"), column)
-        is_in = protojson.enum(found.get("operator"), "operator", _SCOPE_OPERATORS)
+        fields = self._fields(raw, "column_name", "value", "operator")
+        column = protojson.enum(fields.get("column_name"), "column_name", columns.SCOPE)
+        value = self._text(protojson.required(fields, "value"), column)
+        is_in = protojson.enum(fields.get("operator"), "operator", _SCOPE_OPERATORS)
         return AnyOf(column, tuple(value.split(","))) if is_in else Comparison(column, "=", value)
 
     def _table_filter(self, raw: Any) -> Filter:
@@ -183,10 +185,10 @@ class Parser:
         return self._basic(value) if shape == "basic_op" else self._compound(value)
 
     def _basic(self, raw: Any) -> Filter:
-        found = self._fields(raw, "column", "value", "operation")
-        column = protojson.enum(found.get("column"), "column", columns.DATA)
-        value = protojson.required(found, "value")
-        operator = protojson.enum(found.get("operation"), "operation", OPERATIONS)
+        fields = self._fields(raw, "column", "value", "operation")
+        column = protojson.enum(fields.get("column"), "column", columns.DATA)
+        value = protojson.required(fields, "value")
+        operator = protojson.enum(fields.get("operation"), "operation", OPERATIONS)
         if operator == "MATCHES":
             if column.type == "time":
                 raise refuse(f"operation MATCHES needs a text column, not {column.wire}")
@@ -196,11 +198,11 @@ class Parser:
         return Comparison(column, operator, self._operand(value, column))
 
     def _compound(self, raw: Any) -> Filter:
-        found = self._fields(raw, "column", "values", "operation")
-        column = protojson.enum(found.get("column"), "column", columns.DATA)
-        protojson.enum(found.get("operation"), "operation", {"INCLUDES": True})
+        fields = self._fields(raw, "column", "values", "operation")
+        column = protojson.enum(fields.get("column"), "column", columns.DATA)
+        protojson.enum(fields.get("operation"), "operation", {"INCLUDES": True})
         values = protojson.repeated(
-            found.get("values", []), "values", lambda value: self._operand(value, column)
+            fields.get("values", []), "values", lambda value: self._operand(value, column)
         )
         return AnyOf(column, values)
 
@@ -221,9 +223,9 @@ class Parser:
         return read
 
     def _page(self, raw: Any) -> Page:
-        found = self._fields(raw, "results_per_page", "page_number", "offset")
+        fields = self._fields(raw, "results_per_page", "page_number", "offset")
         size, number, offset = (
-            protojson.integer(found.get(name, 0), name)
+            protojson.integer(fields.get(name, 0), name)
             for name in ("results_per_page", "page_number", "offset")
         )
         if min(size, number, offset) < 0:
@@ -232,9 +234,9 @@ class Parser:
         return Page(size or DEFAULT_PAGE_SIZE, number or 1, offset)
 
     def _operation(self, raw: Any) -> Operation:
-        found = self._fields(raw, "field", "operator")
-        field = protojson.enum(found.get("field"), "field", _same(FIELDS))
-        operator = protojson.required(found, "operator")
+        fields = self._fields(raw, "field", "operator")
+        field = protojson.enum(fields.get("field"), "field", _same(FIELDS))
+        operator = protojson.required(fields, "operator")
         name, options = self._one(operator, "operator", *_AGGREGATORS)
         aggregator = _AGGREGATORS[name]
         if field == "USERS" and aggregator is not Aggregator.COUNT_DISTINCT:
@@ -250,50 +252,50 @@ class Parser:
         return Operation(field, aggregator, percent)
 
     def _slices(self, raw: Any) -> tuple[tuple[str, ...], str | None]:
-        found = self._fields(raw, "slice_units", "interval")
+        fields = self._fields(raw, "slice_units", "interval")
         dimensions = protojson.repeated(
-            found.get("slice_units", []),
+            fields.get("slice_units", []),
             "slice_units",
             lambda unit: protojson.enum(unit, "slice_units", _same(DIMENSIONS)),
         )
         if not dimensions:
             raise refuse("slice_units is empty")
-        if "interval" in found:
-            return dimensions, protojson.enum(found["interval"], "interval", _same(INTERVALS))
+        if "interval" in fields:
+            return dimensions, protojson.enum(fields["interval"], "interval", _same(INTERVALS))
         if "TIME" in dimensions:
             raise refuse("slice unit TIME needs an interval")
         return dimensions, None
 
     def _table(self, raw: Any) -> Table:
         flags = ("include_interface_data", "return_record_count")
-        found = self._fields(raw, *_FILTERS, "columns", "pagination_config", *flags)
+        fields = self._fields(raw, *_FILTERS, "columns", "pagination_config", *flags)
         interface_data, record_count = (
-            protojson.boolean(found.get(flag, False), flag) for flag in flags
+            protojson.boolean(fields.get(flag, False), flag) for flag in flags
         )
-        asked = protojson.repeated(found.get("columns", []), "columns", self._column)
+        selected = protojson.repeated(fields.get("columns", []), "columns", self._column)
         return Table(
-            self._conditions(found),
-            asked or tuple(TableColumn(column.name, column) for column in columns.EVERY),
-            self._page(found.get("pagination_config", {})),
+            self._conditions(fields),
+            selected or tuple(TableColumn(column.name, column) for column in columns.EVERY),
+            self._page(fields.get("pagination_config", {})),
             interface_data,
             record_count,
         )
 
     def _column(self, raw: Any) -> TableColumn:
-        found = self._fields(raw, "column_label", "column_type")
-        column = protojson.enum(found.get("column_type"), "column_type", columns.TABLE)
+        fields = self._fields(raw, "column_label", "column_type")
+        column = protojson.enum(fields.get("column_type"), "column_type", columns.TABLE)
         return TableColumn(
-            protojson.string(found.get("column_label", column.name), "column_label"), column
+            protojson.string(fields.get("column_label", column.name), "column_label"), column
         )
 
 
-def words(text: str) -> tuple[Kind, ...]:
+def kinds_of(text: str) -> tuple[Kind, ...]:
     """The kinds of a trace's comma list: `pipeline,chatbot.run` (docs/contract.md A4).
 
     Raises:
-        InvalidRequest: a word is neither an entity nor a kind.
+        InvalidRequest: a name is neither an entity nor a kind.
     """
-    known = {
+    kinds = {
         **{entity: Kind(entity, "all") for entity in KINDS},
         **{
             f"{entity}.{variant}": Kind(entity, variant)
@@ -301,7 +303,7 @@ def words(text: str) -> tuple[Kind, ...]:
             for variant in variants
         },
     }
-    return tuple(protojson.enum(word, "kinds", known) for word in text.split(",") if word)
+    return tuple(protojson.enum(name, "kinds", kinds) for name in text.split(",") if name)
 
 
 _FILTERS = ("span_type", "filters", "table_filters", "operator")
@@ -331,5 +333,5 @@ def _pins_object(scope: Filter) -> bool:
     return isinstance(scope, Comparison) and scope.column.wire == "ObjectId"
 
 
-def _optional_time(found: Mapping[str, Any], name: str) -> datetime | None:
-    return protojson.timestamp(found[name], name) if name in found else None
+def _optional_time(fields: Mapping[str, Any], name: str) -> datetime | None:
+    return protojson.timestamp(fields[name], name) if name in fields else None

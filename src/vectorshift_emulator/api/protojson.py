@@ -58,7 +58,7 @@ def _no_constant(name: str) -> Any:
 def camel(name: str) -> str:
     """`span_type` -> `spanType`: the JSON name protojson gives a field."""
     head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)
+    return head + "".join(part.capitalize() for part in rest)
 
 
 def fields(raw: Any, names: Iterable[str], *, strict: bool) -> dict[str, Any]:
@@ -72,32 +72,32 @@ def fields(raw: Any, names: Iterable[str], *, strict: bool) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise refuse(f"unexpected token {_shown(raw)}: a message is a JSON object")
     spelled = {spelling: name for name in names for spelling in (name, camel(name))}
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, value in raw.items():
         name = spelled.get(key)
         if name is None:
             if strict:
                 raise refuse(f"unknown field {_shown(key)}")
             continue
-        if name in found:
+        if name in values:
             raise refuse(f"duplicate field {_shown(key)}")
-        found[name] = value
-    return {name: value for name, value in found.items() if value is not None}
+        values[name] = value
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def only_one(raw: Any, names: Iterable[str], oneof: str, *, strict: bool) -> tuple[str, Any]:
     """The name and value of the single field set in a oneof message."""
-    found = fields(raw, names, strict=strict)
-    if len(found) != 1:
-        raise refuse(f"oneof {oneof} needs exactly one field, got {len(found)}")
-    return next(iter(found.items()))
+    members = fields(raw, names, strict=strict)
+    if len(members) != 1:
+        raise refuse(f"oneof {oneof} needs exactly one field, got {len(members)}")
+    return next(iter(members.items()))
 
 
-def required(found: Mapping[str, Any], name: str) -> Any:
+def required(message: Mapping[str, Any], name: str) -> Any:
     """Field `name`, which the engine cannot do without."""
-    if name not in found:
+    if name not in message:
         raise refuse(f"missing field {_shown(name)}")
-    return found[name]
+    return message[name]
 
 
 def repeated(raw: Any, field: str, read: Callable[[Any], Item]) -> tuple[Item, ...]:
@@ -119,7 +119,7 @@ def string(raw: Any, field: str) -> str:
 
 
 def boolean(raw: Any, field: str) -> bool:
-    """A JSON boolean, never a number or a word."""
+    """A JSON boolean, never a number or a string."""
     if not isinstance(raw, bool):
         raise _invalid(raw, "bool", field)
     return raw
@@ -177,8 +177,8 @@ def enum(raw: Any, field: str, members: Mapping[str, Item]) -> Item:
     return members[raw]
 
 
-def _invalid(raw: Any, wanted: str, field: str) -> InvalidRequest:
-    return refuse(f"invalid value for {wanted} field {field}: {_shown(raw)}")
+def _invalid(raw: Any, expected: str, field: str) -> InvalidRequest:
+    return refuse(f"invalid value for {expected} field {field}: {_shown(raw)}")
 
 
 def _shown(raw: Any) -> str:

@@ -13,7 +13,7 @@ from vectorshift_emulator._settings import Case, Settings
 from vectorshift_emulator.api import protojson
 from vectorshift_emulator.api.columns import EVERY, Column
 from vectorshift_emulator.api.requests import Page, Table, TableColumn
-from vectorshift_emulator.api.values import held, instant, literal
+from vectorshift_emulator.api.values import expression, instant, literal
 
 _PROTO_NAMES = {
     "span_start_time": "startTime",
@@ -122,11 +122,11 @@ def _value(column: Column, settings: Settings) -> str:
         return f"{column.stored}::VARCHAR"
     if column.type == "time":
         return f"to_json({instant(column, settings)})"
-    return f"to_json({held(column, settings)})"
+    return f"to_json({expression(column, settings)})"
 
 
 def row_json(table: Table, settings: Settings) -> str:
-    """The SQL expression of one table row as JSON text: cells, interface data if asked for."""
+    """The SQL expression of one table row as JSON text: cells, interface data if requested."""
     cells = ", ".join(_cell(column, settings) for column in table.columns)
     row = f"'{{\"cells\":[' || concat_ws(',', {cells}) || ']'"
     if table.interface_data:

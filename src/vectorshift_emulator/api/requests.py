@@ -1,4 +1,4 @@
-"""What a request asks, as frozen values: made by `contract.py`, turned into SQL by `sql.py`."""
+"""Requests as frozen values: made by `contract.py`, turned into SQL by `sql.py`."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,7 +49,7 @@ class Matches:
 
 @dataclass(frozen=True)
 class AnyOf:
-    """A column equal to any of the values; `scope` tells a scope filter's IN from INCLUDES."""
+    """A column equal to any of the values; `scope` distinguishes a scope filter's IN from INCLUDES."""
 
     column: Column
     values: tuple[Operand, ...]

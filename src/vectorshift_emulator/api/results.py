@@ -10,7 +10,7 @@ class Tree:
     """Nested results by operation, built from shallow buckets to deep ones.
 
     Args:
-        depth: how many dimensions there are.
+        depth: the number of dimensions.
     """
 
     def __init__(self, depth: int, settings: Settings) -> None:
@@ -47,6 +47,6 @@ class Tree:
         return {self._name("total_aggregation"): total}
 
     def _buckets(self, level: dict[str, Any], wrapper: str, key: str) -> dict[str, Any]:
-        held = level.setdefault(self._name(wrapper), {self._name(key): {}})
-        buckets: dict[str, Any] = held[self._name(key)]
+        nested = level.setdefault(self._name(wrapper), {self._name(key): {}})
+        buckets: dict[str, Any] = nested[self._name(key)]
         return buckets

@@ -37,9 +37,9 @@ def parser(service: Service) -> Parser:
     return Parser(strict=service.settings.strict)
 
 
-def where(service: Service, wanted: Conditions) -> Sql:
+def where(service: Service, selection: Conditions) -> Sql:
     """The SQL of the conditions, read as the settings say."""
-    return conditions.where(wanted, service.settings)
+    return conditions.where(selection, service.settings)
 
 
 def json_reply(text: str, status: int = 200) -> Response:
@@ -49,8 +49,8 @@ def json_reply(text: str, status: int = 200) -> Response:
 
 async def count(service: Service, request: Request) -> Response:
     """POST /analytics/events/count."""
-    wanted = parser(service).count(await request.body())
-    total = await service.store.run(_count, service, where(service, wanted))
+    selection = parser(service).count(await request.body())
+    total = await service.store.run(_count, service, where(service, selection))
     payload = replies.counted("count", total, service.settings)
     return json_reply(replies.reply(payload, service.settings.envelope))
 
@@ -68,9 +68,9 @@ def _texts(service: Service, query: Sql) -> list[str]:
 
 async def search(service: Service, request: Request) -> Response:
     """POST /analytics/events/search."""
-    asked = parser(service).search(await request.body())
-    offset = 0 if repeats(request) else asked.page.offset
-    return json_reply(await service.store.run(_search, service, asked, offset))
+    query = parser(service).search(await request.body())
+    offset = 0 if repeats(request) else query.page.offset
+    return json_reply(await service.store.run(_search, service, query, offset))
 
 
 def repeats(request: Request) -> bool:
@@ -96,13 +96,13 @@ def _search(service: Service, asked: Search, offset: int) -> str:
 
 async def aggregations(service: Service, request: Request) -> Response:
     """POST /analytics/aggregations."""
-    asked = parser(service).aggregation(await request.body())
-    return json_reply(await service.store.run(_aggregations, service, asked))
+    aggregation = parser(service).aggregation(await request.body())
+    return json_reply(await service.store.run(_aggregations, service, aggregation))
 
 
-def _aggregations(service: Service, asked: Aggregation) -> str:
-    condition = where(service, asked.conditions)
-    results = aggregates.result(service.store.cursor(), asked, condition, service.settings)
+def _aggregations(service: Service, aggregation: Aggregation) -> str:
+    condition = where(service, aggregation.conditions)
+    results = aggregates.result(service.store.cursor(), aggregation, condition, service.settings)
     name = replies.spelling(service.settings.keys)
     payload = {"result": {name("aggregation_result"): results}}
     return replies.reply(payload, service.settings.envelope)
@@ -110,24 +110,24 @@ def _aggregations(service: Service, asked: Aggregation) -> str:
 
 async def tables(service: Service, request: Request) -> Response:
     """POST /analytics/tables."""
-    asked = parser(service).table(await request.body())
-    offset = 0 if repeats(request) else sql.table_offset(asked.page)
-    return json_reply(await service.store.run(_table, service, asked, offset))
+    table = parser(service).table(await request.body())
+    offset = 0 if repeats(request) else sql.table_offset(table.page)
+    return json_reply(await service.store.run(_table, service, table, offset))
 
 
-def _table(service: Service, asked: Table, offset: int) -> str:
-    condition, settings = where(service, asked.conditions), service.settings
+def _table(service: Service, table: Table, offset: int) -> str:
+    condition, settings = where(service, table.conditions), service.settings
     query = sql.objects(
-        replies.row_json(asked, settings),
+        replies.row_json(table, settings),
         condition,
         sql.newest_first(settings, service.next_seed()),
-        limit=asked.page.size,
+        limit=table.page.size,
         offset=offset,
     )
-    payload: dict[str, Any] = {"columns": replies.table_columns(asked.columns)}
+    payload: dict[str, Any] = {"columns": replies.table_columns(table.columns)}
     with service.store.snapshot():
         rows = _texts(service, query)
-        if asked.record_count:
+        if table.record_count:
             total = _count(service, condition)
             payload |= replies.total_records(total, len(rows), settings)
     return replies.with_list(replies.reply(payload, settings.envelope), "rows", rows)
@@ -135,18 +135,18 @@ def _table(service: Service, asked: Table, offset: int) -> str:
 
 async def export_create(service: Service, request: Request) -> Response:
     """POST /analytics/exports."""
-    asked = parser(service).export(await request.body())
-    condition, share = where(service, asked.table.conditions), request.scope.get("short_file")
+    export = parser(service).export(await request.body())
+    condition, share = where(service, export.table.conditions), request.scope.get("short_file")
     limit = None
     if share is not None:
         limit = int(share * await service.store.run(_count, service, condition))
-    query = sql.export(asked, condition, service.settings, limit=limit)
+    query = sql.export(export, condition, service.settings, limit=limit)
     task = await service.store.run(
         service.exports.create,
         query.text,
         query.arguments,
-        extension=asked.extension,
-        file_name=asked.file_name,
+        extension=export.extension,
+        file_name=export.file_name,
     )
     service.counters.exports_created += 1
     return json_reply(replies.reply(task.reply(datetime.now(UTC)), service.settings.envelope))
@@ -155,7 +155,7 @@ async def export_create(service: Service, request: Request) -> Response:
 async def export_poll(service: Service, request: Request) -> Response:
     """GET /analytics/exports/{task_id}."""
     task_id = path_id(request)
-    known_query(request)
+    query_parameters(request)
     task = None if service.settings.export_mode == "no-poll" else service.exports.task(task_id)
     if task is None:
         return json_reply(replies.failed("export task not found"), 404)
@@ -165,8 +165,8 @@ async def export_poll(service: Service, request: Request) -> Response:
 async def trace(service: Service, request: Request) -> Response:
     """GET /analytics/traces/{trace_id}."""
     trace_id = path_id(request)
-    query = known_query(request, "event_ids", "kinds")
-    narrowed = Conditions(kinds=contract.words(query.get("kinds", "")))
+    query = query_parameters(request, "event_ids", "kinds")
+    narrowed = Conditions(kinds=contract.kinds_of(query.get("kinds", "")))
     event_ids = tuple(filter(None, query.get("event_ids", "").split(",")))
     if event_ids:
         narrowed = Conditions(narrowed.kinds, (AnyOf(SCOPE["SpanId"], event_ids),))
@@ -174,13 +174,15 @@ async def trace(service: Service, request: Request) -> Response:
 
 
 def _trace(service: Service, trace_id: str, narrowed: Conditions) -> str:
-    whole = where(service, Conditions(pinned=(Comparison(SCOPE["TraceId"], "=", trace_id),)))
-    condition = sql.joined([whole, where(service, narrowed)])
+    trace_condition = where(
+        service, Conditions(pinned=(Comparison(SCOPE["TraceId"], "=", trace_id),))
+    )
+    condition = sql.joined([trace_condition, where(service, narrowed)])
     query = sql.objects(
         replies.event_json(service.settings), condition, sql.OLDEST_FIRST, limit=EVERYTHING
     )
     with service.store.snapshot():
-        if not _count(service, whole):
+        if not _count(service, trace_condition):
             return replies.failed(f"no spans for trace {trace_id}")
         events = _texts(service, query)
     text = replies.reply({"trace_id": trace_id}, service.settings.envelope)
@@ -190,7 +192,7 @@ def _trace(service: Service, trace_id: str, narrowed: Conditions) -> str:
 async def event(service: Service, request: Request) -> Response:
     """GET /analytics/events/{event_id}."""
     event_id = path_id(request)
-    query = known_query(request, "trace_id")
+    query = query_parameters(request, "trace_id")
     pinned = [Comparison(SCOPE["SpanId"], "=", event_id)]
     if "trace_id" in query:
         pinned.append(Comparison(SCOPE["TraceId"], "=", query["trace_id"]))
@@ -209,11 +211,11 @@ def _event(service: Service, one: Conditions) -> str:
 
 async def run_data(service: Service, request: Request) -> Response:
     """POST /analytics/run-data."""
-    asked = parser(service).run_data(await request.body())
-    found = await service.store.run(rundata.result, service.store, asked)
-    if found is None:
-        return json_reply(replies.failed(f"run {asked.run_identifier} not found"))
-    return json_reply(replies.reply({"result": found}, service.settings.envelope))
+    selection = parser(service).run_data(await request.body())
+    result = await service.store.run(rundata.result, service.store, selection)
+    if result is None:
+        return json_reply(replies.failed(f"run {selection.run_identifier} not found"))
+    return json_reply(replies.reply({"result": result}, service.settings.envelope))
 
 
 async def download(service: Service, request: Request) -> Response:
@@ -237,11 +239,11 @@ def path_id(request: Request) -> str:
         raise refuse("an id in a path must be UTF-8") from None
 
 
-def known_query(request: Request, *names: str) -> dict[str, str]:
+def query_parameters(request: Request, *names: str) -> dict[str, str]:
     """The query parameters, each known and given once."""
-    found: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
-        if name not in names or name in found:
+        if name not in names or name in parameters:
             raise refuse(f'unknown or repeated query parameter "{name}"')
-        found[name] = value
-    return found
+        parameters[name] = value
+    return parameters

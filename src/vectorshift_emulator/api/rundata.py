@@ -47,20 +47,25 @@ ORDER BY start_time, parent_span_id IS NOT NULL, span_id
 """
 
 
-def result(store: Store, asked: RunData) -> dict[str, Any] | None:
+def result(store: Store, selection: RunData) -> dict[str, Any] | None:
     """The result of the run with exactly one key, None when no event is of that run.
 
     Interface data of the run's events is merged from the oldest to the newest; in a conversation
     the input and output of each become two turns.
     """
-    parameters = [asked.object_id, asked.run_identifier, asked.object_type, asked.object_type]
+    parameters = [
+        selection.object_id,
+        selection.run_identifier,
+        selection.object_type,
+        selection.object_type,
+    ]
     rows = store.cursor().execute(_ROWS, parameters).fetchall()
     if not rows:
         return None
     interface_type, _, *session = rows[0]
-    key = result_key(asked.object_type, interface_type)
+    key = result_key(selection.object_type, interface_type)
     data = [json.loads(text) for _, text, *_ in rows if text]
-    detail = {IDENTIFIERS[key]: asked.run_identifier, **_session(*session)}
+    detail = {IDENTIFIERS[key]: selection.run_identifier, **_session(*session)}
     return {key: detail | (conversation(TURNS[key], data) if key in TURNS else _merged(data))}
 
 
@@ -88,5 +93,5 @@ def _merged(data: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _session(name: str | None, users: list[str] | None, source: str | None) -> dict[str, Any]:
-    given = {"session_name": name, "session_users": users, "session_source": source}
-    return {key: value for key, value in given.items() if value is not None}
+    fields = {"session_name": name, "session_users": users, "session_source": source}
+    return {key: value for key, value in fields.items() if value is not None}

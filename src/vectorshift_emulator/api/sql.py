@@ -70,9 +70,11 @@ def table_offset(page: Page) -> int:
     return (page.number - 1) * page.size
 
 
-def export(asked: Export, condition: Sql, settings: Settings, *, limit: int | None = None) -> Sql:
+def export(request: Export, condition: Sql, settings: Settings, *, limit: int | None = None) -> Sql:
     """Every row of an export's table, columns named by their labels, newest first."""
-    columns = ", ".join(in_file(each, asked.extension, settings) for each in asked.table.columns)
+    columns = ", ".join(
+        in_file(each, request.extension, settings) for each in request.table.columns
+    )
     return Sql(
         f"SELECT {columns} FROM events WHERE {condition.text} "
         "ORDER BY events.start_time DESC, events.start_ns DESC, events.span_id"

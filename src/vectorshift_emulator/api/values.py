@@ -12,7 +12,7 @@ _DEFAULTS = {"text": "''", "number": "0", "time": "TIMESTAMP '1970-01-01'"}
 """What a column that cannot be null holds in place of a missing value."""
 
 
-def held(column: Column, settings: Settings) -> str:
+def expression(column: Column, settings: Settings) -> str:
     """The stored value; with switch `absent`, a missing one is its type's default."""
     if settings.absent == "null" or column.type not in _DEFAULTS:
         return column.stored
@@ -21,14 +21,14 @@ def held(column: Column, settings: Settings) -> str:
 
 def instant(column: Column, settings: Settings) -> str:
     """RFC3339 text, `Z`, as many digits as the clock has and the time needs; null stays null."""
-    value = held(column, settings)
+    value = expression(column, settings)
     return f"(strftime({value}, '%Y-%m-%dT%H:%M:%S') || {_fraction(column, settings)} || 'Z')"
 
 
 def _fraction(column: Column, settings: Settings) -> str:
     """The point and the digits of a second; nothing where none are needed."""
     clock, least = DIGITS[settings.clock], settings.time_digits
-    value = held(column, settings)
+    value = expression(column, settings)
     if clock == least == 3:
         return f"strftime({value}, '.%g')"
     beyond = "printf('%03d', start_ns)" if column.stored == "start_time" else "'000'"
@@ -38,8 +38,8 @@ def _fraction(column: Column, settings: Settings) -> str:
         f"WHEN substr({digits}, {length + 1}) = '{'0' * (9 - length)}' THEN {_cut(digits, length)}"
         for length in shorter
     )
-    whole = _cut(digits, max(clock, least))
-    return f"CASE {cases} ELSE {whole} END" if cases else whole
+    full = _cut(digits, max(clock, least))
+    return f"CASE {cases} ELSE {full} END" if cases else full
 
 
 def _cut(digits: str, length: int) -> str:
@@ -57,7 +57,7 @@ def in_file(column: TableColumn, extension: Extension, settings: Settings) -> st
     elif of.type == "time" and not (extension == "XLSX" and settings.xlsx_times == "native"):
         value = instant(of, settings)
     else:
-        value = held(of, settings)
+        value = expression(of, settings)
     return f"{value} AS {quoted(column.label)}"
 
 

@@ -68,10 +68,10 @@ def complete(raw: Any, now: datetime, clock: Precision) -> dict[str, Any]:
     unknown = raw.keys() - COLUMNS.keys()
     if unknown:
         raise BadRow(f"table events has no column {', '.join(sorted(unknown))}")
-    given = {name: value for name, value in raw.items() if value is not None}
-    row = {name: _read(name, value, clock) for name, value in given.items()}
-    if clock == "ns" and "start_time" in given:
-        row["start_ns"] = protojson.nanoseconds(given["start_time"])
+    values = {name: value for name, value in raw.items() if value is not None}
+    row = {name: _read(name, value, clock) for name, value in values.items()}
+    if clock == "ns" and "start_time" in values:
+        row["start_ns"] = protojson.nanoseconds(values["start_time"])
     kind = row.setdefault("span_kind", "pipeline.run")
     entity = kind.partition(".")[0]
     if entity not in KINDS:

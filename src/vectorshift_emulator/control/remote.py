@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 
 class ControlError(RuntimeError):
-    """The emulator refused a command; the text is what it answered."""
+    """The emulator refused a command; the text is its response."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Control:
         Returns:
             The span ids, in order of start.
         """
-        asked = {"count": count, "at": None if at is None else at.isoformat(), **options}
-        spans: list[str] = self._call("POST", "/burst", asked)["span_ids"]
+        body = {"count": count, "at": None if at is None else at.isoformat(), **options}
+        spans: list[str] = self._call("POST", "/burst", body)["span_ids"]
         return spans
 
     def truth(self, sql: str) -> list[dict[str, Any]]:
@@ -60,8 +60,8 @@ class Control:
         `profile` sets all that make a whole service, before the others (docs/emulator-switches.md).
         """
         method = "POST" if changes else "GET"
-        shown: dict[str, Any] = self._call(method, "/settings", changes or None)
-        return shown
+        settings: dict[str, Any] = self._call(method, "/settings", changes or None)
+        return settings
 
     def fault(self, route: str, kind: str, **options: Any) -> None:
         """Put a fault on a route; `times=1` by default, 0 is for ever."""
@@ -69,8 +69,8 @@ class Control:
 
     def faults(self) -> list[dict[str, Any]]:
         """Every fault that was put on, with how often it was `injected`."""
-        shown: list[dict[str, Any]] = self._call("GET", "/faults")
-        return shown
+        faults: list[dict[str, Any]] = self._call("GET", "/faults")
+        return faults
 
     def clear_faults(self) -> None:
         """Take every fault off."""

@@ -41,18 +41,18 @@ def insert(service: Service, raw: Any) -> Any:
 
 def burst(service: Service, raw: Any) -> Any:
     """POST /burst: insert runs of one status, now or at a time, one millisecond apart."""
-    asked = {"at": None, "status": "failure", "object_id": None, "error_message": None, **raw}
-    count = asked.pop("count", None)
+    options = {"at": None, "status": "failure", "object_id": None, "error_message": None, **raw}
+    count = options.pop("count", None)
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise BadCommand("a burst needs a count of 1 or more")
-    at = asked.pop("at")
+    at = options.pop("at")
     with service.store.lock:
         spans = seed.burst(
             service.store.cursor(),
             at=datetime.now(UTC) if at is None else protojson.timestamp(at, "at"),
             count=count,
-            seed=asked.pop("seed", None) or service.next_seed(),
-            **asked,
+            seed=options.pop("seed", None) or service.next_seed(),
+            **options,
         )
     return {"span_ids": spans}
 
@@ -102,7 +102,7 @@ def reset_counters(service: Service, raw: Any) -> Any:
     return service.counters.shown()
 
 
-def tell_truth(service: Service, raw: Any) -> Any:
+def show_truth(service: Service, raw: Any) -> Any:
     """POST /truth: the rows of one SELECT over table events."""
     if not isinstance(raw, dict) or not isinstance(raw.get("sql"), str):
         raise BadCommand("truth takes an object with sql")
@@ -126,7 +126,7 @@ COMMANDS: dict[tuple[str, str], Callable[[Service, Any], Any]] = {
     ("POST", "/expire-urls"): expire_urls,
     ("GET", "/counters"): show_counters,
     ("DELETE", "/counters"): reset_counters,
-    ("POST", "/truth"): tell_truth,
+    ("POST", "/truth"): show_truth,
     ("POST", "/reset"): reset,
 }
 """Every command by method and path below /_control."""

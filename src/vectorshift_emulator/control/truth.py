@@ -27,7 +27,7 @@ def rows(cursor: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
             raise BadQuery("truth takes exactly one SELECT")
         cursor.execute(statements[0])
         description = cursor.description or []
-        found = cursor.fetchall()
+        rows_found = cursor.fetchall()
     except duckdb.Error as error:
         raise BadQuery(str(error)) from None
     return [
@@ -35,7 +35,7 @@ def rows(cursor: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
             name: json.loads(value) if str(type_) == "JSON" and value else _plain(value)
             for (name, type_, *_), value in zip(description, row, strict=True)
         }
-        for row in found
+        for row in rows_found
     ]
 
 

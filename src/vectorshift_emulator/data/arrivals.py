@@ -10,7 +10,7 @@ from vectorshift_emulator.data import seed
 from vectorshift_emulator.data.store import Store
 
 TICK = 0.2
-"""Seconds between two looks at how many events are due."""
+"""Seconds between two checks of how many events are due."""
 
 
 async def keep_arriving(store: Store, settings: Settings) -> None:

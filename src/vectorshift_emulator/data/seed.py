@@ -171,11 +171,11 @@ def _draw(size: int, *parts: object) -> int:
 
 
 def _object(object_id: str) -> catalogue.Object:
-    known = {item.object_id: item for item in catalogue.OBJECTS}
+    objects = {item.object_id: item for item in catalogue.OBJECTS}
     fallback = catalogue.Object(
         object_id, object_id, "pipeline", None, catalogue.MODELS[0].model_id, object_id
     )
-    return known.get(object_id, fallback)
+    return objects.get(object_id, fallback)
 
 
 def _traces_for(events: int) -> int:

@@ -80,7 +80,7 @@ class Store:
         self._cursors: list[duckdb.DuckDBPyConnection] = []
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="emulator-sql")
         self.lock = threading.RLock()
-        """Held by whoever writes."""
+        """Held while writing."""
         defaults = {"start_ns": " DEFAULT 0"}
         declared = ", ".join(
             f"{name} {type_}{defaults.get(name, '')}" for name, type_ in COLUMNS.items()

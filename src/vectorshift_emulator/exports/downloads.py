@@ -32,7 +32,7 @@ def file_reply(
     file_name: str,
     digest: bool,
 ) -> Response:
-    """Return the part of a file that the request asks for.
+    """Return the part of a file that was requested.
 
     Args:
         extension: its format.

@@ -44,7 +44,7 @@ def write(
     and lists are real JSON in JSON files and compact JSON text in the others.
 
     Args:
-        cursor: A DuckDB cursor; nobody else uses it meanwhile.
+        cursor: A DuckDB cursor; not used elsewhere meanwhile.
         select_sql: The query; its columns are the file's.
         params: Values of the query's parameters.
         settings: How null, no rows, long texts and many rows are written.
@@ -102,8 +102,8 @@ def _shown(
 ) -> str:
     """Return the query with every column in the form that ``show`` gives it."""
     columns = _columns(cursor, select_sql, params)
-    shown = ", ".join(show(_quoted(name), type_) for name, type_ in columns.items())
-    return f"SELECT {shown} FROM ({select_sql})"
+    columns_sql = ", ".join(show(_quoted(name), type_) for name, type_ in columns.items())
+    return f"SELECT {columns_sql} FROM ({select_sql})"
 
 
 def _copy(

@@ -1,4 +1,4 @@
-"""Byte ranges of a download (RFC 9110, section 14): which part of a file a request asks for."""
+"""Byte ranges of a download (RFC 9110, section 14): which part of a file is requested."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def requested_part(range_header: str | None, if_range: str | None, *, size: int,
     A range is ignored, as the RFC allows or asks, when it is malformed, names several ranges or
     comes with an ``If-Range`` that is not the file's strong ETag.
     """
-    whole = Part(200, 0, size)
+    everything = Part(200, 0, size)
     match = _RANGE.fullmatch(range_header.strip()) if range_header else None
     if match is None or (if_range is not None and if_range.strip() != etag):
-        return whole
+        return everything
     first, last = match.groups()
     if not first and not last:
-        return whole
+        return everything
     if not first:
         start, stop = max(0, size - int(last)), size
         satisfiable = int(last) > 0 and size > 0
     else:
         start, stop = int(first), min(size, int(last) + 1) if last else size
         if last and int(last) < start:
-            return whole
+            return everything
         satisfiable = start < size
     return Part(206, start, stop) if satisfiable else Part(416, 0, 0)

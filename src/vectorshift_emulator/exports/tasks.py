@@ -52,7 +52,7 @@ class Task:
         return self.written.rows if self.written else None
 
     def status(self, now: datetime) -> Literal["pending", "ready", "failed"]:
-        """Return the state that the service tells at the aware moment ``now``."""
+        """Return the state that the service reports at the aware moment ``now``."""
         if not self.ended.is_set() or now < self.ready_at:
             return "pending"
         return "ready" if self.written else "failed"
@@ -137,7 +137,7 @@ class Exports:
         return task
 
     def task(self, task_id: str) -> Task | None:
-        """Return a task, or None when there is none of this id."""
+        """Return a task, or None if its id is unknown."""
         return self._tasks.get(task_id)
 
     def latest(self, most: int) -> list[Task]:

@@ -43,7 +43,7 @@ def check(rows: int, sheet_rows: int | None) -> None:
     """Refuse rows that do not fit.
 
     Args:
-        rows: how many there are.
+        rows: the number of rows.
         sheet_rows: how many a sheet takes before the next one begins; None is one sheet.
 
     Raises:
@@ -67,7 +67,7 @@ def write(
     """Write every row that the cursor has ready.
 
     Args:
-        null: the text that stands for null; None leaves the cell empty.
+        null: the text for null; None leaves the cell empty.
         sheet_rows: rows of a sheet before the next one begins, each under the same header.
         cuts: whether a text that is too long for a cell is cut.
 
@@ -103,13 +103,15 @@ def _fill(
     number = 0
     for number, row in enumerate(rows, start=1):
         for place, value in enumerate(row):
-            shown = null if value is None else value
-            if isinstance(shown, str):
-                sheet.write_string(number, place, _fitting(shown, number, header[place], cuts=cuts))
-            elif isinstance(shown, float):
-                sheet.write(number, place, _Double(shown))
-            elif shown is not None:
-                sheet.write(number, place, shown)
+            content = null if value is None else value
+            if isinstance(content, str):
+                sheet.write_string(
+                    number, place, _fitting(content, number, header[place], cuts=cuts)
+                )
+            elif isinstance(content, float):
+                sheet.write(number, place, _Double(content))
+            elif content is not None:
+                sheet.write(number, place, content)
     return number
 
 

@@ -1,4 +1,4 @@
-"""What a fault does to a request: it answers in the app's place, or spoils the reply passing by.
+"""What a fault does to a request: it replies instead of the app, or spoils the app's reply.
 
 The reply is changed as it streams, so nothing large is held. What HTTP cannot say (a reset, a body
 that ends early) is done on the socket.
@@ -280,14 +280,14 @@ class _Task:
         self._body += message.get("body", b"")
         if message.get("more_body", False):
             return
-        body = _compact(told(json.loads(self._body), self._fault)).encode()
+        body = _compact(rewritten(json.loads(self._body), self._fault)).encode()
         MutableHeaders(raw=self._start["headers"])["content-length"] = str(len(body))
         await self._send(self._start)
         await self._send({"type": "http.response.body", "body": body})
 
 
-def told(reply: Mapping[str, Any], fault: Fault) -> dict[str, Any]:
-    """The reply about an export task as the fault tells it; other replies as they are."""
+def rewritten(reply: Mapping[str, Any], fault: Fault) -> dict[str, Any]:
+    """The reply about an export task as the fault changes it; other replies as they are."""
     status = next((key for key in ("task_status", "taskStatus") if key in reply), None)
     if status is None:
         return dict(reply)
