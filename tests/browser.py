@@ -116,8 +116,8 @@ def browsing(folder: Path) -> Iterator[Page]:
     """A tab of a Chromium of its own, whose profile is in `folder`."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
-        words = "install Chromium: on Debian, apt-get install chromium"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(words)
+        texts = "install Chromium: on Debian, apt-get install chromium"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(texts)
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
     process = subprocess.Popen(
         [

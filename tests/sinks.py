@@ -84,9 +84,9 @@ class _Letter(socketserver.StreamRequestHandler):
     def handle(self):
         self.wfile.write(b"220 sink\r\n")
         while line := self.rfile.readline():
-            word = line[:4].upper()
-            if word == b"DATA":
+            name = line[:4].upper()
+            if name == b"DATA":
                 self.wfile.write(b"354 go\r\n")
                 lines = iter(self.rfile.readline, b".\r\n")
                 self.server.received.put(email.message_from_bytes(b"".join(lines)))
-            self.wfile.write(b"221 bye\r\n" if word == b"QUIT" else b"250 ok\r\n")
+            self.wfile.write(b"221 bye\r\n" if name == b"QUIT" else b"250 ok\r\n")

@@ -29,12 +29,12 @@ def folder(prefix: str) -> Iterator[Path]:
     """
     places = (tempfile.gettempdir(), "/tmp", "/var/tmp")
     place = next(place for place in places if runs("test", "-x", place))
-    made = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+    created = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
     try:
-        lend(made)
-        yield made
+        lend(created)
+        yield created
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(created, ignore_errors=True)
 
 
 def lend(path: Path) -> None:

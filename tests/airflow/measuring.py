@@ -47,19 +47,19 @@ class Measurements:
 
 def result(run, task_id):
     """What a task of a finished run returned; a list where it was mapped, None where it did not."""
-    found = [each for each in run.get_task_instances() if each.task_id == task_id]
+    actual = [each for each in run.get_task_instances() if each.task_id == task_id]
     pulled = [
         each.xcom_pull(task_ids=task_id, map_indexes=each.map_index)
-        for each in sorted(found, key=lambda each: each.map_index)
+        for each in sorted(actual, key=lambda each: each.map_index)
     ]
-    return pulled[0] if [each.map_index for each in found] == [-1] else pulled
+    return pulled[0] if [each.map_index for each in actual] == [-1] else pulled
 
 
 def counted(emulator, window, by, condition="true"):
     """Runs and errors of the pipelines of a window, by one expression, straight from the emulator's database."""
-    found = emulator.truth(
+    actual = emulator.truth(
         f"SELECT {by} AS slice, count(*) AS runs, count(*) FILTER (status = 'failure') AS errors "
         f"FROM events WHERE start_time >= TIMESTAMP '{window.start:%F %T}' "
         f"AND start_time < TIMESTAMP '{window.end:%F %T}' AND is_run AND entity = 'pipeline' AND {condition} GROUP BY 1 ORDER BY 1"
     )
-    return [(row["slice"], row["runs"], row["errors"]) for row in found]
+    return [(row["slice"], row["runs"], row["errors"]) for row in actual]

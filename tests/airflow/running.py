@@ -121,11 +121,11 @@ def given_to_trigger(stored):
 
 def truth(emulator, day, condition="true"):
     """The ids of a day's events, straight from the emulator's database."""
-    found = emulator.truth(
+    result = emulator.truth(
         f"SELECT span_id FROM events WHERE start_time >= TIMESTAMP '{day.start:%F %T}' "
         f"AND start_time < TIMESTAMP '{day.end:%F %T}' AND {condition} ORDER BY 1"
     )
-    return [(row["span_id"],) for row in found]
+    return [(row["span_id"],) for row in result]
 
 
 class MemoryStore:

@@ -145,10 +145,10 @@ def test_any_database(emulator, tmp_path, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps({"conn_type": "sqlite", "host": str(file)}))
     done = measured(interval="hour", table="health", sql_conn_id="lake")
     with sqlite3.connect(file) as connection:
-        found = connection.execute("SELECT count(*), sum(runs_sum) FROM health").fetchall()
+        result = connection.execute("SELECT count(*), sum(runs_sum) FROM health").fetchall()
     hours = counted(emulator, DAY, "date_trunc('hour', start_time)")
     assert (
-        found
+        result
         == [(done["rows"], sum(runs for _, runs, _ in hours))]
         == [(len(hours), sum(runs for _, runs, _ in hours))]
     )
@@ -211,7 +211,7 @@ def test_bad_arguments(arguments, words):
 
 def test_json_may_come_as_text(emulator):
     """A query and lists that a template makes of parameters are read as JSON, where it is filled in."""
-    stated = {
+    written = {
         "query": {"object_type": "pipeline"},
         "metrics": ["errors.sum"],
         "group_by": ["model_id"],
@@ -219,11 +219,11 @@ def test_json_may_come_as_text(emulator):
     with DAG("d", schedule=None):
         task = VectorShiftAggregateOperator(
             task_id="health",
-            **{name: f"{{{{ params.{name} | tojson }}}}" for name in stated},
+            **{name: f"{{{{ params.{name} | tojson }}}}" for name in written},
             **UNTIL,
         )
-    task.render_template_fields({"params": stated})
-    assert {name: getattr(task, name) for name in stated} == stated
+    task.render_template_fields({"params": written})
+    assert {name: getattr(task, name) for name in written} == written
     assert [*task.execute({})[0]] == ["bucket_start", "model_id", "errors_sum"]
 
 

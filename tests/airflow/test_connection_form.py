@@ -73,8 +73,8 @@ def _address(log):
     lines = []
     for line in log:
         lines.append(line)
-        if found := re.search(r"running on (http://127\.0\.0\.1:\d+)", line):
-            return found[1]
+        if result := re.search(r"running on (http://127\.0\.0\.1:\d+)", line):
+            return result[1]
     raise AssertionError("the api-server ended:\n" + "".join(lines))
 
 
@@ -148,16 +148,16 @@ def test_the_test_button(api, emulator):
     nulls = json.dumps(dict.fromkeys(CONNECTION_TYPE["conn-fields"]))
     assert api.test(**good)["status"] is True
     assert api.test(**good, extra=nulls)["message"].startswith("Connected.")
-    for fields, words in (
+    for fields, texts in (
         (good | {"password": CANARY}, "401"),
         ({"password": CANARY, "host": "nowhere"}, "base URL must look like"),
         ({"password": CANARY, "host": "http://127.0.0.1:9/v1"}, "did not arrive"),
         (good | {"extra": '{"retries": -1}'}, "retries must be a whole number"),
         ({"host": emulator.base_url}, "no API key"),
     ):
-        told = api.test(**fields)
-        assert (told["status"], words in told["message"]) == (False, True), told
-        assert CANARY not in told["message"]
+        reported = api.test(**fields)
+        assert (reported["status"], texts in reported["message"]) == (False, True), reported
+        assert CANARY not in reported["message"]
 
 
 DIALOG = "document.querySelector('[role=dialog]')"
@@ -165,12 +165,14 @@ DIALOG = "document.querySelector('[role=dialog]')"
 
 def _click(page, selector, text=""):
     """Click what a selector finds and a text names, once it is there."""
-    found = (
+    result = (
         f"[...document.querySelectorAll({json.dumps(selector)})]"
         f".find(each => each.textContent.includes({json.dumps(text)}))"
     )
-    page.wait_for(f"!!{found}")
-    page.value(f"{found}.focus(), {found}.click()")  # an accordion without the focus stays as it is
+    page.wait_for(f"!!{result}")
+    page.value(
+        f"{result}.focus(), {result}.click()"
+    )  # an accordion without the focus stays as it is
 
 
 def _wait_for_labels(page, picture):

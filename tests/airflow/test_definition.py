@@ -160,9 +160,9 @@ def test_a_document_without_tojson():
 @pytest.mark.parametrize("name", ["query", "metrics", "group_by"])
 def test_a_text_that_is_not_json(name):
     """A template that comes out as something else names `tojson`."""
-    given = {"query": None, "metrics": ["runs.sum"], "group_by": []} | {name: "{{ params.x }}"}
+    arguments = {"query": None, "metrics": ["runs.sum"], "group_by": []} | {name: "{{ params.x }}"}
     task = VectorShiftAggregateOperator(
-        task_id="measure", start="2026-01-01T00Z", end="2026-01-02T00Z", **given
+        task_id="measure", start="2026-01-01T00Z", end="2026-01-02T00Z", **arguments
     )
     with pytest.raises(AirflowFailException, match=rf"'measure': {name}= .*\| tojson"):
         task.render_template_fields({"params": {"x": {"at": datetime(2026, 1, 1, tzinfo=UTC)}}})
@@ -232,7 +232,7 @@ def test_deferral_lands_what_was_asked(emulator, tmp_path):
     began = time.time()
     with pytest.raises(TaskDeferred) as deferred:
         task.execute({})
-    trigger, asked = deferred.value.trigger, deferred.value.kwargs
+    trigger, requested = deferred.value.trigger, deferred.value.kwargs
     assert began + 60 <= trigger.deadline <= time.time() + 60
     assert deferred.value.timeout > timedelta(seconds=60)  # the scheduler's, if no triggerer lives
 
@@ -241,6 +241,6 @@ def test_deferral_lands_what_was_asked(emulator, tmp_path):
 
     event = asyncio.run(first_event())
     task.start = task.start - timedelta(hours=1)
-    done = getattr(task, deferred.value.method_name)({}, event=event, **asked)
+    done = getattr(task, deferred.value.method_name)({}, event=event, **requested)
     assert done["window"] == day.to_dict()
-    assert "download_url" not in str([event, asked, trigger.serialize()])
+    assert "download_url" not in str([event, requested, trigger.serialize()])

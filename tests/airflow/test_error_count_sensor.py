@@ -193,8 +193,8 @@ def test_rules_that_look_back(emulator):
     task = sensor(rule=Baseline(metric="errors.sum", error=3.0), threshold=None)
     assert task.poke(yesterday()).xcom_value["state"] == "breached"
     task = sensor(rule=Rate(error=0.1, minimum_sample=31), threshold=None)
-    found = task.poke(yesterday())
-    assert (found.is_done, found.xcom_value["state"]) == (False, "insufficient_data")
+    result = task.poke(yesterday())
+    assert (result.is_done, result.xcom_value["state"]) == (False, "insufficient_data")
 
 
 @pytest.mark.parametrize("deferrable", [False, True])

@@ -169,9 +169,9 @@ def test_missed_windows_are_caught_up(emulator, capsys):
     fired(watcher(store))
     (key,) = store.values
     store.values[key] = (yesterday().start - 5 * DAY).isoformat()
-    told = [each["window"]["start"] for each in fired(watcher(store, catch_up=5))]
+    reported = [each["window"]["start"] for each in fired(watcher(store, catch_up=5))]
     starts = [yesterday().start - days * DAY for days in (4, 2, 0)]
-    assert told == [start.strftime("%Y-%m-%dT00:00:00Z") for start in starts]
+    assert reported == [start.strftime("%Y-%m-%dT00:00:00Z") for start in starts]
 
     store.values[key] = (yesterday().start - 5 * DAY).isoformat()
     assert len(fired(watcher(store, catch_up=2))) == 2
@@ -271,13 +271,13 @@ def test_the_service_says_how_long_to_wait(emulator, connect):
     emulator.fault("aggregations", "status", code=429, retry_after="90000")
 
     async def pauses():
-        found = []
+        result = []
         for _ in range(2):
             look = SharedPoll(VectorShiftHook("vectorshift_default").ashared, None)
             judging = Judging(Absolute(metric="errors.sum", error=1), [yesterday()])
             assert await look.figures(judging) is None
-            found.append(look.pause)
-        return found
+            result.append(look.pause)
+        return result
 
     assert asyncio.run(pauses()) == [900, 3600]
 
@@ -338,9 +338,9 @@ def test_secrets_in_messages_are_blotted_out(emulator):
     message = f"GET https://files/x?signature=abc failed\nfor sk_live_12345 {'x' * 999}"
     emulator.burst(30, at=noon(), object_id="watched", error_message=message)
     (payload,) = fired(watcher())
-    ((told,),) = [[each["message"] for each in payload["top_errors"]]]
-    assert told.startswith("GET https://files/x?*** failed for sk_*** xxx")
-    assert len(told) == 300
+    ((reported,),) = [[each["message"] for each in payload["top_errors"]]]
+    assert reported.startswith("GET https://files/x?*** failed for sk_*** xxx")
+    assert len(reported) == 300
     assert "abc" not in str(payload)
 
 
@@ -399,9 +399,9 @@ def test_a_dag_with_a_watcher_serializes():
     with DAG(dag_id="d", schedule=[asset], start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
         pass
     ((_, again),) = stored_and_read(dag).timetable.asset_condition.iter_assets()
-    (found,) = again.watchers
-    assert found.trigger["classpath"] == trigger.serialize()[0]
-    assert given_to_trigger(found.trigger["kwargs"]) == STATED
+    (result,) = again.watchers
+    assert result.trigger["classpath"] == trigger.serialize()[0]
+    assert given_to_trigger(result.trigger["kwargs"]) == STATED
 
 
 @pytest.mark.parametrize(

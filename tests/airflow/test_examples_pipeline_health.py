@@ -55,8 +55,8 @@ def test_pipeline_health(emulator, tmp_path, monkeypatch, metadata_database):
     before = emulator.counters()["requests"]["aggregations"]
     second = run_dag("pipeline_health", DAY.end, str(EXAMPLES))
     assert [each["window"] for each in result(second, "measure")] == [missed.to_dict()] * 3
-    asked = emulator.counters()["requests"]["aggregations"] - before
-    assert asked == ONE_EACH
+    requested = emulator.counters()["requests"]["aggregations"] - before
+    assert requested == ONE_EACH
 
     both = Window(paused - timedelta(days=1), DAY.end)
     hours = in_table(tmp_path, "health_by_hour", "bucket_start, runs_sum, errors_sum")
@@ -66,9 +66,9 @@ def test_pipeline_health(emulator, tmp_path, monkeypatch, metadata_database):
         tmp_path, "health_by_pipeline", "pipeline_id, sum(runs_sum)::INT, sum(errors_sum)::INT"
     ) == counted(emulator, both, "pipeline_id")
 
-    (told,) = result(second, "tell")
-    assert told.startswith("pl_2: In ")
-    assert "past the ERROR limit of 10" in told
+    (reported,) = result(second, "tell")
+    assert reported.startswith("pl_2: In ")
+    assert "past the ERROR limit of 10" in reported
     assert not result(second, "check_errors")["ok"]
     assert (state(second, "healthy"), state(second, "summary")) == ("success", "skipped")
 

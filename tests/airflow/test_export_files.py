@@ -127,9 +127,11 @@ def test_destination_of_a_missing_connection(monkeypatch):
 
     monkeypatch.setattr(filesystems, "_register_filesystems", lambda: {"memory": opened})
     for user in ("nowhere", "nowhere:hunter2"):
-        with pytest.raises(VectorShiftConnectionError, match="names connection 'nowhere'") as told:
+        with pytest.raises(
+            VectorShiftConnectionError, match="names connection 'nowhere'"
+        ) as reported:
             Place(f"memory://{user}@bucket/x.csv?sig=hunter2").landing()
-        assert "hunter2" not in str(told.value)
+        assert "hunter2" not in str(reported.value)
 
 
 QUERIES = [Analytics.query().where(status=status).to_dict() for status in ("success", "failure")]

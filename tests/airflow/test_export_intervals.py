@@ -68,10 +68,10 @@ def test_partition_of_a_long_day():
 def test_partitions_around_a_midnight_that_comes_twice():
     """Airflow ticks at the second one: the hour between belongs to the day before, and none is left out."""
     ticks = [datetime(2025, 10, day, hour, tzinfo=UTC) for day, hour in ((25, 0), (26, 1), (27, 1))]
-    found = [
+    result = [
         window_of(partition("@daily", tick, "Atlantic/Azores"), None, None) for tick in ticks[:2]
     ]
-    assert found == [Window(*ticks[:2]), Window(*ticks[1:])]
+    assert result == [Window(*ticks[:2]), Window(*ticks[1:])]
 
 
 @pytest.mark.airflow33

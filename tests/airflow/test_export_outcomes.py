@@ -49,20 +49,20 @@ def test_log_is_short_and_has_no_address(emulator, tmp_path, monkeypatch):
     """An export is a few lines, with its rows and id, and no URL at all."""
     with structlog.testing.capture_logs() as captured:
         _, result = export(destination=tmp_path / "events.csv")
-    told = [each["event"] % each.get("positional_args", ()) for each in captured]
-    assert f"The export is {result['task_id']}" in told
-    assert any(f"Landed {result['rows']} rows" in line for line in told)
-    assert len(told) <= 4
-    assert "http" not in "".join(told)
+    reported = [each["event"] % each.get("positional_args", ()) for each in captured]
+    assert f"The export is {result['task_id']}" in reported
+    assert any(f"Landed {result['rows']} rows" in line for line in reported)
+    assert len(reported) <= 4
+    assert "http" not in "".join(reported)
 
 
 def test_progress_is_said_when_it_has_doubled():
     """Each figure is said once it matters, and then in ever wider steps."""
-    said = []
-    progress = ProgressLog(lambda line, number: said.append(line % number))
+    output = []
+    progress = ProgressLog(lambda line, number: output.append(line % number))
     for rows in range(0, 8_000_001, 10_000):
         progress("checked", rows)
-    assert said == [f"Checked {n},000 rows" for n in ("500", "1,000", "2,000", "4,000", "8,000")]
+    assert output == [f"Checked {n},000 rows" for n in ("500", "1,000", "2,000", "4,000", "8,000")]
 
 
 def test_lineage(emulator, tmp_path, monkeypatch):

@@ -39,8 +39,8 @@ def dag():
     """A DAG to define tasks in."""
     from airflow.sdk import DAG
 
-    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as made:
-        yield made
+    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as created:
+        yield created
 
 
 def sensor(export_id, **arguments):
@@ -147,8 +147,8 @@ def test_a_subclass_whose_hook_would_be_lost():
 
 def test_what_is_called_in_any_case_is_taken():
     """Airflow calls these for a task that the triggerer ends, or before the wait on a worker."""
-    kept = ("on_failure_callback", "on_retry_callback", "on_execute_callback", "pre_execute")
-    sensor("ex_1", **dict.fromkeys(kept, print), **IN_TRIGGERER)
+    stored = ("on_failure_callback", "on_retry_callback", "on_execute_callback", "pre_execute")
+    sensor("ex_1", **dict.fromkeys(stored, print), **IN_TRIGGERER)
 
 
 @pytest.mark.airflow33
@@ -271,8 +271,8 @@ def test_serialized_dag_starts_the_trigger(dag):
     sensor("{{ params.x }}", **STARTING_THERE, soft_fail=True, complete_in_triggerer=True)
     task = stored_and_read(dag).get_task("wait")
     started = task.start_trigger_args
-    kept = Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(started.trigger_kwargs))
-    trigger = import_string(started.trigger_cls)(**given_to_trigger(kept))
+    stored = Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(started.trigger_kwargs))
+    trigger = import_string(started.trigger_cls)(**given_to_trigger(stored))
     assert task.start_from_trigger
     assert started.timeout == timedelta(seconds=30 + 60)
     assert trigger.serialize()[1] == {
@@ -394,8 +394,8 @@ def test_assets_are_told(emulator, export_id):
     for deferrable in (False, True):
         events = OutletEventAccessors()
         task = sensor(export_id, outlets=[asset], deferrable=deferrable)
-        told = {"status": "ready", "export_id": export_id, "error": ""}
-        task.resume_execution("execute_complete", {"event": told}, {"outlet_events": events})
+        reported = {"status": "ready", "export_id": export_id, "error": ""}
+        task.resume_execution("execute_complete", {"event": reported}, {"outlet_events": events})
         assert events[asset].extra == {"export_id": export_id, "status": "ready"}
 
 

@@ -28,8 +28,8 @@ from vectorshift_orchestration import Window
 @pytest.fixture(scope="module")
 def postgres_schemas():
     """A running PostgreSQL."""
-    with schemas() as made:
-        yield made
+    with schemas() as created:
+        yield created
 
 
 @pytest.fixture
@@ -192,8 +192,8 @@ def test_a_duckdb_file_is_free_while_the_file_comes(emulator, tmp_path):
     assert landed == {}
     task.join()
     with duckdb.connect(str(database), read_only=True) as connection:
-        found = connection.execute("SELECT count(*) FROM events").fetchall()
-        assert found == [(landed["rows"],)]
+        result = connection.execute("SELECT count(*) FROM events").fetchall()
+        assert result == [(landed["rows"],)]
         assert connection.execute("SELECT count(*) FROM theirs").fetchall() == [(0,)]
 
 

@@ -162,9 +162,9 @@ def test_deferral_is_noted_and_holds_no_secret(emulator, tries):
         "vectorshift_export_link": f"{emulator.base_url}/analytics/exports/{deferred.trigger.export_id}"
     }
     assert deserialize(json.loads(json.dumps(serialize(deferred.kwargs)))) == deferred.kwargs
-    told = json.dumps([note, deferred.kwargs, deferred.trigger.serialize(), tries.xcoms])
-    assert "signature" not in told
-    assert emulator.api_key not in told
+    reported = json.dumps([note, deferred.kwargs, deferred.trigger.serialize(), tries.xcoms])
+    assert "signature" not in reported
+    assert emulator.api_key not in reported
 
 
 def test_retry_of_a_deferred_task_goes_on(emulator, tries):
@@ -178,16 +178,16 @@ def test_retry_of_a_deferred_task_goes_on(emulator, tries):
 
 def test_changed_task_asks_anew(emulator, tries):
     """Another window, query, format or account has nothing from the export of before; a target has."""
-    asked = {tries.deferred().trigger.export_id}
-    assert tries.deferred(table=None, duckdb_path=None).trigger.export_id in asked
+    requested = {tries.deferred().trigger.export_id}
+    assert tries.deferred(table=None, duckdb_path=None).trigger.export_id in requested
     for changed in (
         {"start": last_day().start + timedelta(hours=1)},
         {"query": {"object_type": "pipeline"}},
         {"file_format": "json", "destination": None},
     ):
         again = tries.deferred(**changed).trigger.export_id
-        assert again not in asked
-        asked.add(again)
+        assert again not in requested
+        requested.add(again)
 
 
 def test_foreign_note_is_passed_over(emulator, tries):

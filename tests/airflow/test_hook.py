@@ -38,33 +38,33 @@ def test_two_accounts(emulator, monkeypatch):
         f"vectorshift://:sk_other@{emulator.base_url.replace('/', '%2F').replace(':', '%3A')}",
     )
     assert VectorShiftHook().test_connection()[0] is True
-    told, text = VectorShiftHook("vs_other").test_connection()
-    assert (told, "401" in text, "sk_other" in text) == (False, True, False)
+    reported, text = VectorShiftHook("vs_other").test_connection()
+    assert (reported, "401" in text, "sk_other" in text) == (False, True, False)
 
 
 def test_test_connection(emulator):
     """The form's button answers with a number of events, so the key was really used."""
     emulator.burst(5)
-    told, text = VectorShiftHook().test_connection()
-    found = re.fullmatch(r"Connected. The account has ([\d,]+) events of the last hour\.", text)
-    assert told
-    assert int(found[1].replace(",", "")) >= 5
+    reported, text = VectorShiftHook().test_connection()
+    result = re.fullmatch(r"Connected. The account has ([\d,]+) events of the last hour\.", text)
+    assert reported
+    assert int(result[1].replace(",", "")) >= 5
 
 
 def test_test_connection_asks_once(emulator):
     """Somebody waits before a form: a service that fails is told after one request."""
     emulator.reset_counters()
     emulator.fault("count", "status", code=503, times=0)
-    told, text = VectorShiftHook().test_connection()
-    assert (told, "503" in text) == (False, True)
+    reported, text = VectorShiftHook().test_connection()
+    assert (reported, "503" in text) == (False, True)
     assert emulator.counters()["requests"] == {"count": 1}
 
 
 def test_a_base_url_without_its_version_is_named(emulator, connect):
     """The form's button blames the address, not an id that nobody gave."""
     connect(host=emulator.base_url.removesuffix("/v1"), password=emulator.api_key)
-    told, text = VectorShiftHook().test_connection()
-    assert not told
+    reported, text = VectorShiftHook().test_connection()
+    assert not reported
     assert "HTTP 404" in text
     assert "may lack its /v1" in text
     assert "Check the id" not in text
@@ -195,9 +195,9 @@ def documented():
 
 def test_documented_connections(monkeypatch):
     """Each connection that the documentation shows is usable, and all of them are the hosted service's."""
-    found = documented()
-    assert [json.loads(each)["conn_type"] for each in found if each.startswith("{")]
-    assert [each for each in found if each.startswith("vectorshift://")]
-    for each in found:
+    result = documented()
+    assert [json.loads(each)["conn_type"] for each in result if each.startswith("{")]
+    assert [each for each in result if each.startswith("vectorshift://")]
+    for each in result:
         monkeypatch.setenv("AIRFLOW_CONN_VECTORSHIFT_DEFAULT", each)
         assert "https://api.vectorshift.ai/v1" in repr(VectorShiftHook().get_conn())

@@ -83,19 +83,19 @@ def test_subclasses(kind):
 
 def arguments_of(kind):
     """The arguments that the signature of an operator shows, but Airflow's own."""
-    shown = inspect.signature(kind).parameters.values()
-    return {each.name: each.default for each in shown if each.kind is each.KEYWORD_ONLY}
+    displayed = inspect.signature(kind).parameters.values()
+    return {each.name: each.default for each in displayed if each.kind is each.KEYWORD_ONLY}
 
 
 @pytest.mark.parametrize("kind", TASKS)
 def test_every_argument_is_shown_and_told(kind):
     """Editors and `help` show each argument that a class takes, also those of its bases, and its docstring tells each."""
-    shown = arguments_of(kind)
+    displayed = arguments_of(kind)
     for base in kind.__mro__:
         if base.__module__.startswith("airflow_provider_vectorshift") and "__init__" in vars(base):
             taken = set(arguments_of(base)) - {"lookback"}  # a sensor looks back over nothing
-            assert taken <= set(shown), base
-    for name in shown:
+            assert taken <= set(displayed), base
+    for name in displayed:
         assert re.search(rf"^ +(\w+, )*{name}(, \w+)*: ", kind.__doc__, re.MULTILINE), name
 
 
@@ -121,12 +121,12 @@ GIVEN = {
 )
 def test_no_argument_is_lost(kind, more):
     """What is given to an operator is what it has, whichever of its classes keeps it."""
-    told = TASKS[kind] | {"destination": None, "parquet": "destination" in more} | GIVEN | more
-    given = {name: told[name] for name in arguments_of(kind) if name in told}
-    task = kind(task_id="task", **given)
-    given.pop("threshold", None)  # which becomes a rule
-    given |= {"rule": task.rule} if "rule" in given else {}  # which becomes JSON
-    assert {name: getattr(task, name) for name in given} == given
+    reported = TASKS[kind] | {"destination": None, "parquet": "destination" in more} | GIVEN | more
+    arguments = {name: reported[name] for name in arguments_of(kind) if name in reported}
+    task = kind(task_id="task", **arguments)
+    arguments.pop("threshold", None)  # which becomes a rule
+    arguments |= {"rule": task.rule} if "rule" in arguments else {}  # which becomes JSON
+    assert {name: getattr(task, name) for name in arguments} == arguments
 
 
 @pytest.mark.airflow
@@ -135,25 +135,25 @@ def test_a_run_without_a_logical_date(emulator, metadata_database, monkeypatch, 
     monkeypatch.setenv("IDIOMS_FOLDER", str(tmp_path))
     emulator.burst(3, at=last_day().start)
     run = run_dag("idioms", None)
-    found = {
+    result = {
         (task.task_id, task.map_index): task.xcom_pull(
             task_ids=task.task_id, map_indexes=task.map_index
         )
         for task in run.get_task_instances()
     }
     assert str(run.state) == "success"
-    window = found["check", -1]["window"]
-    exported = found["export", -1]
+    window = result["check", -1]["window"]
+    exported = result["export", -1]
     assert exported["window"]["end"] == window["end"]
     assert exported["window"]["start"] < window["start"]  # lookback
     failed = emulator.truth(
         "SELECT count(*) AS everywhere, count(*) FILTER (entity = 'pipeline') AS pipelines FROM events "
         f"WHERE is_run AND status = 'failure' AND start_time >= TIMESTAMP '{last_day().start:%F %T}'"
     )[0]
-    assert sum(row["errors_sum"] for row in found["figures", -1]) == failed["pipelines"] >= 3
-    assert (found["check", -1]["state"], found["pulled", -1]["state"]) == ("ok", "breached")
-    observed = [found[name, -1]["observed"] for name in ("sensor", "pulled")]
+    assert sum(row["errors_sum"] for row in result["figures", -1]) == failed["pipelines"] >= 3
+    assert (result["check", -1]["state"], result["pulled", -1]["state"]) == ("ok", "breached")
+    observed = [result[name, -1]["observed"] for name in ("sensor", "pulled")]
     assert observed == [failed["everywhere"]] * 2
-    everything, pipelines = found["mapped", 0], found["mapped", 1]
+    everything, pipelines = result["mapped", 0], result["mapped", 1]
     assert everything["rows"] > pipelines["rows"] > 0
     assert pipelines["uri"] == f"file://{tmp_path}/pipelines.csv"

@@ -52,8 +52,8 @@ def test_each_pipeline_its_own(emulator, run, tmp_path):
         assert done.results["returned"][number] == [row]
         with duckdb.connect(database, read_only=True) as connection:
             for table in (f"zipped_{each}", f"named_{each}"):
-                found = connection.execute(f"SELECT runs_sum, errors_sum FROM {table}").fetchall()
-                assert found == [(runs, errors)]
+                result = connection.execute(f"SELECT runs_sum, errors_sum FROM {table}").fetchall()
+                assert result == [(runs, errors)]
     assert emulator.counters()["requests"] == {"aggregations": 3 * len(PIPELINES)}
 
 

@@ -142,8 +142,8 @@ def told(observed=30):
     """A payload of the watcher."""
     verdict = Verdict(False, "breached", observed, 20.0, 40, "Too many.", HOUR, "ERROR")
     errors = TopErrors(((MESSAGE, 30),), 30, 30)
-    found = verdict_as_json(verdict, Absolute(metric="errors.sum", error=20), errors)
-    return found | {"vectorshift_conn_id": "vectorshift_default", "dedup_key": f"k:{observed}"}
+    result = verdict_as_json(verdict, Absolute(metric="errors.sum", error=20), errors)
+    return result | {"vectorshift_conn_id": "vectorshift_default", "dedup_key": f"k:{observed}"}
 
 
 @pytest.fixture
@@ -160,14 +160,14 @@ def triggered(metadata_database, monkeypatch):
 
     def run(payloads):
         def make_with_events(*, session, **arguments):
-            made = make(session=session, **arguments)
+            created = make(session=session, **arguments)
             named = select(AssetModel.id).where(AssetModel.name == "vectorshift_failed_runs")
             asset_id = session.scalar(named)
             for each in payloads:
                 extra = {"from_trigger": True, "payload": each}
-                made.consumed_asset_events.append(AssetEvent(asset_id=asset_id, extra=extra))
+                created.consumed_asset_events.append(AssetEvent(asset_id=asset_id, extra=extra))
             session.commit()
-            return made
+            return created
 
         monkeypatch.setattr(dagrun, "get_or_create_dagrun", make_with_events)
         ended = run_dag("error_count_watch", None, EXAMPLES)

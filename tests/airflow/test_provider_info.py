@@ -83,12 +83,12 @@ def test_nothing_is_left_out():
 
 def test_entry_point():
     """The installed distribution points Airflow at it."""
-    found = [
+    result = [
         point
         for point in entry_points(group="apache_airflow_provider")
         if point.dist.name == "vectorshift-orchestration"
     ]
-    assert [point.load() for point in found] == [get_provider_info]
+    assert [point.load() for point in result] == [get_provider_info]
 
 
 def test_airflow_knows_the_connection_type():

@@ -26,8 +26,8 @@ def assert_refused(run, done, *words):
         "VectorShiftConnectionError",
         "VectorShiftConnectionMissing",
     )
-    for word in words:
-        assert word in done.errors[0][1]
+    for text in words:
+        assert text in done.errors[0][1]
     assert not run.file.exists()
     assert run.rows() == []
 

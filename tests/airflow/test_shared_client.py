@@ -159,8 +159,8 @@ def test_what_is_wrong_is_told_to_everybody_and_not_remembered(service, connect,
 
     async def talk():
         connect(host=service.base_url, password="sk_first", extra={"retries": -1})
-        told = await asyncio.gather(*(one() for _ in range(3)), return_exceptions=True)
-        assert [type(each) for each in told] == [VectorShiftConnectionError] * 3
+        reported = await asyncio.gather(*(one() for _ in range(3)), return_exceptions=True)
+        assert [type(each) for each in reported] == [VectorShiftConnectionError] * 3
         assert Hook.looked_up == 1
         monkeypatch.delenv("AIRFLOW_CONN_VECTORSHIFT_DEFAULT")
         with pytest.raises(VectorShiftConnectionError, match="does not exist"):

@@ -45,10 +45,10 @@ def counted(folder, grouped="1"):
 def test_another_query_is_refused(emulator, tmp_path, kind):
     """A loop over pipelines, or a second DAG: the second task fails at once and names the ways out."""
     first = night(kind, "pl_1", tmp_path)
-    asked = emulator.counters()["requests"]
+    requested = emulator.counters()["requests"]
     with pytest.raises(AirflowFailException, match=r"WindowTakenError.*source"):
         night(kind, "pl_2", tmp_path)
-    assert emulator.counters()["requests"] == asked  # refused before anything is asked for
+    assert emulator.counters()["requests"] == requested  # refused before anything is asked for
     assert sum(counted(tmp_path).values()) == first["rows"]
     assert night(kind, "pl_1", tmp_path)["rows"] == first["rows"]
 

@@ -164,9 +164,9 @@ def test_serialize_is_init(limit, others):
     given_arguments = others | limit
     path, arguments = VectorShiftExportTrigger(**given_arguments).serialize()
     assert arguments == arguments | given_arguments
-    kept = Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(arguments))
+    stored = Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(arguments))
     module, name = path.rsplit(".", 1)
-    again = getattr(import_module(module), name)(**kept)
+    again = getattr(import_module(module), name)(**stored)
     assert again.serialize() == (path, arguments)
 
 

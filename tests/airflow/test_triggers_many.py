@@ -39,8 +39,8 @@ class Relay:
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
         self.peak = max(self.peak, len(self._serving))
-        there, back = await asyncio.open_connection(*self._host)
-        await asyncio.gather(_copy(reader, back), _copy(there, writer))
+        present, back = await asyncio.open_connection(*self._host)
+        await asyncio.gather(_copy(reader, back), _copy(present, writer))
 
 
 async def _copy(reader, writer):

@@ -24,5 +24,5 @@ def submit(account: Emulator, name: str = "everything.csv") -> str:
 
 def measured(account: Emulator) -> int:
     """How often the account's error counts were asked for."""
-    found: int = account.counters()["requests"].get("aggregations", 0)
-    return found
+    result: int = account.counters()["requests"].get("aggregations", 0)
+    return result

@@ -28,8 +28,8 @@ class Warehouse:
         with psycopg.connect(self.conninfo) as connection:
             if connection.execute("SELECT to_regclass(%s)", [table]).fetchone() == (None,):
                 return []
-            asked = sql.SQL("SELECT span_id FROM {} ORDER BY 1").format(sql.Identifier(table))
-            return connection.execute(asked).fetchall()
+            requested = sql.SQL("SELECT span_id FROM {} ORDER BY 1").format(sql.Identifier(table))
+            return connection.execute(requested).fetchall()
 
 
 def warehouse_in(server: str) -> Warehouse:

@@ -94,7 +94,7 @@ def tail(path: Path, lines: int = 30, width: int = 300) -> str:
 
 def processes() -> list[tuple[int, int, int]]:
     """Every process as (id, parent's id, session)."""
-    found = []
+    result = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -104,14 +104,14 @@ def processes() -> list[tuple[int, int, int]]:
             continue
         state, parent, _, session = stat.rpartition(")")[2].split()[:4]
         if state != "Z" or int(session) == int(entry.name):
-            found.append((int(entry.name), int(parent), int(session)))
-    return found
+            result.append((int(entry.name), int(parent), int(session)))
+    return result
 
 
 def parent_of(pid: int) -> int:
     """The process that started a process. Raises LookupError when there is no such process."""
-    for found, parent, _ in processes():
-        if found == pid:
+    for result, parent, _ in processes():
+        if result == pid:
             return parent
     raise LookupError(f"no process {pid}")
 

@@ -41,13 +41,13 @@ class Rest:
             reply = self._http.get("/api/v2/monitor/health", timeout=5)
         except httpx.TransportError:
             return {}
-        told = reply.json() if reply.is_success else {}
-        return {name: found["status"] for name, found in told.items() if found["status"]}
+        reported = reply.json() if reply.is_success else {}
+        return {name: result["status"] for name, result in reported.items() if result["status"]}
 
     def import_errors(self) -> str:
         """What stood in the way of reading DAG files."""
-        told = self.ask("GET", "/importErrors")["import_errors"]
-        return "\n".join(f"{each['filename']}:\n{each['stack_trace']}" for each in told)
+        reported = self.ask("GET", "/importErrors")["import_errors"]
+        return "\n".join(f"{each['filename']}:\n{each['stack_trace']}" for each in reported)
 
     def trigger(
         self,
@@ -64,30 +64,32 @@ class Rest:
                 "data_interval_start": start,
                 "data_interval_end": end,
             }
-        told = self.ask("POST", f"/dags/{dag_id}/dagRuns", json=body)
-        run_id: str = told["dag_run_id"]
+        reported = self.ask("POST", f"/dags/{dag_id}/dagRuns", json=body)
+        run_id: str = reported["dag_run_id"]
         return run_id
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """A DAG's runs, oldest first."""
-        told = self.ask("GET", f"/dags/{dag_id}/dagRuns", params={"order_by": "id", "limit": 100})
-        runs: list[dict[str, Any]] = told["dag_runs"]
+        reported = self.ask(
+            "GET", f"/dags/{dag_id}/dagRuns", params={"order_by": "id", "limit": 100}
+        )
+        runs: list[dict[str, Any]] = reported["dag_runs"]
         return runs
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """A run's task instances, mapped ones in their order."""
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances"
-        found: list[dict[str, Any]] = []
+        result: list[dict[str, Any]] = []
         while True:
-            told = self.ask("GET", path, params={"limit": 100, "offset": len(found)})
-            found += told["task_instances"]
-            if len(found) >= told["total_entries"]:
-                return sorted(found, key=lambda task: (task["task_id"], task["map_index"]))
+            reported = self.ask("GET", path, params={"limit": 100, "offset": len(result)})
+            result += reported["task_instances"]
+            if len(result) >= reported["total_entries"]:
+                return sorted(result, key=lambda task: (task["task_id"], task["map_index"]))
 
     def task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
         """One task instance that is not mapped."""
-        found: dict[str, Any] = self.ask("GET", self._path(dag_id, run_id, task_id))
-        return found
+        result: dict[str, Any] = self.ask("GET", self._path(dag_id, run_id, task_id))
+        return result
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Clear a task, whatever came of it."""

@@ -71,7 +71,7 @@ class Stack:
     ) -> Any:
         """Wait until `what()` gives something true, and return it."""
         deadline = time.monotonic() + seconds
-        while not (found := what()):
+        while not (result := what()):
             dead = [
                 name
                 for name, each in self.components.items()
@@ -80,7 +80,7 @@ class Stack:
             if dead or time.monotonic() > deadline:
                 raise NotInTime(f"not within {seconds:.0f} s: {expected}; ended: {dead}")
             time.sleep(every)
-        return found
+        return result
 
     def state(
         self, dag_id: str, run_id: str, task_id: str, *states: str, seconds: float = PATIENCE
@@ -96,19 +96,19 @@ class Stack:
             return task if task["state"] in states else None
 
         try:
-            found: dict[str, Any] = self.until(
+            result: dict[str, Any] = self.until(
                 reached, f"{dag_id}.{task_id} is one of {states}", seconds=seconds
             )
         except NotInTime as error:
             raise NotInTime(f"{error}; it was {seen}\n{self.task_logs(dag_id)}") from None
-        return found
+        return result
 
     def ended(self, dag_id: str, run_id: str, *, seconds: float = PATIENCE) -> str:
         """Wait until a run has ended; its state."""
 
         def finished() -> str | None:
-            told = self.rest.ask("GET", f"/dags/{dag_id}/dagRuns/{run_id}")
-            return told["state"] if told["state"] in ("success", "failed") else None
+            reported = self.rest.ask("GET", f"/dags/{dag_id}/dagRuns/{run_id}")
+            return reported["state"] if reported["state"] in ("success", "failed") else None
 
         try:
             state: str = self.until(finished, f"run of {dag_id} ends", seconds=seconds)
@@ -203,16 +203,18 @@ def _wait_for_all(stack: Stack, files: set[str]) -> None:
 
     def read() -> bool:
         assert not (errors := stack.rest.import_errors()), errors
-        known = stack.query("SELECT DISTINCT fileloc FROM dag WHERE NOT is_stale")
-        return {Path(path).stem for (path,) in known} == files
+        existing = stack.query("SELECT DISTINCT fileloc FROM dag WHERE NOT is_stale")
+        return {Path(path).stem for (path,) in existing} == files
 
     try:
         stack.until(lambda: stack.rest.health() == HEALTHY, "every component is healthy")
         stack.rest.sign_in()
         stack.until(read, "every DAG file was read")
     except AssertionError as error:
-        told = "\n".join(f"--- {name}\n{each.tail()}" for name, each in stack.components.items())
-        raise NotInTime(f"{error}\n{told}") from None
+        reported = "\n".join(
+            f"--- {name}\n{each.tail()}" for name, each in stack.components.items()
+        )
+        raise NotInTime(f"{error}\n{reported}") from None
 
 
 def _migrate(stack: Stack) -> None:

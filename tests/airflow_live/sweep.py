@@ -31,13 +31,13 @@ def sinks(stack: Stack) -> dict[str, str]:
 
     What Airflow has encrypted is there in clear as well: its key lies beside it.
     """
-    found = {f"log of the {name}": each.log.read_text() for name, each in stack.components.items()}
-    found["task logs"] = "\n".join(
+    result = {f"log of the {name}": each.log.read_text() for name, each in stack.components.items()}
+    result["task logs"] = "\n".join(
         path.read_text(errors="replace")
         for path in (stack.home / "logs").rglob("*")
         if path.is_file()
     )
-    return found | {f"table {name}": _opened(stack, text) for name, text in _tables(stack)}
+    return result | {f"table {name}": _opened(stack, text) for name, text in _tables(stack)}
 
 
 def found_in(secret: re.Pattern[str], where: dict[str, str]) -> set[str]:

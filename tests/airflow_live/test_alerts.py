@@ -26,12 +26,12 @@ def test_error_burst(stack, accounts, figures):
     assert raised_after <= 2
     assert run["run_type"] == "asset_triggered"
     assert stack.ended("watch", run["dag_run_id"]) == "success"
-    (told,) = stack.rest.xcom("watch", run["dag_run_id"], "alert")
-    start, end = (datetime.fromisoformat(told["window"][name]) for name in ("start", "end"))
+    (reported,) = stack.rest.xcom("watch", run["dag_run_id"], "alert")
+    start, end = (datetime.fromisoformat(reported["window"][name]) for name in ("start", "end"))
     assert start <= burst_at < end
-    assert (told["observed"], told["limit"], told["ok"]) == (25, 20, False)
-    assert told["top_errors"] == [{"message": "quota exceeded", "count": 25}]
-    assert "25 x quota exceeded" in told["message"]
+    assert (reported["observed"], reported["limit"], reported["ok"]) == (25, 20, False)
+    assert reported["top_errors"] == [{"message": "quota exceeded", "count": 25}]
+    assert "25 x quota exceeded" in reported["message"]
     seen = measured(account)
     stack.until(lambda: measured(account) >= seen + 2, "two more polls")
     assert len(stack.rest.runs("watch")) == 1

@@ -42,14 +42,14 @@ def test_deferred(stack, accounts, begun, warehouse, day, figures):
     assert warehouse.rows("deferred") == expected
     assert ids_in(stack.out / "deferred" / "events.csv") == expected
     assert accounts["deferred"].counters()["exports_created"] == 1
-    found = stack.rest.xcom("deferred", begun["deferred"], "export")
-    assert found["rows"] == len(expected)
+    result = stack.rest.xcom("deferred", begun["deferred"], "export")
+    assert result["rows"] == len(expected)
     (run,) = stack.rest.runs("nightly")
     stack.ended("nightly", run["dag_run_id"])
     sync = stack.rest.xcom("nightly", run["dag_run_id"], "export")
     variable = ("task_id", "uri", "table", "sha256", "bytes")
-    assert set(found) == set(sync)
-    assert {name: found[name] for name in found if name not in variable} == {
+    assert set(result) == set(sync)
+    assert {name: result[name] for name in result if name not in variable} == {
         name: sync[name] for name in sync if name not in variable
     }
     (run,) = stack.rest.runs("deferred")
@@ -81,6 +81,6 @@ def test_sensor(stack, accounts, figures):
     assert stack.ended("sensor", run_id) == "success"
     task = stack.rest.task("sensor", run_id, "wait")
     assert (task["state"], task["pid"], task["hostname"]) == ("success", None, "")
-    told = {"export_id": export_id, "status": "ready"}
-    assert stack.rest.xcom("sensor", run_id, "read") == {"got": told, "type": "dict"}
+    reported = {"export_id": export_id, "status": "ready"}
+    assert stack.rest.xcom("sensor", run_id, "read") == {"got": reported, "type": "dict"}
     figures["sensor_s"] = round(task["duration"], 1)

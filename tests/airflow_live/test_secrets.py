@@ -57,8 +57,10 @@ def test_secrets(stack, accounts, warehouse, day, planted, figures):
     assert warehouse.rows("canary") == truth(account, day) != []
     landed = sinks(stack)
     export_id = stack.rest.xcom("canary", run_id, "export")["task_id"]
-    kept = {"table trigger", "table task_instance", "table task_state_store"}
-    assert kept <= found_in(forms_of(export_id), deferred)  # what is under way was really looked at
+    stored = {"table trigger", "table task_instance", "table task_state_store"}
+    assert stored <= found_in(
+        forms_of(export_id), deferred
+    )  # what is under way was really looked at
     for where in (deferred, landed):
         assert found_in(forms_of(planted), where) >= CONTROLLED
         assert found_in(forms_of(API_KEY), where) == set()

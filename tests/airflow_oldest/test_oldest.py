@@ -66,7 +66,7 @@ def test_it_is_the_oldest():
     """The environment holds Airflow 3.1, the lower bound that our distribution states."""
     python = locked_python(ROOT / "requirements" / "airflow31.txt")
     code = "import importlib.metadata as m; print(m.version('apache-airflow'))"
-    told = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
-    stated = str(distribution("vectorshift-orchestration").requires)
-    (bound,) = set(re.findall(r"apache-airflow<4,>=([\d.]+)", stated))
-    assert told.stdout.startswith(f"{bound}.")
+    reported = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
+    written = str(distribution("vectorshift-orchestration").requires)
+    (bound,) = set(re.findall(r"apache-airflow<4,>=([\d.]+)", written))
+    assert reported.stdout.startswith(f"{bound}.")

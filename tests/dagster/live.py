@@ -64,9 +64,11 @@ class Dev:
 
     def backfill(self, names, days):
         """Launch a backfill of assets over days, return its id."""
-        told = self.ask(BACKFILL, keys=[{"path": [name]} for name in names], names=days)
-        assert told["launchPartitionBackfill"]["__typename"] == "LaunchBackfillSuccess", told
-        return told["launchPartitionBackfill"]["backfillId"]
+        reported = self.ask(BACKFILL, keys=[{"path": [name]} for name in names], names=days)
+        assert reported["launchPartitionBackfill"]["__typename"] == "LaunchBackfillSuccess", (
+            reported
+        )
+        return reported["launchPartitionBackfill"]["backfillId"]
 
     def materialize(self, location, name, day, **tags):
         """Launch a run of one asset, or of one partition of it, and return its id."""
@@ -83,21 +85,21 @@ class Dev:
             },
             "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in tags.items()]},
         }
-        told = self.ask(RUN, params=params)["launchRun"]
-        assert told["__typename"] == "LaunchRunSuccess", told
-        return told["run"]["runId"]
+        reported = self.ask(RUN, params=params)["launchRun"]
+        assert reported["__typename"] == "LaunchRunSuccess", reported
+        return reported["run"]["runId"]
 
     def runs(self, **tags):
         """The runs with these tags, the newest first."""
-        found = {f"dagster/{name}": value for name, value in tags.items()}
-        return self.instance.get_runs(dg.RunsFilter(tags=found))
+        result = {f"dagster/{name}": value for name, value in tags.items()}
+        return self.instance.get_runs(dg.RunsFilter(tags=result))
 
     def finished(self, **tags):
         """Wait for a run with these tags that has ended, after its retries; return all of them."""
 
         def succeeded():
-            found = self.runs(**tags)
-            return found if any(each.is_success for each in found) else None
+            result = self.runs(**tags)
+            return result if any(each.is_success for each in result) else None
 
         return until(succeeded)
 
@@ -111,8 +113,8 @@ class Dev:
         """The process that writes for a run: its id once the run's step has begun, else None."""
         entries = self.instance.all_logs(run_id)
         begun = any(entry.dagster_event and entry.dagster_event.is_step_start for entry in entries)
-        told = PROCESS.search("\n".join(entry.message for entry in entries))
-        return int(told[1]) if begun and told else None
+        reported = PROCESS.search("\n".join(entry.message for entry in entries))
+        return int(reported[1]) if begun and reported else None
 
     def stop_schedules(self, location):
         """Stop the schedules of a code location."""
@@ -124,10 +126,10 @@ class Dev:
 def until(what, *, seconds=480):
     """Ask again and again until `what()` gives something, and return that."""
     deadline = time.monotonic() + seconds
-    while not (found := what()):
+    while not (result := what()):
         assert time.monotonic() < deadline, f"{what.__qualname__} did not come to pass"
         time.sleep(0.05)
-    return found
+    return result
 
 
 def free_port():

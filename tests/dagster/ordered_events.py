@@ -22,16 +22,16 @@ class OrderedEvents(SqliteEventLogStorage):
 
     def store_event(self, event):
         """Store what an event says about its run before the event itself."""
-        told = event.dagster_event
-        if told is not None and told.is_job_event:
+        reported = event.dagster_event
+        if reported is not None and reported.is_job_event:
             instance = self._instance
             run = instance.get_run_by_id(event.run_id)
-            if told.is_run_failure and run is not None and instance.run_retries_enabled:
+            if reported.is_run_failure and run is not None and instance.run_retries_enabled:
                 failed = run.with_status(DagsterRunStatus.FAILURE)
-                reason = told.job_failure_data.failure_reason
+                reason = reported.job_failure_data.failure_reason
                 again = auto_reexecution_should_retry_run(instance, failed, reason)
                 instance.add_run_tags(event.run_id, {WILL_RETRY_TAG: str(again).lower()})
             instance.run_storage.handle_run_event(
-                event.run_id, told, datetime_from_timestamp(event.timestamp)
+                event.run_id, reported, datetime_from_timestamp(event.timestamp)
             )
         super().store_event(event)

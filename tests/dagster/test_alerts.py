@@ -90,11 +90,13 @@ def test_an_alert_says_what_the_check_saw(blank, instance, tick, told):
     )
     tick()
     (alert,) = told
-    shown = alert.to_dict()
-    assert datetime.fromisoformat(shown.pop("evaluated_at")) == alert.evaluated_at
-    assert shown.pop("dedup_key").startswith(f"vectorshift/health|error_rate|{YESTERDAY}|ERROR|")
-    assert shown.pop("reason").endswith("past the ERROR limit of 0.2.")
-    assert shown == {
+    displayed = alert.to_dict()
+    assert datetime.fromisoformat(displayed.pop("evaluated_at")) == alert.evaluated_at
+    assert displayed.pop("dedup_key").startswith(
+        f"vectorshift/health|error_rate|{YESTERDAY}|ERROR|"
+    )
+    assert displayed.pop("reason").endswith("past the ERROR limit of 0.2.")
+    assert displayed == {
         "asset": "vectorshift/health",
         "check": "error_rate",
         "partition": str(YESTERDAY),

@@ -103,37 +103,37 @@ def test_one_run_over_four_days_is_four_evaluations_and_one_aggregation(blank, e
     for back, failed in ((3, 5), (2, 30), (1, 3)):
         blank.burst(failed, at=noon(back), error_message="quota exceeded")
     blank.reset_counters()
-    found = evaluated(
+    result = evaluated(
         execute(build_error_rate_check(health, warn=0.05, error=0.2), first=day(4), last=day(1))
     )
     assert blank.counters()["requests"] == {"aggregations": 1, "tables": 2}
-    assert [(key, each.passed, told(each)["state"]) for key, each in found.items()] == [
+    assert [(key, each.passed, told(each)["state"]) for key, each in result.items()] == [
         (day(4), True, "ok"),
         (day(3), False, "breached"),
         (day(2), False, "breached"),
         (day(1), True, "insufficient data"),
     ]
-    assert [found[day(back)].severity for back in (3, 2)] == [WARN, ERROR]
-    shown = told(found[day(2)])
-    assert (shown["observed"], shown["limit"], shown["sample"]) == (0.6, 0.2, 50)
-    assert shown["rule"]["warn"] == 0.05
-    assert [shown[f"window_{edge}"] for edge in ("start", "end")] == [
+    assert [result[day(back)].severity for back in (3, 2)] == [WARN, ERROR]
+    displayed = told(result[day(2)])
+    assert (displayed["observed"], displayed["limit"], displayed["sample"]) == (0.6, 0.2, 50)
+    assert displayed["rule"]["warn"] == 0.05
+    assert [displayed[f"window_{edge}"] for edge in ("start", "end")] == [
         datetime.fromisoformat(key).replace(tzinfo=UTC).timestamp() for key in (day(2), day(1))
     ]
-    assert "observed" not in told(found[day(1)])
+    assert "observed" not in told(result[day(1)])
 
 
 def test_a_breach_shows_why_runs_failed(blank, execute):
     """The page of a failed check has the commonest error messages, most common first."""
     blank.burst(30, at=noon(1), error_message="model timed out")
     blank.burst(40, at=noon(1) + timedelta(hours=1), error_message="quota exceeded")
-    found = evaluated(execute(build_error_count_check(health, error=10), first=day(1)))[day(1)]
-    table = found.metadata["vectorshift/top_errors"]
+    result = evaluated(execute(build_error_count_check(health, error=10), first=day(1)))[day(1)]
+    table = result.metadata["vectorshift/top_errors"]
     assert [record.data for record in table.records] == [
         {"count": 40, "message": "quota exceeded"},
         {"count": 30, "message": "model timed out"},
     ]
-    assert told(found)["failed_events"] == 70
+    assert told(result)["failed_events"] == 70
 
 
 def test_many_breaches_are_explained_for_the_latest_days_only(blank, execute):
@@ -147,10 +147,10 @@ def test_many_breaches_are_explained_for_the_latest_days_only(blank, execute):
     )
     blank.reset_counters()
     check = build_error_count_check(health, error=1)
-    found = evaluated(execute(check, first=day(7), last=day(1)))
+    result = evaluated(execute(check, first=day(7), last=day(1)))
     assert blank.counters()["requests"] == {"aggregations": 1, "tables": 5}
-    assert [each.passed for each in found.values()] == [False] * 7
-    explained = [key for key, each in found.items() if "top_errors" in told(each)]
+    assert [each.passed for each in result.values()] == [False] * 7
+    explained = [key for key, each in result.items() if "top_errors" in told(each)]
     assert explained == [day(back) for back in (5, 4, 3, 2, 1)]
 
 
@@ -180,11 +180,11 @@ def test_only_a_blocking_error_holds_back_what_is_downstream(
 def test_an_evaluation_is_about_the_materialization_of_its_partition(execute, instance):
     """Dagster clears a check's status unless it knows which materialization was looked at."""
     check = build_error_count_check(health, error=10)
-    found = evaluated(execute(check, first=day(2), last=day(1)))
+    result = evaluated(execute(check, first=day(2), last=day(1)))
     for key in (day(2), day(1)):
-        asked = dg.AssetRecordsFilter(health.key, asset_partitions=[key])
-        (record,) = instance.fetch_materializations(asked, limit=1).records
-        target = found[key].target_materialization_data
+        requested = dg.AssetRecordsFilter(health.key, asset_partitions=[key])
+        (record,) = instance.fetch_materializations(requested, limit=1).records
+        target = result[key].target_materialization_data
         assert (target.storage_id, target.run_id) == (record.storage_id, record.run_id)
 
 
@@ -211,17 +211,17 @@ def test_latency_is_the_percentile_of_the_whole_partition(emulator):
         "dagster/asset_partition_range_start": day(3),
         "dagster/asset_partition_range_end": day(1),
     }
-    found = evaluated(job.execute_in_process(tags=tags))
+    result = evaluated(job.execute_in_process(tags=tags))
     truth = emulator.truth(
         "SELECT start_time::DATE::VARCHAR AS day, quantile_cont(latency, 0.95) AS p95 FROM events"
         f" WHERE entity = 'pipeline' AND is_run AND start_time >= '{day(3)}'"
         f" AND start_time < '{day(0)}' GROUP BY ALL ORDER BY ALL"
     )
-    assert {key: told(each)["observed"] for key, each in found.items()} == {
+    assert {key: told(each)["observed"] for key, each in result.items()} == {
         row["day"]: pytest.approx(row["p95"]) for row in truth
     }
-    assert {each.check_name for each in found.values()} == {"latency_p95"}
-    assert all(each.severity is WARN and not each.passed for each in found.values())
+    assert {each.check_name for each in result.values()} == {"latency_p95"}
+    assert all(each.severity is WARN and not each.passed for each in result.values())
 
 
 def test_a_baseline_sees_its_history_in_the_same_request(blank, execute):
@@ -229,38 +229,38 @@ def test_a_baseline_sees_its_history_in_the_same_request(blank, execute):
     arrive(blank, **{f"_{back}": 20 + back % 3 for back in range(2, 16)}, _1=80)
     check = build_baseline_check(health, metric="runs.sum", warn=3.5, error=6, windows=10)
     blank.reset_counters()
-    found = evaluated(execute(check, first=day(2), last=day(1)))
+    result = evaluated(execute(check, first=day(2), last=day(1)))
     assert blank.counters()["requests"] == {"aggregations": 1}
-    assert [each.passed for each in found.values()] == [True, False]
-    assert found[day(1)].severity is ERROR
-    assert told(found[day(1)])["observed"] > 6
-    assert "median of 10 windows" in found[day(1)].description
+    assert [each.passed for each in result.values()] == [True, False]
+    assert result[day(1)].severity is ERROR
+    assert told(result[day(1)])["observed"] > 6
+    assert "median of 10 windows" in result[day(1)].description
 
 
 def test_a_short_history_is_insufficient_data(blank, execute):
     """A baseline over days without runs passes and says that it could not tell."""
     arrive(blank, _1=80)
     check = build_baseline_check(health, metric="latency.p95", minimum_windows=5)
-    found = evaluated(execute(check, first=day(1)))[day(1)]
-    assert (found.passed, told(found)["state"]) == (True, "insufficient data")
+    result = evaluated(execute(check, first=day(1)))[day(1)]
+    assert (result.passed, told(result)["state"]) == (True, "insufficient data")
 
 
 def test_an_infinite_deviation_is_shown_without_a_number(blank, execute):
     """When all of the history agrees and the day does not, there is a breach and no figure to plot."""
     arrive(blank, **{f"_{back}": 20 for back in range(2, 9)}, _1=21)
     check = build_baseline_check(health, metric="runs.sum", windows=7)
-    found = evaluated(execute(check, first=day(1)))[day(1)]
-    assert not found.passed
-    assert "observed" not in told(found)
+    result = evaluated(execute(check, first=day(1)))[day(1)]
+    assert not result.passed
+    assert "observed" not in told(result)
 
 
 def test_any_rule_makes_a_check(blank, execute):
     """A rule of the core that has no factory of its own is a check as well."""
     arrive(blank, _2=40, _1=10)
     rule = Change(metric="runs.sum", error=-0.5, breach="below")
-    found = evaluated(execute(build_rule_check(health, rule), first=day(1)))[day(1)]
-    assert (found.passed, told(found)["observed"]) == (False, -0.75)
-    assert found.check_name == "change"
+    result = evaluated(execute(build_rule_check(health, rule), first=day(1)))[day(1)]
+    assert (result.passed, told(result)["observed"]) == (False, -0.75)
+    assert result.check_name == "change"
 
 
 def test_days_of_another_zone_are_measured_one_by_one(blank, execute):
@@ -275,9 +275,9 @@ def test_days_of_another_zone_are_measured_one_by_one(blank, execute):
     blank.burst(30, at=noon(2) + timedelta(hours=14), status="success")  # past midnight in UTC
     check = build_latency_check(local, error=1e9)
     blank.reset_counters()
-    found = evaluated(execute(check, first=day(3), last=day(2), assets=[measured]))
+    result = evaluated(execute(check, first=day(3), last=day(2), assets=[measured]))
     assert blank.counters()["requests"] == {"aggregations": 2}
-    assert {key: told(each)["sample"] for key, each in found.items()} == {day(3): 0, day(2): 30}
+    assert {key: told(each)["sample"] for key, each in result.items()} == {day(3): 0, day(2): 30}
 
 
 def test_without_partitions_the_latest_time_is_measured(blank, execute):
@@ -288,9 +288,9 @@ def test_without_partitions_the_latest_time_is_measured(blank, execute):
     blank.burst(12, at=hour - timedelta(hours=4))
     check = build_error_count_check(whole, error=10, window=timedelta(hours=3), blocking=True)
     result = execute(check, assets=[whole])
-    found = evaluated(result)[None]
-    assert (found.passed, told(found)["observed"], result.success) == (False, 12, False)
-    assert told(found)["window_end"] == hour.timestamp()
+    actual = evaluated(result)[None]
+    assert (actual.passed, told(actual)["observed"], result.success) == (False, 12, False)
+    assert told(actual)["window_end"] == hour.timestamp()
 
 
 def test_a_wrong_key_ends_the_check_for_good(blank, execute):
@@ -376,18 +376,18 @@ def test_what_evaluations_are_about_is_asked_for_at_once(instance, monkeypatch, 
         .storage_id
         for partition in keys
     }
-    asked, fetch = [], instance.fetch_materializations
+    requested, fetch = [], instance.fetch_materializations
     monkeypatch.setattr(
         instance,
         "fetch_materializations",
-        lambda *given, **options: asked.append(given) or fetch(*given, **options),
+        lambda *given, **options: requested.append(given) or fetch(*given, **options),
     )
     about = targets(instance, key, {*keys, "4"})
     assert {partition: each.storage_id for partition, each in about.items()} == newest
-    del asked[:]
+    del requested[:]
     assert {
         name: each.storage_id for name, each in targets(instance, key, set(keys)).items()
     } == newest
-    assert len(asked) == 1 if not again else len(asked) <= 4
+    assert len(requested) == 1 if not again else len(requested) <= 4
     assert targets(instance, key, {None})[None].storage_id == max(newest.values())
     assert targets(instance, dg.AssetKey("other"), {"1"}) == targets(instance, key, set()) == {}

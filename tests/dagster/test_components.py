@@ -102,11 +102,11 @@ def kept_of(defs):
 
 def test_variables_stay_names(load):
     """The snapshots hold the names of variables and neither the key nor the password."""
-    kept = kept_of(load(HEALTH))
-    assert "CANARY_KEY" in kept
-    assert "CANARY_URL" in kept
-    assert KEY not in kept
-    assert PASSWORD not in kept
+    stored = kept_of(load(HEALTH))
+    assert "CANARY_KEY" in stored
+    assert "CANARY_URL" in stored
+    assert KEY not in stored
+    assert PASSWORD not in stored
 
 
 def test_the_control_leaks(monkeypatch, load):
@@ -131,10 +131,10 @@ def test_a_run_leaves_the_key_nowhere(emulator, load, tmp_path, monkeypatch, cap
     day = str(MIDNIGHT.date() - timedelta(days=1))
     with dg.DagsterInstance.local_temp(str(home)) as instance:
         assert job.execute_in_process(instance=instance, partition_key=day).success
-    kept = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
-    kept += "".join(capfd.readouterr()).encode()
-    assert emulator.api_key.encode() not in kept
-    assert b"health.duckdb" in kept
+    stored = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+    stored += "".join(capfd.readouterr()).encode()
+    assert emulator.api_key.encode() not in stored
+    assert b"health.duckdb" in stored
 
 
 def test_a_secret_is_never_written_down(load):
@@ -218,14 +218,14 @@ def test_every_key_is_described(component):
     silent = {
         f"{part}.{key}"
         for part, described in parts.items()
-        for key, stated in described.get("properties", {}).items()
-        if not stated.get("description") and key != "type"  # one of the words that are listed
+        for key, written in described.get("properties", {}).items()
+        if not written.get("description") and key != "type"  # one of the words that are listed
     }
     assert silent == set()
     examples = {
-        key: stated["examples"]
-        for key, stated in schema["properties"].items()
-        if "examples" in stated
+        key: written["examples"]
+        for key, written in schema["properties"].items()
+        if "examples" in written
     }
     document = yaml.safe_dump({key: each for key, (each,) in examples.items()})
     assert {"account", "storage", "partitions", "query", "schedule"} < set(examples)
@@ -255,9 +255,9 @@ def test_every_key_is_described(component):
 )
 def test_a_wrong_word_is_named(load, capsys, wrong, right, named):
     """A word that does not exist fails the load; the file is named, and the word or the nearest one."""
-    told = failure_of(load, HEALTH.replace(right, wrong, 1)) + "".join(capsys.readouterr())
-    assert named in told
-    assert "defs.yaml" in told
+    reported = failure_of(load, HEALTH.replace(right, wrong, 1)) + "".join(capsys.readouterr())
+    assert named in reported
+    assert "defs.yaml" in reported
 
 
 def test_components_of_the_same_tables_live_in_one_project(load):
@@ -307,18 +307,20 @@ def test_a_variable_that_is_not_set_selects_nothing(load, line):
 def test_an_empty_variable_selects_nothing(load, monkeypatch):
     """A variable that is set to nothing is no object, either."""
     monkeypatch.setenv("NOT_SET", " ")
-    told = failure_of(load, f'{EXPORT}  query: {{object_type: pipeline, object_id: "{UNSET}"}}\n')
-    assert "resolves to nothing" in told
+    reported = failure_of(
+        load, f'{EXPORT}  query: {{object_type: pipeline, object_id: "{UNSET}"}}\n'
+    )
+    assert "resolves to nothing" in reported
 
 
 @pytest.mark.parametrize("written", ["007", "1e5", "123", "1_000", "0x1F", "None", "True", "1.50"])
 def test_an_id_that_looks_like_a_number_keeps_its_text(load, monkeypatch, written):
     """An id is the text that a variable holds or that YAML quotes, whatever else it could be read as."""
     monkeypatch.setenv("ID", written)
-    for stated in ("{{ env.ID }}", "{{ env('ID') }}", "{{ env.EMPTY or env.ID }}", written):
+    for declared in ("{{ env.ID }}", "{{ env('ID') }}", "{{ env.EMPTY or env.ID }}", written):
         component = VectorShiftExportComponent.resolve_from_yaml(
             "name: nightly\npartitions: {type: daily, start_date: '2026-01-01'}\n"
-            f'query: {{object_type: pipeline, object_id: "{stated}"}}\ntable: "{stated}"\n'
+            f'query: {{object_type: pipeline, object_id: "{declared}"}}\ntable: "{declared}"\n'
         )
         assert component.query.to_dict()["object_id"] == component.table == written
 
@@ -326,9 +328,11 @@ def test_an_id_that_looks_like_a_number_keeps_its_text(load, monkeypatch, writte
 @pytest.mark.parametrize("written", ["123", "1.50", "0x1F", "true"])
 def test_an_id_that_is_a_number_is_refused(load, written):
     """Without quotes YAML has made a number of it, whose text is lost."""
-    told = failure_of(load, f"{EXPORT}  query: {{object_type: pipeline, object_id: {written}}}\n")
-    assert "query" in told
-    assert "valid string" in told
+    reported = failure_of(
+        load, f"{EXPORT}  query: {{object_type: pipeline, object_id: {written}}}\n"
+    )
+    assert "query" in reported
+    assert "valid string" in reported
 
 
 @pytest.mark.slow
@@ -368,17 +372,17 @@ def test_dg_knows_the_components(tmp_path):
         return done.returncode, done.stdout + done.stderr
 
     names = ("VectorShiftHealthComponent", "VectorShiftExportComponent")
-    made = [("scaffold", "defs", f"dagster_vectorshift.{name}", name.lower()) for name in names]
+    created = [("scaffold", "defs", f"dagster_vectorshift.{name}", name.lower()) for name in names]
     checked = (("check", "yaml"), ("check", "defs"), ("list", "defs", "--json"))
     with ThreadPoolExecutor() as several:
-        for commands in ([("list", "components"), *made], checked):
-            for command, (code, told) in zip(
+        for commands in ([("list", "components"), *created], checked):
+            for command, (code, reported) in zip(
                 commands, several.map(lambda words: dg_command(*words), commands), strict=True
             ):
-                assert code == 0, told
-                assert KEY not in told
+                assert code == 0, reported
+                assert KEY not in reported
                 if command == ("list", "components"):
-                    assert all(name in told for name in names)
+                    assert all(name in reported for name in names)
     path = package / "defs" / "vectorshifthealthcomponent" / "defs.yaml"
     document = yaml.safe_load(path.read_text())
     document["attributes"]["schedul"] = document["attributes"].pop("schedule")
@@ -386,7 +390,7 @@ def test_dg_knows_the_components(tmp_path):
     line = 1 + next(
         number for number, text in enumerate(path.read_text().splitlines()) if "schedul" in text
     )
-    code, told = dg_command("check", "yaml")
+    code, reported = dg_command("check", "yaml")
     assert code != 0
-    assert "schedul" in told
-    assert f"defs.yaml:{line}" in told
+    assert "schedul" in reported
+    assert f"defs.yaml:{line}" in reported

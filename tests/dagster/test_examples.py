@@ -122,9 +122,9 @@ def test_the_schedule_asks_for_the_day_that_ended(definitions, tmp_path):
             scheduled_execution_time=night,
             repository_def=definitions.get_repository_def(),
         )
-        (asked,) = schedule.evaluate_tick(context).run_requests
-    assert asked.tags["dagster/asset_partition_range_start"] == "2026-11-20"
-    assert asked.tags["dagster/asset_partition_range_end"] == "2026-11-22"
+        (requested,) = schedule.evaluate_tick(context).run_requests
+    assert requested.tags["dagster/asset_partition_range_start"] == "2026-11-20"
+    assert requested.tags["dagster/asset_partition_range_end"] == "2026-11-22"
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", "UTC")
 
 
@@ -145,12 +145,12 @@ def test_the_yaml_says_what_the_python_says(definitions, monkeypatch):
 @pytest.mark.filterwarnings("ignore:.*backfill_policy.*:")
 def test_the_examples_can_be_loaded_side_by_side(definitions):
     """No asset is made by two of them: Dagster takes assets of one key for one asset, in any code location."""
-    made = Counter(
+    created = Counter(
         spec.key
         for defs in (definitions, loaded("exports"), loaded("alerts"))
         for asset in defs.resolve_asset_graph().assets_defs
         if asset.is_executable
         for spec in asset.specs
     )
-    assert made.keys() > {dg.AssetKey("pipeline_health"), dg.AssetKey("run_health")}
-    assert set(made.values()) == {1}
+    assert created.keys() > {dg.AssetKey("pipeline_health"), dg.AssetKey("run_health")}
+    assert set(created.values()) == {1}

@@ -77,8 +77,8 @@ def ids(path, relation="nightly"):
 def ids_or_none(path):
     """The span ids of the table, none when it was never made."""
     with duckdb.connect(str(path)) as connection:
-        found = connection.sql("SHOW TABLES").fetchall()
-    return ids(path) if ("nightly",) in found else []
+        result = connection.sql("SHOW TABLES").fetchall()
+    return ids(path) if ("nightly",) in result else []
 
 
 def told(result):
@@ -148,8 +148,8 @@ def test_an_export_that_is_ready_at_once_is_asked_for_once(export, options, emul
     metadata = told(export(build_export_asset("nightly", **options)))
     assert metadata["dagster/partition_row_count"] == len(truth)
     assert metadata["vectorshift/recreated"] == 0
-    asked = emulator.counters()["requests"]
-    assert (asked["export_create"], asked.get("export_poll", 0)) == (1, 0)
+    requested = emulator.counters()["requests"]
+    assert (requested["export_create"], requested.get("export_poll", 0)) == (1, 0)
 
 
 @pytest.mark.parametrize("route", ["export_poll", "export_create"])
@@ -197,10 +197,10 @@ def test_two_phases_hold_no_slot_between_them(emulator, options, instance, tmp_p
     emulator.clear_faults()
     keys = set()
     for _ in range(2):
-        (asked,) = tick().run_requests
-        assert asked.partition_key == str(DAY)
-        assert task_id in asked.run_key
-        keys.add(asked.run_key)
+        (requested,) = tick().run_requests
+        assert requested.partition_key == str(DAY)
+        assert task_id in requested.run_key
+        keys.add(requested.run_key)
     assert len(keys) == 1
     assert told(dg.materialize([landing], **run))["dagster/partition_row_count"] == len(truth)
     assert tick().run_requests == []
@@ -272,10 +272,10 @@ def test_a_landing_is_not_tried_for_ever(two_phase, monkeypatch):
     monkeypatch.setattr(_ready, "is_pending", lambda *_: False)
     two_phase.ask_for(str(DAY))
     keys = set()
-    while found := two_phase.tick().run_requests:
-        keys.add(found[0].run_key)
+    while result := two_phase.tick().run_requests:
+        keys.add(result[0].run_key)
         broken = FileStorage(path="/proc/nowhere")
-        assert not two_phase.run(two_phase.landing, broken, tags=found[0].tags).success
+        assert not two_phase.run(two_phase.landing, broken, tags=result[0].tags).success
     assert len(keys) == 5
 
 
@@ -291,8 +291,8 @@ def test_every_open_request_is_looked_at(two_phase, options, monkeypatch, instan
         )
     instance.report_runless_asset_event(dg.AssetMaterialization("nightly", partition=hours[1]))
     monkeypatch.setattr(_ready, "is_pending", lambda *_: False)
-    found = {each.partition_key for each in two_phase.tick().run_requests}
-    assert found == set(hours) - {hours[1]}
+    result = {each.partition_key for each in two_phase.tick().run_requests}
+    assert result == set(hours) - {hours[1]}
 
 
 def test_a_tick_is_bounded_and_the_next_goes_on(two_phase, monkeypatch):
@@ -376,7 +376,7 @@ def test_no_signed_url_is_kept(export, options, tmp_path):
     home.mkdir()
     with dg.DagsterInstance.local_temp(str(home)) as instance:
         result = export(build_export_asset("nightly", **options), instance=instance)
-    kept = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
-    assert told(result)["vectorshift/task_id"].encode() in kept
-    assert b"signature=" not in kept
-    assert b"download_url" not in kept
+    stored = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+    assert told(result)["vectorshift/task_id"].encode() in stored
+    assert b"signature=" not in stored
+    assert b"download_url" not in stored

@@ -15,8 +15,8 @@ def deadline(partitions_def, **options):
     """The cron expression of the checks of one asset, and its time zone."""
     (check,) = build_health_freshness_checks(["health"], partitions_def=partitions_def, **options)
     (spec,) = check.check_specs
-    told = spec.metadata["dagster/freshness_params"].value
-    return told["deadline_cron"], told["timezone"]
+    reported = spec.metadata["dagster/freshness_params"].value
+    return reported["deadline_cron"], reported["timezone"]
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_only_the_partition_that_is_due_counts(instance, back, passed):
     job = dg.Definitions([health], asset_checks=checks, jobs=[look]).resolve_job_def("look")
     key = days.get_partition_keys()[-1 - back]
     instance.report_runless_asset_event(dg.AssetMaterialization("health", partition=key))
-    (found,) = job.execute_in_process(instance=instance).get_asset_check_evaluations()
-    assert found.passed == passed
-    assert found.severity is dg.AssetCheckSeverity.WARN
+    (result,) = job.execute_in_process(instance=instance).get_asset_check_evaluations()
+    assert result.passed == passed
+    assert result.severity is dg.AssetCheckSeverity.WARN
 
 
 @pytest.mark.parametrize(

@@ -115,14 +115,14 @@ def test_running_again_leaves_the_same_rows(runs, build):
 
 def test_each_partition_tells_about_itself(runs, build):
     """In one run over a range, each partition's metadata is of that partition and agrees with the table."""
-    told = by_partition(runs(build(), FIRST, LAST))
-    assert len(told) == 7
+    reported = by_partition(runs(build(), FIRST, LAST))
+    assert len(reported) == 7
     for row in runs.sql(
         "SELECT bucket_start, count(*) AS rows, sum(runs_sum)::BIGINT AS runs, max(latency_p95) AS p95,"
         " sum(errors_sum) / sum(runs_sum) AS rate FROM pipeline_health GROUP BY ALL"
     ):
         day = row["bucket_start"].replace(tzinfo=UTC)
-        metadata = told[f"{day:%Y-%m-%d}"]
+        metadata = reported[f"{day:%Y-%m-%d}"]
         assert metadata["dagster/partition_row_count"] == row["rows"]
         assert metadata["vectorshift/runs_sum"] == row["runs"]
         assert metadata["vectorshift/latency_p95_max"] == row["p95"]
@@ -154,11 +154,14 @@ def test_an_empty_day_is_replaced_too(blank_runs, build, blank):
     blank_runs(health, FIRST, LAST)
     assert [row["runs_sum"] for row in blank_runs.sql(ROWS)] == [1]
     blank.reset()
-    told = by_partition(blank_runs(health, LAST))[str(LAST)]
+    reported = by_partition(blank_runs(health, LAST))[str(LAST)]
     assert blank_runs.sql(ROWS) == []
-    assert (told["dagster/partition_row_count"], told["vectorshift/rows_replaced"]) == (0, 1)
-    assert told["vectorshift/runs_sum"] == 0
-    assert "vectorshift/error_rate" not in told
+    assert (reported["dagster/partition_row_count"], reported["vectorshift/rows_replaced"]) == (
+        0,
+        1,
+    )
+    assert reported["vectorshift/runs_sum"] == 0
+    assert "vectorshift/error_rate" not in reported
 
 
 def test_a_failing_insert_leaves_the_old_partition_whole(blank_runs, build, blank):
@@ -207,8 +210,8 @@ def test_tables_are_selectable(runs, build, emulator):
     )
     emulator.reset_counters()
     keys = [dg.AssetKey(["vectorshift", name]) for name in ("by_pipeline", "by_hour")]
-    told = runs(health, FIRST, LAST, selection=keys).get_asset_materialization_events()
-    assert {event.asset_key for event in told} == set(keys)
+    reported = runs(health, FIRST, LAST, selection=keys).get_asset_materialization_events()
+    assert {event.asset_key for event in reported} == set(keys)
     assert emulator.counters()["requests"] == {"aggregations": 1}
     assert {row["name"] for row in runs.sql("SHOW ALL TABLES")} == {
         "by_pipeline",
@@ -289,10 +292,10 @@ def test_the_hour_that_a_clock_repeats_is_two_partitions(blank_runs, build, blan
     hours = [datetime(2025, 11, 2, hour, 30, tzinfo=UTC) for hour in range(4, 8)]
     blank.insert([run_of("pl_1", hour) | {"start_time": hour.isoformat()} for hour in hours])
     table = HealthTable("pipeline_health", metrics=["runs.sum"], interval="hour")
-    told = by_partition(
+    reported = by_partition(
         blank_runs(build(table, partitions_def=zone), "2025-11-02-00:00", "2025-11-02-02:00")
     )
-    assert [told[key]["vectorshift/runs_sum"] for key in sorted(told)] == [1, 1, 1, 1]
+    assert [reported[key]["vectorshift/runs_sum"] for key in sorted(reported)] == [1, 1, 1, 1]
     assert [row["bucket_start"].hour for row in blank_runs.sql(ROWS)] == [4, 5, 6, 7]
 
 
@@ -329,18 +332,18 @@ def test_two_tables_of_one_name_are_refused(tables, build):
 def test_only_figures_that_can_be_told_as_one_are_told(runs, build):
     """Maxima and minima of slices are those of the partition; means and distinct counts are left out."""
     metrics = ["latency.max", "latency.min", "latency.mean", "users.count_distinct", "error_rate"]
-    told = by_partition(runs(build(HealthTable("pipeline_health", metrics=metrics)), LAST))
+    reported = by_partition(runs(build(HealthTable("pipeline_health", metrics=metrics)), LAST))
     figures = runs.sql(
         'SELECT max(latency_max) AS "vectorshift/latency_max",'
         ' min(latency_min) AS "vectorshift/latency_min" FROM pipeline_health'
     )
-    known = {"rows_replaced", "window_start", "window_end", "requests", "preview", "trend"}
-    known |= {"fingerprint"}
+    existing = {"rows_replaced", "window_start", "window_end", "requests", "preview", "trend"}
+    existing |= {"fingerprint"}
     assert [
         {
             name: value
-            for name, value in told[str(LAST)].items()
-            if name.startswith("vectorshift/") and name.partition("/")[2] not in known
+            for name, value in reported[str(LAST)].items()
+            if name.startswith("vectorshift/") and name.partition("/")[2] not in existing
         }
     ] == figures
 
@@ -352,9 +355,9 @@ def test_a_bucket_from_another_day_changes_nothing(blank_runs, build, blank, oth
     blank_runs(health, LAST)
     before = blank_runs.sql(ROWS)
     failed = blank_runs(health, LAST, base_url=other_day, raise_on_error=False)
-    told = failed.all_node_events[-1].event_specific_data.user_failure_data
-    assert "2020-01-01" in told.description
-    assert told.metadata["vectorshift/error"].value == "RowOutsideWindow"
+    reported = failed.all_node_events[-1].event_specific_data.user_failure_data
+    assert "2020-01-01" in reported.description
+    assert reported.metadata["vectorshift/error"].value == "RowOutsideWindow"
     assert blank_runs.sql(ROWS) == before
 
 
@@ -373,8 +376,8 @@ def test_a_schema_check_of_dagster_sees_a_new_column(runs, build):
     def judged(*metrics):
         health = build(HealthTable("pipeline_health", metrics=["runs.sum", *metrics]))
         done = runs([health, *checks], LAST)
-        (found,) = done.get_asset_check_evaluations()
-        return found
+        (result,) = done.get_asset_check_evaluations()
+        return result
 
     judged()
     assert judged().passed
@@ -396,9 +399,9 @@ def test_a_day_that_cannot_be_written_keeps_back_no_other(runs, build, instance)
     ]
     done = runs(build(*tables), days[0], days[-1], raise_on_error=False)
     assert not done.success
-    told = done.all_node_events[-1].event_specific_data.user_failure_data
-    assert f"health, partition {days[1]}" in told.description
-    assert told.description.startswith("Of the 4 partitions of this run")
+    reported = done.all_node_events[-1].event_specific_data.user_failure_data
+    assert f"health, partition {days[1]}" in reported.description
+    assert reported.description.startswith("Of the 4 partitions of this run")
     written = {str(row["day"]) for row in runs.sql("SELECT bucket_start::DATE AS day FROM health")}
     marked = instance.get_materialized_partitions(dg.AssetKey("health"))
     assert written == marked == {str(day) for day in days} - {str(days[1])}

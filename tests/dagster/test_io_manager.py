@@ -47,7 +47,7 @@ def way(request, emulator, tmp_path):
 
     def run(*tables, **options):
         health = build_health_assets(tables=tables or [RUNS], partitions_def=DAYS, **through)
-        kept = manager(database=str(path), schema="main") if manager else None
+        stored = manager(database=str(path), schema="main") if manager else None
         return dg.materialize(
             [health],
             tags={
@@ -58,7 +58,7 @@ def way(request, emulator, tmp_path):
                 "vectorshift": VectorShiftResource(
                     api_key=emulator.api_key, base_url=emulator.base_url, time_precision="us"
                 ),
-                **({"tables": kept} if manager else {"storage": DuckDBStorage(path=str(path))}),
+                **({"tables": stored} if manager else {"storage": DuckDBStorage(path=str(path))}),
             },
             **options,
         )
@@ -232,8 +232,8 @@ def test_a_process_in_another_time_zone(emulator, tmp_path):
         check=True,
         timeout=120,
     )
-    found = json.loads(done.stdout)
-    rows, distinct, _ = found["zoned"]
+    result = json.loads(done.stdout)
+    rows, distinct, _ = result["zoned"]
     assert distinct < rows
     (hours,) = emulator.truth(
         "SELECT count(DISTINCT date_trunc('hour', start_time)) AS hours,"
@@ -241,7 +241,7 @@ def test_a_process_in_another_time_zone(emulator, tmp_path):
         f" WHERE is_run AND start_time >= '{FIRST}' AND start_time < '{LAST}'::DATE + 1"
     )
     for name in ("io manager", STORAGE):
-        assert found[name] == [hours["hours"], hours["hours"], hours["first"][:19]]
+        assert result[name] == [hours["hours"], hours["hours"], hours["first"][:19]]
 
 
 FRAMES = {"arrow": pa.Table, "pandas": pd.DataFrame, "polars": pl.DataFrame}
@@ -316,8 +316,8 @@ def test_a_text_that_is_null_at_first_stays_a_text(emulator, tmp_path):
         ).success
         first = False
     with duckdb.connect(str(tmp_path / "t.duckdb")) as connection:
-        found = connection.execute("SELECT DISTINCT note, typeof(note) FROM health").fetchall()
-    assert sorted(found, key=str) == [("a word", "VARCHAR"), (None, "VARCHAR")]
+        result = connection.execute("SELECT DISTINCT note, typeof(note) FROM health").fetchall()
+    assert sorted(result, key=str) == [("a word", "VARCHAR"), (None, "VARCHAR")]
 
 
 def test_an_unknown_type_is_refused():

@@ -116,8 +116,8 @@ class World:
         def read():
             try:
                 with duckdb.connect(str(self.home / f"{name}.duckdb")) as connection:
-                    found = connection.sql(statement)
-                    return [None if found is None else found.fetchall()]
+                    actual = connection.sql(statement)
+                    return [None if actual is None else actual.fetchall()]
             except duckdb.IOException:
                 return None
 
@@ -276,21 +276,21 @@ def backfill(world):
     assert account.counters()["requests"] == {"aggregations": 1}
     for name in TABLES:
         records = dev.instance.fetch_materializations(dg.AssetKey(name), limit=100).records
-        told = {
+        reported = {
             record.asset_materialization.partition: record.asset_materialization.metadata
             for record in records
         }
-        assert set(told) == set(DAYS)
-        for day, metadata in told.items():
+        assert set(reported) == set(DAYS)
+        for day, metadata in reported.items():
             midnight = datetime.fromisoformat(day).replace(tzinfo=UTC)
             assert metadata["vectorshift/window_start"].value == midnight.timestamp()
             assert {"vectorshift/preview", "vectorshift/trend", "dagster/uri"} < set(metadata)
     judged = dev.instance.get_event_records(
         dg.EventRecordsFilter(dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     )
-    found = [record.event_log_entry.asset_check_evaluation for record in judged]
+    actual = [record.event_log_entry.asset_check_evaluation for record in judged]
     for check in ("rate", "baseline"):
-        assert {each.partition for each in found if each.check_name == check} == set(DAYS)
+        assert {each.partition for each in actual if each.check_name == check} == set(DAYS)
     truth = account.truth(TRUTH.format(first=DAYS[0], end=TODAY))
     assert [
         (str(row[0])[:10], *row[1:4]) for row in world.sql("live", "FROM by_pipeline ORDER BY ALL")
@@ -361,14 +361,14 @@ def alert(world):
     assert dev.ended(run.run_id).is_failure
     assert partitions_of(dev.instance, "run_health") == dict.fromkeys(days, 1)
     assert not partitions_of(dev.instance, "daily_report")
-    found = dev.ask(CHECKS, key={"path": ["run_health"]}, name="error_rate")
-    told = [each["evaluation"] for each in found["assetCheckExecutions"]]
-    assert {each["partition"]: each["success"] for each in told} == {
+    actual = dev.ask(CHECKS, key={"path": ["run_health"]}, name="error_rate")
+    reported = [each["evaluation"] for each in actual["assetCheckExecutions"]]
+    assert {each["partition"]: each["success"] for each in reported} == {
         days[0]: True,
         days[1]: False,
         days[2]: True,
     }
-    assert {each["severity"] for each in told if not each["success"]} == {"ERROR"}
+    assert {each["severity"] for each in reported if not each["success"]} == {"ERROR"}
 
     body = received(world.inbox, "run_health")
     assert (body["check"], body["partition"], body["severity"]) == ("error_rate", days[1], "ERROR")
@@ -420,8 +420,8 @@ def received(inbox, asset, seconds=120):
 
 def ticks(dev, sensor):
     """The finished ticks of a sensor, newest first."""
-    found = dev.ask(TICKS, s=sensor)["sensorOrError"]["sensorState"]["ticks"]
-    return [each for each in found if each["status"] != "STARTED"]
+    actual = dev.ask(TICKS, s=sensor)["sensorOrError"]["sensorState"]["ticks"]
+    return [each for each in actual if each["status"] != "STARTED"]
 
 
 def run_the_component(world):

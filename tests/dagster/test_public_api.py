@@ -44,9 +44,9 @@ def test_nothing_deep_of_dagster_is_imported():
 )
 def test_an_option_has_one_default(options, factory, component):
     """The factory's arguments are the fields of the options, and the component has them with the same defaults."""
-    stated = {each.name: each.default for each in fields(options)}
+    written = {each.name: each.default for each in fields(options)}
     assert list(inspect.signature(factory).parameters) == list(
         inspect.signature(options).parameters
     )
-    inherited = {each.name: each.default for each in fields(component) if each.name in stated}
-    assert inherited == stated
+    inherited = {each.name: each.default for each in fields(component) if each.name in written}
+    assert inherited == written

@@ -41,9 +41,9 @@ def storage():
 def test_the_key_from_a_variable_is_kept_nowhere(monkeypatch, build, storage):
     """With EnvVar, definitions hold the variable's name and not the key; the control, a literal, is seen."""
     monkeypatch.setenv("CANARY_KEY", CANARY)
-    kept = in_definitions(dg.EnvVar("CANARY_KEY"), build, storage)
-    assert CANARY not in kept
-    assert "CANARY_KEY" in kept
+    stored = in_definitions(dg.EnvVar("CANARY_KEY"), build, storage)
+    assert CANARY not in stored
+    assert "CANARY_KEY" in stored
     assert CANARY in in_definitions(CANARY, build, storage)
 
 
@@ -70,12 +70,12 @@ def test_a_run_leaves_the_key_nowhere(monkeypatch, build, emulator, runs, tmp_pa
         )
         assert not failed.success
         messages = [entry.message for entry in instance.all_logs(failed.run_id)]
-    kept = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+    stored = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
     out, err = capfd.readouterr()
-    for place in (kept.decode(errors="replace"), "\n".join(messages), out, err):
+    for place in (stored.decode(errors="replace"), "\n".join(messages), out, err):
         assert CANARY not in place
     assert emulator.base_url in out
-    assert emulator.base_url.encode() in kept
+    assert emulator.base_url.encode() in stored
 
 
 def test_outside_of_dagster_a_variable_is_read(monkeypatch, emulator):
@@ -144,11 +144,11 @@ def test_a_bundle_is_trusted_in_place_of_the_usual_authorities(tmp_path, monkeyp
     monkeypatch.setenv("CA_BUNDLE", str(authority.bundle))
     counted = {"status": "success", "count": 1}
     with serving(counted, tls=authority.server("127.0.0.1")) as service:
-        given = {"api_key": "sk_x", "base_url": service.base_url, "retries": 0}
-        trusting = VectorShiftResource(verify=dg.EnvVar("CA_BUNDLE"), **given)
+        arguments = {"api_key": "sk_x", "base_url": service.base_url, "retries": 0}
+        trusting = VectorShiftResource(verify=dg.EnvVar("CA_BUNDLE"), **arguments)
         assert trusting.get_client().query().count() == {"count": 1}
         trusting.close()
-        doubtful = VectorShiftResource(**given)
+        doubtful = VectorShiftResource(**arguments)
         with pytest.raises(ApiConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
             doubtful.get_client().query().count()
         doubtful.close()
@@ -165,10 +165,10 @@ def test_a_wrong_key_fails_once(runs, build, emulator):
     assert not failed.success
     assert not [event for event in failed.all_events if event.is_step_up_for_retry]
     assert emulator.counters()["requests"] == {"aggregations": 1}
-    told = failed.all_node_events[-1].event_specific_data.user_failure_data
-    assert "HTTP 401" in told.description
-    assert told.metadata["vectorshift/error"].value == "AuthenticationError"
-    assert told.metadata["vectorshift/status_code"].value == 401
+    reported = failed.all_node_events[-1].event_specific_data.user_failure_data
+    assert "HTTP 401" in reported.description
+    assert reported.metadata["vectorshift/error"].value == "AuthenticationError"
+    assert reported.metadata["vectorshift/status_code"].value == 401
     assert runs.sql("SELECT table_name FROM duckdb_tables()") == []
 
 

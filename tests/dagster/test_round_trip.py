@@ -48,8 +48,8 @@ def test_thirty_days_of_four_tables_and_two_checks_are_one_request(runs, build, 
         assert {each.partition for each in judged if each.check_name == name} == days
     assert len(judged) == 2 * 30
     for table in FOUR:
-        found = runs.sql(f"SELECT sum(errors_sum)::BIGINT AS errors FROM {table.name}")
-        assert found == emulator.truth(
+        result = runs.sql(f"SELECT sum(errors_sum)::BIGINT AS errors FROM {table.name}")
+        assert result == emulator.truth(
             "SELECT count(*) AS errors FROM events WHERE entity = 'pipeline' AND is_run"
             f" AND status = 'failure' AND start_time >= '{FIRST}' AND start_time < '{TODAY}'"
         )
@@ -139,15 +139,15 @@ def test_a_partition_shows_rows_trend_and_link(blank, blank_runs):
     blank_runs(health, LAST - timedelta(days=1))
     done = blank_runs(health, LAST, ui_url="https://ui.test/acme")
     (event,) = done.get_asset_materialization_events()
-    told = {name: value.value for name, value in event.materialization.metadata.items()}
-    assert told["vectorshift/preview"].splitlines() == [
+    reported = {name: value.value for name, value in event.materialization.metadata.items()}
+    assert reported["vectorshift/preview"].splitlines() == [
         r"| pipeline\_id | runs\_sum |",
         "| --- | --- |",
         r"| pl\|\<b\> | 3 |",
     ]
-    assert r"| runs\_sum | 3 | ▁█ |" in told["vectorshift/trend"]
-    assert told["vectorshift/ui"] == "https://ui.test/acme"
-    lineage = told["dagster/column_lineage"].deps_by_column
+    assert r"| runs\_sum | 3 | ▁█ |" in reported["vectorshift/trend"]
+    assert reported["vectorshift/ui"] == "https://ui.test/acme"
+    lineage = reported["dagster/column_lineage"].deps_by_column
     assert lineage["runs_sum"][0].column_name == "runs"
     assert event.materialization.tags["dagster/data_version"]
 
@@ -244,7 +244,7 @@ def test_the_pool_is_the_accounts():
         "partitions_def": dg.DailyPartitionsDefinition("2025-01-01"),
     }
     pools = [
-        build_health_assets(**options, **given).node_def.pool
-        for given in ({}, {"pool": "other"}, {"pool": None})
+        build_health_assets(**options, **arguments).node_def.pool
+        for arguments in ({}, {"pool": "other"}, {"pool": None})
     ]
     assert pools == [VectorShiftResource.pool, "other", None]

@@ -223,11 +223,11 @@ def test_each_local_day_is_asked_for_once(zone, first, minutes):
     cron = settled(days.cron_schedule, settle)
     begin = datetime.fromisoformat(first).replace(tzinfo=ZoneInfo(zone))
     ticks = schedule_execution_time_iterator(begin.timestamp(), cron, zone)
-    asked = [
+    requested = [
         newest_settled(days, next(ticks), settle, cron).start.astimezone(ZoneInfo(zone)).date()
         for _ in range(7)
     ]
-    assert [(each - asked[0]).days for each in asked] == list(range(7))
+    assert [(each - requested[0]).days for each in requested] == list(range(7))
 
 
 def test_another_table_renames_nothing():
@@ -359,12 +359,12 @@ def test_an_automation_condition_asks_for_the_newest_day(instance, condition):
     )
     cursor = None
     for moment in (NIGHT - timedelta(days=1, hours=1), NIGHT + timedelta(minutes=1)):
-        told = dg.evaluate_automation_conditions(
+        reported = dg.evaluate_automation_conditions(
             defs, instance, evaluation_time=moment, cursor=cursor
         )
-        cursor = told.cursor
+        cursor = reported.cursor
     newest = {
-        key: told.get_requested_partitions(dg.AssetKey(key))
+        key: reported.get_requested_partitions(dg.AssetKey(key))
         for key in ("one", "two", "events_request", "events")
     }
     assert newest == {key: {"2026-11-22"} for key in ("one", "two", "events_request")} | {

@@ -38,8 +38,8 @@ def tick(blank, instance):
     """One tick of a sensor that warns above 2 errors in an hour, and fails above 10."""
 
     def tick(cursor=None, **options):
-        words = {"partitions_def": HOURS, "warn": 2, "error": 10, "lookback": 3}
-        sensor = build_error_count_sensor("vectorshift/runs", **(words | options))
+        texts = {"partitions_def": HOURS, "warn": 2, "error": 10, "lookback": 3}
+        sensor = build_error_count_sensor("vectorshift/runs", **(texts | options))
         account = VectorShiftResource(
             api_key=blank.api_key, base_url=blank.base_url, time_precision="us"
         )
@@ -110,10 +110,10 @@ def test_a_pause_is_caught_up_with(blank, tick):
     errors(blank, 20, 5)
     until = (this_hour() - timedelta(hours=24)).isoformat()
     blank.reset_counters()
-    told = evaluations(tick(f'{{"version": 1, "until": "{until}"}}'))
+    reported = evaluations(tick(f'{{"version": 1, "until": "{until}"}}'))
     assert blank.counters()["requests"]["aggregations"] == 1
-    assert [partition for partition, *_ in told] == [key(back) for back in range(27, 0, -1)]
-    assert (key(20), "WARN", 5) in told
+    assert [partition for partition, *_ in reported] == [key(back) for back in range(27, 0, -1)]
+    assert (key(20), "WARN", 5) in reported
 
 
 def test_a_long_pause_is_caught_up_with_in_several_ticks(tick):
@@ -141,8 +141,8 @@ def test_an_unusable_cursor_begins_anew(blank, tick, cursor):
 def test_a_cursor_of_another_version_loses_no_time(blank, tick):
     """A cursor that a newer release wrote still says until when everything is known."""
     until = (this_hour() - timedelta(hours=9)).isoformat()
-    told = evaluations(tick(f'{{"version": 7, "until": "{until}", "more": []}}'))
-    assert told[0][0] == key(12)
+    reported = evaluations(tick(f'{{"version": 7, "until": "{until}", "more": []}}'))
+    assert reported[0][0] == key(12)
 
 
 def test_the_current_hour_is_told_early_when_it_is_a_partition(blank, tick):
@@ -166,17 +166,17 @@ def test_runs_are_requested_once_for_each_state_of_a_window(blank, tick):
 
     errors(blank, 2, 5)
     first = tick(target=hourly)
-    (asked,) = first.run_requests
+    (requested,) = first.run_requests
     assert not first.asset_events
-    assert asked.partition_key == key(2)
-    assert asked.run_key.startswith("vectorshift_runs_error_count:")
-    assert asked.run_key.endswith(":WARN.5.5")
+    assert requested.partition_key == key(2)
+    assert requested.run_key.startswith("vectorshift_runs_error_count:")
+    assert requested.run_key.endswith(":WARN.5.5")
     assert tick(first.cursor, target=hourly).run_requests == []
-    assert [each.run_key for each in tick(target=hourly).run_requests] == [asked.run_key]
+    assert [each.run_key for each in tick(target=hourly).run_requests] == [requested.run_key]
     errors(blank, 2, 9)
     (again,) = tick(first.cursor, target=hourly).run_requests
-    assert again.partition_key == asked.partition_key
-    assert again.run_key != asked.run_key
+    assert again.partition_key == requested.partition_key
+    assert again.run_key != requested.run_key
 
 
 def test_a_failing_service_fails_the_tick(blank, tick):
@@ -213,14 +213,14 @@ def test_bursts_are_alerted_once_however_often_ticks_are_repeated(blank, instanc
     """From two bursts to two alerts: both sensors may repeat their ticks, the alerts do not repeat."""
     errors(blank, 1, 30, error_message="quota exceeded")
     errors(blank, 3, 30)
-    told = []
-    alerts = build_check_alert_sensor(told.append)
+    reported = []
+    alerts = build_check_alert_sensor(reported.append)
     for _ in range(3):
         for event in tick().asset_events:  # what the daemon does with a tick's result
             instance.report_runless_asset_event(event)
         alerts.evaluate_tick(dg.build_sensor_context(instance))
-    assert [alert.partition for alert in told] == [key(3), key(1)]
-    alert = told[1]
+    assert [alert.partition for alert in reported] == [key(3), key(1)]
+    alert = reported[1]
     assert (alert.partition, alert.severity, alert.observed, alert.limit) == (
         key(1),
         "ERROR",

@@ -34,8 +34,8 @@ ORDER = "ORDER BY bucket_start, pipeline_id"
 
 @pytest.fixture(scope="module")
 def _schemas():
-    with schemas() as made:
-        yield made
+    with schemas() as created:
+        yield created
 
 
 @pytest.fixture(params=["duckdb", "postgres", "parquet"])
@@ -83,9 +83,9 @@ def test_every_storage_holds_the_same_rows(emulator, place):
         f" WHERE is_run AND start_time >= '{FIRST}' AND start_time < '{LAST}'::DATE + 1"
         " GROUP BY ALL ORDER BY ALL NULLS LAST"
     )
-    found = [(f"{row[0]:%Y-%m-%d}", row[1], row[2]) for row in read()]
-    wanted = [(row["day"][:10], row["pipeline_id"], row["runs"]) for row in truth]
-    assert sorted(found, key=str) == sorted(wanted, key=str)
+    result = [(f"{row[0]:%Y-%m-%d}", row[1], row[2]) for row in read()]
+    expected = [(row["day"][:10], row["pipeline_id"], row["runs"]) for row in truth]
+    assert sorted(result, key=str) == sorted(expected, key=str)
     (event, *_) = done.get_asset_materialization_events()
     metadata = event.materialization.metadata
     assert metadata["dagster/storage_kind"].value == storage.kind

@@ -84,10 +84,10 @@ def day_of(row):
 
 def groups(rows, key):
     """The rows by key."""
-    found = {}
+    result = {}
     for row in rows:
-        found.setdefault(key(row), []).append(row)
-    return found
+        result.setdefault(key(row), []).append(row)
+    return result
 
 
 @pytest.mark.parametrize("operation", ACCOUNTS)

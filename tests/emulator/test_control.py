@@ -131,8 +131,10 @@ def test_it_takes_its_own_token(emulator, client):
 def test_live_events_arrive():
     """With a live rate events keep coming, stamped with the present."""
     with serve(events=0, live=200) as emulator:
-        found = []
-        while not found:
-            found = emulator.truth("SELECT max(start_time) AS last FROM events HAVING count(*) > 0")
-    age = datetime.now(UTC) - datetime.fromisoformat(found[0]["last"])
+        result = []
+        while not result:
+            result = emulator.truth(
+                "SELECT max(start_time) AS last FROM events HAVING count(*) > 0"
+            )
+    age = datetime.now(UTC) - datetime.fromisoformat(result[0]["last"])
     assert age.total_seconds() < 10

@@ -152,13 +152,13 @@ def test_export_states(emulator, client):
     emulator.settings(export_mode="sync")
     body = {"data_table": {}, "extension": "CSV", "file_name": "a"}
     task = client.ask("/exports", body)
-    told = []
+    reported = []
     for kind in ("never_ready", "task_failed", "ready_without_url"):
         emulator.fault("export_poll", kind)
-        told.append(client.ask(f"/exports/{task['task_id']}"))
-    assert [reply["task_status"] for reply in told] == ["pending", "failed", "ready"]
-    assert told[1]["error"] == "injected failure"
-    assert not any("download_url" in reply for reply in told)
+        reported.append(client.ask(f"/exports/{task['task_id']}"))
+    assert [reply["task_status"] for reply in reported] == ["pending", "failed", "ready"]
+    assert reported[1]["error"] == "injected failure"
+    assert not any("download_url" in reply for reply in reported)
     assert "download_url" in client.ask(f"/exports/{task['task_id']}")
 
 

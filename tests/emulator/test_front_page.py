@@ -18,8 +18,8 @@ def host(client):
 
 def act(client, path, body=None, *, method="POST", **headers):
     """Status and JSON of a change, asked for as the page does unless `headers` say otherwise."""
-    given = {"Origin": f"http://{host(client)}"} | headers
-    status, _, text = client.raw(method, f"/_page{path}", json.dumps(body), given)
+    arguments = {"Origin": f"http://{host(client)}"} | headers
+    status, _, text = client.raw(method, f"/_page{path}", json.dumps(body), arguments)
     return status, json.loads(text)
 
 
@@ -75,8 +75,8 @@ def test_the_state_shows_what_clients_did(client, emulator):
 
 def test_no_key_but_the_public_one_is_shown(client):
     """A key that somebody chose is in nothing that the page gets, and neither is the control token."""
-    shown = client.raw("GET", "/_page/state", headers={})[2]
-    assert json.loads(shown)["key"] == "sk_demo"
+    displayed = client.raw("GET", "/_page/state", headers={})[2]
+    assert json.loads(displayed)["key"] == "sk_demo"
     with serve(events=10, api_key="sk_chosen") as other:
         asking = Client(other.base_url, other.api_key)
         asking.ask("/events/count", {})
@@ -98,9 +98,9 @@ def test_the_page_changes_what_its_forms_offer(client, emulator):
     assert emulator.faults() == []
     assert act(client, "/reset")[0] == 200
     assert emulator.settings()["keys"] == "camel"
-    for body, words in (({"keys": "Camel"}, "did you mean camel"), ([], "object")):
-        status, told = act(client, "/settings", body)
-        assert (status, words in told["error"]) == (400, True)
+    for body, texts in (({"keys": "Camel"}, "did you mean camel"), ([], "object")):
+        status, reported = act(client, "/settings", body)
+        assert (status, texts in reported["error"]) == (400, True)
     for count in (0, 10_001, "many", None):
         assert act(client, "/burst", {"count": count})[0] == 400
 
@@ -132,5 +132,5 @@ def test_a_page_of_another_site_reads_nothing(client):
 @pytest.mark.parametrize("path", MISTAKES)
 def test_the_page_reads_and_writes_no_rows(client, path):
     """What takes the control token is out of its reach."""
-    given = {"Origin": f"http://{host(client)}"}
-    assert client.raw("POST", path, b'{"sql": "SELECT 1"}', given)[0] == 404
+    arguments = {"Origin": f"http://{host(client)}"}
+    assert client.raw("POST", path, b'{"sql": "SELECT 1"}', arguments)[0] == 404

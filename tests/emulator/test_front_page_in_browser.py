@@ -33,8 +33,8 @@ def test_page_in_a_browser(tmp_path):
         page.wait_for("document.querySelector('#requests')?.textContent.includes('/events/count')")
         first = "document.querySelector('#requests tr')"
         page.value(f"window.kept = {first}; 0")
-        asked = {"data_table": {}, "extension": "CSV", "file_name": AWKWARD}
-        client.ask("/exports", asked)
+        requested = {"data_table": {}, "extension": "CSV", "file_name": AWKWARD}
+        client.ask("/exports", requested)
         page.wait_for("document.querySelector('#exports')?.textContent.includes('pending')")
         assert page.value("document.querySelector('#exports tr span:not(:empty)') !== null")
         assert (

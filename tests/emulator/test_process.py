@@ -17,17 +17,17 @@ def test_command():
     """The first line says where it listens; SIGTERM ends it, requests that hang and all."""
     command = [*COMMAND, "--port", "0", "--events", "50", "--api-key", "sk_mine", "--keys", "snake"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        said = json.loads(process.stdout.readline())
-        assert said["base_url"].startswith("http://127.0.0.1:")
-        assert said["base_url"].endswith("/v1")
-        control = Control(said["control_url"], said["control_token"])
+        output = json.loads(process.stdout.readline())
+        assert output["base_url"].startswith("http://127.0.0.1:")
+        assert output["base_url"].endswith("/v1")
+        control = Control(output["control_url"], output["control_token"])
         assert control.truth("SELECT count(*) AS n FROM events") == [{"n": 50}]
         control.fault("event", "hang")
         request = urllib.request.Request(
-            f"{said['base_url']}/analytics/events/x",
-            headers={"Authorization": f"Bearer {said['api_key']}"},
+            f"{output['base_url']}/analytics/events/x",
+            headers={"Authorization": f"Bearer {output['api_key']}"},
         )
-        assert said["api_key"] == "sk_mine"
+        assert output["api_key"] == "sk_mine"
         with pytest.raises(TimeoutError):
             urllib.request.urlopen(request, timeout=0.1)
         process.send_signal(signal.SIGTERM)

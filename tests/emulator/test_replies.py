@@ -105,9 +105,9 @@ def columns(*types):
 
 def test_table_cells(one, on_blank):
     """Cells are typed by their column, nulls have a label alone, JSON and lists are text."""
-    asked = columns("INTERFACE_NAME", "LATENCY", "MODEL_ID", "NODE_TYPE", "STATUS", "CALLER")
-    asked += columns("SESSION_USERS", "ObjectInfo", "SPAN_START_TIME")
-    reply = on_blank.ask("/tables", {"columns": asked})
+    requested = columns("INTERFACE_NAME", "LATENCY", "MODEL_ID", "NODE_TYPE", "STATUS", "CALLER")
+    requested += columns("SESSION_USERS", "ObjectInfo", "SPAN_START_TIME")
+    reply = on_blank.ask("/tables", {"columns": requested})
     assert "total_records" not in reply
     assert reply["columns"][1] == {"name": "LATENCY", "type": "LATENCY"}
     (row,) = reply["rows"]
@@ -146,9 +146,9 @@ def test_table_flags_and_odd_labels(one, on_blank):
 
 def test_table_pages_by_number_and_ignores_the_offset(client):
     """A table's third page is rows 40 to 59, whatever the offset says."""
-    asked = {"columns": columns("SpanId")}
+    requested = {"columns": columns("SpanId")}
     page = {"results_per_page": 20, "page_number": 3, "offset": 45}
-    rows = client.ask("/tables", {**asked, "pagination_config": page})["rows"]
+    rows = client.ask("/tables", {**requested, "pagination_config": page})["rows"]
     ids = [row["cells"][0]["stringValue"] for row in rows]
     assert ids == client.spans()[40:60]
 
@@ -169,8 +169,8 @@ def test_trace_is_the_whole_tree_oldest_first(emulator, client):
     narrowed = client.ask(f"/traces/{trace}?event_ids={one}%2C{other}")["events"]
     assert {event["spanId"] for event in narrowed} == {one, other}
     entity = chosen["entity"]
-    words = client.ask(f"/traces/{trace}?kinds={entity},{entity}")["events"]
-    assert len(words) == len(spans)
+    texts = client.ask(f"/traces/{trace}?kinds={entity},{entity}")["events"]
+    assert len(texts) == len(spans)
     runs = client.ask(f"/traces/{trace}?kinds={entity}.run")["events"]
     assert {event["spanKind"] for event in runs} == {f"{entity}.run"}
 

@@ -127,8 +127,8 @@ def test_enums_by_number_and_nine_digits_of_a_second(emulator, client):
     }
     assert client.spans(**body) == ["now"]
     assert client.spans(**body | {"end_time": "2031-03-01T09:59:59.999999999Z"}) == []
-    asked = {"column_label": "kind", "column_type": 3}
-    table = {"columns": [asked], "table_filters": body["table_filters"]}
+    requested = {"column_label": "kind", "column_type": 3}
+    table = {"columns": [requested], "table_filters": body["table_filters"]}
     (row, *_) = client.ask("/tables", table)["rows"]
     assert row["cells"] == [{"columnLabel": "kind", "stringValue": "now"}]
 

@@ -27,8 +27,8 @@ def test_every_switch_is_documented_with_its_values_and_default():
     rows = {name: (values, default) for name, values, default in documented()}
     assert rows.keys() == SWITCHES.keys()
     for name, default in Settings().shown().items():
-        values, shown = rows[name]
-        assert shown == (default if isinstance(default, str) else json.dumps(default)), name
+        values, displayed = rows[name]
+        assert displayed == (default if isinstance(default, str) else json.dumps(default)), name
         if get_origin(SWITCHES[name]) is Literal:
             assert {str(one) for one in get_args(SWITCHES[name])} <= values, name
 
@@ -37,8 +37,8 @@ def test_every_profile_is_documented_whole():
     """docs/emulator-switches.md says which switches each profile sets, and to what."""
     for name, switches in PROFILES.items():
         (row,) = (line for line in DOCS.splitlines() if line.startswith(f"| `{name}` |"))
-        told = dict(re.findall(r"`(\w+)=([^`]+)`", row))
-        assert told == {switch: str(value) for switch, value in switches.items()}
+        reported = dict(re.findall(r"`(\w+)=([^`]+)`", row))
+        assert reported == {switch: str(value) for switch, value in switches.items()}
 
 
 @pytest.mark.parametrize(
@@ -74,15 +74,19 @@ def test_serve_refuses_an_unknown_switch_before_it_starts():
     with pytest.raises(BadSetting, match="did you mean percentile"), serve(percentil="element"):
         pass
     with serve(events=0, profile="go-clickhouse", order="none") as emulator:
-        shown = emulator.settings()
-    assert (shown["zeros"], shown["order"], shown["keys"]) == ("omitted", "none", "camel")
+        displayed = emulator.settings()
+    assert (displayed["zeros"], displayed["order"], displayed["keys"]) == (
+        "omitted",
+        "none",
+        "camel",
+    )
 
 
 def test_a_profile_sets_all_that_profiles_are_about_and_nothing_else(blank):
     """From one profile to another nothing of the first stays; other switches stay."""
     blank.settings(keys="snake", profile="go-clickhouse")
-    shown = blank.settings(profile="plain")
-    assert shown == Settings(**PROFILES["plain"], keys="snake", export_mode="sync").shown()
+    displayed = blank.settings(profile="plain")
+    assert displayed == Settings(**PROFILES["plain"], keys="snake", export_mode="sync").shown()
     assert blank.settings(profile="default")["int64"] == "text"
 
 
@@ -151,11 +155,11 @@ def test_total_records_may_be_wrong_or_absent(blank, on_blank, switch, told):
 
 def pages(client, size=100):
     """The span ids of all pages, one after the other."""
-    found = []
+    result = []
     for number in range(10):
         page = {"results_per_page": size, "offset": number * size}
-        found += client.spans(pagination_config=page)
-    return found
+        result += client.spans(pagination_config=page)
+    return result
 
 
 def test_order_ties_keeps_times_in_order_and_repeats_rows_of_one_time(blank, on_blank):
@@ -187,8 +191,10 @@ def test_absent_values_may_be_defaults(blank, on_blank):
     (event,) = on_blank.search(filters=[scope("SpanId", "b")])
     assert (event["statusMessage"], event["latency"]) == ("", 0)
     assert event["endTime"] == "1970-01-01T00:00:00.000Z"
-    asked = [{"column_label": name, "column_type": name} for name in ("LATENCY", "MODEL_ID")]
-    (row,) = on_blank.ask("/tables", {"columns": asked, "filters": [scope("SpanId", "b")]})["rows"]
+    requested = [{"column_label": name, "column_type": name} for name in ("LATENCY", "MODEL_ID")]
+    (row,) = on_blank.ask("/tables", {"columns": requested, "filters": [scope("SpanId", "b")]})[
+        "rows"
+    ]
     assert row["cells"] == [
         {"columnLabel": "LATENCY", "numberValue": 0.0},
         {"columnLabel": "MODEL_ID", "stringValue": ""},
@@ -230,11 +236,11 @@ def test_bounds_are_cut_where_the_service_cuts_them(blank, on_blank, precision, 
     body = {"start_time": "2026-03-01T10:00:00.4995Z", "end_time": "2026-03-01T10:00:00.5015Z"}
     assert sorted(on_blank.spans(**body)) == expected.split()
     later = [time_filter("SPAN_START_TIME", "2026-03-01T10:00:00.5005Z", "GREATER_THAN")]
-    found = {"us": ["b"], "ms": ["b"], "s": ["b", "a"]}[precision]
-    assert on_blank.spans(table_filters=later) == found
+    result = {"us": ["b"], "ms": ["b"], "s": ["b", "a"]}[precision]
+    assert on_blank.spans(table_filters=later) == result
     least = [time_filter("SPAN_START_TIME", "2026-03-01T10:00:00.5005Z", "GREATER_THAN_EQUALS")]
-    found = {"us": ["b"], "ms": ["b", "a"], "s": ["b", "a"]}[precision]
-    assert on_blank.spans(table_filters=least) == found
+    result = {"us": ["b"], "ms": ["b", "a"], "s": ["b", "a"]}[precision]
+    assert on_blank.spans(table_filters=least) == result
 
 
 @pytest.mark.parametrize(
@@ -258,8 +264,8 @@ def test_times_have_the_digits_of_the_clock(blank, on_blank, clock, digits, prin
     blank.insert([{"start_time": start} for start in starts])
     expected = [f"2026-03-01T10:00:{text}" for text in printed.split()]
     assert [event["startTime"] for event in on_blank.search()] == expected
-    asked = [{"column_label": "at", "column_type": "SPAN_START_TIME"}]
-    rows = on_blank.ask("/tables", {"columns": asked})["rows"]
+    requested = [{"column_label": "at", "column_type": "SPAN_START_TIME"}]
+    rows = on_blank.ask("/tables", {"columns": requested})["rows"]
     assert [row["cells"][0]["stringValue"] for row in rows] == expected
 
 
@@ -285,13 +291,13 @@ def test_nanoseconds_count_in_comparisons(blank, on_blank):
 def test_generated_events_are_as_fine_as_the_clock(clock):
     """With a finer clock the generated traces start off the millisecond, whole and in their window."""
     with serve(events=500, days=2, clock=clock) as emulator:
-        (found,) = emulator.truth(
+        (result,) = emulator.truth(
             "SELECT count(*) FILTER (epoch_us(start_time) % 1000 > 0) AS fine, sum(start_ns) > 0 AS nano,"
             " bool_and(latency IS NULL OR latency = epoch_ms(end_time) - epoch_ms(start_time)) AS whole"
             " FROM events"
         )
-    assert found["fine"] > 400
-    assert (found["nano"], found["whole"]) == (clock == "ns", True)
+    assert result["fine"] > 400
+    assert (result["nano"], result["whole"]) == (clock == "ns", True)
 
 
 @pytest.mark.parametrize(
@@ -362,6 +368,6 @@ def test_a_distinct_count_may_be_approximate(blank, on_blank):
         blank.insert([{"user_id": f"u{start + n}"} for n in range(30_000)])
         blank.settings(distinct="approximate")
         operation = on_blank.aggregate("users.count_distinct")["users_count_distinct"]
-        found, truth = operation["totalAggregation"], start + 30_000
-        assert (found == truth) == (truth <= 65_536)
-        assert abs(found - truth) < truth / 100
+        result, truth = operation["totalAggregation"], start + 30_000
+        assert (result == truth) == (truth <= 65_536)
+        assert abs(result - truth) < truth / 100

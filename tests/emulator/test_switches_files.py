@@ -127,10 +127,10 @@ def test_a_workbook_of_several_sheets(blank, exported):
     blank.insert([{"span_id": f"s{n}", "start_time": "2026-01-01T00:00:00Z"} for n in range(5)])
     (whole,) = sheets(exported("XLSX")).values()
     blank.settings(xlsx_sheet_rows=3)
-    found = sheets(exported("XLSX"))
-    assert list(found) == ["events", "events 2", "events 3"]
-    assert [rows[0] for rows in found.values()] == [whole[0]] * 3
-    assert [row for rows in found.values() for row in rows[1:]] == whole[1:]
+    result = sheets(exported("XLSX"))
+    assert list(result) == ["events", "events 2", "events 3"]
+    assert [rows[0] for rows in result.values()] == [whole[0]] * 3
+    assert [row for rows in result.values() for row in rows[1:]] == whole[1:]
 
 
 def test_the_limit_of_a_cell_counts_utf16_units(blank, exported, on_blank):

@@ -57,16 +57,16 @@ class Client:
 
     def aggregate(self, *operations, by=("TIME",), interval="YEAR", **body):
         """The aggregation result of `runs.sum`-like operations."""
-        asked = []
+        requested = []
         for operation in operations:
             field, _, name = operation.partition(".")
             options = {"percentile": int(name[1:])} if name[0] == "p" else {}
             operator = "percentile" if name[0] == "p" else name
-            asked.append({"field": field.upper(), "operator": {operator: options}})
+            requested.append({"field": field.upper(), "operator": {operator: options}})
         unit = {"slice_units": list(by)} | ({"interval": interval} if "TIME" in by else {})
         reply = self.ask(
             "/aggregations",
-            {"start_time": SINCE, "aggregation_operations": asked, "slice_unit": unit, **body},
+            {"start_time": SINCE, "aggregation_operations": requested, "slice_unit": unit, **body},
         )
         return reply["result"]["aggregationResult"]
 

@@ -43,8 +43,8 @@ def test_every_cited_section_is_in_the_contract():
     cited = {
         section
         for _, text in texts()
-        for found in CITED.findall(text)
-        for section in re.findall(r"[A-G]\d*", found)
+        for result in CITED.findall(text)
+        for section in re.findall(r"[A-G]\d*", result)
     }
     assert len(cited) > 20
     assert cited <= sections

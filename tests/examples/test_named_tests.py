@@ -32,7 +32,7 @@ def test_every_claim_names_a_test(name):
 def test_every_reading_of_the_service_names_a_test():
     """Each row of docs/services.md ends in tests, and what it names is there."""
     files = {path.name: path for path in (ROOT / "tests").rglob("test_*.py")}
-    known = set().union(*(_tests(path) for path in files.values())) | set(files)
+    existing = set().union(*(_tests(path) for path in files.values())) | set(files)
     rows = [
         line
         for line in (ROOT / "docs" / "services.md").read_text().splitlines()
@@ -43,7 +43,7 @@ def test_every_reading_of_the_service_names_a_test():
         cell = row.rstrip(" |").rpartition("|")[2]
         named = re.findall(r"test_\w+(?:\.py)?", cell)
         assert named or cell.strip() == "the same", row
-        assert set(named) <= known, row
+        assert set(named) <= existing, row
 
 
 def _tests(file):

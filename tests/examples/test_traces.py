@@ -65,13 +65,13 @@ def test_a_request_is_one_run_at_its_time_with_its_tokens(service, tmp_path):
     """A line becomes one root run at its time, cut to milliseconds, with both token counts."""
     path = written(tmp_path, "2023-11-16 18:15:46.6805900,374,44\r\n2023-11-16 18:15:50,0,9")
     assert traces.load(service, path) == 2
-    found = rows(
+    result = rows(
         service,
         """start_time, span_kind, is_run, parent_span_id, tokens,
         (span_attributes->>'prompt_tokens')::INT, (span_attributes->>'completion_tokens')::INT""",
     )
     first, second = "2023-11-16T18:15:46.680Z", "2023-11-16T18:15:50.000Z"
-    assert found == [
+    assert result == [
         (first, "chatbot.run", True, None, 418, 374, 44),
         (second, "chatbot.run", True, None, 9, 0, 9),
     ]

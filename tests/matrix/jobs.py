@@ -110,11 +110,11 @@ METRICS = {
 
 def measured(rows: list[Row], metrics: list[str], world: World) -> dict[str, Any]:
     """The columns of some metrics; a percentile is what the service's own kind would be."""
-    told = figures(rows)
+    reported = figures(rows)
     latencies = sorted(row["latency"] for row in rows)
     if latencies and world.switches["percentile"] == "element":
-        told["latency_p95"] = element(latencies)
-    return {metric.replace(".", "_"): told[metric.replace(".", "_")] for metric in metrics}
+        reported["latency_p95"] = element(latencies)
+    return {metric.replace(".", "_"): reported[metric.replace(".", "_")] for metric in metrics}
 
 
 SLICES: dict[str, Callable[[Row], Any]] = {
@@ -234,11 +234,11 @@ def rows_truth(world: World) -> Any:
 
 
 def found_rows(rows: Iterable[Row]) -> Any:
-    told = [(row["span_id"], {name: row[name] for name in NAMES}) for row in rows]
-    assert len(dict(told)) == len(told), "an event came twice"
-    for _, row in told:
+    reported = [(row["span_id"], {name: row[name] for name in NAMES}) for row in rows]
+    assert len(dict(reported)) == len(reported), "an event came twice"
+    for _, row in reported:
         row["span_attributes"] = json.loads(row["span_attributes"])
-    return dict(told)
+    return dict(reported)
 
 
 def extracted(world: World) -> Any:

@@ -42,13 +42,13 @@ def outcomes(emulator: Emulator, switches: dict, folder: Path) -> tuple[list[str
         world = World(client, rows, switches, folder)
         for job in JOBS:
             try:
-                found = job.run(world)
+                result = job.run(world)
             except VectorshiftError as refusal:
                 refused[type(refusal).__name__] += 1
                 continue
             true = job.truth(world)
-            if not job.same(found, true, world):
-                wrong.append(f"{job.name}: {str(found)[:300]} instead of {str(true)[:300]}")
+            if not job.same(result, true, world):
+                wrong.append(f"{job.name}: {str(result)[:300]} instead of {str(true)[:300]}")
     return wrong, refused
 
 
@@ -66,6 +66,6 @@ def test_every_pair_is_covered():
     """The rows hold each pair of values that may stand together."""
     every = pairs_of(FACTORS, allowed)
     covered = set().union(*map(pairs_in, ROWS)) & every
-    found = f"{len(FACTORS)} factors, {len(every)} pairs, {len(ROWS)} rows of {len(JOBS)} jobs"
-    print(found)  # noqa: T201  # likewise
+    result = f"{len(FACTORS)} factors, {len(every)} pairs, {len(ROWS)} rows of {len(JOBS)} jobs"
+    print(result)  # noqa: T201  # likewise
     assert covered == every

@@ -74,8 +74,10 @@ def traces(answer: Any, rows: Rows) -> tuple[Any, Any]:
     grouped: dict[str, list[str]] = {}
     for row in rows:
         grouped.setdefault(row["traceId"], []).append(row["spanId"])
-    told = {trace["trace_id"]: [field(e, "spanId") for e in trace["events"]] for trace in answer}
-    return list(told.items()), list(grouped.items())
+    reported = {
+        trace["trace_id"]: [field(e, "spanId") for e in trace["events"]] for trace in answer
+    }
+    return list(reported.items()), list(grouped.items())
 
 
 def event(answer: Any, rows: Rows) -> tuple[Any, Any]:
@@ -86,8 +88,8 @@ def event(answer: Any, rows: Rows) -> tuple[Any, Any]:
 def table(answer: Any, rows: Rows) -> tuple[Any, Any]:
     """The rows of a table, and its total when the SELECT has one."""
     total = [row.pop("total") for row in rows if "total" in row]
-    told = ([row["values"] for row in answer["rows"]], answer.get("total_records"))
-    return told, (rows, total[0] if total else None)
+    reported = ([row["values"] for row in answer["rows"]], answer.get("total_records"))
+    return reported, (rows, total[0] if total else None)
 
 
 def dialogue(answer: Any, rows: Rows) -> tuple[Any, Any]:

@@ -37,7 +37,7 @@ def counts(truth: Truth) -> list[Case]:
     one, two = truth("SELECT DISTINCT trace_id FROM events ORDER BY 1 LIMIT 2")
     first, second = one["trace_id"], two["trace_id"]
     failed = call("where", status="failure")
-    found: list[tuple[Chain, str]] = [
+    result: list[tuple[Chain, str]] = [
         (query(call("count"), object_type="pipeline"), "entity = 'pipeline'"),
         (
             query(failed, call("count"), object_type="Form"),
@@ -73,7 +73,7 @@ def counts(truth: Truth) -> list[Case]:
     ]
     return [
         Case(chain, f"SELECT count(*) AS n FROM events WHERE {condition}", count)
-        for chain, condition in found
+        for chain, condition in result
     ]
 
 

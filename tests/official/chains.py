@@ -39,8 +39,8 @@ from tests.official.vocabulary import (
 def chains(seed: int, number: int) -> list[Chain]:
     """The first `number` chains of a seed; a chain's key carries its index to the recorder."""
     rng = random.Random(seed)
-    made = [_chain(rng) for _ in range(number)]
-    return [{"key": f"sk_{index}", **chain} for index, chain in enumerate(made)]
+    created = [_chain(rng) for _ in range(number)]
+    return [{"key": f"sk_{index}", **chain} for index, chain in enumerate(created)]
 
 
 def _chain(rng: random.Random) -> Chain:
@@ -80,13 +80,13 @@ def _event(rng: random.Random) -> Chain:
 
 
 def _run(rng: random.Random) -> Chain:
-    words = ["pipeline", "Chatbot", "FORM", "search", "voicebot", "agent", "session", "portal"]
+    texts = ["pipeline", "Chatbot", "FORM", "search", "voicebot", "agent", "session", "portal"]
     whose = _weighted(rng, {"handle": 4, "duck": 2, "words": 5, "nobody": 1})
     kwargs: dict[str, Value] = {
         "handle": lambda: {"object": _handle(rng)},
         "duck": lambda: {"object": _duck(rng)},
-        "words": lambda: {"object_type": rng.choice(words), "object_id": _id(rng, "ob")},
-        "nobody": lambda: {"object_type": rng.choice(words)},
+        "words": lambda: {"object_type": rng.choice(texts), "object_id": _id(rng, "ob")},
+        "nobody": lambda: {"object_type": rng.choice(texts)},
     }[whose]()
     if _maybe(rng, 0.95):
         kwargs["run_id"] = _id(rng, "run")
@@ -314,12 +314,12 @@ def _where(rng: random.Random) -> Call:
         filters.append(call("FilterGroup", [_data_filter(rng) for _ in range(rng.randint(1, 3))]))
     if _maybe(rng, 0.08):
         filters.append(_or_group(rng))
-    made = call("where", *filters, **kwargs)
+    created = call("where", *filters, **kwargs)
     if not any(f.get("call") == "FilterGroup" for f in filters) and _maybe(rng, 0.12):
-        made["kwargs"]["logical_op"] = rng.choice(
+        created["kwargs"]["logical_op"] = rng.choice(
             (member("LogicalOp.OR"), member("LogicalOp.OR"), member("LogicalOp.AND"), "or")
         )
-    return made
+    return created
 
 
 def _or_group(rng: random.Random) -> Call:
@@ -385,8 +385,8 @@ def _test(rng: random.Random, field: str, operator: str, value: Value) -> Value:
 
 def _text(rng: random.Random, field: str) -> Value:
     if field == "STATUS":
-        known = (member("EventStatus.FAILURE"), "failure", "SUCCESS", "in_progress")
-        return "broken" if _maybe(rng, 0.02) else rng.choice(known)
+        existing = (member("EventStatus.FAILURE"), "failure", "SUCCESS", "in_progress")
+        return "broken" if _maybe(rng, 0.02) else rng.choice(existing)
     return rng.choice(WORDS)
 
 

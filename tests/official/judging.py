@@ -35,5 +35,5 @@ def _verdict(case: Case, outcome: dict[str, Any], truth: Truth) -> str:
     """Nothing when the answer is the truth, else what both are."""
     if "answer" not in outcome:
         return f"{outcome['raised'][0]}: {outcome['text']}"
-    told, true = case.read(outcome["answer"], truth(case.sql))
-    return "" if told == true else f"told {told!r}\ntrue {true!r}"
+    reported, true = case.read(outcome["answer"], truth(case.sql))
+    return "" if reported == true else f"told {reported!r}\ntrue {true!r}"

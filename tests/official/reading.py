@@ -139,13 +139,13 @@ def read(chain: Chain) -> Reading | None:
     for step in chain["then"]:
         if step["call"] != "where":
             continue
-        made = [_entry(value) for value in step["args"] if isinstance(value, dict)]
+        created = [_entry(value) for value in step["args"] if isinstance(value, dict)]
         odd += [value for value in step["args"] if not isinstance(value, dict)]
-        if step["kwargs"].get("logical_op") == member("LogicalOp.OR") and made:
-            made = [Group("OR", tuple(made))]
+        if step["kwargs"].get("logical_op") == member("LogicalOp.OR") and created:
+            created = [Group("OR", tuple(created))]
         named = {name: v for name, v in step["kwargs"].items() if name != "logical_op"}
         odd += named.keys() - NAMES
-        entries += made + [_equal(name.upper(), value) for name, value in named.items()]
+        entries += created + [_equal(name.upper(), value) for name, value in named.items()]
     return Reading(chain, tuple(entries), tuple(odd))
 
 

@@ -27,11 +27,11 @@ def whole_type(query: Reading) -> Outcome | None:
 
 def scope_filters(query: Reading) -> Outcome | None:
     """Scope filters in where(): taken out of the chain, put into the body."""
-    found = [test for test in query.tests if test.scope]
-    if not found:
+    result = [test for test in query.tests if test.scope]
+    if not result:
         return None
-    rest = [entry.without_scope() for entry in query.entries if entry not in found]
-    encoded = [_scope_filter(test) for test in found]
+    rest = [entry.without_scope() for entry in query.entries if entry not in result]
+    encoded = [_scope_filter(test) for test in result]
     return [Sent(query.with_entries(*rest).chain, (lambda request: _added(request, encoded),))]
 
 

@@ -65,7 +65,7 @@ def counts(truth: Truth) -> list[Case]:
     group = call(
         "FilterGroup", [compare("SOURCE", "==", "api"), compare("STATUS", "==", "FAILURE")]
     )
-    found = [
+    result = [
         (query(call("count")), "true"),
         (query(failed, call("count")), "status = 'failure'"),
         (
@@ -108,7 +108,7 @@ def counts(truth: Truth) -> list[Case]:
     ]
     return [
         Case(chain, f"SELECT count(*) AS n FROM events WHERE {condition}", count)
-        for chain, condition in found
+        for chain, condition in result
     ]
 
 
@@ -231,7 +231,7 @@ def groups() -> list[Case]:
             "nullif(count(feedback_type), 0)",
         ),
     ]
-    made = [
+    created = [
         Case(
             query(BOUNDED, group, call(verb, field)),
             f"SELECT * FROM (SELECT {label} AS label, {sql} AS n FROM events WHERE {WINDOW} "
@@ -249,7 +249,7 @@ def groups() -> list[Case]:
     )
     several = call("raw_aggregate", [operation("RUNS", "SUM"), operation("ERRORS", "SUM")])
     return [
-        *made,
+        *created,
         Case(
             query(BOUNDED, call("group_by", ["time", "model_id"], "month"), call("sum", "tokens")),
             f"SELECT 'tokens_sum' AS op, {dimensions}, sum(tokens) AS n FROM events "
@@ -333,11 +333,11 @@ def lookups(truth: Truth) -> list[Case]:
 
 def longest_run(truth: Truth, entity: str) -> tuple[str, str]:
     """The object and run identifiers of the run with the most rows that hold interface data."""
-    found = truth(
+    result = truth(
         "SELECT object_id, run_id FROM events WHERE interface_data IS NOT NULL "
         f"AND entity = '{entity}' GROUP BY ALL ORDER BY count(*) DESC, 1, 2 LIMIT 1"
     )[0]
-    return found["object_id"], found["run_id"]
+    return result["object_id"], result["run_id"]
 
 
 def conversation(truth: Truth, entity: str) -> Case:

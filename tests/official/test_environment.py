@@ -33,5 +33,5 @@ def test_a_failed_build_leaves_nothing_and_says_why(tmp_path):
 def test_it_is_the_pinned_official_client(official):
     """What the other tests compare with is vectorshift 0.1.15, alone in its environment."""
     code = "import importlib.metadata as m; print(m.version('vectorshift'))"
-    told = subprocess.run([official, "-c", code], check=True, capture_output=True, text=True)
-    assert told.stdout.strip() == "0.1.15"
+    reported = subprocess.run([official, "-c", code], check=True, capture_output=True, text=True)
+    assert reported.stdout.strip() == "0.1.15"

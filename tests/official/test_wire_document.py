@@ -36,14 +36,14 @@ def test_an_example_sends_what_the_page_shows(monkeypatch, source, method, targe
 
 def test_every_endpoint_has_an_example():
     """All eight requests of docs/contract.md A2 that a user makes directly are shown."""
-    shown = {
+    displayed = {
         (method, target.split("/tr_")[0].split("/sp_")[0]) for _, method, target, _ in EXAMPLES
     }
-    assert len(EXAMPLES) == len(shown) == 8
+    assert len(EXAMPLES) == len(displayed) == 8
 
 
 def test_the_table_of_deviations_is_the_list_in_code():
     """The document names each deviation with its reason, and no other."""
-    shown = DOCUMENT.partition("deviations.py -->\n")[2].partition("<!-- end -->")[0]
+    displayed = DOCUMENT.partition("deviations.py -->\n")[2].partition("<!-- end -->")[0]
     rows = "".join(f"| {each.name} | {each.reason} |\n" for each in DEVIATIONS)
-    assert shown == f"| Deviation | What is sent, and why |\n|---|---|\n{rows}"
+    assert displayed == f"| Deviation | What is sent, and why |\n|---|---|\n{rows}"

@@ -19,19 +19,19 @@ NUMBER = 1000
 @pytest.fixture(scope="module")
 def compared(official):
     """Each chain with its deviations, what it must do, what it does officially, and what we do."""
-    made = chains(SEED, NUMBER)
-    decided = [expected(chain) for chain in made]
-    wanted = [
+    created = chains(SEED, NUMBER)
+    decided = [expected(chain) for chain in created]
+    required = [
         {**sent.chain, "key": f"{chain['key']}_{part}"}
-        for chain, (_, outcome) in zip(made, decided, strict=True)
+        for chain, (_, outcome) in zip(created, decided, strict=True)
         for part, sent in enumerate([] if isinstance(outcome, Raises) else outcome)
     ]
-    theirs = observe(official, made + wanted)
-    by_key = dict(zip([chain["key"] for chain in made + wanted], theirs, strict=True))
-    ours = observe(Path(sys.executable), made)
+    theirs = observe(official, created + required)
+    by_key = dict(zip([chain["key"] for chain in created + required], theirs, strict=True))
+    ours = observe(Path(sys.executable), created)
     return [
         Comparison(chain, names, outcome, by_key, mine)
-        for chain, (names, outcome), mine in zip(made, decided, ours, strict=True)
+        for chain, (names, outcome), mine in zip(created, decided, ours, strict=True)
     ]
 
 

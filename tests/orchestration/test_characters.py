@@ -28,14 +28,14 @@ def exported(path, format):
     write = {"CSV": write_csv, "JSON": write_json}[format]
     write(path, [rows[0], rows[1] | {"error_message": "HERE", "trace_id": "THERE"}, rows[2]])
     if format == "CSV":
-        bad, there, wanted = b"a\0b\xffc", b"\xe2\x82", (f"a{MARK}b{MARK}c", MARK, 3)
+        bad, present, expected = b"a\0b\xffc", b"\xe2\x82", (f"a{MARK}b{MARK}c", MARK, 3)
     else:
         bad = rb"a\u0000b\ud800c\\ud800 \ud83d\ude9a"
-        there, wanted = b"\xff\xfe\\udc00", (f"a{MARK}b{MARK}c\\ud800 🚚", MARK * 3, 5)
-    path.write_bytes(path.read_bytes().replace(b"THERE", there).replace(b"HERE", bad))
+        present, expected = b"\xff\xfe\\udc00", (f"a{MARK}b{MARK}c\\ud800 🚚", MARK * 3, 5)
+    path.write_bytes(path.read_bytes().replace(b"THERE", present).replace(b"HERE", bad))
     content = path.read_bytes()
     file = ExportFile(path, format, len(content), hashlib.sha256(content).hexdigest(), 3)
-    return file, wanted
+    return file, expected
 
 
 in_every_kind = pytest.mark.parametrize("store", EVERY_KIND, indirect=True)
@@ -54,8 +54,8 @@ def test_an_export_lands_with_its_characters_replaced(store, tmp_path, format, r
         table="events", connect=lambda: nullcontext(store.connection), replace_characters=True
     )
     landed = landing.write_export(file, DAY)
-    found = store.query("SELECT error_message, trace_id FROM events ORDER BY span_id")
-    assert found == [("fine", "t"), (message, trace), ("fine", "t")]
+    result = store.query("SELECT error_message, trace_id FROM events ORDER BY span_id")
+    assert result == [("fine", "t"), (message, trace), ("fine", "t")]
     assert (landed.replaced, landed.to_json()["replaced"]) == (count, count)
 
 

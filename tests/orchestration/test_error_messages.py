@@ -42,11 +42,11 @@ def test_several_windows_are_one_request(blank, client):
         burst(blank, window, count, message)
     burst(blank, DAY.earlier(4)[0], 9, "before")
     blank.reset_counters()
-    found = error_messages(client.query(kinds=["pipeline.run"]), DAYS, limit=2)
-    assert rows(found) == [("19", "timeout", 5), ("19", "quota", 2), ("22", "quota", 4)]
-    told = found.table.select(["examined_events", "failed_events"]).to_pylist()
-    assert [tuple(each.values()) for each in told] == [(8, 8), (8, 8), (4, 4)]
-    assert found.requests == 1
+    result = error_messages(client.query(kinds=["pipeline.run"]), DAYS, limit=2)
+    assert rows(result) == [("19", "timeout", 5), ("19", "quota", 2), ("22", "quota", 4)]
+    reported = result.table.select(["examined_events", "failed_events"]).to_pylist()
+    assert [tuple(each.values()) for each in reported] == [(8, 8), (8, 8), (4, 4)]
+    assert result.requests == 1
     assert blank.counters()["requests"] == {"tables": 1}
 
 
@@ -55,16 +55,16 @@ def test_more_than_a_page_is_asked_for_in_halves(blank, client):
     for window, count in zip(DAYS, (2, 3, 9, 1), strict=True):
         burst(blank, window, count, "quota")
     blank.reset_counters()
-    found = error_messages(client.query(), DAYS, most=5)
-    assert rows(found) == [
+    result = error_messages(client.query(), DAYS, most=5)
+    assert rows(result) == [
         ("19", "quota", 2),
         ("20", "quota", 3),
         ("21", "quota", 5),
         ("22", "quota", 1),
     ]
-    told = found.table.select(["examined_events", "failed_events"]).to_pylist()
-    assert [tuple(each.values()) for each in told] == [(2, 2), (3, 3), (5, 9), (1, 1)]
-    assert found.requests == 5
+    reported = result.table.select(["examined_events", "failed_events"]).to_pylist()
+    assert [tuple(each.values()) for each in reported] == [(2, 2), (3, 3), (5, 9), (1, 1)]
+    assert result.requests == 5
     assert blank.counters()["requests"] == {"tables": 5}
 
 

@@ -174,9 +174,9 @@ def test_a_job_is_asked_waited_for_and_finished_in_steps(emulator, client, tmp_p
     emulator.settings(export_mode="async", export_delay=0.3)
     emulator.reset_counters()
     job = job_for(client, request_for(client), tmp_path)
-    asked = job.ask()
-    assert (asked.state, bool(asked.task_id)) == ("created", True)
-    assert job.ask() == asked
+    requested = job.ask()
+    assert (requested.state, bool(requested.task_id)) == ("created", True)
+    assert job.ask() == requested
     assert job.wait(0) is False
     polls = emulator.counters()["polls"]
     assert job.wait(0) is False
@@ -341,10 +341,10 @@ def test_the_identity_is_what_is_asked(client):
 def test_a_request_is_the_same_after_a_journey_as_json(client):
     """Between processes a request travels as JSON, and keeps its identity."""
     request = request_for(client, format="JSON", status="failure")
-    told = json.loads(json.dumps(request.to_dict()))
-    assert set(told) == {"query", "window", "format"}
-    assert ExportRequest.from_dict(told) == request
-    assert ExportRequest.from_dict(told).key == request.key
+    reported = json.loads(json.dumps(request.to_dict()))
+    assert set(reported) == {"query", "window", "format"}
+    assert ExportRequest.from_dict(reported) == request
+    assert ExportRequest.from_dict(reported).key == request.key
 
 
 def test_a_result_tells_everything_as_json():
@@ -416,11 +416,11 @@ def test_several_days_are_measured_in_one_request(emulator, client):
         f"FROM events WHERE is_run AND start_time >= '{DAYS.start:%F}' "
         f"AND start_time < '{DAYS.end:%F}' GROUP BY ALL"
     )
-    found = {(f"{row['bucket_start']:%F}", row["pipeline_id"]): row for row in table.to_pylist()}
-    measured = {key: row for key, row in found.items() if row["runs_sum"]}
+    result = {(f"{row['bucket_start']:%F}", row["pipeline_id"]): row for row in table.to_pylist()}
+    measured = {key: row for key, row in result.items() if row["runs_sum"]}
     assert len(measured) == len(expected) > 3
     for row in expected:
-        line = found[row["day"], row["pipeline_id"]]
+        line = result[row["day"], row["pipeline_id"]]
         assert line["runs_sum"] == row["runs"]
         assert line["errors_sum"] == row["errors"]
         assert line["tokens_sum"] == row["tokens"]

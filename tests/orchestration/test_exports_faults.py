@@ -52,13 +52,13 @@ def client(service):
 def bodies(client, tmp_path_factory):
     """The service's own file of the day in each format, and of the day before."""
     folder = tmp_path_factory.mktemp("bodies")
-    found = {}
+    result = {}
     for format in FORMATS:
         for window in (DAY, BEFORE):
             task = submit(client, asked(client, format, window))
             path = client.download_export(task, folder / "file").path
-            found[format, window] = path.read_bytes().rstrip() + b"\n" * (format == "CSV")
-    return found
+            result[format, window] = path.read_bytes().rstrip() + b"\n" * (format == "CSV")
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +87,8 @@ def left(folder):
 def test_a_body_that_is_too_short_is_never_published(client, server, bodies, tmp_path, cut, format):
     """Five ways to send too little, cut at 0, 1, 25 %, 50 % and n-1 bytes: 0 published."""
     body, request = bodies[format, DAY], asked(client, format)
-    for kept in (0, 1, len(body) // 4, len(body) // 2, len(body) - 1):
-        server.reply = cut(body, kept)
+    for stored in (0, 1, len(body) // 4, len(body) // 2, len(body) - 1):
+        server.reply = cut(body, stored)
         with pytest.raises(NOTICED):
             landed(client, server, request, tmp_path)
         assert left(tmp_path) == []
@@ -108,12 +108,12 @@ def test_rows_that_are_lost_between_sound_ones_are_counted(
     else:
         rows = json.loads(bodies[format, DAY])
     for lost in (1, len(rows) // 4, len(rows) // 2, len(rows)):
-        kept = rows[lost:]
-        text = header + "".join(kept) if format == "CSV" else json.dumps(kept)
+        stored = rows[lost:]
+        text = header + "".join(stored) if format == "CSV" else json.dumps(stored)
         server.reply = whole(text.encode())
         with pytest.raises(ExportIncomplete, match="export again") as caught:
             landed(client, server, request, tmp_path)
-        assert (caught.value.rows, caught.value.counted) == (len(kept), len(rows))
+        assert (caught.value.rows, caught.value.counted) == (len(stored), len(rows))
         assert left(tmp_path) == []
 
 

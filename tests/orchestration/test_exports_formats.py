@@ -35,7 +35,7 @@ def number(text):
 
 def fingerprints(rows):
     """The multiset of (span id, hash of the content); JSON by its value, times by the instant."""
-    found = Counter()
+    result = Counter()
     for row in rows:
         values = []
         for name in EVENT_SCHEMA.names:
@@ -49,17 +49,29 @@ def fingerprints(rows):
                 value = value.timestamp()
             values.append(None if value == "" else value)
         text = json.dumps(values, sort_keys=True)
-        found[row["span_id"], hashlib.sha256(text.encode()).hexdigest()] += 1
-    return found
+        result[row["span_id"], hashlib.sha256(text.encode()).hexdigest()] += 1
+    return result
 
 
 def awkward(count):
     """Runs whose numbers need 17 digits, an exponent, no fraction or more than 64 bits."""
     chance = random.Random(12)
-    told = [0.1 + 0.2, 2.39e-05, 1e-07, 1e16, 1e20, 1e21, 1.0, -0.0, 2**53 + 1, 2**64 - 1, 5e-324]
+    reported = [
+        0.1 + 0.2,
+        2.39e-05,
+        1e-07,
+        1e16,
+        1e20,
+        1e21,
+        1.0,
+        -0.0,
+        2**53 + 1,
+        2**64 - 1,
+        5e-324,
+    ]
     for number in range(count):
         values = [
-            chance.choice(told),
+            chance.choice(reported),
             chance.random(),
             chance.uniform(0, 1) * 10 ** chance.randint(-9, 18),
         ]
@@ -88,8 +100,8 @@ def test_pages_and_files_give_one_table(tmp_path):
             request = ExportRequest(client.query().to_dict(), DAY, format)
             staged = stage(client, submit(client, request), request, tmp_path)
             schema, batches = read_export(staged.path, format)
-            found = pa.Table.from_batches(batches, schema).sort_by("span_id")
-            differing = [name for name in schema.names if found[name] != pages[name]]
+            result = pa.Table.from_batches(batches, schema).sort_by("span_id")
+            differing = [name for name in schema.names if result[name] != pages[name]]
             assert (format, differing) == (format, [])
 
 
@@ -107,17 +119,17 @@ def test_every_way_gives_the_same_events(tmp_path):
         )
         truth = fingerprints(emulator.truth(f"SELECT {columns} FROM events"))
         assert truth.total() == len(truth) == EVENTS
-        found = {}
+        result = {}
         for format in ("CSV", "JSON", "XLSX"):
             request = ExportRequest(client.query().to_dict(), DAY, format)
             staged = stage(client, submit(client, request), request, tmp_path)
             schema, batches = read_export(staged.path, format)
             assert schema == EVENT_SCHEMA
-            found[format] = fingerprints(row for batch in batches for row in batch.to_pylist())
+            result[format] = fingerprints(row for batch in batches for row in batch.to_pylist())
         events = DAY.bound(client.query()).iter_events(page_size=1000)
         pages = (event_batch(page) for page in _pages(events, 1000))
-        found["pages"] = fingerprints(row for batch in pages for row in batch.to_pylist())
-    for name, each in found.items():
+        result["pages"] = fingerprints(row for batch in pages for row in batch.to_pylist())
+    for name, each in result.items():
         assert each == truth, (
             f"{name}: {(each - truth).total()} wrong, {(truth - each).total()} lost"
         )

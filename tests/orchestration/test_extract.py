@@ -52,12 +52,12 @@ def capped(emulator, rows, *, admitting):
     """
 
     def forward(request):
-        asked = Request(
+        requested = Request(
             emulator.base_url + request.path,
             request.body,
             {"Authorization": f"Bearer {emulator.api_key}"},
         )
-        with urlopen(asked) as answered:
+        with urlopen(requested) as answered:
             body = json.load(answered)
         if request.path == "/analytics/events/search":
             meta = body["pagination_meta"]
@@ -144,8 +144,8 @@ def test_a_service_with_a_cap_is_read_in_halves(admitting, blank):
     spans = blank.insert([at(3600 * number) for number in range(24)])
     seen = []
     with capped(blank, 7, admitting=admitting) as query:
-        found = ids(events(query, DAY, page_size=5, progress=lambda rows, _: seen.append(rows)))
-    assert sorted(found) == sorted(spans)
+        result = ids(events(query, DAY, page_size=5, progress=lambda rows, _: seen.append(rows)))
+    assert sorted(result) == sorted(spans)
     assert seen[-1] == 24
 
 
@@ -241,9 +241,9 @@ def test_a_lookback_picks_up_what_came_late(blank, client):
     blank.insert([at(20, span_id="c")])
     [batch] = events(client.query(), late.lookback(1))
     truth = blank.truth("SELECT span_id, status FROM events")
-    found = {row["span_id"]: row["status"] for row in batch.to_pylist()}
+    result = {row["span_id"]: row["status"] for row in batch.to_pylist()}
     assert (
-        found
+        result
         == {row["span_id"]: row["status"] for row in truth}
         == dict.fromkeys("ac", "success") | {"b": "in_progress"}
     )

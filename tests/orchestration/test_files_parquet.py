@@ -68,8 +68,8 @@ def test_an_empty_window_is_a_file_with_all_columns(tmp_path):
     """No rows, and still the whole schema."""
     path = write_csv(tmp_path / "empty.csv", [])
     write_parquet(*read_export(path, "CSV"), tmp_path / "empty.parquet")
-    found = pq.read_table(tmp_path / "empty.parquet")
-    assert (found.num_rows, found.schema) == (0, EVENT_SCHEMA)
+    result = pq.read_table(tmp_path / "empty.parquet")
+    assert (result.num_rows, result.schema) == (0, EVENT_SCHEMA)
 
 
 def test_the_files_of_all_windows_have_one_schema(tmp_path):

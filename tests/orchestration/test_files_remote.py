@@ -185,9 +185,9 @@ def test_who_wins_a_race_is_known_to_the_store(s3, source, monkeypatch):
     look = target.fs.exists
 
     def slow_look(path):
-        found = look(path)
+        result = look(path)
         s3.path("lake/x.csv", use_listings_cache=False).write_bytes(b"theirs")
-        return found
+        return result
 
     monkeypatch.setattr(target.fs, "exists", slow_look)
     with pytest.raises(PublishError, match="overwrite is off"):
@@ -334,10 +334,10 @@ def test_the_uri_keeps_the_host_and_not_the_password(text, uri):
     assert RemotePath(MemoryFileSystem(), "/x.csv", text).uri == uri
     for kind in (f"{text}/", text.replace("s3://lake/a", "s3://")):
         if kind.endswith("/"):
-            with pytest.raises(PublishError) as told:
+            with pytest.raises(PublishError) as reported:
                 publish(Path("x"), kind)
-            assert "s3cr3t" not in str(told.value)
-            assert "p/w" not in str(told.value)
+            assert "s3cr3t" not in str(reported.value)
+            assert "p/w" not in str(reported.value)
 
 
 def test_a_file_system_that_knows_its_host_gives_it(source):
@@ -366,9 +366,9 @@ def test_what_a_driver_says_is_told_without_secrets(source):
             raise OSError(f"login to sftp://ann:hunter2@nas failed with {self.storage_options}")
 
     fs = Talking(host="nas", username="ann", password="hunter3", sas_token="a/b==")
-    with pytest.raises(PublishError, match="login to sftp://ann@nas failed") as told:
+    with pytest.raises(PublishError, match="login to sftp://ann@nas failed") as reported:
         publish(source, RemotePath(fs, "/x.csv"))
-    assert not [word for word in ("hunter", "a/b==") if word in str(told.value)]
+    assert not [name for name in ("hunter", "a/b==") if name in str(reported.value)]
 
 
 def test_a_store_that_lets_nobody_in_is_told_without_the_password(source):
@@ -387,9 +387,9 @@ def test_a_store_that_lets_nobody_in_is_told_without_the_password(source):
     for destination in ("ftp://ann:hunter2@127.0.0.1:1/x.csv", Late()):
         with pytest.raises(
             PublishError, match=r"ftp://ann@127\.0\.0\.1:1/x\.csv cannot be opened"
-        ) as told:
+        ) as reported:
             publish(source, destination)
-        assert "hunter2" not in str(told.value)
+        assert "hunter2" not in str(reported.value)
 
 
 def test_a_stop_in_the_middle_of_an_upload_shows_nothing(source):
@@ -453,8 +453,8 @@ def test_no_error_tells_what_an_address_keeps_secret(source, address, monkeypatc
         try:
             attempt()
         except OrchestrationError as problem:
-            shown = "".join(traceback.format_exception(problem))
-            assert "S3CR3T" not in shown
+            displayed = "".join(traceback.format_exception(problem))
+            assert "S3CR3T" not in displayed
 
 
 def test_an_address_with_a_signature_is_told_without_it(source):

@@ -20,16 +20,16 @@ def test_tables_and_judgings_share_what_is_asked(blank, client):
     table, query = HealthTable("daily", ["runs.sum", "errors.sum"], []), client.query()
     rule = Change(metric="errors.sum", error=0.6)
     blank.reset_counters()
-    found = measure(query, DAYS, [table, ErrorTable()], [Judging(rule, DAYS, sliced=True)])
+    result = measure(query, DAYS, [table, ErrorTable()], [Judging(rule, DAYS, sliced=True)])
     assert blank.counters()["requests"] == {"aggregations": 1, "tables": 1}
-    assert found.requests == 2
+    assert result.requests == 2
     whole = Window(DAYS[0].start, DAY.end)
-    assert found.tables["daily"].equals(aggregate(query, whole, table.spec))
-    assert [each["events"] for each in found.tables["error_messages"].to_pylist()] == [2, 3, 4]
-    ((first, *later),) = found.verdicts
+    assert result.tables["daily"].equals(aggregate(query, whole, table.spec))
+    assert [each["events"] for each in result.tables["error_messages"].to_pylist()] == [2, 3, 4]
+    ((first, *later),) = result.verdicts
     assert (first.ok, first.observed) == (False, 1.0)
     assert [each.ok for each in later] == [True, True]
-    parts = cut(found.tables["daily"], DAYS)
+    parts = cut(result.tables["daily"], DAYS)
     assert [table.figures(parts[each]) for each in DAYS] == [
         {"runs_sum": count, "errors_sum": count} for count in (2, 3, 4)
     ]

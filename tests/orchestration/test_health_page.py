@@ -194,9 +194,9 @@ def test_users_texts_are_only_texts(landed: Store) -> None:
 def test_tables_without_figures_give_a_page_that_says_so(store: Store) -> None:
     """A table whose columns the page knows nothing of shows what the ledger knows, and no chart."""
     land(store, "other", DAYS[3], hours=[0], search_type=["a"], feedback_mean=[1.0])
-    told = Tables(page(store, "other"))
-    assert list(told.rows) == ["What is missing or late"]
-    assert told.captions == []
+    reported = Tables(page(store, "other"))
+    assert list(reported.rows) == ["What is missing or late"]
+    assert reported.captions == []
 
 
 def test_what_is_not_a_health_table_is_refused(landed: Store) -> None:
@@ -220,9 +220,9 @@ def test_the_example_of_the_docs_writes_a_page(tmp_path: Path) -> None:
         costs = {"tokens_sum": [5], "model_costs_sum": [0.5]}
         land(store, "model_health", DAYS[2], hours=[0], model_id=["m"], **costs)
     exec(block.replace("/data/vectorshift", str(tmp_path)), {})
-    told = Tables((tmp_path / "health-2026-11-22.html").read_text()).rows
-    assert told["Pipelines that fail most"][1] == ["pl_1", "1", "7", "14.29%"]
-    assert told["Costs by model"][1] == ["m", "0.50", "5"]
+    reported = Tables((tmp_path / "health-2026-11-22.html").read_text()).rows
+    assert reported["Pipelines that fail most"][1] == ["pl_1", "1", "7", "14.29%"]
+    assert reported["Costs by model"][1] == ["m", "0.50", "5"]
 
 
 @pytest.mark.parametrize("missing", ["vl_convert", "jinja2"])

@@ -72,20 +72,20 @@ def test_page_in_a_browser(text, tmp_path):
         ):
             page.shown(width=width, scheme=scheme, medium=medium)
             page.value(AXE.read_text() + "; 0")
-            found = page.value(
+            result = page.value(
                 "axe.run().then(result => result.violations.map(each => each.id + ': '"
                 " + each.nodes.map(node => node.target.join(' ')).join(', ')))"
             )
-            assert found == [], (width, scheme, medium)
+            assert result == [], (width, scheme, medium)
             assert page.value("document.documentElement.scrollWidth") <= width
         assert page.value("document.querySelectorAll('svg').length") == 5
         methods = [event["method"] for event in page.events]
-        asked = [
+        requested = [
             event["params"]["request"]["url"]
             for event in page.events
             if event["method"] == "Network.requestWillBeSent"
         ]
-    assert asked == [file.as_uri()]
+    assert requested == [file.as_uri()]
     assert not {"Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"} & set(
         methods
     )

@@ -32,12 +32,12 @@ runs_of_an_object = st.lists(
 
 def figures(runs):
     """What the service says of some runs: (latency or None, failed)."""
-    known = [latency for latency, _ in runs if latency is not None]
+    existing = [latency for latency, _ in runs if latency is not None]
     return {
-        "latency_mean": math.fsum(known) / len(known) if known else None,
-        "latency_min": min(known, default=None),
-        "latency_max": max(known, default=None),
-        "latency_sum": math.fsum(known),
+        "latency_mean": math.fsum(existing) / len(existing) if existing else None,
+        "latency_min": min(existing, default=None),
+        "latency_max": max(existing, default=None),
+        "latency_sum": math.fsum(existing),
         "errors_sum": sum(failed for _, failed in runs),
         "runs_sum": len(runs),
     }
@@ -159,9 +159,9 @@ def test_a_sum_that_has_no_room_is_an_error():
 def test_what_is_asked_for_a_merge():
     """A mean brings its sum and the runs, a ratio its two metrics; each is asked once."""
     spec = AggregationSpec(["latency.mean", "error_rate", "runs.sum"], ["time"], "day")
-    asked = mergeable(spec)
-    assert asked.metrics == ("latency.mean", "latency.sum", "runs.sum", "errors.sum")
-    assert (asked.group_by, asked.interval) == (("time",), "day")
+    requested = mergeable(spec)
+    assert requested.metrics == ("latency.mean", "latency.sum", "runs.sum", "errors.sum")
+    assert (requested.group_by, requested.interval) == (("time",), "day")
 
 
 @pytest.mark.parametrize(

@@ -128,14 +128,14 @@ def test_the_end_of_what_has_not_ended_is_null(read, zero):
 
 def test_an_end_before_the_start_stays(read):
     """Clocks differ: only the zero times stand for none."""
-    told = "2026-11-21T23:59:59.999Z"
-    assert read(span_end_time=told)["span_end_time"] == datetime.fromisoformat(told)
+    reported = "2026-11-21T23:59:59.999Z"
+    assert read(span_end_time=reported)["span_end_time"] == datetime.fromisoformat(reported)
 
 
 def test_the_page_keeps_the_text_of_a_time(client, service):
     """Digits and offset stay as they came, in letters that Python reads."""
-    told = "2026-11-22t05:30:00.123456789+05:30"
-    service.begin({"status": "success", "event": {"startTime": told}})
-    found = client.event("sp_1")["span_start_time"]
-    assert found == told.upper()
-    assert datetime.fromisoformat(found) == datetime(2026, 11, 22, 0, 0, 0, 123_456, UTC)
+    reported = "2026-11-22t05:30:00.123456789+05:30"
+    service.begin({"status": "success", "event": {"startTime": reported}})
+    result = client.event("sp_1")["span_start_time"]
+    assert result == reported.upper()
+    assert datetime.fromisoformat(result) == datetime(2026, 11, 22, 0, 0, 0, 123_456, UTC)

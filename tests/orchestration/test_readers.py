@@ -90,8 +90,8 @@ def test_columns_beyond_an_event_stay_as_text(tmp_path, format):
 
 def test_columns_that_are_missing_are_null(tmp_path, format):
     """A file without some columns still gives the whole schema."""
-    kept = {"span_id": "sp_1", "span_start_time": "2026-11-22T00:00:00Z"}
-    read = table(WRITERS[format](tmp_path / "f", [kept]), format)
+    stored = {"span_id": "sp_1", "span_start_time": "2026-11-22T00:00:00Z"}
+    read = table(WRITERS[format](tmp_path / "f", [stored]), format)
     assert read.schema == EVENT_SCHEMA
     assert read["status"].to_pylist() == [None]
 
@@ -462,8 +462,8 @@ def test_a_file_that_is_refused_is_not_held_open(tmp_path, format, monkeypatch):
     rows = [event(number) for number in range(4)]
     rows[1]["latency"] = "fast"
     path = WRITERS[format](tmp_path / "f", rows)
-    with pytest.raises(ExportFileError, match="row 2") as told:
+    with pytest.raises(ExportFileError, match="row 2") as reported:
         table(path, format)
     opened = {os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")}
-    assert told.value.row == 2
+    assert reported.value.row == 2
     assert str(path) not in opened

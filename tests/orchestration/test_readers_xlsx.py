@@ -37,11 +37,13 @@ def workbook(path, sheet, shared=None, *, declared="", target="worksheets/first.
         f"<workbook xmlns='{MAIN}' xmlns:r='{DOCUMENT}'>"
         "<sheets><sheet name='s' sheetId='7' r:id='r1'/></sheets></workbook>"
     )
-    told = "".join(
+    reported = "".join(
         f"<Relationship Id='{name}' Type='{DOCUMENT}/{kind}' Target='{part}'/>"
         for name, kind, part in relations
     )
-    parts["xl/_rels/workbook.xml.rels"] = f"<Relationships xmlns='{PACKAGE}'>{told}</Relationships>"
+    parts["xl/_rels/workbook.xml.rels"] = (
+        f"<Relationships xmlns='{PACKAGE}'>{reported}</Relationships>"
+    )
     with zipfile.ZipFile(path, "w") as archive:
         for name, text in parts.items():
             archive.writestr(name, text)
@@ -118,13 +120,13 @@ def plain_sheet(rows, head='<?xml version="1.0" encoding="UTF-8"?>'):
         inside = f"<is><t>{text}</t></is>" if kind == "inlineStr" else f"<v>{text}</v>"
         return f'<c r="{"ABC"[place]}{row}" s="1" t="{kind}">{inside}</c>'
 
-    told = "".join(
+    reported = "".join(
         f'<row r="{row}" spans="1:3">'
         + "".join(cell(place, row, *each) for place, each in enumerate(cells) if each)
         + "</row>"
         for row, cells in enumerate(rows, start=1)
     )
-    return f'{head}<worksheet xmlns="{MAIN}"><dimension ref="A1"/><sheetData>{told}</sheetData></worksheet>'
+    return f'{head}<worksheet xmlns="{MAIN}"><dimension ref="A1"/><sheetData>{reported}</sheetData></worksheet>'
 
 
 TEXT = "inlineStr"
@@ -185,8 +187,8 @@ def test_plain_rows_are_what_the_parser_makes_of_them(tmp_path, monkeypatch, rig
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(whole, "w") as new:
         for name in old.namelist():
             is_sheet = name.endswith("first.xml")
-            told = sheet.encode(errors="surrogateescape") if is_sheet else old.read(name)
-            new.writestr(name, told)
+            reported = sheet.encode(errors="surrogateescape") if is_sheet else old.read(name)
+            new.writestr(name, reported)
 
     def outcome():
         try:

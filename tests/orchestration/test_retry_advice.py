@@ -65,8 +65,10 @@ ADVICE = {
 
 def classes(*modules):
     """Every class of errors in the modules."""
-    found = (each for module in modules for each in vars(module).values())
-    return {each for each in found if isinstance(each, type) and issubclass(each, VectorshiftError)}
+    result = (each for module in modules for each in vars(module).values())
+    return {
+        each for each in result if isinstance(each, type) and issubclass(each, VectorshiftError)
+    }
 
 
 def test_each_error_class_has_its_advice():

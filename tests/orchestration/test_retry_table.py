@@ -21,12 +21,12 @@ def declared():
     """The error classes of the SDK and the core, by the advice in their code."""
     modules = (vectorshift.errors, vectorshift_orchestration.errors)
     classes = {
-        found
+        result
         for module in modules
-        for found in vars(module).values()
-        if isinstance(found, type)
-        and issubclass(found, VectorshiftError)
-        and found.__module__ == module.__name__
+        for result in vars(module).values()
+        if isinstance(result, type)
+        and issubclass(result, VectorshiftError)
+        and result.__module__ == module.__name__
     }
     return {
         str(advice): sorted(each.__name__ for each in classes if each.retry_advice is advice)

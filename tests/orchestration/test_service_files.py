@@ -25,19 +25,19 @@ def rows(name, **more):
     """What the file holds, without what is null."""
     path = FILES / name
     schema, batches = read_export(path, path.suffix[1:], **more)
-    found = pa.Table.from_batches(batches, schema).to_pylist()
+    result = pa.Table.from_batches(batches, schema).to_pylist()
     return [
         {name: value for name, value in row.items() if value is not None}
         | {"span_start_time": (row["span_start_time"] - START) / timedelta(milliseconds=1)}
-        for row in found
+        for row in result
     ]
 
 
 def column(name, of):
     """One column of a file, which has its first event where it belongs."""
-    found = rows(name)
-    assert found[0]["span_id"] in ("sp_0", "sp_1")
-    return [row.get(of) for row in found]
+    result = rows(name)
+    assert result[0]["span_id"] in ("sp_0", "sp_1")
+    return [row.get(of) for row in result]
 
 
 def plain(count, first=123, **cells):
@@ -153,8 +153,8 @@ def test_the_same_events_in_each_form_of_go(name):
     assert first["object_info"] == '{"a":1}'
     assert json.loads(first["span_attributes"]) == {"f": 1e21, "n": None, "tokens": 812}
     assert (first["tokens"], first["big"]) == ("9007199254740993", "18446744073709551615")
-    wanted = {"span_id": "sp_2", "span_start_time": 0.0, "tokens": "0", "big": "0"}
-    assert others == ([] if name == "D11one.json" else [wanted])
+    expected = {"span_id": "sp_2", "span_start_time": 0.0, "tokens": "0", "big": "0"}
+    assert others == ([] if name == "D11one.json" else [expected])
 
 
 def test_rows_of_lists():

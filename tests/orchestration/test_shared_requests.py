@@ -54,9 +54,9 @@ def altered(emulator, change):
             headers = {name: self.headers[name] for name in ("Authorization", "Content-Type")}
             address = emulator.base_url + self.path.removeprefix("/v1")
             with urlopen(Request(address, body, headers), timeout=30) as reply:
-                told = json.load(reply)
-            change(told)
-            answer = json.dumps(told).encode()
+                reported = json.load(reply)
+            change(reported)
+            answer = json.dumps(reported).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
@@ -124,9 +124,9 @@ def test_as_few_requests_as_are_exact(specs, requests, window, account, vectorsh
     answers = aggregate_many(account.query(), window, specs)
     assert vectorshift_emulator.counters()["requests"] == {"aggregations": requests}
     assert (answers.requests, answers.apart) == (requests, None)
-    for found, wanted in zip(answers.tables, alone, strict=True):
-        assert wanted.num_rows
-        same(found, wanted)
+    for result, expected in zip(answers.tables, alone, strict=True):
+        assert expected.num_rows
+        same(result, expected)
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,8 @@ def test_sums_need_no_totals(window, account, vectorshift_emulator):
     with altered(vectorshift_emulator, without_totals) as client:
         answers = aggregate_many(client.query(), window, specs)
     assert (answers.requests, answers.apart) == (1, None)
-    for found, wanted in zip(answers.tables, alone, strict=True):
-        same(found, wanted)
+    for result, expected in zip(answers.tables, alone, strict=True):
+        same(result, expected)
 
 
 def test_weeks_and_months_meet_in_days():

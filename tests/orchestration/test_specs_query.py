@@ -109,8 +109,8 @@ groups = st.builds(
 )
 def test_every_query_comes_back_equal(terms, object_id, kinds, limit, offset):
     """Query to description to JSON to query: the same query, and the same description."""
-    stated = {"kinds": [kind.value for kind in kinds], "limit": limit, "offset": offset}
-    query = Query.from_dict(stated | {"object_id": object_id}).where(*terms)
+    written = {"kinds": [kind.value for kind in kinds], "limit": limit, "offset": offset}
+    query = Query.from_dict(written | {"object_id": object_id}).where(*terms)
     spec = QuerySpec.of(query)
     text = json.dumps(spec.to_dict())
     assert QuerySpec.from_dict(json.loads(text)) == spec
@@ -140,7 +140,7 @@ def test_every_text_may_be_a_template_until_it_is_read():
             {"any": [{"status": "{{ status }}"}, {"source": {"in": ["{{ source }}", "api"]}}]},
         ],
     }
-    known = {
+    existing = {
         "pipeline": "pl_1",
         "kind": "pipeline.run",
         "start": "2026-11-22T00:00:00+00:00",
@@ -149,7 +149,7 @@ def test_every_text_may_be_a_template_until_it_is_read():
     }
 
     def render(text):
-        for name, value in known.items():
+        for name, value in existing.items():
             text = text.replace("{{ " + name + " }}", value)
         return text
 

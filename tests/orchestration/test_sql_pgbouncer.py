@@ -91,8 +91,8 @@ def test_a_week_lands_by_many_connections_and_by_one(connect, pooled, postgres_s
         for day in DAYS * 2:
             assert land(connection, table, day).deleted == 2
     with psycopg.connect(postgres_schemas.conninfo) as look:
-        found = look.execute(f'SELECT count(*), min("at"), max("at") FROM {table}').fetchone()
-        assert found == (14, DAYS[0].start, DAYS[-1].end - timedelta(milliseconds=1))
+        result = look.execute(f'SELECT count(*), min("at"), max("at") FROM {table}').fetchone()
+        assert result == (14, DAYS[0].start, DAYS[-1].end - timedelta(milliseconds=1))
 
 
 def test_no_setting_of_a_session_changes_what_is_written(connect, pooled, hostile):
@@ -107,18 +107,18 @@ def test_no_setting_of_a_session_changes_what_is_written(connect, pooled, hostil
         assert committed(connection, "events", DAY, source=SOURCE).rows == 3
     with psycopg.connect(pooled, dbname=hostile, client_encoding="UTF8") as look:
         look.execute("SET extra_float_digits TO 1; SET TIME ZONE 'UTC'; SET DateStyle TO ISO")
-        found = look.execute('SELECT s, x, "at"::text, source_name::text FROM events').fetchall()
-    texts = [row[0] for row in found]
-    assert (texts, [row[1] for row in found]) == (AWKWARD, [0.1, 1e-300, 2.5])
-    assert {row[2:] for row in found} == {("2026-11-22 00:00:00+00", SOURCE)}
+        result = look.execute('SELECT s, x, "at"::text, source_name::text FROM events').fetchall()
+    texts = [row[0] for row in result]
+    assert (texts, [row[1] for row in result]) == (AWKWARD, [0.1, 1e-300, 2.5])
+    assert {row[2:] for row in result} == {("2026-11-22 00:00:00+00", SOURCE)}
 
 
 @pytest.mark.parametrize("driver", [psycopg, psycopg2])
 def test_a_search_path_that_the_pooler_drops_is_told(pooled, postgres_schemas, driver):
     """Where `options` never reached the server, the rows would be in another schema; a schema in the name holds."""
     schema = postgres_schemas.new_name()
-    asked = make_conninfo(pooled, options=f"-c search_path={schema}")
-    with closing(driver.connect(asked)) as connection:
+    requested = make_conninfo(pooled, options=f"-c search_path={schema}")
+    with closing(driver.connect(requested)) as connection:
         with pytest.raises(StorageError, match=f"search_path.*{schema}"):
             land(connection, "events", DAY)
         assert land(connection, f"{schema}.events", DAY).rows == 2

@@ -54,9 +54,9 @@ def write(connection, batches, table="events", **options):
 
 
 def fetch(connection, statement):
-    found = connection.execute(statement).fetchall()
+    result = connection.execute(statement).fetchall()
     connection.rollback()
-    return found
+    return result
 
 
 def test_instants_are_timestamptz_whatever_the_session_thinks(connection, postgres):
@@ -66,8 +66,8 @@ def test_instants_are_timestamptz_whatever_the_session_thinks(connection, postgr
     for _ in range(2):
         write(connection, [batch([DAY.start, DAY.end - timedelta(milliseconds=1)])])
     with psycopg.connect(postgres) as other:
-        found = other.execute('SELECT "at", pg_typeof("at")::text FROM events ORDER BY 1')
-        assert found.fetchall()[0] == (DAY.start, "timestamp with time zone")
+        result = other.execute('SELECT "at", pg_typeof("at")::text FROM events ORDER BY 1')
+        assert result.fetchall()[0] == (DAY.start, "timestamp with time zone")
         assert committed(other, "events", DAY).rows == 2
 
 
@@ -248,10 +248,10 @@ def test_the_hint_of_the_server_is_told(postgres_schemas, driver):
     name = f"t_{uuid4().hex[:12]}"
     with psycopg.connect(postgres_schemas.conninfo, autocommit=True) as root:
         root.execute(f"CREATE DATABASE {name}")
-        asked = make_conninfo(postgres_schemas.conninfo, dbname=name)
-        with closing(DRIVERS[driver](asked)) as connection:
+        requested = make_conninfo(postgres_schemas.conninfo, dbname=name)
+        with closing(DRIVERS[driver](requested)) as connection:
             write(connection, [batch([NOON])])
-            with psycopg.connect(asked, autocommit=True) as other:
+            with psycopg.connect(requested, autocommit=True) as other:
                 other.execute("CREATE PUBLICATION everything FOR ALL TABLES")
             with pytest.raises(StorageError, match="set REPLICA IDENTITY using ALTER TABLE"):
                 write(connection, [batch([NOON])])

@@ -39,12 +39,12 @@ def test_instants_are_the_same_in_any_zone_and_by_either_driver(postgres, zone):
                 cursor.execute(f"SET TIME ZONE '{zone}'; SET datestyle TO 'German, DMY'")
             connection.commit()
             assert write(connection, rows).deleted == 2
-            told = committed(connection, "events", DAY)
+            reported = committed(connection, "events", DAY)
         assert write(modern, rows).deleted == 2
         assert modern.execute("SELECT count(*) FROM _vectorshift_windows").fetchone() == (1,)
-        found = modern.execute('SELECT "at" FROM events ORDER BY 1').fetchall()
-        assert found == [(DAY.start,), (DAY.end - timedelta(milliseconds=1),)]
-        assert told.committed_at < committed(modern, "events", DAY).committed_at
+        result = modern.execute('SELECT "at" FROM events ORDER BY 1').fetchall()
+        assert result == [(DAY.start,), (DAY.end - timedelta(milliseconds=1),)]
+        assert reported.committed_at < committed(modern, "events", DAY).committed_at
 
 
 @pytest.mark.parametrize("name", ROW_CLASSES)

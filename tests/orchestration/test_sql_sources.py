@@ -48,11 +48,11 @@ def test_another_query_does_not_replace_the_rows_of_a_window(store, other):
     """In its own window or one that overlaps it: refused before the work, and before the rows go."""
     write(store.connection, 1, query_key="a")
     before = store.rows(), notes(store)
-    asked = {"query_key": "b"}
+    requested = {"query_key": "b"}
     with pytest.raises(WindowTakenError, match=r"rows that another query put there.*replace_other"):
-        begin_attempt(store.connection, "events", other, **asked)
+        begin_attempt(store.connection, "events", other, **requested)
     with pytest.raises(WindowTakenError):
-        write(store.connection, 2, other, **asked)
+        write(store.connection, 2, other, **requested)
     assert (store.rows(), notes(store)) == before
 
 
@@ -154,8 +154,8 @@ def test_sources_fill_one_table_side_by_side(store):
         (9, "orders"),
     ]
     for source in sources[1:]:
-        found = committed(store.connection, "events", DAY, source=source)
-        assert (found.rows, found.query_key, found.source) == (1, source, source)
+        result = committed(store.connection, "events", DAY, source=source)
+        assert (result.rows, result.query_key, result.source) == (1, source, source)
     assert committed(store.connection, "events", DAY, source="orders") is None
     assert committed(store.connection, "events", DAY) is None
 

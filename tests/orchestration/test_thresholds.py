@@ -81,16 +81,16 @@ def asked_once(blank):
 def test_one_window_by_itself(rule, state, severity, observed, limit, blank, client):
     """20 runs of which 4 failed, by absolute figures and rates, at and past their limits."""
     blank.insert(runs(HOUR, 20, 4))
-    found = evaluate(rule, client.query(), HOUR)
-    assert (found.state, found.severity, found.observed, found.limit) == (
+    result = evaluate(rule, client.query(), HOUR)
+    assert (result.state, result.severity, result.observed, result.limit) == (
         state,
         severity,
         observed,
         limit,
     )
-    assert found.ok is (state != "breached")
-    assert found.window == HOUR
-    assert HOUR.label in found.reason
+    assert result.ok is (state != "breached")
+    assert result.window == HOUR
+    assert HOUR.label in result.reason
     assert asked_once(blank)
 
 
@@ -104,8 +104,8 @@ def test_an_empty_window_is_no_error(blank, client):
         Change(metric="latency.mean", error=0.1),
         Baseline(metric="latency.p95", error=3),
     ):
-        found = evaluate(rule, client.query(), HOUR)
-        assert (found.state, found.ok, found.observed, found.sample) == (
+        result = evaluate(rule, client.query(), HOUR)
+        assert (result.state, result.ok, result.observed, result.sample) == (
             "insufficient_data",
             True,
             None,
@@ -131,8 +131,8 @@ def test_change_against_the_window_before(before, now, breach, state, observed, 
     blank.insert(runs(previous, before) + runs(HOUR, now))
     limit = -0.7 if breach == "below" else 0.5
     rule = Change(metric="runs.sum", error=limit, breach=breach)
-    found = evaluate(rule, client.query(), HOUR)
-    assert (found.state, found.observed) == (state, observed)
+    result = evaluate(rule, client.query(), HOUR)
+    assert (result.state, result.observed) == (state, observed)
     assert asked_once(blank)
 
 
@@ -162,9 +162,9 @@ def test_change_against_the_window_before(before, now, breach, state, observed, 
 def test_every_rule_judges_money(rule, state, observed, blank, client):
     """Three runs at 0.1 dollars after hours of one: 0.3 dollars exactly, by all four rules."""
     history(blank, [1, 1, 1, 1, 1, 3], model_costs=0.1)
-    found = evaluate(rule, client.query(), HOUR)
-    assert (found.state, found.observed) == (state, pytest.approx(observed, rel=1e-12))
-    json.dumps(found.to_dict(), allow_nan=False)
+    result = evaluate(rule, client.query(), HOUR)
+    assert (result.state, result.observed) == (state, pytest.approx(observed, rel=1e-12))
+    json.dumps(result.to_dict(), allow_nan=False)
 
 
 def test_change_needs_runs_in_both_windows(blank, client):
@@ -201,12 +201,12 @@ def test_a_robust_baseline(counts, rule, state, observed, blank, client):
     """The distance from the median of six hours, in deviations by MAD, in one grouped request."""
     history(blank, counts)
     baseline = Baseline(metric="runs.sum", windows=6, warn=3, **rule)
-    found = evaluate(baseline, client.query(), HOUR)
-    assert found.state == state
-    assert found.observed == pytest.approx(observed) if observed is not None else True
-    assert (found.observed is None) == (observed is None)
+    result = evaluate(baseline, client.query(), HOUR)
+    assert result.state == state
+    assert result.observed == pytest.approx(observed) if observed is not None else True
+    assert (result.observed is None) == (observed is None)
     assert asked_once(blank)
-    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["state"] == state
+    assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["state"] == state
 
 
 def test_local_days_are_compared_with_local_days(blank, client):
@@ -217,9 +217,9 @@ def test_local_days_are_compared_with_local_days(blank, client):
         blank.insert(runs(each, 5))
     blank.insert(runs(day, 9) + runs(Window(before[-1].end - timedelta(hours=1), day.start), 1))
     rule = Baseline(metric="runs.sum", windows=5, error=3, tolerance=1)
-    found = evaluate(rule, client.query(), day, every="day", tz="America/New_York")
-    assert (found.state, found.sample) == ("breached", 9)
-    assert "5 windows" in found.reason
+    result = evaluate(rule, client.query(), day, every="day", tz="America/New_York")
+    assert (result.state, result.sample) == ("breached", 9)
+    assert "5 windows" in result.reason
     means = Change(metric="latency.mean", error=0.5)
     assert evaluate(means, client.query(), day, every="day", tz="America/New_York").state == "ok"
 
@@ -232,16 +232,16 @@ def test_a_mean_that_its_buckets_do_not_tell_is_no_error(blank, client):
     for each, tokens in ((before, 5), (first, 0), (second, 5)):
         blank.insert(runs(each, 3, tokens=tokens))
     rule = Change(metric="tokens.mean", error=0.5)
-    found = evaluate(rule, client.query(), day, every="day", tz="America/New_York")
-    assert (found.state, found.sample) == ("insufficient_data", 6)
+    result = evaluate(rule, client.query(), day, every="day", tz="America/New_York")
+    assert (result.state, result.sample) == ("insufficient_data", 6)
 
 
 def test_a_mean_over_new_year(blank, client):
     """The service refuses a mean over two calendar years; a window over them has one all the same."""
     window = Window.day(date(2026, 12, 31), "America/New_York")
     blank.insert(runs(window, 23))
-    found = evaluate(Absolute(metric="latency.mean", error=1000), client.query(), window)
-    assert (found.observed, found.state) == (111.0, "ok")
+    result = evaluate(Absolute(metric="latency.mean", error=1000), client.query(), window)
+    assert (result.observed, result.state) == (111.0, "ok")
     assert asked_once(blank)
 
 
@@ -274,14 +274,14 @@ def test_the_commonest_errors(blank, client):
     for count, message in ((3, "quota"), (5, "timeout"), (1, "odd"), (2, None)):
         blank.insert(runs(HOUR, count, count, **({"error_message": message} if message else {})))
     blank.insert(runs(HOUR.earlier(1)[0], 9, 9, error_message="yesterday") + runs(HOUR, 4))
-    found = top_errors(client.query(kinds=["pipeline.run"]), HOUR, limit=3)
-    assert found.messages == (("timeout", 5), ("quota", 3), (NO_MESSAGE, 2))
-    assert (found.examined, found.failed) == (11, 11)
+    result = top_errors(client.query(kinds=["pipeline.run"]), HOUR, limit=3)
+    assert result.messages == (("timeout", 5), ("quota", 3), (NO_MESSAGE, 2))
+    assert (result.examined, result.failed) == (11, 11)
     assert blank.counters()["requests"] == {"tables": 1}
     few = top_errors(client.query(), HOUR, most=4)
     assert (few.examined, few.failed) == (4, 11)
     assert sum(count for _, count in few.messages) == 4
-    assert json.loads(json.dumps(found.to_dict()))["messages"][0] == {
+    assert json.loads(json.dumps(result.to_dict()))["messages"][0] == {
         "message": "timeout",
         "count": 5,
     }
@@ -371,10 +371,10 @@ window_figures = st.fixed_dictionaries(
 @given(st.sampled_from(RULES), st.lists(window_figures, min_size=12, max_size=12))
 def test_no_data_raise(rule, figures):
     """Whatever the figures, there is a verdict, it is consistent, and it is JSON."""
-    found = verdict(rule, HOUR, figures)
-    assert found.ok is (found.state != "breached") is (found.severity is None)
-    assert (found.observed is None) == (found.state == "insufficient_data")
-    json.dumps(found.to_dict(), allow_nan=False)
+    result = verdict(rule, HOUR, figures)
+    assert result.ok is (result.state != "breached") is (result.severity is None)
+    assert (result.observed is None) == (result.state == "insufficient_data")
+    json.dumps(result.to_dict(), allow_nan=False)
 
 
 @pytest.mark.parametrize(
@@ -384,9 +384,9 @@ def test_figures_at_the_end_of_doubles_have_a_verdict(history):
     """Where their distance is no number any more, nothing can be judged; nothing is raised."""
     rule = Baseline(metric="latency.p95", error=3, windows=6)
     figures = [{"latency_p95": value, "runs_sum": 9} for value in [*history, -1.7e308]]
-    found = verdict(rule, Window.day(date(2026, 11, 22)), figures)
-    assert found.observed is None or not math.isnan(found.observed)
-    json.dumps(found.to_dict(), allow_nan=False)
+    result = verdict(rule, Window.day(date(2026, 11, 22)), figures)
+    assert result.observed is None or not math.isnan(result.observed)
+    json.dumps(result.to_dict(), allow_nan=False)
 
 
 @pytest.mark.parametrize(
@@ -416,6 +416,6 @@ def test_judging_loads_no_arrow(blank):
     done = subprocess.run(
         [sys.executable, "-c", script, *account], capture_output=True, text=True, check=True
     )
-    *told, loaded = done.stdout.splitlines()
-    assert told == ["ERROR", "1"]
+    *reported, loaded = done.stdout.splitlines()
+    assert reported == ["ERROR", "1"]
     assert not {"pyarrow", "duckdb"} & set(loaded.split())

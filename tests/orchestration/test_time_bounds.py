@@ -48,8 +48,8 @@ BESIDE = {
 def planted(clock: str, windows: list[Window]) -> Iterator[dict[str, str]]:
     """Events on the edges and just beside them, as finely as the clock can tell."""
     for edge in [windows[0].start, *(window.end for window in windows)]:
-        for told in CLOCKS[: CLOCKS.index(clock) + 1]:
-            for shift in BESIDE[told]:
+        for reported in CLOCKS[: CLOCKS.index(clock) + 1]:
+            for shift in BESIDE[reported]:
                 nanoseconds = round(float(shift) * 1_000_000_000)
                 seconds, rest = divmod(nanoseconds, 1_000_000_000)
                 start = edge + timedelta(seconds=seconds)
@@ -64,11 +64,11 @@ def services() -> Iterator[dict[str, Emulator]]:
         serve(events=60, days=1, end=END, export_mode="sync", clock="us") as microseconds,
         serve(events=60, days=1, end=END, export_mode="sync", clock="ns") as nanoseconds,
     ):
-        found = {"ms": milliseconds, "us": microseconds, "ns": nanoseconds}
-        for clock, service in found.items():
+        result = {"ms": milliseconds, "us": microseconds, "ns": nanoseconds}
+        for clock, service in result.items():
             service.insert(list(planted(clock, HOURS[-3:])))
             service.insert([{"start_time": (hour.start + HALF).isoformat()} for hour in HOURS[-3:]])
-        yield found
+        yield result
 
 
 def spans_of(service: Emulator, window: Window) -> set[str]:
@@ -132,8 +132,8 @@ def check(service: Emulator, truth: Truth, folder, rows_of: list[Window]) -> Non
         for window in rows_of:
             expected = truth.spans[window]
             batches = extract.events(query, window, page_size=400)
-            found = [span for batch in batches for span in batch.column("span_id").to_pylist()]
-            assert sorted(found) == sorted(expected)
+            result = [span for batch in batches for span in batch.column("span_id").to_pylist()]
+            assert sorted(result) == sorted(expected)
             rows = window.bound(query).iter_rows([EventField.EVENT_ID])
             assert sorted(row["values"]["event_id"] for row in rows) == sorted(expected)
             assert exported_ids(client, window, folder) == expected
@@ -160,13 +160,13 @@ def test_the_events_of_alternatives(services, precision, mode):
     with Client(service.api_key, service.base_url) as client:
         query = client.query().where(*either, logical_op="OR")
         batches = list(extract.events(query, HOURS[-2], page_size=40))
-    found = [span for batch in batches for span in batch.column("span_id").to_pylist()]
+    result = [span for batch in batches for span in batch.column("span_id").to_pylist()]
     chosen = service.truth(
         "SELECT span_id FROM events WHERE lower(status) = 'success' OR error_message <> ''"
     )
     expected = spans_of(service, HOURS[-2]) & {row["span_id"] for row in chosen}
     assert len(expected) > 5
-    assert sorted(found) == sorted(expected)
+    assert sorted(result) == sorted(expected)
 
 
 @pytest.mark.slow
@@ -228,12 +228,12 @@ def test_a_finer_event_than_those_that_were_seen(services, mode):
     )
     with Client(service.api_key, service.base_url) as client:
         query = client.query(object_ids=["pl_fine"])
-        found = [
+        result = [
             extract.aggregate(query, window, RUNS)["runs_sum"][0].as_py()
             for window in (seen, *later.split(HOUR / 2))
         ]
     runs = service.truth("SELECT count(*) AS n FROM events WHERE object_id = 'pl_fine'")[0]["n"]
-    assert found == [runs // 3] * 3
+    assert result == [runs // 3] * 3
 
 
 @pytest.fixture

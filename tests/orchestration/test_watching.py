@@ -50,33 +50,33 @@ async def test_a_breach_ends_the_wait_with_its_verdict(blank, client, opened):
     """The verdict has what was observed, and why the runs failed."""
     blank.burst(3, at=DAY.start + timedelta(hours=12), error_message="quota")
     async with client:
-        told = await breached(opened, Absolute(metric="errors.sum", error=2).to_dict())
-    assert (told["status"], told["error"]) == ("breached", "")
-    assert told["verdict"]["observed"] == 3
-    assert told["verdict"]["top_errors"] == [{"message": "quota", "count": 3}]
+        reported = await breached(opened, Absolute(metric="errors.sum", error=2).to_dict())
+    assert (reported["status"], reported["error"]) == ("breached", "")
+    assert reported["verdict"]["observed"] == 3
+    assert reported["verdict"]["top_errors"] == [{"message": "quota", "count": 3}]
 
 
 async def test_without_a_breach_the_deadline_ends_the_wait(client, opened):
     """There is one look at least, also where the deadline has passed before it."""
     async with client:
-        told = await breached(opened, Absolute(metric="errors.sum", error=2).to_dict(), -1.0)
-    assert told == {"status": "timeout", "verdict": None, "error": ""}
+        reported = await breached(opened, Absolute(metric="errors.sum", error=2).to_dict(), -1.0)
+    assert reported == {"status": "timeout", "verdict": None, "error": ""}
 
 
 async def test_what_cannot_be_asked_ends_the_wait_at_once(client, opened):
     """A rule that no window can answer is not waited out."""
     async with client:
-        told = await breached(opened, {"rule": "absolute", "metric": "nope.sum", "error": 1})
-    assert (told["status"], told["verdict"]) == ("refused", None)
-    assert "nope" in told["error"]
+        reported = await breached(opened, {"rule": "absolute", "metric": "nope.sum", "error": 1})
+    assert (reported["status"], reported["verdict"]) == ("refused", None)
+    assert "nope" in reported["error"]
 
 
 async def test_an_export_is_waited_for(client, opened):
     """One that is ready is told without its address, and one that nobody asked for is missing."""
     task = client.query().export("CSV", "events.csv")
     async with client:
-        told = await ready(opened, task["task_id"])
+        reported = await ready(opened, task["task_id"])
         unknown = await ready(opened, "no-such-task")
         empty = await ready(opened, " ")
-    assert told == {"status": "ready", "export_id": task["task_id"], "error": ""}
+    assert reported == {"status": "ready", "export_id": task["task_id"], "error": ""}
     assert (unknown["status"], empty["status"]) == ("missing", "refused")

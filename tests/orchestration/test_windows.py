@@ -342,5 +342,5 @@ def test_neighbours_whose_ends_are_too_fine_meet():
 def test_a_period_lasts_until_the_next_tick(cron, day, hours):
     """A tick of hours, days, weeks, months or years tells the window that begins there, others nothing."""
     zone = ZoneInfo("Europe/Berlin")
-    found = period_from(datetime(2026, 10, day, tzinfo=zone), cron, zone)
-    assert (found and found.width / timedelta(hours=1)) == hours
+    result = period_from(datetime(2026, 10, day, tzinfo=zone), cron, zone)
+    assert (result and result.width / timedelta(hours=1)) == hours

@@ -106,16 +106,16 @@ def test_bounds_that_are_sent_as_they_are_fail(blank, client):
     first, second = windows_under_test()[1:3]
     blank.insert([{"start_time": second.start.isoformat()}])
     query = client.query()
-    found = {}
+    result = {}
     for mode in MODES:
         blank.settings(bounds=mode)
-        found[mode] = [
+        result[mode] = [
             query.where(FieldFilter.gte(AT, each.start), FieldFilter.lt(AT, each.end)).count()[
                 "count"
             ]
             for each in (first, second)
         ]
-    assert found == {"closed": [1, 1], "open": [0, 0], "half-open": [0, 1], "open-closed": [1, 0]}
+    assert result == {"closed": [1, 1], "open": [0, 0], "half-open": [0, 1], "open-closed": [1, 0]}
 
 
 @law(8, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -222,5 +222,5 @@ def test_the_local_hours_of_400_days(zone, first):
     hours = whole.split("hour", zone)
     assert_partition(hours, whole)
     assert len({hour.partition_key("hour", zone) for hour in hours}) == len(hours)
-    shown = [hour.start.astimezone(ZoneInfo(zone)) for hour in hours]
-    assert {begin.minute for begin in shown} == {0}
+    displayed = [hour.start.astimezone(ZoneInfo(zone)) for hour in hours]
+    assert {begin.minute for begin in displayed} == {0}

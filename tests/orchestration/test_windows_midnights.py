@@ -60,10 +60,10 @@ def test_a_day_is_a_day_whichever_midnight_it_took(zone, fold):
         str(begin + back * DAY) for back in range(3)
     ]
     assert window.earlier(1, "day", zone) == [before]
-    asked = Judging(
+    requested = Judging(
         Change(metric="runs.sum", error=1), [window], lambda each, n: each.earlier(n, "day", zone)
     ).question
-    assert asked.window == Window(before.start, window.end)
+    assert requested.window == Window(before.start, window.end)
 
 
 def test_the_hour_between_is_not_a_day():

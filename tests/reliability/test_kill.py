@@ -99,12 +99,12 @@ def test_killed_at_every_point(kind, service, forks, tmp_path, request, capsys):
     reader = None
     if kind == "postgres":
         reader = forks.start("observe", address=address, observed=observed)
-    kills, wanted = dict.fromkeys(POINTS, 0), KILLS_AT_EACH[kind]
+    kills, expected = dict.fromkeys(POINTS, 0), KILLS_AT_EACH[kind]
     for point, (place, in_a_row) in POINTS.items():
-        while kills[point] < wanted:
+        while kills[point] < expected:
             record.unlink()
             service.burst(1, at=DAY.start + timedelta(minutes=len(states)))
-            for _ in range(min(in_a_row, wanted - kills[point])):
+            for _ in range(min(in_a_row, expected - kills[point])):
                 ended = forks.run("export", at=place, kill_on_reply=not place, **job)
                 assert ended == {"signal": 9}, point
                 kills[point] += 1
@@ -116,23 +116,23 @@ def test_killed_at_every_point(kind, service, forks, tmp_path, request, capsys):
     if reader is not None:
         forks.kill(reader)
     leftovers = sweep(tmp_path, older_than=timedelta(0), staged=True)
-    looks = observations(observed)
-    torn = [seen for seen in looks if seen not in states]
+    polls = observations(observed)
+    torn = [seen for seen in polls if seen not in states]
     exports = service.counters()["exports_created"]
     report = [
         f"{kind}: {sum(kills.values())} kills, {jobs} jobs done, {seconds:.1f} s",
         *(f"  {count:5d}  {point}" for point, count in kills.items()),
-        f"  {len(looks):,} looks at {len(states)} states: {len(torn)} torn, "
-        f"{sum(seen[0] != seen[1] for seen in looks)} with duplicates; {exports} remote exports "
+        f"  {len(polls):,} looks at {len(states)} states: {len(torn)} torn, "
+        f"{sum(seen[0] != seen[1] for seen in polls)} with duplicates; {exports} remote exports "
         f"for {jobs} jobs; {len(leftovers)} leftover files swept",
     ]
     with capsys.disabled():
         sys.stdout.write("\n".join(["", *report, ""]))
     assert torn == []
     assert len({json.dumps(state) for state in states}) == len(states)
-    assert len(looks) > sum(kills.values())
+    assert len(polls) > sum(kills.values())
     if kind == "postgres":
-        assert looks[-1] == states[-1]
+        assert polls[-1] == states[-1]
     assert leftovers
     assert sorted(path.name for path in tmp_path.rglob("*.*") if "duckdb" not in path.name) == [
         "events.csv",

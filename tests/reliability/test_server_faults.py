@@ -22,8 +22,8 @@ NOON = DAY.start + timedelta(hours=12)
 @pytest.fixture(scope="module")
 def own():
     """A server that may be killed."""
-    with server() as made:
-        yield made
+    with server() as created:
+        yield created
 
 
 @pytest.fixture
@@ -46,9 +46,9 @@ def write(connection, batches, **options):
 
 def rows(own):
     with psycopg.connect(own.conninfo) as look:
-        found = look.execute("SELECT n FROM events ORDER BY n").fetchall()
-        assert committed(look, "events", DAY).rows == len(found)
-        return [row[0] for row in found]
+        result = look.execute("SELECT n FROM events ORDER BY n").fetchall()
+        assert committed(look, "events", DAY).rows == len(result)
+        return [row[0] for row in result]
 
 
 def restarted(own, how):

@@ -37,8 +37,8 @@ def writer(forks, postgres, tmp_path):
 
 def marks(postgres):
     with psycopg.connect(postgres) as connection:
-        found = connection.execute("SELECT left(span_id, 1), count(*) FROM events GROUP BY 1")
-        return dict(found.fetchall())
+        result = connection.execute("SELECT left(span_id, 1), count(*) FROM events GROUP BY 1")
+        return dict(result.fetchall())
 
 
 @pytest.mark.slow
@@ -73,7 +73,7 @@ def test_one_is_stopped_and_comes_back_late(writer, forks, postgres, tmp_path, p
     assert forks.wait(late) == {"exit": 0}
     if place != "write.begun":
         assert forks.wait(quick) == {"exit": 0}
-    told = {mark: (tmp_path / mark).read_text() for mark in "lq"}
+    reported = {mark: (tmp_path / mark).read_text() for mark in "lq"}
     winner = "q" if place == "write.begun" else "l"
-    assert told == {"l": "stale", "q": "stale"} | {winner: "committed"}
+    assert reported == {"l": "stale", "q": "stale"} | {winner: "committed"}
     assert marks(postgres) == {winner: ROWS}

@@ -140,8 +140,8 @@ def a_lone_or_is_sent_as_and(patch):
     right = _plan._lone_or
 
     def planned(spec, parts):
-        found = right(spec, parts)
-        return found and replace(found, any_of=False)
+        result = right(spec, parts)
+        return result and replace(result, any_of=False)
 
     patch.setattr(_plan, "_lone_or", planned)
 
@@ -152,8 +152,8 @@ def an_or_spreads_over_the_other_filters(patch):
     right, bounds = _plan._lone_or, _plan._LOWER + _plan._UPPER
 
     def planned(spec, parts):
-        kept = [e for e in parts.terms if isinstance(e, tuple) or _plan._is_bound(e, bounds)]
-        return right(spec, replace(parts, terms=tuple(kept)))
+        stored = [e for e in parts.terms if isinstance(e, tuple) or _plan._is_bound(e, bounds)]
+        return right(spec, replace(parts, terms=tuple(stored)))
 
     patch.setattr(_plan, "_lone_or", planned)
 
@@ -183,8 +183,8 @@ def alternatives_are_anded(patch):
     right = _plan._merge_groups
 
     def merged(parts):
-        found = right(parts)
-        return replace(found, terms=sum(found.groups, found.atoms))
+        result = right(parts)
+        return replace(result, terms=sum(result.groups, result.atoms))
 
     patch.setattr(_plan, "_merge_groups", merged)
 
@@ -237,9 +237,9 @@ def a_single_slice_is_labelled_by_the_operation(patch):
     right = _aggregates.flat
 
     def flat(result):
-        found = right(result)
+        actual = right(result)
         [operation] = result["buckets"]
-        return found if len(found) > 1 else {operation["label"]: next(iter(found.values()))}
+        return actual if len(actual) > 1 else {operation["label"]: next(iter(actual.values()))}
 
     patch.setattr(_aggregates, "flat", flat)
 
@@ -250,8 +250,8 @@ def a_single_inner_slice_is_dropped(patch):
     right = _aggregates._bucket
 
     def bucket(label, node, depth, op):
-        found = right(label, node, depth, op)
-        return found | {"nested": []} if len(found.get("nested", ())) == 1 else found
+        result = right(label, node, depth, op)
+        return result | {"nested": []} if len(result.get("nested", ())) == 1 else result
 
     patch.setattr(_aggregates, "_bucket", bucket)
 
@@ -274,9 +274,9 @@ def slices_in_place_of_the_operation_are_the_first(patch):
     right = _aggregates._nodes
 
     def nodes(data, operations, levels):
-        found = right(data, operations, levels)
+        result = right(data, operations, levels)
         return {
-            name: next(iter(_aggregates._slices(node)[0].values())) for name, node in found.items()
+            name: next(iter(_aggregates._slices(node)[0].values())) for name, node in result.items()
         }
 
     patch.setattr(_aggregates, "_nodes", nodes)
@@ -360,8 +360,8 @@ def what_is_no_filter_is_left_out(patch):
     right = _where.combine
 
     def combined(positional, logical_op, names):
-        known = (each for each in positional if isinstance(each, _filters._Truthless))
-        return right(tuple(known), logical_op, names)
+        existing = (each for each in positional if isinstance(each, _filters._Truthless))
+        return right(tuple(existing), logical_op, names)
 
     patch.setattr(_query, "combine", combined)
 
@@ -442,8 +442,8 @@ def netrc_is_read(patch):
 
     def fields(key):
         user, _, password = netrc.netrc(os.environ["NETRC"]).authenticators("127.0.0.1")
-        said = base64.b64encode(f"{user}:{password}".encode()).decode()
-        return right(key) | {"Authorization": f"Basic {said}"}
+        output = base64.b64encode(f"{user}:{password}".encode()).decode()
+        return right(key) | {"Authorization": f"Basic {output}"}
 
     patch.setattr(_transport, "_fields", fields)
 

@@ -157,17 +157,17 @@ def changed(chance: random.Random, reply: Any) -> bytes:
     """A reply with a few parts replaced, removed, moved or repeated, or with its bytes disturbed."""
     whole = json.loads(json.dumps(reply))
     for _ in range(chance.choice((0, 1, 1, 1, 2, 3))):
-        found = places(whole)
-        if not found:
+        result = places(whole)
+        if not result:
             break
-        holder, key = chance.choice(found)
+        holder, key = chance.choice(result)
         how = chance.randrange(6)
         if how < 3:
             holder[key] = copy.deepcopy(chance.choice(NASTY))
         elif how == 3:
             del holder[key]
         elif how == 4:
-            other, its = chance.choice(found)
+            other, its = chance.choice(result)
             if its in other if isinstance(other, dict) else its < len(other):
                 holder[key] = json.loads(json.dumps(other[its]))
         elif isinstance(holder, dict):
@@ -233,12 +233,12 @@ def replay(seed: int) -> Any:
     client._held = liar
     owner: Any = client if name in LOOKUPS else client.query().where(SINCE, UNTIL)
     if not awaiting:
-        found = getattr(owner, name)(*arguments, **options)
-        return list(found) if name.startswith("iter_") else found
+        result = getattr(owner, name)(*arguments, **options)
+        return list(result) if name.startswith("iter_") else result
 
     async def ask() -> Any:
-        found = getattr(owner, f"a{name}")(*arguments, **options)
-        return [each async for each in found] if name.startswith("iter_") else await found
+        result = getattr(owner, f"a{name}")(*arguments, **options)
+        return [each async for each in result] if name.startswith("iter_") else await result
 
     return asyncio.run(ask())
 
@@ -270,8 +270,8 @@ def main(calls: int, first: int) -> int:
             wrong += 1
             if wrong <= 20:
                 sys.stdout.write(f"{problem}\n")
-    told = ", ".join(f"{name} {count:,}" for name, count in outcomes.most_common())
-    sys.stdout.write(f"{calls:,} calls, {wrong:,} wrong; {told}\n")
+    reported = ", ".join(f"{name} {count:,}" for name, count in outcomes.most_common())
+    sys.stdout.write(f"{calls:,} calls, {wrong:,} wrong; {reported}\n")
     return wrong
 
 

@@ -35,10 +35,10 @@ def forwarding() -> Iterator[Proxy]:
 
         def port_of(self, target: str) -> int | None:
             proxy.asked.append(target)
-            given = self.headers.get("proxy-authorization", "")
+            arguments = self.headers.get("proxy-authorization", "")
             if proxy.credentials is not None:
-                wanted = base64.b64encode(proxy.credentials.encode()).decode()
-                if given != f"Basic {wanted}":
+                expected = base64.b64encode(proxy.credentials.encode()).decode()
+                if arguments != f"Basic {expected}":
                     self.send_error(407)
                     return None
             if target not in proxy.routes:
@@ -72,8 +72,8 @@ def forwarding() -> Iterator[Proxy]:
                 return
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             onward = HTTPConnection("127.0.0.1", port)
-            kept = {n: v for n, v in self.headers.items() if not n.lower().startswith("proxy-")}
-            onward.request(self.command, f"{parts.path}?{parts.query}".rstrip("?"), body, kept)
+            stored = {n: v for n, v in self.headers.items() if not n.lower().startswith("proxy-")}
+            onward.request(self.command, f"{parts.path}?{parts.query}".rstrip("?"), body, stored)
             answer = onward.getresponse()
             content = answer.read()
             self.send_response(answer.status)

@@ -20,7 +20,7 @@ class RawServer:
 @contextmanager
 def raw_server(answers: Answers | bytes) -> Iterator[RawServer]:
     """Serve while the block lasts; bytes are the answer to everything."""
-    told = RawServer()
+    reported = RawServer()
     answer = answers if callable(answers) else lambda _, __: answers
     opened: list[socket.socket] = []
 
@@ -33,8 +33,8 @@ def raw_server(answers: Answers | bytes) -> Iterator[RawServer]:
                         length = int(line.split(b":")[1])
                     line = requests.readline()
                 requests.read(length)
-                told.requests[number] += 1
-                sent = answer(number, told.requests[number] - 1)
+                reported.requests[number] += 1
+                sent = answer(number, reported.requests[number] - 1)
                 if sent is None:
                     connection.shutdown(socket.SHUT_RDWR)
                     return
@@ -45,16 +45,16 @@ def raw_server(answers: Answers | bytes) -> Iterator[RawServer]:
             while True:
                 connection, _ = listener.accept()
                 opened.append(connection)
-                told.requests.append(0)
-                number = len(told.requests) - 1
+                reported.requests.append(0)
+                number = len(reported.requests) - 1
                 threading.Thread(target=serve, args=(connection, number), daemon=True).start()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        told.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        reported.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         thread = threading.Thread(target=accept, args=(listener,), daemon=True)
         thread.start()
         try:
-            yield told
+            yield reported
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()

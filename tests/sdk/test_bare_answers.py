@@ -52,9 +52,9 @@ def test_a_number_in_a_table_is_a_number(scripted, service, told):
 def test_a_table_reads_the_status_and_times_of_an_event(scripted, service):
     """Upper-case states, zero times and small letters are read as in events."""
     columns = ["status", "event_start_time", "event_end_time"]
-    told = ["FAILURE", "2026-01-01t00:00:00z", "0001-01-01T00:00:00Z"]
+    reported = ["FAILURE", "2026-01-01t00:00:00z", "0001-01-01T00:00:00Z"]
     service.script = in_turn(
-        SUCCESS | {"rows": [{"values": dict(zip(columns, told, strict=True))}]}
+        SUCCESS | {"rows": [{"values": dict(zip(columns, reported, strict=True))}]}
     )
     [row] = scripted.query().table(columns)["rows"]
     assert list(row["values"].values()) == ["failure", "2026-01-01T00:00:00Z", None]

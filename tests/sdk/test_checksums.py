@@ -113,8 +113,8 @@ def broken(headers):
 
 def rest(body=CSV, **headers):
     """The second half."""
-    told = {"ETag": '"v1"', "Content-Range": f"bytes {HALF}-{len(CSV) - 1}/{len(CSV)}"}
-    return Answer(body[HALF:], 206, told | headers)
+    reported = {"ETag": '"v1"', "Content-Range": f"bytes {HALF}-{len(CSV) - 1}/{len(CSV)}"}
+    return Answer(body[HALF:], 206, reported | headers)
 
 
 @pytest.mark.parametrize("case", WHOLE)

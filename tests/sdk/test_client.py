@@ -162,18 +162,18 @@ def test_threads_share_a_client(scripted, service):
     """Eight threads that start together get right answers over at most as many connections."""
     service.script = in_turn(COUNT)
     start = threading.Barrier(8)
-    found = []
+    result = []
 
     def work():
         start.wait()
-        found.extend(scripted.query().count()["count"] for _ in range(5))
+        result.extend(scripted.query().count()["count"] for _ in range(5))
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for each in threads:
         each.start()
     for each in threads:
         each.join()
-    assert found == [1] * 40
+    assert result == [1] * 40
     assert service.connections <= 8
 
 

@@ -194,8 +194,8 @@ def test_a_redirect_leads_nowhere_that_a_url_could_not(fetch, door, host):
 
 def test_a_redirect_to_another_port_carries_no_credentials(fetch, door):
     """Where a redirect is followed, neither the key nor a cookie goes along."""
-    there = Answer(b"", 302, {"Location": f"{door.base_url}/file", "Set-Cookie": "session=1"})
-    with serving(there) as api:
+    present = Answer(b"", 302, {"Location": f"{door.base_url}/file", "Set-Cookie": "session=1"})
+    with serving(present) as api:
         assert fetch(api.base_url, api.base_url + "/file").bytes == len(CSV)
     [seen] = door.requests
     assert not {"authorization", "cookie", "x-api-key"} & set(seen.headers)

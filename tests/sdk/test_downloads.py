@@ -80,10 +80,10 @@ class Files:
         return self.file(request)
 
     def file(self, request):
-        asked = request.headers.get("range")
+        requested = request.headers.get("range")
         headers = {"ETag": self.etag} | self.headers
-        if asked and request.headers.get("if-range") == self.etag:
-            start = int(asked.removeprefix("bytes=").removesuffix("-"))
+        if requested and request.headers.get("if-range") == self.etag:
+            start = int(requested.removeprefix("bytes=").removesuffix("-"))
             size = len(self.content)
             headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
             return Answer(self.content[start:], 206, headers)
@@ -368,8 +368,8 @@ def test_the_emulators_urls_expire(client, emulator, tmp_path):
 
 def test_a_redirect_is_followed_by_hand(fetch, files):
     """Relative and absolute redirects are followed, three at most, still without credentials."""
-    there = Answer(b"", 302, {"Location": f"/files/moved?sig=deadbeef{files.signature}"})
-    files.answers = [there, there, there]
+    present = Answer(b"", 302, {"Location": f"/files/moved?sig=deadbeef{files.signature}"})
+    files.answers = [present, present, present]
     assert fetch(files.task).sha256 == SHA256.hex()
     assert [get.path.partition("?")[0] for get in files.gets] == ["/files/x", *["/files/moved"] * 3]
     assert not any("authorization" in get.headers for get in files.gets)

@@ -221,10 +221,10 @@ def test_faults_of_the_emulator(client, emulator, kind, error):
 
 def test_a_cancelled_wait_ends_at_once(scripted, service):
     """Cancelling an awaiting wait ends it, and the client works on."""
-    asked = threading.Event()
+    requested = threading.Event()
 
     def pending(_):
-        asked.set()
+        requested.set()
         return Answer(PENDING)
 
     service.script = pending
@@ -233,7 +233,7 @@ def test_a_cancelled_wait_ends_at_once(scripted, service):
         waiting = asyncio.ensure_future(
             scripted.query().aexport_and_wait("CSV", "a.csv", timeout=60, poll_interval=30)
         )
-        await asyncio.to_thread(asked.wait)
+        await asyncio.to_thread(requested.wait)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         return waiting.cancelled(), await scripted.aexport_task("ex_1")
@@ -292,7 +292,7 @@ MEANINGS = {
 
 
 @pytest.mark.parametrize(
-    ("state", "word"), [(s, w) for s, words in MEANINGS.items() for w in words]
+    ("state", "word"), [(s, w) for s, texts in MEANINGS.items() for w in texts]
 )
 def test_a_state_in_the_words_of_a_service(scripted, service, caplog, state, word):
     """Enum names and other words for the three states are read as those, in silence."""
@@ -333,8 +333,8 @@ def test_the_rhythm_of_looks():
 
 def test_a_state_that_nobody_knows_is_logged_in_short(caplog):
     """However long the word is, the log has its start only."""
-    word = f"paused_{'x' * 10_000}"
-    assert task_state(word) == word
+    name = f"paused_{'x' * 10_000}"
+    assert task_state(name) == name
     (record,) = caplog.records
     assert "paused_x" in record.getMessage()
     assert len(record.getMessage()) < 300

@@ -14,13 +14,13 @@ def test_each_named_test_fails_with_its_fault():
     numbers = [None, *range(len(FAULTS))]
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         one, other = pool.map(failures, (numbers[::2], numbers[1::2]), chunksize=1)
-    found = one | other
-    unharmed, output = found[None]
+    result = one | other
+    unharmed, output = result[None]
     assert unharmed == set(), output
     passed = {
-        f"{name} with {fault.put.__name__}": found[number][1]
+        f"{name} with {fault.put.__name__}": result[number][1]
         for number, fault in enumerate(FAULTS)
-        for name in fault.tests - found[number][0]
+        for name in fault.tests - result[number][0]
     }
     assert passed == {}
 

@@ -49,8 +49,8 @@ def test_the_last_instants_of_the_calendar_are_times_like_others(scripted, servi
     async def walked():
         return [each async for each in query.aiter_events(2)]
 
-    found = list(query.iter_events(2)) if twin == "blocking" else asyncio.run(walked())
-    assert [each["span_id"] for each in found] == ["a", "b"]
+    result = list(query.iter_events(2)) if twin == "blocking" else asyncio.run(walked())
+    assert [each["span_id"] for each in result] == ["a", "b"]
 
 
 @pytest.mark.parametrize("name", ["trace_id", "span_id"])

@@ -125,10 +125,10 @@ def plain_value(built):
 @pytest.mark.parametrize("kind", EXACT)
 def test_a_value_is_taken_as_the_plain_one_that_it_is(kind, name):
     """The filter holds exactly the value, of exactly Python's own type, and can be sent."""
-    given, expected = EXACT[kind]
-    value = plain_value(OPERATORS[name](given))
+    arguments, expected = EXACT[kind]
+    value = plain_value(OPERATORS[name](arguments))
     assert (type(value), value) == (type(expected), expected)
-    query = Analytics.query().where(OPERATORS[name](given))
+    query = Analytics.query().where(OPERATORS[name](arguments))
     assert Query.from_dict(query.to_dict()) == query
     assert common(plan(query._spec, "table"))
 
@@ -137,9 +137,9 @@ def test_a_value_is_taken_as_the_plain_one_that_it_is(kind, name):
 @pytest.mark.parametrize("kind", REFUSED)
 def test_any_other_value_is_refused_in_words_that_help(kind, name):
     """The error comes where the filter is built and says what to write instead; nothing is cut and nothing hangs."""
-    given, advice = REFUSED[kind]
+    arguments, advice = REFUSED[kind]
     with pytest.raises(AnalyticsInvalidQuery, match=advice) as caught:
-        OPERATORS[name](given)
+        OPERATORS[name](arguments)
     assert len(str(caught.value)) < 600
 
 
@@ -248,18 +248,18 @@ def test_an_id_is_the_text_that_it_stands_for(given, expected):
 def test_what_is_no_id_is_refused(given):
     """An id that is no text is refused wherever ids are given, before anything is sent."""
     client = Client("sk_test_key", "http://127.0.0.1:9/v1")
-    asked = [
+    requested = [
         lambda: Analytics.query(object_ids=given),
         lambda: client.trace("tr_1", event_ids=given),
     ]
     if not isinstance(given, (list, dict)):
-        asked += [
+        requested += [
             lambda: client.trace(given),
             lambda: client.event(given),
             lambda: client.export_task(given),
             lambda: client.run(object_type="chatbot", object_id="o", run_id=given),
         ]
-    for each in asked:
+    for each in requested:
         with pytest.raises(AnalyticsInvalidQuery):
             each()
 

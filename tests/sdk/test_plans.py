@@ -29,11 +29,11 @@ def test_a_query_is_planned_once_for_each_verb(verb):
 @pytest.mark.parametrize("value", [1, True, "one"])
 def test_values_that_python_calls_equal_keep_their_own_bodies(value):
     """1, True and 1.0 differ on the wire, whichever of them was sent before."""
-    said = {
+    output = {
         type(each): _body(Analytics.query().where(session_name=each))
         for each in (True, 1, 1.0, "one", value)
     }
-    (filtered,) = said[type(value)]["table_filters"]
+    (filtered,) = output[type(value)]["table_filters"]
     name = {bool: "bool_value", int: "int_value", str: "string_value"}[type(value)]
     assert filtered["basic_op"]["value"] == {name: value}
 

@@ -350,9 +350,9 @@ for ask in ("client.query().count()", "client.download_export(dict(download_url=
         text=True,
         check=True,
     )
-    said = done.stdout.splitlines()
-    assert len(said) == 2
-    assert all("ALL_PROXY" in line and "httpx[socks]" in line for line in said)
+    output = done.stdout.splitlines()
+    assert len(output) == 2
+    assert all("ALL_PROXY" in line and "httpx[socks]" in line for line in output)
     assert "secret" not in done.stdout
 
 

@@ -28,9 +28,9 @@ def test_an_event_answers_to_every_spelling(scripted, service, name):
         service.script = in_turn({"status": "success", "event": {sent: "x"}})
         event = scripted.event("sp_1")
         assert dict(event) == {name: "x"}
-        for asked in (name, *SPELLINGS[name]):
-            assert event[asked] == event.get(asked) == "x"
-            assert asked in event
+        for requested in (name, *SPELLINGS[name]):
+            assert event[requested] == event.get(requested) == "x"
+            assert requested in event
 
 
 def test_a_key_that_is_not_there(scripted, service):

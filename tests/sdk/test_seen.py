@@ -13,10 +13,10 @@ def test_each_id_is_new_once(seed):
     """However many ids come, in whatever order and however often, the first of each is new and no other."""
     draw = random.Random(seed)
     ids = [f"{draw.randrange(20_000):032x}" for _ in range(40_000)]
-    seen, known = Seen(), set()
+    seen, existing = Seen(), set()
     for each in ids:
-        assert seen.add(each) is (each not in known)
-        known.add(each)
+        assert seen.add(each) is (each not in existing)
+        existing.add(each)
 
 
 def test_an_id_takes_less_than_a_quarter_of_what_a_text_takes():

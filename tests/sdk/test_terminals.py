@@ -111,10 +111,10 @@ async def test_page_defaults_come_from_the_query(ask, client):
 async def test_traces(ask, pipelines):
     """traces groups one page of events by trace, in the order in which traces first appear."""
     page = await ask(pipelines, "events", limit=40)
-    found = await ask(pipelines, "traces", limit=40)
+    result = await ask(pipelines, "traces", limit=40)
     order = list(dict.fromkeys(event["trace_id"] for event in page["events"]))
-    assert [each["trace_id"] for each in found] == order
-    assert sorted(e["span_id"] for each in found for e in each["events"]) == sorted(
+    assert [each["trace_id"] for each in result] == order
+    assert sorted(e["span_id"] for each in result for e in each["events"]) == sorted(
         event["span_id"] for event in page["events"]
     )
 
@@ -134,10 +134,10 @@ SCALARS = {
 @pytest.mark.parametrize(("terminal", "field"), SCALARS)
 async def test_scalars(ask, pipelines, truth, terminal, field):
     """The scalar aggregations give the database's figures: floats, and an int for count_distinct."""
-    found = await ask(pipelines, terminal, field)
-    assert found == pytest.approx(truth(SCALARS[terminal, field]))
-    assert type(found) is (int if terminal == "count_distinct" else float)
-    assert found == await ask(pipelines, terminal, AggregationField(field))
+    result = await ask(pipelines, terminal, field)
+    assert result == pytest.approx(truth(SCALARS[terminal, field]))
+    assert type(result) is (int if terminal == "count_distinct" else float)
+    assert result == await ask(pipelines, terminal, AggregationField(field))
 
 
 @pytest.mark.parametrize("n", [50, 75, 95, 99])
@@ -172,8 +172,8 @@ async def test_time_slices(ask, pipelines, emulator):
         f"SELECT strftime(date_trunc('day', start_time), '%Y-%m-%dT%H:%M:%SZ') AS label, count(*) AS n {RUNS} GROUP BY ALL"
     )
     for interval in (Interval.DAY, "day"):
-        found = await ask(pipelines.group_by(GroupBy.TIME, interval), "sum", "runs")
-        assert found == {row["label"]: row["n"] for row in rows}
+        result = await ask(pipelines.group_by(GroupBy.TIME, interval), "sum", "runs")
+        assert result == {row["label"]: row["n"] for row in rows}
 
 
 async def test_several_dimensions_give_nested_buckets(ask, pipelines, emulator):
@@ -183,8 +183,8 @@ async def test_several_dimensions_give_nested_buckets(ask, pipelines, emulator):
         f"coalesce(model_id, '') AS model, sum(tokens) AS n {RUNS} GROUP BY ALL"
     )
     query = pipelines.group_by([GroupBy.TIME, GroupBy.MODEL_ID], Interval.MONTH)
-    found = await ask(query, "sum", "tokens")
-    [operation] = found["buckets"]
+    result = await ask(query, "sum", "tokens")
+    [operation] = result["buckets"]
     assert operation["label"] == "tokens_sum"
     assert {
         (month["label"], model["label"]): model["value"]
@@ -212,8 +212,8 @@ async def test_raw_aggregate(ask, pipelines, emulator, truth):
     emulator.reset_counters()
     assert (await ask(pipelines, "raw_aggregate", members))["buckets"] == expected
     assert emulator.counters()["requests"] == {"aggregations": 1}
-    words = ["runs.sum", "latency.p95", ("users", "COUNT_DISTINCT")]
-    assert (await ask(pipelines, "raw_aggregate", words))["buckets"] == expected
+    texts = ["runs.sum", "latency.p95", ("users", "COUNT_DISTINCT")]
+    assert (await ask(pipelines, "raw_aggregate", texts))["buckets"] == expected
 
 
 async def test_raw_aggregate_takes_its_own_grouping(ask, pipelines):
@@ -228,14 +228,14 @@ async def test_raw_aggregate_takes_its_own_grouping(ask, pipelines):
 async def test_table(ask, pipelines, emulator, truth):
     """table gives the asked columns under the asked labels, and the number of rows when asked."""
     columns = [EventField.EVENT_ID, "status", "LATENCY", EventField.MODEL_ID]
-    found = await ask(pipelines, "table", columns, return_record_count=True, limit=4)
+    result = await ask(pipelines, "table", columns, return_record_count=True, limit=4)
     rows = emulator.truth(
         'SELECT span_id AS event_id, status, latency AS "LATENCY", model_id FROM events '
         "WHERE entity = 'pipeline' ORDER BY start_time DESC, span_id LIMIT 4"
     )
-    assert [row["values"] for row in found["rows"]] == rows
-    assert found["total_records"] == truth("SELECT count(*) FROM events WHERE entity = 'pipeline'")
-    assert [column["name"] for column in found["columns"]] == [
+    assert [row["values"] for row in result["rows"]] == rows
+    assert result["total_records"] == truth("SELECT count(*) FROM events WHERE entity = 'pipeline'")
+    assert [column["name"] for column in result["columns"]] == [
         "event_id",
         "status",
         "LATENCY",
@@ -249,8 +249,8 @@ async def test_table(ask, pipelines, emulator, truth):
 async def test_table_with_interface_data(ask, client):
     """include_interface_data attaches the run's payload to its row."""
     query = client.query(kinds=[EventKind.CHATBOT_RUN])
-    found = await ask(query, "table", ["status"], include_interface_data=True)
-    assert any(row.get("interface_data") for row in found["rows"])
+    result = await ask(query, "table", ["status"], include_interface_data=True)
+    assert any(row.get("interface_data") for row in result["rows"])
 
 
 @pytest.mark.parametrize("format", [ExportFormat.CSV, "json", "Xlsx"])
@@ -307,9 +307,9 @@ async def test_trace(look_up, emulator):
 async def test_event(look_up, emulator):
     """event gives one event by its id, within a trace when one is named."""
     [row] = emulator.truth("SELECT span_id, trace_id FROM events LIMIT 1")
-    found = await look_up("event", row["span_id"])
-    assert found["span_id"] == row["span_id"]
-    assert await look_up("event", row["span_id"], trace_id=row["trace_id"]) == found
+    result = await look_up("event", row["span_id"])
+    assert result["span_id"] == row["span_id"]
+    assert await look_up("event", row["span_id"], trace_id=row["trace_id"]) == result
     with pytest.raises(AnalyticsNotFound):
         await look_up("event", row["span_id"], trace_id="tr_other")
 
@@ -319,10 +319,10 @@ async def test_run(look_up, emulator):
     [row] = emulator.truth(
         "SELECT object_id, run_id FROM events WHERE span_kind = 'chatbot.run' AND run_id IS NOT NULL LIMIT 1"
     )
-    found = await look_up("run", Chatbot(row["object_id"]), run_id=row["run_id"])
-    assert list(found) == ["chatbot"]
+    result = await look_up("run", Chatbot(row["object_id"]), run_id=row["run_id"])
+    assert list(result) == ["chatbot"]
     by_type = {"object_type": "Chatbot", "object_id": row["object_id"], "run_id": row["run_id"]}
-    assert await look_up("run", **by_type) == found
+    assert await look_up("run", **by_type) == result
 
 
 @pytest.mark.parametrize(
@@ -343,9 +343,9 @@ async def test_a_missing_thing_is_not_found(look_up, name, arguments):
 async def test_export_task(look_up, client):
     """export_task tells the state of an export by its id."""
     created = client.query().export("CSV", "a.csv")
-    found = await look_up("export_task", created["task_id"])
-    assert found["task_id"] == created["task_id"]
-    assert found["task_status"] in ("pending", "ready")
+    result = await look_up("export_task", created["task_id"])
+    assert result["task_id"] == created["task_id"]
+    assert result["task_status"] in ("pending", "ready")
 
 
 # --- parity ------------------------------------------------------------------------------------

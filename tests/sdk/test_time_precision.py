@@ -80,16 +80,16 @@ def test_it_is_found_once(service, client, caplog):
 def test_threads_find_it_together(service, client):
     """Those who ask meanwhile wait for the first one's answer."""
     insert(service, "07.250")
-    found = []
+    result = []
     threads = [
-        threading.Thread(target=lambda: found.append(hour(client).time_precision()))
+        threading.Thread(target=lambda: result.append(hour(client).time_precision()))
         for _ in range(8)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == ["us"] * 8
+    assert result == ["us"] * 8
     assert service.counters()["requests"] == {"search": 1, "count": 3}
 
 

@@ -101,9 +101,9 @@ def test_a_sum_may_differ_in_its_last_digits(ungrouped, total):
 def test_slices_of_other_dimensions_may_overlap(scripted, service):
     """A call of two models is in both slices: its total stands, and so do they."""
     service.script = in_turn(result(runs_sum=leaves(a=2, b=2) | {"total_aggregation": 3}))
-    found = scripted.query().where(SINCE).raw_aggregate(["runs.sum"], group_by="MODEL_ID")
-    assert found["buckets"][0]["value"] == 3
-    assert [each["value"] for each in found["buckets"][0]["nested"]] == [2, 2]
+    actual = scripted.query().where(SINCE).raw_aggregate(["runs.sum"], group_by="MODEL_ID")
+    assert actual["buckets"][0]["value"] == 3
+    assert [each["value"] for each in actual["buckets"][0]["nested"]] == [2, 2]
 
 
 @pytest.mark.parametrize(
@@ -114,8 +114,8 @@ def test_upper_levels_are_made_of_what_lies_below(scripted, service, op, upper):
     days = {"2026-01-01": leaves(a=1, b=2) | UNFILLED, "2026-01-02": leaves(a=5) | UNFILLED}
     service.script = in_turn(result(**{f"tokens_{op}": nested(**days) | UNFILLED}))
     query = scripted.query().where(SINCE).group_by(["TIME", "MODEL_ID"], "DAY")
-    [found] = getattr(query, op)("tokens")["buckets"]
-    assert [*(day["value"] for day in found["nested"]), found["value"]] == upper
+    [actual] = getattr(query, op)("tokens")["buckets"]
+    assert [*(day["value"] for day in actual["nested"]), actual["value"]] == upper
 
 
 def test_upper_levels_that_nobody_can_know_have_no_value(scripted, service):
@@ -123,8 +123,8 @@ def test_upper_levels_that_nobody_can_know_have_no_value(scripted, service):
     days = {"2026-01-01": leaves(a=1, b=2) | UNFILLED, "2026-01-02": leaves(a=5) | UNFILLED}
     service.script = in_turn(result(tokens_mean=nested(**days) | UNFILLED))
     query = scripted.query().where(SINCE).group_by(["TIME", "MODEL_ID"], "DAY")
-    [found] = query.mean("tokens")["buckets"]
-    assert [day.get("value") for day in found["nested"]] == [None, 5]
+    [actual] = query.mean("tokens")["buckets"]
+    assert [day.get("value") for day in actual["nested"]] == [None, 5]
 
 
 # --- slices that are messages ------------------------------------------------------------------
@@ -171,8 +171,8 @@ def test_a_mean_of_nothing_is_zero_by_itself_and_has_no_slice(
     field = "latency"
     service.script = in_turn(result(**{f"{field}_{op}": leaves(a=told, b=2)}))
     query = scripted.query().where(SINCE).group_by("MODEL_ID")
-    found = query.mean(field) if op == "mean" else query.percentile(field, 95)
-    assert found == {"b": 2.0}
+    actual = query.mean(field) if op == "mean" else query.percentile(field, 95)
+    assert actual == {"b": 2.0}
 
 
 @pytest.mark.parametrize("op", ["mean", "percentile_95"])
@@ -199,6 +199,6 @@ def test_large_integers_lose_no_digit(scripted, service, whole):
     service.script = in_turn(
         result(tokens_sum=leaves(**{"2026": whole}) | {"total_aggregation": whole})
     )
-    [found] = scripted.query().where(SINCE).raw_aggregate(["tokens.sum"])["buckets"]
-    assert found["value"] == int(whole)
-    assert not math.isinf(found["value"])
+    [actual] = scripted.query().where(SINCE).raw_aggregate(["tokens.sum"])["buckets"]
+    assert actual["value"] == int(whole)
+    assert not math.isinf(actual["value"])

@@ -46,8 +46,8 @@ def test_every_event_comes_once(walked, client, emulator, size):
     expected = emulator.truth(
         "SELECT span_id FROM events WHERE entity = 'pipeline' ORDER BY start_time DESC, span_id"
     )
-    found = [event["span_id"] for event in walked(query, "iter_events", size)]
-    assert found == [row["span_id"] for row in expected]
+    result = [event["span_id"] for event in walked(query, "iter_events", size)]
+    assert result == [row["span_id"] for row in expected]
     assert emulator.counters()["requests"] == {"search": -(-len(expected) // size)}
 
 
@@ -89,8 +89,8 @@ def test_nothing_and_offsets(walked, client, truth, walk, offset):
     """A walk over nothing is empty; the query's offset is where a walk begins, its limit does not matter."""
     assert walked(client.query(object_ids=["none"]), *walk) == []
     expected = truth("SELECT count(*) FROM events WHERE entity = 'form'") - offset
-    found = walked(client.query(object_type="form", limit=3, offset=offset), *walk, page_size=40)
-    assert len(found) == expected > 0
+    result = walked(client.query(object_type="form", limit=3, offset=offset), *walk, page_size=40)
+    assert len(result) == expected > 0
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ def test_a_walk_stays_complete_while_events_arrive(walked, client, emulator, wal
             ]
         )
 
-    found = walked(query, *walk, page_size=250, progress=arrive)
-    ids = [each.get("span_id") or each["values"]["event_id"] for each in found]
+    result = walked(query, *walk, page_size=250, progress=arrive)
+    ids = [each.get("span_id") or each["values"]["event_id"] for each in result]
     assert len(set(ids)) == len(ids)
     assert before <= set(ids)
     assert pages[-1][0] == len(ids)
@@ -232,9 +232,11 @@ class Service:
             values = [
                 {"event_id": row["spanId"], "event_start_time": row["startTime"]} for row in rows
             ]
-            told = {"rows": [{"values": each} for each in values]}
+            reported = {"rows": [{"values": each} for each in values]}
             return Answer(
-                {"status": "success"} | told | ({} if total is None else {"total_records": total})
+                {"status": "success"}
+                | reported
+                | ({} if total is None else {"total_records": total})
             )
         meta = {} if total is None else {"pagination_meta": {"total_records": total}}
         return Answer({"status": "success", "events": rows} | meta)
@@ -249,8 +251,8 @@ WALKS = {"iter_events": (), "iter_rows": (["event_id"],)}
 def test_a_total_that_tells_nothing_ends_no_walk(walked, scripted, service, walk, matching, total):
     """No total, 0, or the length of the page: every row comes all the same, at the price of one count."""
     service.script = Service(matching, total)
-    found = walked(scripted.query(), walk, *WALKS[walk], page_size=2)
-    assert len(found) == matching
+    result = walked(scripted.query(), walk, *WALKS[walk], page_size=2)
+    assert len(result) == matching
     counts = [each for each in service.requests if each.path.endswith("/count")]
     assert len(counts) <= 1
     assert len(service.requests) - len(counts) == max(1, -(-matching // 2))
@@ -400,29 +402,29 @@ def test_an_error_of_a_page_comes_out(walked, service):
 
 def test_the_next_two_pages_are_on_their_way(scripted, service):
     """While the caller works on a page the next two are fetched; pages after that are not."""
-    asked = threading.Semaphore(0)
+    requested = threading.Semaphore(0)
     answer = by_offset({start: page([start, start + 1], 8) for start in range(0, 8, 2)})
 
     def script(request):
-        asked.release()
+        requested.release()
         return answer(request)
 
     service.script = script
     walk = scripted.query().iter_events(2)
     next(walk)
     for _ in range(3):
-        assert asked.acquire(timeout=5)
+        assert requested.acquire(timeout=5)
     walk.close()
     assert len(service.requests) == 3
 
 
 def test_an_awaiting_walk_fetches_ahead_and_may_be_left(scripted, service):
     """The same for awaiting walks; leaving one early ends it without a trace."""
-    asked = threading.Semaphore(0)
+    requested = threading.Semaphore(0)
     answer = by_offset({0: page([0, 1], 6), 2: page([2, 3], 6), 4: page([4, 5], 6)})
 
     def script(request):
-        asked.release()
+        requested.release()
         return answer(request)
 
     service.script = script
@@ -430,7 +432,7 @@ def test_an_awaiting_walk_fetches_ahead_and_may_be_left(scripted, service):
     async def leave():
         walk = scripted.query().aiter_events(2)
         await anext(walk)
-        got = [await asyncio.to_thread(asked.acquire, timeout=5) for _ in range(2)]
+        got = [await asyncio.to_thread(requested.acquire, timeout=5) for _ in range(2)]
         await walk.aclose()
         return got
 

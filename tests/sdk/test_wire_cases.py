@@ -52,6 +52,6 @@ def test_the_emulator_reads_every_request(emulator, name):
     headers = {"Authorization": f"Bearer {emulator.api_key}"}
     connection.request(request["method"], address.path + request["path"], body, headers)
     reply = connection.getresponse()
-    said = reply.read()
+    output = reply.read()
     connection.close()
-    assert reply.status in (200, 404), said  # a lookup of what is not there is understood as well
+    assert reply.status in (200, 404), output  # a lookup of what is not there is understood as well

@@ -29,27 +29,27 @@ def test_percentiles_of_small_groups(beside, blank, on_blank, switch, function):
     random.seed(4)
     rows = [{"span_id": f"s{n}", "latency": float(random.randint(1, 10**6))} for n in range(997)]
     levels = [percent / 100 for percent in range(101)]
-    asked = ", ".join(f"{function}({level})(latency)" for level in levels)
-    ((expected,),) = beside(rows, f"SELECT {asked} FROM events")
+    requested = ", ".join(f"{function}({level})(latency)" for level in levels)
+    ((expected,),) = beside(rows, f"SELECT {requested} FROM events")
     blank.settings(percentile=switch)
-    found = [
+    result = [
         total(on_blank, f"latency.p{percent}", f"latency_percentile_{percent}")
         for percent in range(101)
     ]
-    assert found == pytest.approx(expected, rel=1e-12)
+    assert result == pytest.approx(expected, rel=1e-12)
 
 
 def test_percentiles_of_a_sample(beside, blank, on_blank):
     """Beyond 8,192 values both are off the truth, by less than two of a hundred ranks."""
     rows = [{"span_id": f"s{n}", "latency": float(n)} for n in range(30_000)]
-    asked = "SELECT quantile(0.95)(latency), quantileExact(0.95)(latency) FROM events"
-    (((sampled, exact),),) = beside(rows, asked)
+    requested = "SELECT quantile(0.95)(latency), quantileExact(0.95)(latency) FROM events"
+    (((sampled, exact),),) = beside(rows, requested)
     assert exact == 28_500
     blank.settings(percentile="element")
     assert total(on_blank, "latency.p95", "latency_percentile_95") == exact
     blank.settings(percentile="sampled")
-    found = total(on_blank, "latency.p95", "latency_percentile_95")
-    assert 0 < abs(found - exact) < 600
+    result = total(on_blank, "latency.p95", "latency_percentile_95")
+    assert 0 < abs(result - exact) < 600
     assert 0 < abs(sampled - exact) < 600
 
 
@@ -59,10 +59,10 @@ def test_distinct_counts(beside, blank, on_blank, users):
     rows = [{"span_id": f"s{n}", "user_id": f"u{n}"} for n in range(users)]
     (((uniq,),),) = beside(rows, "SELECT uniq(user_id) FROM events")
     blank.settings(distinct="approximate")
-    found = total(on_blank, "users.count_distinct", "users_count_distinct")
-    assert (abs(uniq - users) <= 2) == (found == users) == (users <= 65_536)
+    result = total(on_blank, "users.count_distinct", "users_count_distinct")
+    assert (abs(uniq - users) <= 2) == (result == users) == (users <= 65_536)
     assert abs(uniq - users) < users / 100
-    assert abs(found - users) < users / 100
+    assert abs(result - users) < users / 100
 
 
 @pytest.mark.parametrize(("absent", "table"), [("null", "events"), ("default", "defaults")])
@@ -131,12 +131,12 @@ def test_time_buckets(beside, blank, on_blank, zone):
             for start in starts.values()
         ),
     )
-    found = {}
+    actual = {}
     for interval, week_start in starts:
         blank.settings(zone=zone, labels="date", week_start=week_start)
         result = on_blank.aggregate("runs.sum", interval=interval)["runs_sum"]["result"]
-        found[interval, week_start] = result["aggregationMap"]
-    assert found == {
+        actual[interval, week_start] = result["aggregationMap"]
+    assert actual == {
         case: {label: int(count) for label, count in answer}
         for case, answer in zip(starts, expected, strict=True)
     }
@@ -171,12 +171,12 @@ def test_text_bounds(beside, blank, on_blank):
             for precision, bound, sign in cases
         ),
     )
-    found = []
+    result = []
     for precision, bound, sign in cases:
         blank.settings(bound_precision=precision)
-        asked = time_filter("SPAN_START_TIME", f"2026-03-01T{bound}Z", operators[sign])
-        found.append(on_blank.count(table_filters=[asked]))
-    assert dict(zip(cases, found, strict=True)) == {
+        requested = time_filter("SPAN_START_TIME", f"2026-03-01T{bound}Z", operators[sign])
+        result.append(on_blank.count(table_filters=[requested]))
+    assert dict(zip(cases, result, strict=True)) == {
         case: int(answer[0][0]) for case, answer in zip(cases, answers, strict=True)
     }
 
@@ -220,10 +220,10 @@ def test_matches(clickhouse, beside, on_blank):
         reply = asked(pattern)
         assert reply["status"] == "failed"
         assert reply["error"].partition(", error:")[0] == error.partition(", error:")[0]
-    found = {
+    result = {
         pattern: sorted(event["spanId"] for event in asked(pattern)["events"]) for pattern in good
     }
-    assert found == {
+    assert result == {
         pattern: [span for (span,) in answer] for pattern, answer in zip(good, answers, strict=True)
     }
 
@@ -284,8 +284,8 @@ def test_ndjson(beside, blank, on_blank):
     """json_form=ndjson is JSONEachRow: an object a line, null where there is no value."""
     rows = [{"span_id": "a", "error_message": 'a "b"\n', "latency": 1.5}, {"span_id": "b"}]
     names = {"span_id": "SpanId", "error_message": "ERROR_MESSAGE", "latency": "LATENCY"}
-    asked = f"SELECT {', '.join(names)} FROM events ORDER BY span_id FORMAT JSONEachRow"
-    (text,) = beside(rows, asked)
+    requested = f"SELECT {', '.join(names)} FROM events ORDER BY span_id FORMAT JSONEachRow"
+    (text,) = beside(rows, requested)
     blank.settings(json_form="ndjson")
     columns = [{"column_label": label, "column_type": type_} for label, type_ in names.items()]
     body = {"data_table": {"columns": columns}, "extension": "JSON", "file_name": "e"}

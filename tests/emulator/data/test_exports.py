@@ -184,16 +184,16 @@ def background(store, tmp_path):
 def test_an_asynchronous_task_is_pending_first(store, background):
     """A task is pending until its file is written and the delay is over, then has a URL."""
     task = background.create(QUERY, [], extension="CSV", file_name="a/b ü.csv")
-    asked = {"task_id": task.task_id, "format": "CSV", "file_name": "a/b ü.csv"}
+    requested = {"task_id": task.task_id, "format": "CSV", "file_name": "a/b ü.csv"}
     assert background.task(task.task_id) is task
     assert background.task("ex_0") is None
     assert task.ended.wait(10)
-    assert task.reply(datetime.now(UTC)) == asked | {"task_status": "pending"}
+    assert task.reply(datetime.now(UTC)) == requested | {"task_status": "pending"}
     reply = task.reply(datetime.now(UTC) + timedelta(seconds=3601))
     assert reply.pop("download_url").startswith(
         f"http://127.0.0.1:1/downloads/{task.task_id}/a%2Fb%20%C3%BC.csv?"
     )
-    assert reply == asked | {"task_status": "ready"}
+    assert reply == requested | {"task_status": "ready"}
 
 
 def test_an_export_holds_the_events_of_its_creation(store, background):

@@ -143,8 +143,8 @@ def test_costs_are_tokens_times_prices(month):
         .fetchall()
     )
     assert {row[0] for row in runs} == {*prices, None}
-    for model_id, tokens, costs, credits, prompt, completion, told, told_costs in runs:
-        assert tokens == told == prompt + completion
+    for model_id, tokens, costs, credits, prompt, completion, reported, told_costs in runs:
+        assert tokens == reported == prompt + completion
         assert costs == told_costs
         if model_id is None:
             assert tokens == costs == 0
