@@ -49,7 +49,7 @@ def test_the_error_rate_is_derived_from_two_metrics():
 )
 def test_an_unknown_metric_names_the_nearest(text, hint):
     """A misspelt metric is refused with what was probably meant."""
-    with pytest.raises(SpecError, match="metric") as caught:
+    with pytest.raises(SpecError, match="Metric") as caught:
         AggregationSpec([text])
     assert hint in str(caught.value)
 
@@ -61,7 +61,7 @@ def test_an_unknown_metric_names_the_nearest(text, hint):
         ({"metrics": "runs.sum"}, "list of names"),
         ({"metrics": None}, "list of names, not None"),
         ({"metrics": {"runs.sum": 1}}, "list of names, not"),
-        ({"metrics": [None]}, "no metric 'none'"),
+        ({"metrics": [None]}, "Metric 'none' does not exist"),
         ({"metrics": ["runs.sum"], "group_by": True}, "group_by is a list of names"),
         ({"metrics": ["runs.sum"], "group_by": ["time"], "interval": 1}, "such as day, not 1"),
         ({"metrics": ["runs.sum", "RUNS.sum"]}, "twice"),

@@ -174,11 +174,14 @@ def test_a_caller_is_one_text_from_wherever_it_comes(told, plain, tmp_path):
         ([nest("runs_sum", nest("gpt-4o", leaf("pl_1", 3)))], "'gpt-4o' is not an ISO 8601 time"),
         ([nest("runs_sum", nest("2026-11-22T00:00:00Z", leaf("p", 3.5)))], "counts things"),
         ([nest("runs_sum", nest("2026-11-22T00:00:00Z", leaf("p", 2**63)))], "64 bits"),
-        ([nest("runs_sum", nest("2026-11-22T00:00:00Z", leaf("p", math.inf)))], "no finite number"),
-        ([nest("runs_sum", nest("2026-11-22T00:00:00Z", leaf("p", "5")))], "no finite number"),
+        (
+            [nest("runs_sum", nest("2026-11-22T00:00:00Z", leaf("p", math.inf)))],
+            "not a finite number",
+        ),
+        ([nest("runs_sum", nest("2026-11-22T00:00:00Z", leaf("p", "5")))], "not a finite number"),
         (
             [nest("latency_percentile_95", nest("2026-11-22T00:00:00Z", leaf("p", math.nan)))],
-            "no finite number",
+            "not a finite number",
         ),
     ],
 )

@@ -326,9 +326,9 @@ def test_a_rule_may_be_a_template():
     ("document", "part"),
     [
         ({"rule": "rat", "error": 1}, "Did you mean rate"),
-        ({"error": 1}, "no rule None"),
-        ({"rule": ["rate"], "error": 1}, "no rule"),
-        ({"rule": "absolute", "metric": {"a": 1}, "error": 1}, "no metric"),
+        ({"error": 1}, "Rule None does not exist"),
+        ({"rule": ["rate"], "error": 1}, "Rule .* does not exist"),
+        ({"rule": "absolute", "metric": {"a": 1}, "error": 1}, "Metric .* does not exist"),
         ({"rule": "rate", "eror": 1}, "Did you mean error"),
         ({"rule": "rate", "metric": "runs.sum", "error": 1}, "A rule rate has no key"),
         ({"rule": "absolute", "error": 1}, "needs metric"),

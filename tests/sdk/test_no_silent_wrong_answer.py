@@ -414,7 +414,7 @@ def test_a_table_offset_need_not_be_a_multiple_of_the_limit(client, emulator, of
 @pytest.mark.parametrize("nonsense", ["status", None, True, 1, EventField.STATUS, {"status": "x"}])
 def test_where_refuses_what_is_no_filter(nonsense):
     """`where("status")` raises; the official client drops it and answers for everything."""
-    with pytest.raises(AnalyticsInvalidQuery, match="no filter"):
+    with pytest.raises(AnalyticsInvalidQuery, match="not a filter"):
         Analytics.query().where(nonsense)
 
 
