@@ -102,7 +102,7 @@ def _secret(context: dg.ResolutionContext, written: Any) -> Any:
 
 def document_resolver(
     document: type[dg.Resolvable],
-    convert: Callable[[Any], Any] = lambda found: found,
+    convert: Callable[[Any], Any] = lambda value: value,
     *,
     key: str | None = None,
     description: str | None = None,

@@ -40,8 +40,12 @@ def file_reply(
         digest: whether the reply names the SHA-256 of the file.
     """
     etag = f'"{written.sha256}"'
-    asked = request.headers if request.method == "GET" else {}  # a range is defined for GET alone
-    part = requested_part(asked.get("range"), asked.get("if-range"), size=written.size, etag=etag)
+    request_headers = (
+        request.headers if request.method == "GET" else {}
+    )  # a range is defined for GET alone
+    part = requested_part(
+        request_headers.get("range"), request_headers.get("if-range"), size=written.size, etag=etag
+    )
     if part.status == 416:
         beyond = refusal(416, f"the file has {written.size} bytes")
         beyond.headers["content-range"] = f"bytes */{written.size}"

@@ -104,7 +104,7 @@ class PendingNote:
         self._target = target
         self._key = key
         self._on_export = on_export
-        self._told = ""
+        self._reported = ""
         self.pending: PendingExport | None = None
 
     def read(self) -> ExportState | None:
@@ -160,7 +160,7 @@ class PendingNote:
 
     def _take(self, state: ExportState) -> PendingExport:
         self.pending = PendingExport(self._account, self._target, state)
-        if state.task_id and state.task_id != self._told:
-            self._told = state.task_id
+        if state.task_id and state.task_id != self._reported:
+            self._reported = state.task_id
             self._on_export(state.task_id)
         return self.pending

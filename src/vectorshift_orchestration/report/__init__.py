@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from vectorshift_orchestration.report.figures import kept_tables
+from vectorshift_orchestration.report.figures import landed_tables
 from vectorshift_orchestration.report.landings import landings
 from vectorshift_orchestration.report.sections import sections
 from vectorshift_orchestration.storage.databases import database_of, reading
@@ -35,7 +35,7 @@ def health_page(
 ) -> str:
     """The health page of a window: text of an HTML file with its charts inside, for any browser.
 
-    It asks for nothing over the network (its CSP forbids it), has no script, follows the reader's dark or
+    It requests nothing over the network (its CSP forbids it), has no script, follows the reader's dark or
     light theme, and prints. Behind each chart stand its figures as a table. Takes the extra `report`.
 
     Args:
@@ -63,7 +63,7 @@ def health_page(
     moment = now or datetime.now(UTC)
     database = database_of(connection)
     with reading(database):
-        kept = kept_tables(database, tables)
-        shown = sections(database, kept, window)
-        landed = landings(database, kept, window, late=late, now=moment)
+        tables_read = landed_tables(database, tables)
+        shown = sections(database, tables_read, window)
+        landed = landings(database, tables_read, window, late=late, now=moment)
     return render(title, window, [*shown, landed], moment)

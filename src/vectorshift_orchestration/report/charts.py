@@ -41,7 +41,7 @@ def lines(
     axis: str,
     share: bool = False,
 ) -> str:
-    """A line for each series over UTC times, broken where there is no figure; `share` is in percent."""
+    """A line for each series over UTC times, broken where a figure is missing; `share` is in percent."""
     dashes = [[1, 0], [5, 3], [2, 2], [8, 3, 2, 3], [1, 3]]
     values = [
         {"at": at.isoformat(), "figure": figure, "series": name}
@@ -67,7 +67,7 @@ def lines(
                     "axis": {"title": axis, "format": "~%" if share else "~s", "tickCount": 5},
                 },
                 "color": {**of_series, "type": "nominal", **legend},
-                # Told apart by their dashes as well, by whoever does not tell the colours apart.
+                # Dashes distinguish them as well, for readers who do not see the colours.
                 "strokeDash": {
                     **of_series,
                     "type": "nominal",

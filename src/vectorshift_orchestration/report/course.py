@@ -1,4 +1,4 @@
-"""Figures over time without holes that mean nothing: quiet hours are zero, hours that nobody wrote are unknown."""
+"""Figures over time without holes that mean nothing: quiet hours are zero, hours that were not written are unknown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import accumulate, count, groupby, pairwise, takewhile
 from typing import Any, TypeAlias
 
-from vectorshift_orchestration.report.figures import KeptTable, Row, over_time, written
+from vectorshift_orchestration.report.figures import LandedTable, Row, over_time, written
 from vectorshift_orchestration.storage.databases import Database
 from vectorshift_orchestration.windows import Window
 
@@ -21,7 +21,7 @@ Join: TypeAlias = Callable[[Sequence[Any]], Any]
 
 
 def course(
-    database: Database, table: KeptTable, columns: Sequence[str], window: Window, join: Join
+    database: Database, table: LandedTable, columns: Sequence[str], window: Window, join: Join
 ) -> tuple[list[Row], str]:
     """A row for each bucket of the window, by day where they are too many, and what a row covers.
 
@@ -48,17 +48,17 @@ def _filled(
     is_written: Callable[[datetime], bool],
     adds_up: bool,
 ) -> list[Row]:
-    known = {row[0]: row for row in rows}
+    rows_by_time = {row[0]: row for row in rows}
     columns = len(rows[0]) - 1 if rows else 0
     starts = (window.start + place * width for place in count())
     return [
-        known.get(at) or (at, *[0 if adds_up and is_written(at) else None] * columns)
+        rows_by_time.get(at) or (at, *[0 if adds_up and is_written(at) else None] * columns)
         for at in takewhile(lambda at: at < window.end, starts)
         if rows
     ]
 
 
-def _covered(database: Database, table: KeptTable, window: Window) -> Callable[[datetime], bool]:
+def _covered(database: Database, table: LandedTable, window: Window) -> Callable[[datetime], bool]:
     """Tells whether a commit covers an instant."""
     done = written(database, table, window)
     begun = [each.start for each in done]
@@ -72,5 +72,5 @@ def _covered(database: Database, table: KeptTable, window: Window) -> Callable[[
 
 
 def _joined(join: Join, figures: Sequence[Any]) -> Any:
-    known = [each for each in figures if each is not None]
-    return join(known) if known else None
+    numbers = [each for each in figures if each is not None]
+    return join(numbers) if numbers else None

@@ -1,4 +1,4 @@
-"""The figures of landed health tables: sums over time and by dimension, asked of the database itself."""
+"""The figures of landed health tables: sums over time and by dimension, computed in the database."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ DIMENSIONS = ("pipeline_id", "model_id", "node_type", "search_type", "feedback_t
 MESSAGE = "error_message"
 
 Row: TypeAlias = "tuple[Any, ...]"
-"""A start or a name, and a figure for each column that was asked for."""
+"""A start or a name, and a figure for each requested column."""
 
 
 @dataclass(frozen=True, slots=True)
-class KeptTable:
+class LandedTable:
     """A landed table and its columns."""
 
     name: TableName
@@ -39,31 +39,31 @@ class KeptTable:
         return set(columns) <= set(self.columns)
 
 
-def kept_tables(database: Database, names: Sequence[str]) -> list[KeptTable]:
+def landed_tables(database: Database, names: Sequence[str]) -> list[LandedTable]:
     """The tables, those with the fewest dimensions first. Raises `StorageError` for one that is not there."""
     return sorted(
-        (_kept(database, name) for name in names), key=lambda table: len(table.dimensions)
+        (_landed_table(database, name) for name in names), key=lambda table: len(table.dimensions)
     )
 
 
-def _kept(database: Database, name: str) -> KeptTable:
+def _landed_table(database: Database, name: str) -> LandedTable:
     table = database.resolve(TableName.parse(name))
     columns = database.columns(table)
     if columns is None or BUCKET_TIME not in columns:
-        what = "does not exist" if columns is None else f"has no column {BUCKET_TIME}"
+        problem = "does not exist" if columns is None else f"has no column {BUCKET_TIME}"
         raise StorageError(
-            f"Table {name} {what}. Name tables that health assets or aggregations have written."
+            f"Table {name} {problem}. Name tables that health assets or aggregations have written."
         )
-    return KeptTable(table, tuple(columns))
+    return LandedTable(table, tuple(columns))
 
 
-def written(database: Database, table: KeptTable, window: Window) -> list[Note]:
+def written(database: Database, table: LandedTable, window: Window) -> list[Note]:
     """What is noted of the table's windows that overlap this one, of all sources, in order of time."""
     return sorted(overlapping(database, Part(table.name, (window,))), key=lambda note: note.start)
 
 
 def over_time(
-    database: Database, table: KeptTable, columns: Sequence[str], window: Window
+    database: Database, table: LandedTable, columns: Sequence[str], window: Window
 ) -> list[Row]:
     """For each bucket of the window its start, aware, and the sum of each column over all slices."""
     at = database.instant_text(BUCKET_TIME)
@@ -73,7 +73,7 @@ def over_time(
 
 def by_slice(
     database: Database,
-    table: KeptTable,
+    table: LandedTable,
     dimension: str,
     columns: Sequence[str],
     window: Window,
@@ -83,12 +83,12 @@ def by_slice(
     """The slices with the greatest sums of the first column: their name and the sum of each column."""
     named = quoted(dimension)
     rows = _run(database, table, f"{named}, {_sums(columns)}", window, f"GROUP BY {named}")
-    found: list[Row] = [(str(name or ""), *map(_number, values)) for name, *values in rows]
-    return sorted(found, key=lambda row: (-(row[1] or 0), row[0]))[:most]
+    slices: list[Row] = [(str(name or ""), *map(_number, values)) for name, *values in rows]
+    return sorted(slices, key=lambda row: (-(row[1] or 0), row[0]))[:most]
 
 
 def total(
-    database: Database, table: KeptTable, columns: Sequence[str], window: Window
+    database: Database, table: LandedTable, columns: Sequence[str], window: Window
 ) -> tuple[Any, ...]:
     """The sum of each column over the window; None where it has no rows."""
     ((*values,),) = _run(database, table, _sums(columns), window, "")
@@ -96,7 +96,7 @@ def total(
 
 
 def _run(
-    database: Database, table: KeptTable, chosen: str, window: Window, rest: str
+    database: Database, table: LandedTable, chosen: str, window: Window, rest: str
 ) -> list[tuple[Any, ...]]:
     bounds = [database.instant(window.start), database.instant(window.end)]
     return database.run(

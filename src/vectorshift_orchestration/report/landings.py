@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from vectorshift_orchestration.report.figures import KeptTable, written
+from vectorshift_orchestration.report.figures import LandedTable, written
 from vectorshift_orchestration.report.sections import Grid, Section, spoken
 from vectorshift_orchestration.storage.databases import Database
 from vectorshift_orchestration.storage.ledger import Note
@@ -17,7 +17,7 @@ _MOST = 5
 
 def landings(
     database: Database,
-    tables: Sequence[KeptTable],
+    tables: Sequence[LandedTable],
     window: Window,
     *,
     late: timedelta,

@@ -12,7 +12,7 @@ from vectorshift_orchestration.report import charts
 from vectorshift_orchestration.report.course import course
 from vectorshift_orchestration.report.figures import (
     MESSAGE,
-    KeptTable,
+    LandedTable,
     by_slice,
     total,
 )
@@ -49,7 +49,7 @@ class Section:
     folded: bool = False
 
 
-def sections(database: Database, tables: Sequence[KeptTable], window: Window) -> list[Section]:
+def sections(database: Database, tables: Sequence[LandedTable], window: Window) -> list[Section]:
     """The sections that the tables have columns for, in the order of the page."""
     return [
         *_compared(database, tables, window),
@@ -61,7 +61,9 @@ def sections(database: Database, tables: Sequence[KeptTable], window: Window) ->
     ]
 
 
-def _compared(database: Database, tables: Sequence[KeptTable], window: Window) -> Iterator[Section]:
+def _compared(
+    database: Database, tables: Sequence[LandedTable], window: Window
+) -> Iterator[Section]:
     (before,) = window.earlier(1)
     rows = []
     for column, label in _SUMMED.items():
@@ -76,25 +78,25 @@ def _compared(database: Database, tables: Sequence[KeptTable], window: Window) -
         )
 
 
-def _course(database: Database, tables: Sequence[KeptTable], window: Window) -> Iterator[Section]:
+def _course(database: Database, tables: Sequence[LandedTable], window: Window) -> Iterator[Section]:
     columns = ["runs_sum", "errors_sum"]
     if not (table := _first(tables, *columns)):
         return
     rows, width = course(database, table, columns, window, sum)
     if not rows:
         return
-    shown = [
+    points = [
         (at, runs, errors, errors / runs if runs and errors is not None else None)
         for at, runs, errors in rows
     ]
-    times = [row[0] for row in shown]
+    times = [row[0] for row in points]
     yield Section(
         "Runs and errors",
         Grid(
             (f"Start of the {width}, UTC", "Runs", "Failed runs", "Error rate"),
             [
                 (at, runs, errors, "-" if rate is None else f"{rate:.2%}")
-                for at, runs, errors, rate in shown
+                for at, runs, errors, rate in points
             ],
         ),
         [
@@ -102,14 +104,14 @@ def _course(database: Database, tables: Sequence[KeptTable], window: Window) -> 
                 f"Runs and failed runs for each {width}",
                 charts.lines(
                     times,
-                    {"runs": [row[1] for row in shown], "failed runs": [row[2] for row in shown]},
+                    {"runs": [row[1] for row in points], "failed runs": [row[2] for row in points]},
                     axis="runs",
                 ),
             ),
             (
                 f"Share of runs that failed, for each {width}",
                 charts.lines(
-                    times, {"rate": [row[3] for row in shown]}, axis="error rate", share=True
+                    times, {"rate": [row[3] for row in points]}, axis="error rate", share=True
                 ),
             ),
         ],
@@ -118,7 +120,7 @@ def _course(database: Database, tables: Sequence[KeptTable], window: Window) -> 
 
 
 def _latencies(
-    database: Database, tables: Sequence[KeptTable], window: Window
+    database: Database, tables: Sequence[LandedTable], window: Window
 ) -> Iterator[Section]:
     for table in tables:
         columns = [name for name in table.columns if _LATENCY.fullmatch(name)]
@@ -144,7 +146,7 @@ def _latencies(
         return
 
 
-def _models(database: Database, tables: Sequence[KeptTable], window: Window) -> Iterator[Section]:
+def _models(database: Database, tables: Sequence[LandedTable], window: Window) -> Iterator[Section]:
     columns = ["model_costs_sum", "tokens_sum"]
     if table := _first(tables, "model_id", *columns):
         rows = by_slice(database, table, "model_id", columns, window, most=MOST_SLICES)
@@ -159,7 +161,7 @@ def _models(database: Database, tables: Sequence[KeptTable], window: Window) -> 
 
 
 def _pipelines(
-    database: Database, tables: Sequence[KeptTable], window: Window
+    database: Database, tables: Sequence[LandedTable], window: Window
 ) -> Iterator[Section]:
     columns = ["errors_sum", "runs_sum"]
     if table := _first(tables, "pipeline_id", *columns):
@@ -183,7 +185,9 @@ def _pipelines(
             )
 
 
-def _messages(database: Database, tables: Sequence[KeptTable], window: Window) -> Iterator[Section]:
+def _messages(
+    database: Database, tables: Sequence[LandedTable], window: Window
+) -> Iterator[Section]:
     if table := _first(tables, MESSAGE, "events"):
         rows = by_slice(database, table, MESSAGE, ["events"], window, most=MOST_SLICES)
         if rows:
@@ -197,15 +201,15 @@ def _messages(database: Database, tables: Sequence[KeptTable], window: Window) -
             )
 
 
-def _first(tables: Sequence[KeptTable], *columns: str) -> KeptTable | None:
+def _first(tables: Sequence[LandedTable], *columns: str) -> LandedTable | None:
     """The table with the fewest dimensions that has the columns."""
     return next((table for table in tables if table.has(*columns)), None)
 
 
 def spoken(window: Window) -> str:
     """The window as people say it, in UTC."""
-    whole = window.start.time() == window.end.time() == time()
-    form = "%Y-%m-%d" if whole else "%Y-%m-%d %H:%M"
-    if whole and window.width == _DAY:
+    whole_days = window.start.time() == window.end.time() == time()
+    form = "%Y-%m-%d" if whole_days else "%Y-%m-%d %H:%M"
+    if whole_days and window.width == _DAY:
         return window.label
     return f"{window.start:{form}} to {window.end:{form}}"

@@ -74,7 +74,7 @@ class RemotePath:
 
     @property
     def protocols(self) -> frozenset[str]:
-        """What the file system is called."""
+        """The name of the file system."""
         return frozenset(_protocols(self.fs))
 
     @property
@@ -99,11 +99,11 @@ class RemotePath:
         return (*forms(*values), *secrets_of(self.text or ""))
 
     def redacted(self, problem: Exception) -> str:
-        """A driver's error in words, without the secrets."""
+        """A driver's error as text, without the secrets."""
         return redacted(f"{type(problem).__name__}: {problem}", *self.secrets)
 
     def cause(self, problem: Exception) -> Exception | None:
-        """A driver's error, unless it would tell a secret."""
+        """A driver's error, unless it would reveal a secret."""
         return cause(problem, *self.secrets)
 
 
@@ -164,15 +164,15 @@ def _require_storage(text: str) -> None:
         raise PublishError("The destination is empty or holds a NUL character. Name a file.")
     scheme, separator, rest = text.partition("://")
     if separator and scheme in _WEB:
-        raise PublishError(f"{scheme}:// is no storage. Give a path or an object store's URI.")
+        raise PublishError(f"{scheme}:// is not a storage. Give a path or an object store's URI.")
     if separator and scheme == "file" and not rest.removeprefix("localhost").startswith("/"):
         raise PublishError(f"{text} names another host. Write file:///path with three slashes.")
 
 
 def require_file(text: str) -> None:
-    """What can be told of a file's path or URI without opening anything.
+    """Check a file's path or URI without opening anything.
 
-    Raises `PublishError` for an empty text, what is no storage, and what can only be a folder or a bucket.
+    Raises `PublishError` for an empty text, a scheme without storage, and an address of a folder or a bucket.
     """
     _require_storage(text)
     scheme, separator, rest = text.partition("://")
@@ -232,7 +232,7 @@ def _of(fs: Any, path: str, text: str | None = None) -> Path | RemotePath:
     if not _LOCAL.isdisjoint(_protocols(fs)):
         return Path(path).absolute()
     if not _WEB.isdisjoint(_protocols(fs)):
-        raise PublishError("A web address is no storage. Give a path or an object store's URI.")
+        raise PublishError("A web address is not a storage. Give a path or an object store's URI.")
     return RemotePath(fs, path, text)
 
 
@@ -255,7 +255,7 @@ def _opened(text: str, scheme: str) -> Path | RemotePath:
 
 @contextmanager
 def _opening(text: str) -> Iterator[None]:
-    """What a driver raises that is not there, or does not get in, as `PublishError`."""
+    """The errors of a driver that is missing or cannot connect, as `PublishError`."""
     try:
         yield
     except (ImportError, ValueError) as problem:

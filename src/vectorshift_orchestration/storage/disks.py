@@ -61,7 +61,7 @@ def exists_already(target: object) -> PublishError:
 
 
 def _present(target: Path, resolved: Path) -> os.stat_result | None:
-    """What stands at the target. Raises `PublishError` for what a file cannot take the place of."""
+    """The status of the target. Raises `PublishError` for one that a file cannot replace."""
     try:
         old = target.lstat()
     except (FileNotFoundError, NotADirectoryError):

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 _LOCKED = "Could not set lock on file"
 _POLL = 0.1
 _ADDRESS = re.compile(r"[\w+.-]*:")
-"""What DuckDB, or somebody, takes for more than a file: `:memory:`, `md:health`, `s3://...`."""
+"""Names that mean more than a file to DuckDB or others: `:memory:`, `md:health`, `s3://...`."""
 
 
 def database_file(path: "str | PathLike[str]") -> Path:
     """The absolute path of a DuckDB file; `~` is the home directory.
 
-    Raises `StorageError` for what is no file of this machine, such as `:memory:`, whose tables would be gone
+    Raises `StorageError` for a name that is not a local file, such as `:memory:`, whose tables would be gone
     with the process.
     """
     text = os.fspath(path)

@@ -50,8 +50,8 @@ def publish(
     source should have, in hex. `progress` is called with the number of bytes copied so far.
 
     Raises `PublishError` when the source is not what it should be, when the destination cannot be
-    opened, is no regular file or already exists, or when the disk or the store refuses. Then what
-    stood at the destination stands there still; only an object store that took the upload and lost
+    opened, is not a regular file or already exists, or when the disk or the store refuses. Then the
+    destination is unchanged; only an object store that took the upload and lost
     its answer may hold the new file, complete.
     """
     target = file_target(destination)

@@ -1,9 +1,9 @@
-"""What a writer locks, so that two writers whose windows overlap never run at the same time.
+"""The locks of a writer, so that two writers whose windows overlap never run at the same time.
 
 A window locks the UTC days that it covers whole, and of the days at its ends only the hours that
 it touches. So two windows that share an instant share a lock, while the days of a backfill and
 the hours of a day run side by side. Locks are taken in one order that is the same for everybody,
-hence there is no deadlock. A window of more than `MOST_DAYS` days locks the whole table.
+so a deadlock cannot occur. A window of more than `MOST_DAYS` days locks the whole table.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A number that stands for a part of a table; a shared lock goes with other shared ones."""
+    """A number for a part of a table; a shared lock is compatible with other shared ones."""
 
     key: int
     exclusive: bool

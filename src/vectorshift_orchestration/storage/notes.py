@@ -1,7 +1,7 @@
-"""What the ledger is to tables, for files: a note about each window says which query its file answers.
+"""The ledger of files: a note about each window says which query its file holds.
 
 Notes lie apart from the files, as `root/_vectorshift_windows/events/dt=2026-11-22/part-0.json`, so that
-whoever reads the folder `root/events` finds nothing but rows. A file without a note is anybody's.
+readers of the folder `root/events` find only rows. A file without a note belongs to no query.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Note:
         """Note whose the file is, and let it be written. Raises as `require_own` and `publish`.
 
         Raises `WindowTakenError` behind the block, too, when another query noted the file meanwhile:
-        nobody knows then which of the two wrote last.
+        otherwise it is unknown which of the two wrote last.
         """
         if not replace_other:
             self.require_own(query_key)

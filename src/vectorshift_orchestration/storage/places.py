@@ -25,7 +25,7 @@ class Place:
     time_column: str
 
     def claim(self, replace_other: bool) -> None:
-        """Raise `WindowTakenError` for rows in the window of which no source is told.
+        """Raise `WindowTakenError` for rows in the window without a source.
 
         Nobody knows whether they are this source's, in which case they would be there twice.
         """
@@ -58,7 +58,7 @@ class Place:
                 raise StorageError(
                     f"{part} was not changed: {written.rows:,} rows were inserted, and then the table "
                     f"held {stored.rows:,} of it. A trigger, a rule or a view changes what is written, "
-                    "or somebody else writes there now. Write to a table of its own."
+                    "or another writer changes it now. Write to a separate table."
                 )
             if stored != written:
                 raise StorageError(
@@ -68,7 +68,7 @@ class Place:
                 )
 
     def _spans(self, condition: str, values: list[Any]) -> list[Span]:
-        """What each window holds. Several are told apart by the times in them, which are few."""
+        """The content of each window. Several are distinguished by their times, which are few."""
         time = quoted(self.time_column)
         ends = [self.database.instant_text(f"{end}({time})") for end in ("min", "max")]
         grouped = f" GROUP BY {time}" if len(self.part.windows) > 1 else ""
@@ -89,7 +89,7 @@ class Place:
             return as_utc(value)
         except ValueError:
             raise StorageError(
-                f"{self.part} was not changed: {self.time_column!r} holds {value!r}, which is no time."
+                f"{self.part} was not changed: {self.time_column!r} holds {value!r}, which is not a time."
             ) from None
 
     def _window(self) -> str:

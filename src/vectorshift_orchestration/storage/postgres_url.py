@@ -11,7 +11,7 @@ def address(url: str) -> str:
     """The database without user, password and options. Raises `StorageError` for an unreadable URL."""
     parts = _parts(url)
     host, port, name = (str(parts.get(key, "")) for key in ("host", "port", "dbname"))
-    host = "" if host.startswith("/") else host  # a folder of sockets is no host name
+    host = "" if host.startswith("/") else host  # a folder of sockets is not a host name
     return f"postgresql://{host}{f':{port}' if host and port else ''}/{name}"
 
 

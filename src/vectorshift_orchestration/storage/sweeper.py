@@ -29,15 +29,15 @@ def sweep(
     staged: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> list[str]:
-    """Remove our own unfinished files below `root` that nobody has written to for `older_than`.
+    """Remove our own unfinished files below `root` that were not written to for `older_than`.
 
     `root` is a folder: a path, a URI or a `UPath`. Take `older_than` longer than the longest
     download or copy, because a file under way looks the same. With `staged`, the whole exports
     that a killed process left in its working folder (`vs-<key>.csv`) go as well; do not ask for
-    that where such files are published. Other names, links, and files whose age cannot be told
-    are never touched. `progress` is called with the number of files looked at.
+    that where such files are published. Other names, links, and files whose age is unknown
+    are never touched. `progress` is called with the number of files checked.
 
-    Returns the URIs of what was removed. Raises `PublishError` when `root` is no folder or refuses.
+    Returns the URIs of what was removed. Raises `PublishError` when `root` is not a folder or refuses.
     """
     if older_than < timedelta(0):
         raise PublishError(f"Files cannot be older than {older_than!r}. Give 0 or more.")
@@ -46,7 +46,7 @@ def sweep(
     if isinstance(folder, RemotePath):
         return _swept_remote(folder, limit, staged, progress)
     if not folder.is_dir():
-        raise PublishError(f"{folder} is no folder, so there is nothing to sweep.")
+        raise PublishError(f"{folder} is not a folder, so there is nothing to sweep.")
     return _swept_local(folder, limit, staged, progress)
 
 
@@ -66,7 +66,7 @@ def _swept_local(
 ) -> list[str]:
     def refuse(problem: OSError) -> None:
         raise PublishError(
-            f"{problem.filename} cannot be looked into: {problem.strerror}. Give the right to, or "
+            f"{problem.filename} cannot be listed: {problem.strerror}. Give the right to, or "
             "sweep a folder below."
         ) from problem
 

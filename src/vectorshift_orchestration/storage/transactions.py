@@ -16,7 +16,7 @@ from vectorshift_orchestration.storage.parts import Part
 from vectorshift_orchestration.windows import Window
 
 _MOST_SECONDS = 60.0
-"""How long a new connection is asked for, before the outcome stays unknown."""
+"""How long to try for a new connection before the outcome stays unknown."""
 
 
 def require_none_open(database: Database, subject: object) -> None:
@@ -40,7 +40,7 @@ def refusals(database: Database, subject: object) -> Iterator[None]:
 
 
 def _hint(problem: Exception) -> str:
-    """What PostgreSQL advises, as psycopg and psycopg2 tell it, or ADBC."""
+    """PostgreSQL's hint, from psycopg, psycopg2 or ADBC."""
     hint = getattr(getattr(problem, "diag", None), "message_hint", None)
     details = getattr(problem, "details", None)
     if isinstance(details, list):
@@ -102,7 +102,7 @@ def settle(
     overwritten = [window for window in part.windows if str(attempts[window]) not in tokens]
     if not overwritten:
         return
-    # The windows were committed together: one that is as it was tells that none was.
+    # The windows were committed together: if one is unchanged, none was.
     if any(ledger.seen(near) == attempts[at].saw for at, near in ledger.by_window(part, notes)):
         raise StorageError(
             f"{part} was not changed: the connection was lost on COMMIT, and the "

@@ -41,7 +41,7 @@ def upload(
         raise
     except Exception as problem:  # noqa: BLE001  # every driver has its own
         raise PublishError(
-            f"{target.uri} could not be written: {target.redacted(problem)}. There is the old file, or none, or the "
+            f"{target.uri} could not be written: {target.redacted(problem)}. It holds the old file, or none, or the "
             "new one, complete; run again."
         ) from target.cause(problem)
 
@@ -49,7 +49,7 @@ def upload(
 def _put(
     source: Path, target: RemotePath, overwrite: bool, progress: Callable[[int], None] | None
 ) -> None:
-    """Upload, and compare the size where the store lets us look."""
+    """Upload, and compare the size if the store allows it."""
     if not overwrite and _exists(target):
         raise exists_already(target.uri)
     if overwrite or not target.exclusive_put:
@@ -72,13 +72,13 @@ def _put(
         stored = target.fs.info(target.path)["size"]
     except FileNotFoundError:
         raise
-    except Exception:  # noqa: BLE001  # no right to look: the answer to the upload is the proof
+    except Exception:  # noqa: BLE001  # no permission to read: the response to the upload is the proof
         return
     size = source.stat().st_size
     if stored != size:
         raise PublishError(
-            f"{target.uri} has {stored:,} bytes where {size:,} were written: somebody else writes "
-            "there. Run again when nobody does."
+            f"{target.uri} has {stored:,} bytes where {size:,} were written: another writer is active "
+            "there. Run again when it has ended."
         )
 
 
@@ -87,9 +87,9 @@ def _exists(target: RemotePath) -> bool:
         exists: bool = target.fs.exists(target.path)
     except PermissionError as problem:
         if target.exclusive_put:
-            return False  # the upload itself will tell
+            return False  # the upload itself will show it
         raise PublishError(
-            f"{target.uri} cannot be looked at ({target.redacted(problem)}), so it is not known "
+            f"{target.uri} cannot be read ({target.redacted(problem)}), so it is not known "
             "whether it exists already. Give the right to read it, or allow overwriting."
         ) from target.cause(problem)
     return exists
