@@ -15,7 +15,7 @@ _HINT = (
 )
 
 
-def filled_in(
+def rendered(
     task: "BaseOperator",
     template: str,
     context: Mapping[str, Any],

@@ -24,7 +24,7 @@ class Counters:
     download_bytes: int = 0
     faults_injected: int = 0
 
-    def shown(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """The counters as JSON; polls and downloads are requests of those routes."""
         return {
             "requests": dict(sorted(self.requests.items())),
@@ -83,7 +83,7 @@ class Service:
     _seeds: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
-        self._first_settings = self.settings.shown()
+        self._first_settings = self.settings.as_dict()
         self._first_rows = self.store.last_row()
 
     def next_seed(self) -> int:
@@ -98,7 +98,7 @@ class Service:
 
     def changed(self) -> list[str]:
         """The switches that are not as they were at the start."""
-        current = self.settings.shown()
+        current = self.settings.as_dict()
         return [name for name, first in self._first_settings.items() if current[name] != first]
 
     def reset(self) -> None:

@@ -94,7 +94,7 @@ class Settings:
     rate_limit: float | None = None
     live: float = 0.0
 
-    def shown(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """The value of every switch."""
         return asdict(self)
 
@@ -144,7 +144,7 @@ def profile(name: Any) -> dict[str, Any]:
     """
     if not isinstance(name, str) or name not in PROFILES:
         raise BadSetting(f"profile {name!r} does not exist{nearest(name, PROFILES)}")
-    first = Settings().shown()
+    first = Settings().as_dict()
     about = {switch for switches in PROFILES.values() for switch in switches}
     return {switch: first[switch] for switch in about} | dict(PROFILES[name])
 
@@ -171,12 +171,12 @@ def _problem(type_: Any, value: Any) -> str | None:
     if type_ is float:
         valid = _finite(value) and value >= 0
         return None if valid else f"is a number of 0 or more, not {value!r}"
-    is_whole = int in get_args(type_)
+    is_integer = int in get_args(type_)
     if value is None or (
-        _finite(value) and value > 0 and not (is_whole and isinstance(value, float))
+        _finite(value) and value > 0 and not (is_integer and isinstance(value, float))
     ):
         return None
-    return f"is a {'whole ' * is_whole}number above 0, or null for none, not {value!r}"
+    return f"is a {'whole ' * is_integer}number above 0, or null for none, not {value!r}"
 
 
 def _zone_problem(value: Any) -> str | None:

@@ -209,13 +209,13 @@ def _listed(lead: str, columns: Mapping[str, str]) -> str:
 class Measured:
     """The rows of each table by its name, the verdicts of each judging, and what they cost.
 
-    `apart` says why tables were requested one by one, else None.
+    `separate_reason` says why tables were requested one by one, else None.
     """
 
     tables: dict[str, pa.Table]
     verdicts: list[list[Verdict]]
     requests: int
-    apart: str | None
+    separate_reason: str | None
 
 
 def measure(
@@ -255,7 +255,7 @@ def measure(
         rows | {name: message.table for name, message in messages.items()},
         [judging.verdicts(answer.to_pylist()) for judging, answer in judged],
         answers.requests + sum(message.requests for message in messages.values()),
-        answers.apart,
+        answers.separate_reason,
     )
 
 

@@ -84,7 +84,7 @@ def _literal(text: str) -> Any:
         return {}
     if text.startswith(("['", "{'", "[[", "[{", "[NULL")) or text in ("[]", "{}"):
         try:
-            return _Literal(text).whole()
+            return _Literal(text).parsed()
         except ValueError:
             raise NotJson("is neither JSON nor a literal of ClickHouse") from None
     if text.startswith(('["', '{"', "[{", "[[")):
@@ -113,7 +113,7 @@ class _Literal:
             place = match.end()
         self._tokens.reverse()
 
-    def whole(self) -> Any:
+    def parsed(self) -> Any:
         value = self._value(0)
         if self._tokens:
             raise ValueError

@@ -218,4 +218,4 @@ def _arrow_type(column: Metric | Ratio) -> pa.DataType:
         return pa.float64()
     if column.is_amount:
         return AMOUNT
-    return pa.int64() if column.is_whole else pa.float64()
+    return pa.int64() if column.is_integer else pa.float64()

@@ -26,7 +26,7 @@ def test_every_switch_is_documented_with_its_values_and_default():
     """docs/emulator-switches.md lists the switches that there are, what each takes and its default."""
     rows = {name: (values, default) for name, values, default in documented()}
     assert rows.keys() == SWITCHES.keys()
-    for name, default in Settings().shown().items():
+    for name, default in Settings().as_dict().items():
         values, displayed = rows[name]
         assert displayed == (default if isinstance(default, str) else json.dumps(default)), name
         if get_origin(SWITCHES[name]) is Literal:
@@ -86,7 +86,7 @@ def test_a_profile_sets_all_that_profiles_are_about_and_nothing_else(blank):
     """From one profile to another nothing of the first stays; other switches stay."""
     blank.settings(keys="snake", profile="go-clickhouse")
     displayed = blank.settings(profile="plain")
-    assert displayed == Settings(**PROFILES["plain"], keys="snake", export_mode="sync").shown()
+    assert displayed == Settings(**PROFILES["plain"], keys="snake", export_mode="sync").as_dict()
     assert blank.settings(profile="default")["int64"] == "text"
 
 

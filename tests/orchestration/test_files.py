@@ -78,7 +78,7 @@ def test_an_existing_file_is_replaced_or_kept(tmp_path, source):
     [
         ("nope://bucket/key", r"nope:// destinations cannot be opened here.*\[s3\]"),
         ("gs://bucket/key", "gcsfs"),
-        ("https://example.org/x", "https:// is no storage"),
+        ("https://example.org/x", "https:// is not a storage"),
         ("file://elsewhere/x", "another host"),
         ("", "empty"),
         ("a\0b", "NUL"),

@@ -123,25 +123,27 @@ def test_as_few_requests_as_are_exact(specs, requests, window, account, vectorsh
     vectorshift_emulator.reset_counters()
     answers = aggregate_many(account.query(), window, specs)
     assert vectorshift_emulator.counters()["requests"] == {"aggregations": requests}
-    assert (answers.requests, answers.apart) == (requests, None)
+    assert (answers.requests, answers.separate_reason) == (requests, None)
     for result, expected in zip(answers.tables, alone, strict=True):
         assert expected.num_rows
         same(result, expected)
 
 
 @pytest.mark.parametrize(
-    ("change", "specs", "apart"),
+    ("change", "specs", "separate_reason"),
     [
         (without_totals, [P95, P95_ALL], "no totals of latency"),
         (overlapping, [BY_PIPELINE, BY_MODEL], "overlap"),
     ],
 )
-def test_a_reply_that_cannot_be_shared_is_not(change, specs, apart, window, vectorshift_emulator):
+def test_a_reply_that_cannot_be_shared_is_not(
+    change, specs, separate_reason, window, vectorshift_emulator
+):
     """Without totals, or with slices that overlap, every table is asked for by itself instead of guessed."""
     with altered(vectorshift_emulator, change) as client:
         alone = [aggregate(client.query(), window, spec) for spec in specs]
         answers = aggregate_many(client.query(), window, specs)
-    assert apart in answers.apart
+    assert separate_reason in answers.separate_reason
     assert answers.requests == 1 + len(specs)
     assert answers.tables == alone
 
@@ -152,7 +154,7 @@ def test_sums_need_no_totals(window, account, vectorshift_emulator):
     alone = [aggregate(account.query(), window, spec) for spec in specs]
     with altered(vectorshift_emulator, without_totals) as client:
         answers = aggregate_many(client.query(), window, specs)
-    assert (answers.requests, answers.apart) == (1, None)
+    assert (answers.requests, answers.separate_reason) == (1, None)
     for result, expected in zip(answers.tables, alone, strict=True):
         same(result, expected)
 

@@ -406,7 +406,7 @@ def formats_are_not_checked(patch):
 @fails("test_a_mistake_is_refused_before_any_request[limit -5]")
 def sizes_are_not_checked(patch):
     """Any number is a limit."""
-    patch.setattr(_validation, "_whole", lambda value, name, least: value)
+    patch.setattr(_validation, "_integer", lambda value, name, least: value)
 
 
 @fails("test_a_mistake_is_refused_before_any_request[file name]")

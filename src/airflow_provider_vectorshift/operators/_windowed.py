@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperator
 from airflow_provider_vectorshift._airflow import AirflowFailException
 from airflow_provider_vectorshift._arguments import check_connection, checking, is_literal, name_of
 from airflow_provider_vectorshift._context import data_interval, window_of
-from airflow_provider_vectorshift._templates import filled_in
+from airflow_provider_vectorshift._templates import rendered
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from vectorshift_orchestration.errors import SpecError
@@ -97,7 +97,7 @@ class WindowedOperator(BaseOperator):
         if is_literal(content):
             return content
         with failing_fast(self._name):
-            return filled_in(self, content, context, super().render_template, jinja_env)
+            return rendered(self, content, context, super().render_template, jinja_env)
 
     @property
     def _takes_data_interval(self) -> bool:

@@ -176,10 +176,10 @@ def measure(
     measured = health.measure(
         query, partitions, tables, list(judgings.values()), share=options.share_requests
     )
-    if measured.apart:
+    if measured.separate_reason:
         context.log.warning(
             "%s, so tables were requested one by one: %d requests.",
-            measured.apart,
+            measured.separate_reason,
             measured.requests,
         )
     return Health(

@@ -42,7 +42,7 @@ def _figure(raw: Any, op: Any, label: str) -> float | None:
         return None
     if op is not AggregationOp.COUNT_DISTINCT:
         return values.number(raw, label)
-    distinct = values.whole(raw, label)
+    distinct = values.integer(raw, label)
     if distinct < 0:
         raise ValueError(f"{label} is {distinct}, not a number of values")
     return distinct

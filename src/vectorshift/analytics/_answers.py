@@ -75,7 +75,7 @@ def read_count(data: JSON, call: Call, reply: Reply) -> int:
     """Read the number; proto-JSON leaves a zero out."""
     succeeded(data, call, reply, "count")
     count = data.get("count")
-    number = 0 if count is None else values.whole(count, "count")
+    number = 0 if count is None else values.integer(count, "count")
     if number < 0:
         raise ValueError(f"count is {number}, not a number of events")
     return number
@@ -99,7 +99,7 @@ def read_events(data: JSON, call: Call, reply: Reply) -> results.EventPage:
     if isinstance(meta, dict):
         fields = {name: get(meta, name) for name in results.PaginationMeta.__annotations__}
         answer["pagination_meta"] = {
-            n: values.whole(v, n) for n, v in fields.items() if v is not None
+            n: values.integer(v, n) for n, v in fields.items() if v is not None
         }  # type: ignore[typeddict-item]  # its keys
     return answer
 
@@ -125,7 +125,7 @@ def table_reader(
         }
         total = get(data, "total_records")
         if total is not None:
-            answer["total_records"] = values.whole(total, "total_records")
+            answer["total_records"] = values.integer(total, "total_records")
         elif counted and not answer["rows"]:
             answer["total_records"] = 0  # which proto-JSON leaves out
         return answer

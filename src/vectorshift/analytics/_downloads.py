@@ -175,7 +175,7 @@ def _transfer(
         elif fetched.status in _EXPIRED and task_id and refreshes < _MOST_REFRESHES:
             refreshes, tries = refreshes + 1, tries - 1
             url = yield from _fresh_url(task_id)
-        elif fetched.usable and not fetched.reason and _is_whole(fetched, offset):
+        elif fetched.usable and not fetched.reason and _is_complete(fetched, offset):
             return headers
         elif tries < rules.retry.attempts and fetched.status in _PASSING:
             wait = jittered(rules.retry, tries, random.random)
@@ -250,7 +250,7 @@ def _length(headers: Mapping[str, str]) -> int | None:
     return int(text) if text.isdigit() and "content-range" not in headers else None
 
 
-def _is_whole(fetched: Fetched, offset: int) -> bool:
+def _is_complete(fetched: Fetched, offset: int) -> bool:
     expected = _length(fetched.headers)
     return not encodings(fetched.headers) and (expected is None or expected == offset)
 

@@ -21,25 +21,25 @@ def status(value: Any) -> str:
 
 def limit(value: Any) -> int:
     """Return a page size: an int of 1 or more."""
-    return _whole(value, "limit", least=1)
+    return _integer(value, "limit", least=1)
 
 
 def offset(value: Any) -> int:
     """Return an offset: an int of 0 or more."""
-    return _whole(value, "offset", least=0)
+    return _integer(value, "offset", least=0)
 
 
 def size(value: Any, name: str) -> int:
     """Return a number of bytes: an int of 1 or more."""
-    return _whole(value, name, least=1, below=2**63)
+    return _integer(value, name, least=1, below=2**63)
 
 
 def count(value: Any, name: str) -> int:
     """Return a number of rows: an int of 0 or more."""
-    return _whole(value, name, least=0, below=2**63)
+    return _integer(value, name, least=0, below=2**63)
 
 
-def _whole(value: Any, name: str, least: int, below: int = 2**31) -> int:
+def _integer(value: Any, name: str, least: int, below: int = 2**31) -> int:
     number = plain(value)
     if isinstance(number, bool) or not isinstance(number, int) or not least <= number < below:
         raise AnalyticsInvalidQuery(

@@ -38,7 +38,7 @@ def number(raw: Any, label: str) -> float:
     return value
 
 
-def whole(raw: Any, label: str) -> int:
+def integer(raw: Any, label: str) -> int:
     """Read a whole number; never through a float, unless it comes as one."""
     value = number(raw, label)
     if value != int(value):
@@ -50,7 +50,7 @@ def identifier(raw: Any, label: str) -> str:
     """Read an id, which may come as a number."""
     if isinstance(raw, str):
         return raw
-    return str(whole(raw, label))
+    return str(integer(raw, label))
 
 
 def moment(raw: Any, label: str) -> datetime:

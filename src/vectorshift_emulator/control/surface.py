@@ -59,24 +59,24 @@ def burst(service: Service, raw: Any) -> Any:
 
 def show_settings(service: Service, raw: Any) -> Any:
     """GET /settings."""
-    return service.settings.shown()
+    return service.settings.as_dict()
 
 
 def change_settings(service: Service, raw: Any) -> Any:
     """POST /settings: change some, answer all."""
     service.settings.change(raw)
-    return service.settings.shown()
+    return service.settings.as_dict()
 
 
 def show_faults(service: Service, raw: Any) -> Any:
     """GET /faults: every fault with what it has injected."""
-    return service.faults.shown()
+    return service.faults.as_dict()
 
 
 def add_fault(service: Service, raw: Any) -> Any:
     """POST /faults: put one fault on."""
     service.faults.add(faults.read(raw))
-    return service.faults.shown()
+    return service.faults.as_dict()
 
 
 def clear_faults(service: Service, raw: Any) -> Any:
@@ -93,13 +93,13 @@ def expire_urls(service: Service, raw: Any) -> Any:
 
 def show_counters(service: Service, raw: Any) -> Any:
     """GET /counters."""
-    return service.counters.shown()
+    return service.counters.as_dict()
 
 
 def reset_counters(service: Service, raw: Any) -> Any:
     """DELETE /counters."""
     service.counters = Counters()
-    return service.counters.shown()
+    return service.counters.as_dict()
 
 
 def show_truth(service: Service, raw: Any) -> Any:

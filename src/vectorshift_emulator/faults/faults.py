@@ -134,7 +134,7 @@ class Faults:
         """Take every fault off."""
         self._faults.clear()
 
-    def shown(self) -> list[dict[str, Any]]:
+    def as_dict(self) -> list[dict[str, Any]]:
         """Every fault as JSON, spent ones too, with what it has injected."""
         return [asdict(fault) for fault in self._faults]
 

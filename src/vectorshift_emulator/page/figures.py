@@ -32,7 +32,7 @@ class Held:
         self._state: tuple[int, int] | None = None
         self._shown: dict[str, Any] = {}
 
-    def shown(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """Events by day and status, and the busiest objects."""
         with self._store.snapshot() as cursor:
             state = (self._store.count(), self._store.last_row())
@@ -83,8 +83,8 @@ def state(service: Service, held: Held, exchanges: Sequence[Exchange]) -> Mappin
     return {
         "now": now.isoformat(),
         "key": PUBLIC_KEY if service.api_key == PUBLIC_KEY else None,
-        "held": held.shown(),
-        "counters": service.counters.shown(),
+        "held": held.as_dict(),
+        "counters": service.counters.as_dict(),
         "requests": [
             {
                 "number": each.number,
@@ -110,7 +110,7 @@ def state(service: Service, held: Held, exchanges: Sequence[Exchange]) -> Mappin
             }
             for task in service.exports.latest(MOST_EXPORTS)
         ],
-        "settings": service.settings.shown(),
+        "settings": service.settings.as_dict(),
         "changed": service.changed(),
-        "faults": service.faults.shown(),
+        "faults": service.faults.as_dict(),
     }

@@ -139,7 +139,7 @@ def _value(
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not (is_number and abs(value) <= sys.float_info.max):
         raise AggregationShapeError(f"{label} is {value!r}, which is not a finite number.")
-    if not metric.is_whole:
+    if not metric.is_integer:
         return float(value)
     if value != int(value):
         raise AggregationShapeError(f"{label} is {value!r}, but it counts things.")

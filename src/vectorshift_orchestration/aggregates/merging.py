@@ -117,7 +117,7 @@ def _total(metric: Metric, values: Sequence[Any]) -> Figure:
         total = sum(values) if all(isinstance(each, int) for each in values) else math.fsum(values)
     except OverflowError:
         total = math.inf
-    if abs(total) < (2**63 if metric.is_whole else math.inf):
+    if abs(total) < (2**63 if metric.is_integer else math.inf):
         return total
     raise AggregationShapeError(f"The sum of {metric.column} is more than 64 bits hold.")
 

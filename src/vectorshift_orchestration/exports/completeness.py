@@ -46,9 +46,9 @@ def checked_rows(
     if spill is not None:
         batches = spill.keeping(schema, batches)
     for batch in batches:
-        stray = first_outside(batch.column(EVENT_TIME), window)
-        if stray >= 0:
-            raise _stray(batch.column(EVENT_TIME), stray, rows, window)
+        index = first_outside(batch.column(EVENT_TIME), window)
+        if index >= 0:
+            raise _outside_error(batch.column(EVENT_TIME), index, rows, window)
         rows += batch.num_rows
         ids.add(batch.column(EVENT_ID))
     if suspects := ids.repeated():
@@ -58,10 +58,10 @@ def checked_rows(
     return rows
 
 
-def _stray(times: pa.Array, stray: int, before: int, window: Window) -> OrchestrationError:
+def _outside_error(times: pa.Array, index: int, before: int, window: Window) -> OrchestrationError:
     """The error for a row outside of the window: of another window's file, or of a window cut anew."""
-    row = before + stray + 1
-    summary = f"Row {row} of the export started at {times[stray].as_py()}, outside of window {window.label}"
+    row = before + index + 1
+    summary = f"Row {row} of the export started at {times[index].as_py()}, outside of window {window.label}"
     wider = Window(window.start - _BESIDE, window.end + _BESIDE)
     if first_outside(times, wider) < 0 and pc.any(inside(times, window)).as_py():
         return EventShapeError(

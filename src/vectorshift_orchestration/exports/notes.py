@@ -109,7 +109,7 @@ class PendingNote:
 
     def read(self) -> ExportState | None:
         """The state of an export that was requested before, if it is of this task."""
-        state = self._serving(self.stored() if self.pending is None else self.pending)
+        state = self._matching(self.stored() if self.pending is None else self.pending)
         if state is None:
             self.pending = None
         else:
@@ -146,14 +146,14 @@ class PendingNote:
         An export whose time is up gets ten seconds, so that it is looked at once more.
         """
         pending = self.stored() if noted is None else PendingExport.from_json(noted)
-        state = self._serving(pending)
+        state = self._matching(pending)
         if state is None or (export_id and state.task_id != export_id):
             state = ExportState(self._key, "created", export_id, asked=1)
         if state.deadline is not None:
             state = replace(state, deadline=max(state.deadline, time.time() + _LAST_LOOK))
         self._take(state)
 
-    def _serving(self, pending: PendingExport | None) -> ExportState | None:
+    def _matching(self, pending: PendingExport | None) -> ExportState | None:
         return (
             None if pending is None else pending.resumable(self._account, self._target, self._key)
         )

@@ -58,12 +58,12 @@ class SharedRequest:
 class Answers:
     """One table for each spec, in order, and how many requests it took.
 
-    `apart` says why tables that were planned together had to be requested one by one, else None.
+    `separate_reason` says why tables that were planned together had to be requested one by one, else None.
     """
 
     tables: list[pa.Table]
     requests: int
-    apart: str | None = None
+    separate_reason: str | None = None
 
 
 def plan(specs: Sequence[AggregationSpec]) -> list[SharedRequest]:
@@ -110,7 +110,7 @@ def aggregate_many(
     if not share or len(specs) == 1:
         return Answers([aggregate(query, window, spec) for spec in specs], len(specs))
     tables: dict[int, pa.Table] = {}
-    requests, apart = 0, None
+    requests, separate_reason = 0, None
     for request in plan(specs):
         members = (*request.totals, *request.sums)
         requests += 1
@@ -123,10 +123,10 @@ def aggregate_many(
             read = _read(result, request, specs, window)
             tables |= {each: require_buckets_inside(rows, window) for each, rows in read.items()}
             continue
-        apart = problem
+        separate_reason = problem
         requests += len(members)
         tables |= {position: aggregate(query, window, specs[position]) for position in members}
-    return Answers([tables[position] for position in range(len(specs))], requests, apart)
+    return Answers([tables[position] for position in range(len(specs))], requests, separate_reason)
 
 
 @dataclass

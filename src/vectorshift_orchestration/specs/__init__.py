@@ -131,7 +131,7 @@ class Metric:
         return self.operation.shorthand.replace(".", "_")
 
     @property
-    def is_whole(self) -> bool:
+    def is_integer(self) -> bool:
         """Whether it is a whole number: a count, or the sum or an extreme of something counted."""
         return self.operation.op == "count_distinct" or (
             self.operation.field in _COUNTED_FIELDS and self.operation.op in ("sum", "min", "max")

@@ -103,7 +103,7 @@ def deliver(
     deadline = time.monotonic() + seconds
     sent, next_time, problems = 0, None, list[Exception]()
     for alert in alerts:
-        if _is_told(alert, receipts):
+        if _is_sent(alert, receipts):
             continue
         if sent and time.monotonic() > deadline:
             next_time = alert.evaluated_at
@@ -122,13 +122,13 @@ def deliver(
     return sent, next_time
 
 
-def _is_told(alert: Alert, receipts: Receipts) -> bool:
+def _is_sent(alert: Alert, receipts: Receipts) -> bool:
     """Whether this alert, or the problem that it is about, has been sent.
 
     A check that keeps failing is sent once for each severity that it reaches; again when it has passed
     in between.
     """
     sent = list(receipts.sent(alert))
-    if any(told_at >= alert.evaluated_at for told_at in sent):
+    if any(sent_at >= alert.evaluated_at for sent_at in sent):
         return True
     return bool(sent) and not receipts.passed(alert, max(sent))

@@ -86,8 +86,8 @@ class Judging:
         """
         from vectorshift_orchestration.extract import figures
 
-        if (apart := self._apart()) is not None:
-            return [judged for each in apart for judged in each.ask(query)]
+        if (separately := self._separately()) is not None:
+            return [judged for each in separately for judged in each.ask(query)]
         needed = self.question
         return self.verdicts(figures(query, needed.window, needed.spec))
 
@@ -95,8 +95,8 @@ class Judging:
         """`ask`, awaiting."""
         from vectorshift_orchestration.extract import afigures
 
-        if (apart := self._apart()) is not None:
-            return [judged for each in apart for judged in await each.aask(query)]
+        if (separately := self._separately()) is not None:
+            return [judged for each in separately for judged in await each.aask(query)]
         needed = self.question
         return self.verdicts(await afigures(query, needed.window, needed.spec))
 
@@ -105,7 +105,7 @@ class Judging:
         measured = (metric.operation.shorthand for metric in self.rule.measured.measured)
         return not judged.ok and _ERRORS in measured
 
-    def _apart(self) -> list[Judging] | None:
+    def _separately(self) -> list[Judging] | None:
         """A judging for each window, where one question cannot answer for several."""
         if len(self.windows) < 2:
             return None

@@ -100,15 +100,15 @@ def after(instant: datetime, unit: str, tz: tzinfo, fold: int = 0) -> datetime:
 
 
 def day_start(day: date, tz: tzinfo, fold: int = 0) -> datetime:
-    """Local midnight, as `shown`."""
-    return shown(datetime.combine(day, time()), tz, fold)
+    """Local midnight, as `instant_of`."""
+    return instant_of(datetime.combine(day, time()), tz, fold)
 
 
-def shown(clock: datetime, tz: tzinfo, fold: int = 0) -> datetime:
+def instant_of(clock: datetime, tz: tzinfo, fold: int = 0) -> datetime:
     """The instant at which the clocks of a zone show the naive time `clock`.
 
     Where they repeat it the first one, or the last one with `fold`; where they skip it their change.
-    Only the way from UTC is asked of the zone: the way back is right in `zoneinfo` alone, and not in
+    Only the conversion from UTC is used: the reverse is right in `zoneinfo` alone, and not in
     `pytz` and `dateutil`.
     """
     as_utc = clock.replace(tzinfo=UTC)
