@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn, Self, TypeVar
 
 from vectorshift import _settings as settings
 from vectorshift._calls import Flow, Persistence, with_retries
-from vectorshift._habits import Habits
+from vectorshift._capabilities import Capabilities
 from vectorshift._pace import Pace
 from vectorshift._retry import Quota, Retry
 from vectorshift.errors import ConfigurationError, MissingApiKeyError
@@ -52,12 +52,12 @@ class Account:
         self._total_timeout = settings.seconds(total_timeout, "total_timeout")
         self._retry = retry or Retry()
         self._quota = Quota()
-        self.habits = Habits(time_precision=settings.precision(time_precision))
+        self.capabilities = Capabilities(time_precision=settings.precision(time_precision))
         self._pace = Pace(settings.rate(rate_limit))
         self._max_connections = settings.connections(max_connections)
         self._trust = settings.trust(verify)
         self._proxied_downloads = settings.switch(proxied_downloads, "proxied_downloads")
-        self._held: Transport | None = None
+        self._open_transport: Transport | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self._base_url or 'from the environment'!r}, api_key='***')"
@@ -86,18 +86,18 @@ class Account:
         return Address(url, key)
 
     def _transport(self) -> "Transport":
-        if self._held is not None:
-            return self._held
+        if self._open_transport is not None:
+            return self._open_transport
         from vectorshift._transport import Limits, Transport
 
         with _lock:
-            if self._held is None:
+            if self._open_transport is None:
                 _refuse_official_package()
                 limits = Limits(
                     self._connect_timeout, self._timeout, self._max_connections, self._trust
                 )
-                self._held = Transport(self._address, limits)
-            return self._held
+                self._open_transport = Transport(self._address, limits)
+            return self._open_transport
 
     def _patient(self, flow: Flow[T]) -> Flow[T]:
         policy = Persistence(self._retry, self._quota, self._pace, self._total_timeout)
@@ -117,8 +117,8 @@ class Account:
 
     def close(self) -> None:
         """Close the blocking connections; the client connects again when it is used again."""
-        if self._held is not None:
-            self._held.close()
+        if self._open_transport is not None:
+            self._open_transport.close()
 
     def prepare(self) -> None:
         """Load the HTTP library and the certificate authorities."""
@@ -128,8 +128,8 @@ class Account:
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and the blocking ones."""
-        if self._held is not None:
-            await self._held.aclose()
+        if self._open_transport is not None:
+            await self._open_transport.aclose()
 
     def __enter__(self) -> Self:
         return self
@@ -164,10 +164,10 @@ def _refuse_official_package() -> None:
     from importlib.metadata import PackageNotFoundError, distribution
 
     try:
-        found = distribution("vectorshift")
+        official = distribution("vectorshift")
     except PackageNotFoundError:
         return
     raise ConfigurationError(
-        f"the official 'vectorshift' {found.version} is installed beside 'vectorshift-orchestration' and both own the "
+        f"the official 'vectorshift' {official.version} is installed beside 'vectorshift-orchestration' and both own the "
         "import package 'vectorshift': keep them in separate environments (uninstall one, then reinstall the other)."
     )

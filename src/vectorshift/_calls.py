@@ -3,7 +3,7 @@
 A flow is a generator. It yields a step (a `Call` to send, a `Pause`, a way to `Resolve`, a `Fetch` of a file, `Work`
 that blocks) and is sent the outcome of that step; what it returns is the typed result. A flow imports no HTTP, reads no
 clock and never awaits, so retry, polling, paging and pace are written once: `_drivers.py` holds two small drivers, one
-that blocks and one that awaits, and a test can step a flow by hand. A network failure arrives as a `Reply` with status
+that blocks and one that awaits, and a test can step through a flow. A network failure arrives as a `Reply` with status
 0, because whether to try again is the flow's decision, not the driver's.
 """
 
@@ -66,7 +66,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Resolve:
-    """Find the way to a URL's host within `budget` seconds, past the process's proxies unless `proxies`. The outcome is a `Way`."""
+    """Find the route to a URL's host within `budget` seconds, past the process's proxies unless `proxies`. The outcome is a `Route`."""
 
     url: str
     budget: float
@@ -74,7 +74,7 @@ class Resolve:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Route:
     """How a host is reached: through a `proxy`, or at one of its IP `addresses`, none when it has none."""
 
     addresses: tuple[str, ...] = ()
@@ -134,7 +134,7 @@ class Reply:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds that the service asks to wait, if it does."""
+        """Seconds to wait as the service demands, if it does."""
         exact = parse_retry_after(self.headers.get("retry-after-ms"), wall_clock=self.wall)
         if exact is not None:
             return exact / 1000
@@ -148,9 +148,9 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """How a `Fetch` ended: `received` bytes were written, `reason` tells why it stopped early, if it did.
+    """How a `Fetch` ended: `received` bytes were written, `reason` says why it stopped early, if it did.
 
-    `usable` says that the body was the part of the file that was asked for; any other body is left unread.
+    `usable` says that the body was the requested part of the file; any other body is left unread.
     """
 
     status: int
@@ -180,28 +180,28 @@ class Persistence:
     total: float
 
 
-def _persist(call: Call, how: Persistence) -> Flow[Reply]:
+def _persist(call: Call, limits: Persistence) -> Flow[Reply]:
     """Send one call until it succeeds or trying again is unsafe, pointless or too late."""
-    limit = how.total if call.total is None else min(how.total, call.total)
+    limit = limits.total if call.total is None else min(limits.total, call.total)
     now: float = yield Pause(0)
     started, attempt = now, 0
     while True:
-        turn = yield from _turn(how.pace, now, started + limit)
+        turn = yield from _turn(limits.pace, now, started + limit)
         if turn is None:
             return _CROWDED_OUT
         reply: Reply = yield call.within(max(0.0, limit - (turn - started)))
         attempt += 1
         if reply.ok:
-            how.quota.earn()
+            limits.quota.earn()
             return reply
         wait = wait_before_retry(
             _failure(call, reply),
             attempt=attempt,
-            policy=how.retry,
+            policy=limits.retry,
             remaining=limit - (reply.now - started),
             random=random.random,
         )
-        if wait is None or not how.quota.spend(timed_out=reply.timed_out):
+        if wait is None or not limits.quota.spend(timed_out=reply.timed_out):
             return reply
         now = yield Pause(wait)
 
@@ -215,7 +215,7 @@ _CROWDED_OUT = Reply(
 
 
 def _turn(pace: Pace, now: float, deadline: float) -> Flow[float | None]:
-    """Wait for a turn to send; return the time then, or None when there is no turn before the deadline."""
+    """Wait for a turn to send; return the time then, or None without a turn before the deadline."""
     turn = pace.take(now)
     if turn <= now:
         return now
@@ -230,14 +230,14 @@ def _turn(pace: Pace, now: float, deadline: float) -> Flow[float | None]:
             pace.give_back(turn)
 
 
-def with_retries(flow: Flow[T], how: Persistence) -> Flow[T]:
+def with_retries(flow: Flow[T], limits: Persistence) -> Flow[T]:
     """The same conversation, with each of its calls tried again while that is safe and its total time allows."""
     try:
         step = next(flow)
         while True:
             outcome: Any
             if isinstance(step, Call):
-                outcome = yield from _persist(step, how)
+                outcome = yield from _persist(step, limits)
             else:
                 try:
                     outcome = yield step
@@ -269,10 +269,10 @@ def error_from(call: Call, reply: Reply) -> VectorshiftError:
     )
 
 
-def unreadable(call: Call, reply: Reply, what: str) -> InvalidResponseError:
+def unreadable(call: Call, reply: Reply, reason: str) -> InvalidResponseError:
     """The error for a success status whose body cannot be read."""
     return InvalidResponseError(
-        what,
+        reason,
         status_code=reply.status,
         method=call.method,
         endpoint=call.template,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from vectorshift._calls import Call, Fetch, Flow, Pause, Resolve, Step, Way
+from vectorshift._calls import Call, Fetch, Flow, Pause, Resolve, Route, Step
 
 if TYPE_CHECKING:
     from vectorshift._transport import Transport
@@ -79,27 +79,27 @@ async def _aperform(step: Step, transport: "Transport") -> Any:
     )
 
 
-def _resolve(step: Resolve) -> Way:
-    """Find a way; how long looking up a host takes is the system's to bound."""
+def _resolve(step: Resolve) -> Route:
+    """Find a route; the system bounds how long resolving a host takes."""
     host, proxy = _target(step)
     if proxy is not None:
-        return Way(proxy=proxy)
+        return Route(proxy=proxy)
     try:
-        return Way(_addresses(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)))
+        return Route(_addresses(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)))
     except (OSError, UnicodeError):
-        return Way()
+        return Route()
 
 
-async def _aresolve(step: Resolve) -> Way:
+async def _aresolve(step: Resolve) -> Route:
     host, proxy = _target(step)
     if proxy is not None:
-        return Way(proxy=proxy)
+        return Route(proxy=proxy)
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(step.budget):
-            return Way(_addresses(await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)))
+            return Route(_addresses(await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)))
     except (OSError, UnicodeError):  # TimeoutError is an OSError
-        return Way()
+        return Route()
 
 
 def _target(step: Resolve) -> tuple[str, str | None]:
@@ -109,6 +109,6 @@ def _target(step: Resolve) -> tuple[str, str | None]:
 
 
 def _addresses(infos: Sequence[tuple[Any, ...]]) -> tuple[str, ...]:
-    """Each IP address once, IPv4 first: not every machine with an IPv6 address has a way out."""
+    """Each IP address once, IPv4 first: not every machine with an IPv6 address can reach the internet."""
     families = sorted(infos, key=lambda each: bool(each[0] == socket.AF_INET6))
     return tuple(dict.fromkeys(each[4][0] for each in families))

@@ -230,7 +230,7 @@ def replay(seed: int) -> Any:
     awaiting = chance.random() < 0.3
     client = Client("sk_x", "https://api.example/v1", retry=PATIENCE)
     liar: Any = Liar(seed)
-    client._held = liar
+    client._open_transport = liar
     owner: Any = client if name in LOOKUPS else client.query().where(SINCE, UNTIL)
     if not awaiting:
         result = getattr(owner, name)(*arguments, **options)

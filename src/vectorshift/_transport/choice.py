@@ -25,7 +25,7 @@ class Choice:
 @lru_cache(maxsize=64)
 def wire(base_url: str, proxy: str | None) -> Choice:
     """The wire of calls to a service, blocking and awaiting: kept connections, unless httpx is needed."""
-    return _needs_httpx(base_url, proxy) or Choice("httptools", "nothing asks for httpx")
+    return _needs_httpx(base_url, proxy) or Choice("httptools", "nothing needs httpx")
 
 
 def _needs_httpx(base_url: str, proxy: str | None) -> Choice | None:

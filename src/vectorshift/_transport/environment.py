@@ -28,28 +28,28 @@ def proxy_for(url: str) -> str | None:
     `ConfigurationError` for one of these that cannot be read.
     """
     scheme = url.partition(":")[0].lower()
-    told = _told
-    if sys.platform in ("darwin", "win32") and not any(map(_told, _KINDS)):
-        told = _set_in_the_system
-    kind = next(filter(told, (scheme, "all")), None)
-    if kind is None or _is_excepted(urlsplit(url), told("no")):
+    variable = _from_environment
+    if sys.platform in ("darwin", "win32") and not any(map(_from_environment, _KINDS)):
+        variable = _from_system
+    kind = next(filter(variable, (scheme, "all")), None)
+    if kind is None or _is_excepted(urlsplit(url), variable("no")):
         return None
-    proxy = told(kind)
+    proxy = variable(kind)
     return _readable(proxy if "://" in proxy else f"http://{proxy}", _variable(kind))
 
 
-def _told(kind: str) -> str:
+def _from_environment(kind: str) -> str:
     """What is said of a scheme, of all, or of the exceptions: each call asks, so no more variables are read than decide it."""
     lower = f"{kind}_proxy"
     text = os.environ.get(lower)
     if text is None:
         text = os.environ.get(lower.upper(), "")
         if text and kind == "http" and "REQUEST_METHOD" in os.environ:
-            return ""  # under CGI, HTTP_PROXY is a header of whoever asks
+            return ""  # under CGI, HTTP_PROXY is a header of the request
     return text
 
 
-def _set_in_the_system(kind: str) -> str:
+def _from_system(kind: str) -> str:
     return getproxies().get(kind, "")
 
 
@@ -64,8 +64,8 @@ def _readable(proxy: str, variable: str) -> str:
 
     try:
         parts = urlsplit(proxy)
-        named = parts.hostname and parts.port != 0 and not re.search(r"\s", proxy)
-        usable = bool(named and httpx.Proxy(proxy))
+        has_host = parts.hostname and parts.port != 0 and not re.search(r"\s", proxy)
+        usable = bool(has_host and httpx.Proxy(proxy))
     except (ValueError, httpx.InvalidURL):
         usable = False
     if not usable:
@@ -107,16 +107,16 @@ def _covers(
         return address is not None and address in network
     if bare := _address(rule):
         return bare == address
-    found = _EXCEPTION.fullmatch(rule)
-    if found is None or (found[1].startswith("[") and _address(found[1][1:-1]) is None):
+    match = _EXCEPTION.fullmatch(rule)
+    if match is None or (match[1].startswith("[") and _address(match[1][1:-1]) is None):
         raise ConfigurationError(
             f"{_variable('no')} has the entry {rule!r}, which is not a host: write it as host, host:port or [::1]:port."
         )
-    if found[2] and int(found[2]) != port:
+    if match[2] and int(match[2]) != port:
         return False
-    if bare := _address(found[1].strip("[]")):
+    if bare := _address(match[1].strip("[]")):
         return bare == address
-    name = found[1].lower().lstrip("*").strip(".")
+    name = match[1].lower().lstrip("*").strip(".")
     return bool(name) and (host == name or host.endswith(f".{name}"))
 
 

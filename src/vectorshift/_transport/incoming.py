@@ -20,7 +20,7 @@ _LONGEST_HEAD = 1 << 17
 
 
 class Incoming:
-    """What has come of an answer. `is_kept` tells, once it is whole, whether the connection may carry another request."""
+    """What has arrived of an answer. `is_reusable` says, once it is complete, whether the connection may carry another request."""
 
     __slots__ = (
         "_came",
@@ -31,12 +31,12 @@ class Incoming:
         "_pieces",
         "_size",
         "_status",
-        "is_kept",
+        "is_reusable",
         "is_whole",
     )
 
     def __init__(self) -> None:
-        self.is_kept = False
+        self.is_reusable = False
         self.is_whole = False
         self._came = 0
         self._size = 0
@@ -66,7 +66,7 @@ class Incoming:
         except (HttpParserError, HttpParserUpgrade) as error:
             if not self.is_whole:
                 raise unreadable(error) from None
-            self.is_kept = False  # it came after the answer, and nobody asked for it
+            self.is_reusable = False  # it came after the answer, without a request
         self._came += len(data)
         if self._headers is None:
             if self._came > _LONGEST_HEAD and self._is_head_long():
@@ -106,7 +106,7 @@ class Incoming:
 
     def on_message_begin(self) -> None:
         """The first byte of an answer, this one or the next."""
-        self.is_kept = False
+        self.is_reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A field, of the head or after the last chunk."""
@@ -128,7 +128,7 @@ class Incoming:
     def on_message_complete(self) -> None:
         """The end of an answer, or of an interim one."""
         if self._status >= 200:
-            self.is_kept = not self.is_whole and self._parser.should_keep_alive()
+            self.is_reusable = not self.is_whole and self._parser.should_keep_alive()
             self.is_whole = True
         else:
             self._has_head = False

@@ -67,7 +67,7 @@ class KeptWire:
         return None
 
     def _give_back(self, connection: "_Connection") -> None:
-        if connection.is_kept and not self._is_closed:
+        if connection.is_reusable and not self._is_closed:
             self._idle.append(connection)
         else:
             connection.close()
@@ -76,9 +76,9 @@ class KeptWire:
 
     def _opened(self, origin: Origin, deadline: float) -> "_Connection":
         trust = (self._limits.trust or usual_trust()) if origin.secure else None
-        patience = max(0.001, min(self._limits.connect, deadline - time.monotonic()))
+        timeout = max(0.001, min(self._limits.connect, deadline - time.monotonic()))
         try:
-            raw = socket.create_connection((origin.host, origin.port), timeout=patience)
+            raw = socket.create_connection((origin.host, origin.port), timeout=timeout)
             try:
                 raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if trust is not None:
@@ -87,7 +87,7 @@ class KeptWire:
                 raw.close()
                 raise
         except TimeoutError:
-            raise no_connection_within(patience) from None
+            raise no_connection_within(timeout) from None
         except (OSError, ValueError) as error:  # ValueError: a name that is none
             raise not_connected(error) from None
         return _Connection(raw, origin, self._limits.read)
@@ -105,11 +105,11 @@ class KeptWire:
 class _Connection:
     """A socket, and what is known of it."""
 
-    def __init__(self, raw: socket.socket, origin: Origin, patience: float) -> None:
+    def __init__(self, raw: socket.socket, origin: Origin, timeout: float) -> None:
         self.origin = origin
-        self.is_kept = False
+        self.is_reusable = False
         self._socket = raw
-        self._patience = patience
+        self._timeout = timeout
         self._used = 0.0
         self._poll = select.poll()
         self._poll.register(raw, select.POLLIN)
@@ -126,9 +126,9 @@ class _Connection:
             answer = self._exchanged(request.written(self.origin), deadline)
         except BaseException as error:
             self.close()
-            if (told := _failure(error, self._patience, deadline)) is None:
+            if (failure := _failure(error, self._timeout, deadline)) is None:
                 raise
-            raise told from None
+            raise failure from None
         self._used = time.monotonic()
         return answer
 
@@ -140,7 +140,7 @@ class _Connection:
                 pass
         except (OSError, NoAnswer) as error:
             raise refused or error from None
-        self.is_kept = incoming.is_kept and refused is None
+        self.is_reusable = incoming.is_reusable and refused is None
         return incoming.answer()
 
     def _received(self, deadline: float) -> bytes:
@@ -148,10 +148,10 @@ class _Connection:
         return self._socket.recv(_PIECE)
 
     def _left(self, deadline: float) -> float:
-        left = deadline - time.monotonic()
-        if left <= 0:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
             raise TimeoutError
-        return min(self._patience, left)
+        return min(self._timeout, remaining)
 
     def _send(self, data: bytes, deadline: float) -> OSError | None:
         self._socket.settimeout(self._left(deadline))
@@ -168,9 +168,9 @@ class _Connection:
         self._socket.close()
 
 
-def _failure(error: BaseException, patience: float, deadline: float) -> NoAnswer | None:
-    """Why there is no answer; None for what has nothing to do with it, or says it already."""
+def _failure(error: BaseException, timeout: float, deadline: float) -> NoAnswer | None:
+    """Why no answer came; None for other errors, and for one that says it already."""
     if isinstance(error, TimeoutError):
         is_late = time.monotonic() >= deadline
-        return NoAnswer(LATE, timed_out=True) if is_late else silent(patience)
+        return NoAnswer(LATE, timed_out=True) if is_late else silent(timeout)
     return broken(error) if isinstance(error, OSError) else None

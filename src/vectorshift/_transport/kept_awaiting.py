@@ -54,7 +54,7 @@ class AsyncKeptWire:
             except BaseException:
                 connection.abort()
                 raise
-            if connection.is_kept and not self._is_closed:
+            if connection.is_reusable and not self._is_closed:
                 self._idle.append(connection)
             else:
                 connection.abort()
@@ -71,11 +71,11 @@ class AsyncKeptWire:
     async def _opened(self, origin: Origin) -> "_Connection":
         loop = asyncio.get_running_loop()
         trust = (self._limits.trust or usual_trust()) if origin.secure else None
-        patience = self._limits.connect
+        timeout = self._limits.connect
         try:
-            async with asyncio.timeout(patience):
-                found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-                raw = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS, loop=loop)
+            async with asyncio.timeout(timeout):
+                infos = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+                raw = await start_connection(infos, happy_eyeballs_delay=_NEXT_ADDRESS, loop=loop)
                 _, connection = await loop.create_connection(
                     lambda: _Connection(loop, origin, self._limits.read),
                     sock=raw,
@@ -83,7 +83,7 @@ class AsyncKeptWire:
                     server_hostname=origin.host if origin.secure else None,
                 )
         except TimeoutError:
-            raise no_connection_within(patience) from None
+            raise no_connection_within(timeout) from None
         except (OSError, ValueError) as error:  # ValueError: a name that is none
             raise not_connected(error) from None
         self._open.add(connection)
@@ -104,12 +104,12 @@ class AsyncKeptWire:
 class _Connection(asyncio.Protocol):
     """One connection, and the answer that comes over it. It ends by `abort`, since TLS's `close` waits for the other side."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, origin: Origin, patience: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, origin: Origin, timeout: float) -> None:
         self.origin = origin
-        self.is_kept = False
+        self.is_reusable = False
         self.gone: asyncio.Future[None] = loop.create_future()
         self._loop = loop
-        self._patience = patience
+        self._timeout = timeout
         self._transport: asyncio.Transport | None = None
         self._incoming: Incoming | None = None
         self._whole: asyncio.Future[Answer] | None = None
@@ -118,34 +118,34 @@ class _Connection(asyncio.Protocol):
 
     def is_fit(self, origin: Origin) -> bool:
         """Whether the next request may go over it: it was used lately, and nothing has come since, not even its end."""
-        return self.is_kept and self.origin == origin and time.monotonic() - self._heard < KEPT
+        return self.is_reusable and self.origin == origin and time.monotonic() - self._heard < KEPT
 
     async def exchange(self, request: Request) -> Answer:
         """Send a request and read its answer."""
         if self._transport is None or self._transport.is_closing():
             raise NoAnswer(HUNG_UP)
-        self.is_kept = False
+        self.is_reusable = False
         self._incoming = Incoming()
         self._whole = self._loop.create_future()
         self._heard = time.monotonic()
         if self._watch is None:
-            self._watch = self._loop.call_later(self._patience, self._look)
+            self._watch = self._loop.call_later(self._timeout, self._check_silence)
         self._transport.write(request.written(self.origin))
         try:
             return await self._whole
         finally:
             self._incoming = self._whole = None
 
-    def _look(self) -> None:
+    def _check_silence(self) -> None:
         """End a wait in which nothing came for too long; one timer serves many requests, since most end before it."""
         self._watch = None
         if self._whole is None:
             return
-        left = self._heard + self._patience - time.monotonic()
-        if left > 0:
-            self._watch = self._loop.call_later(left, self._look)
+        remaining = self._heard + self._timeout - time.monotonic()
+        if remaining > 0:
+            self._watch = self._loop.call_later(remaining, self._check_silence)
         else:
-            self._fail(silent(self._patience))
+            self._fail(silent(self._timeout))
 
     def _fail(self, problem: NoAnswer) -> None:
         if self._whole is not None and not self._whole.done():
@@ -153,7 +153,7 @@ class _Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """End the connection at once, and with it the wait for an answer."""
-        self.is_kept = False
+        self.is_reusable = False
         self._fail(NoAnswer("the client was closed"))
         if self._watch is not None:
             self._watch.cancel()
@@ -175,7 +175,7 @@ class _Connection(asyncio.Protocol):
         self._heard = time.monotonic()
         try:
             if self._incoming.feed(data):
-                self.is_kept = self._incoming.is_kept
+                self.is_reusable = self._incoming.is_reusable
                 self._whole.set_result(self._incoming.answer())
         except NoAnswer as problem:
             self._fail(problem)
@@ -186,6 +186,6 @@ class _Connection(asyncio.Protocol):
             self.data_received(b"")
         elif exc is not None:
             self._fail(broken(exc))
-        self.is_kept = False
+        self.is_reusable = False
         if not self.gone.done():
             self.gone.set_result(None)

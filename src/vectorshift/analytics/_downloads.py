@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 
 from vectorshift._account import Account
 from vectorshift._addresses import kind_of
-from vectorshift._calls import Fetch, Fetched, Flow, Pause, Resolve, Way, Work
+from vectorshift._calls import Fetch, Fetched, Flow, Pause, Resolve, Route, Work
 from vectorshift._completeness import (
     Arriving,
     Incomplete,
@@ -199,16 +199,16 @@ def _fresh_url(task_id: str) -> Flow[str]:
     return task["download_url"]
 
 
-def _checked_route(url: str, rules: Rules, task_id: str, budget: float) -> Flow[Way]:
+def _checked_route(url: str, rules: Rules, task_id: str, budget: float) -> Flow[Route]:
     """The way to the URL's host; a URL that must not be fetched is refused."""
     host = _safe_host(url, rules, task_id)
-    route: Way = yield Resolve(url, budget, rules.proxies)
+    route: Route = yield Resolve(url, budget, rules.proxies)
     # A proxy resolves names and decides; an IP address in the URL is checked nevertheless.
     kinds = {kind_of(each) for each in route.addresses or _literal(host)} - {"public"}
     if kinds:
         # Asked only now: a public file server says nothing about where the API is.
         api = urlsplit(rules.api).hostname or ""
-        api_route: Way = yield Resolve(rules.api, budget, rules.proxies)
+        api_route: Route = yield Resolve(rules.api, budget, rules.proxies)
         kinds -= {kind_of(each) for each in api_route.addresses or _literal(api)} - {"never"}
     if kinds:
         raise AnalyticsDownloadFailed(

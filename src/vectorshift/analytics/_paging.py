@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
 from vectorshift._calls import Call, Flow, Reply, ask
-from vectorshift._habits import Habits
+from vectorshift._capabilities import Capabilities
 from vectorshift.analytics import (
     _answers as answers,
     _flows as flows,
@@ -62,7 +62,7 @@ class PagingOptions:
     page_size: int
     progress: Progress | None
     expected: int | None
-    habits: Habits
+    capabilities: Capabilities
 
 
 class Walk(Generic[R]):
@@ -157,8 +157,8 @@ class Walk(Generic[R]):
         """Take a total that says more than the length of its page, or that such ones came before."""
         total = page.total or 0
         if total > max(self.position, self.size):
-            self._options.habits.counts_beyond_page = True
-        itself = page.rows and not self._options.habits.counts_beyond_page
+            self._options.capabilities.counts_beyond_page = True
+        itself = page.rows and not self._options.capabilities.counts_beyond_page
         if total > self.position or (total == self.position > 0 and not itself):
             self._total = total
             if self._announced is None:

@@ -230,7 +230,7 @@ class Terminals(Runnable, Generic[Figure, Number]):
     ) -> PagingOptions:
         from vectorshift.analytics._paging import PagingOptions
 
-        return PagingOptions(page_size, progress, expected, self._bound().habits)
+        return PagingOptions(page_size, progress, expected, self._bound().capabilities)
 
     # --- how times are compared ---
 
@@ -243,13 +243,13 @@ class Terminals(Runnable, Generic[Figure, Number]):
         """
         from vectorshift.analytics._time_precision import time_precision
 
-        return self._run(time_precision(self._spec, self._bound().habits))
+        return self._run(time_precision(self._spec, self._bound().capabilities))
 
     async def atime_precision(self) -> TimePrecision | None:
         """`time_precision`, awaiting."""
         from vectorshift.analytics._time_precision import time_precision
 
-        return await self._arun(time_precision(self._spec, self._bound().habits))
+        return await self._arun(time_precision(self._spec, self._bound().capabilities))
 
     # --- raw aggregation ---
 

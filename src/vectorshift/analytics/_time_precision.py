@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from vectorshift._calls import Call, Flow, Pause, Reply, ask
-from vectorshift._habits import Habits
+from vectorshift._capabilities import Capabilities
 from vectorshift._settings import TimePrecision
 from vectorshift.analytics import (
     _answers as answers,
@@ -51,10 +51,10 @@ class _Sample:
     finer: bool
 
 
-def time_precision(spec: Spec, capabilities: Habits) -> Flow[TimePrecision | None]:
+def time_precision(spec: Spec, capabilities: Capabilities) -> Flow[TimePrecision | None]:
     """Return what is known, or probe it with the events in the query's time range; None if they do not exist.
 
-    One page, and one to five counts: once, since the habits remember it. Callers that come meanwhile wait for the first.
+    One page, and one to five counts: once, since the capabilities remember it. Callers that come meanwhile wait for the first.
     """
     while capabilities.time_precision is None and capabilities.is_measuring_time:
         yield Pause(_PATIENCE)

@@ -1,4 +1,4 @@
-"""What a client has found out about its service, and need not ask again for as long as it lives."""
+"""What a client has learned about its service, and keeps for as long as it lives."""
 
 from dataclasses import dataclass
 
@@ -6,11 +6,11 @@ from vectorshift._settings import TimePrecision
 
 
 @dataclass(slots=True)
-class Habits:
+class Capabilities:
     """Each is false or None until it is known.
 
     `counts_beyond_page`: a page's `total_records` was seen to be more than the page could know by itself.
-    `time_precision`: how finely times are compared; `is_measuring_time` while somebody finds it out.
+    `time_precision`: how finely times are compared; `is_measuring_time` while a call probes it.
     """
 
     counts_beyond_page: bool = False
