@@ -264,7 +264,7 @@ def merge(windows: Iterable[Window], *, gaps: bool = True) -> list[Window]:
             f"There is a gap from {_iso(merged[0].end)} to {_iso(merged[1].start)}. "
             "Add the windows that are missing, or let gaps be."
             if merged
-            else "No windows to merge. Give at least one."
+            else "There are no windows to merge. Give at least one."
         )
     return merged
 
