@@ -57,7 +57,7 @@ TABLE = {"table": "events", "duckdb_path": "x"}
         ({"destination": "/a/"}, "destination= cannot be used. /a/ is a folder"),
         ({"destination": "s3://bucket"}, "destination= cannot .* bucket"),
         ({"destination": "https://a/b.csv"}, "destination= cannot .* no storage"),
-        ({"table": "a.b.c.d", "sql_conn_id": "pg"}, "table= cannot .* no table name"),
+        ({"table": "a.b.c.d", "sql_conn_id": "pg"}, "table= cannot .* not a table name"),
         (TABLE | {"table": "a."}, "table= cannot .* Write table or schema.table"),
         ({"table": "t", "duckdb_path": ":memory:"}, "duckdb_path= cannot .* file of this machine"),
         (FILE | {"duckdb_path": "x"}, "duckdb_path= names a database. Give table="),

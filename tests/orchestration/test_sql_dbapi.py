@@ -63,7 +63,7 @@ def test_a_driver_without_a_paramstyle_is_refused():
     class Homemade:
         cursor = commit = rollback = print
 
-    with pytest.raises(StorageError, match="Homemade tells no paramstyle"):
+    with pytest.raises(StorageError, match="Homemade has no paramstyle"):
         write(Homemade(), [batch([NOON])])
 
 
@@ -166,7 +166,7 @@ def test_rows_of_any_driver_are_read_by_position_or_refused(postgres, factory, i
         write(fast, [batch([NOON], n=[1])])
         with closing(plain_driver.Connection(postgres, row_factory=factory)) as slow:
             if not is_read:
-                with pytest.raises(StorageError, match="told by position"):
+                with pytest.raises(StorageError, match="read by position"):
                     begin_attempt(slow, "events", DAY)
                 return
             attempt = begin_attempt(slow, "events", DAY)

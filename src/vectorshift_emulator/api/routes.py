@@ -78,8 +78,12 @@ def repeats(request: Request) -> bool:
     return "first_page" in request.scope
 
 
-def _search(service: Service, asked: Search, offset: int) -> str:
-    condition, page, settings = where(service, asked.conditions), asked.page, service.settings
+def _search(service: Service, selection: Search, offset: int) -> str:
+    condition, page, settings = (
+        where(service, selection.conditions),
+        selection.page,
+        service.settings,
+    )
     query = sql.objects(
         replies.event_json(settings),
         condition,

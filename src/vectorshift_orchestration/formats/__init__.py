@@ -22,6 +22,6 @@ class TextColumns:
 
 
 def without_empty(column: pa.Array) -> pa.Array:
-    """A column of texts whose empty ones are null: CSV cannot tell the two apart."""
+    """A column of texts whose empty ones are null: CSV cannot distinguish the two."""
     empty = pc.equal(column, "")
     return pc.if_else(empty, None, column) if pc.any(empty).as_py() else column

@@ -2,8 +2,8 @@
 
 The file is read in blocks that end where a row ends, and Arrow parses each block by itself and
 insists on a constant width. So a batch is as large as a block, and a block grows only for a row that
-is larger. What Arrow would let pass is looked for here: an open quote and a missing final newline
-(the file was cut), text beside a quoted field, and a carriage return that is no end of a line.
+is larger. What Arrow would accept is checked here: an open quote and a missing final newline
+(the file was cut), text beside a quoted field, and a carriage return that does not end a line.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _AGAIN = "Export again; if it stays so, export as JSON."
 _BLOCK_BYTES = 2 << 20
 _ROW_BYTES = 64 << 20
 _NULLS = ["", "\\N", "<nil>"]
-"""Null where it stands without quotes: of most writers, of ClickHouse, and of Go's `fmt`."""
+"""Null when it is not quoted: of most writers, of ClickHouse, and of Go's `fmt`."""
 _MARK = b"\xef\xbb\xbf"
 _WHOLE_ROW = re.compile(rb'(?:[^"\n]++|"[^"]*+")*+\n')  # doubled quotes close and open again
 _WELL_FORMED = r'\A(?:(?:[^",\r\n]*|"(?:[^"]|"")*")(?:,|\r?\n))*\z'
@@ -82,11 +82,11 @@ def _header(path: Path, line: bytes) -> list[str]:
 
 def _check_form(path: Path, names: list[str], line: str) -> None:
     """Refuse a first line that is known to be another than one of names between commas."""
-    for what, mark in _DELIMITED.items():
-        told = [name.strip('" \r\n') for name in line.split(mark)]
-        if EVENT_ID in map(canonical_name, told):
+    for separator, mark in _DELIMITED.items():
+        columns = [name.strip('" \r\n') for name in line.split(mark)]
+        if EVENT_ID in map(canonical_name, columns):
             raise ExportFormatError(
-                f"{path.name} has {what} instead of commas between its columns. Export as JSON.",
+                f"{path.name} has {separator} instead of commas between its columns. Export as JSON.",
                 path=path,
             )
     if any(map(_TIME.match, names)):
@@ -115,8 +115,8 @@ def _batches(
                 if nulls is None and b"\\N" in block:
                     is_text = _has_another_null(path, names, start)
                     nulls = [null for null in _NULLS if not (is_text and null == "\\N")]
-                told = characters.decoded(block) if characters else block
-                table = _parsed(names, told, nulls or _NULLS)
+                decoded = characters.decoded(block) if characters else block
+                table = _parsed(names, decoded, nulls or _NULLS)
             except pa.ArrowInvalid as problem:
                 raise _explained(path, str(problem), done) from None
             done += table.num_rows
@@ -137,7 +137,7 @@ def _has_another_null(path: Path, names: list[str], start: int) -> bool:
             try:
                 table = _parsed(names, block, ["", "<nil>"])
             except pa.ArrowInvalid:
-                return False  # what is wrong is told where the block is read
+                return False  # reading the block reports what is wrong
             if any(column.null_count for column in table.columns):
                 return True
     return False
@@ -194,7 +194,7 @@ def _rows_end(data: bytes) -> int:
 
 
 def _is_well_formed(block: bytes) -> bool:
-    """Whether quotes stand only where a field begins and ends, or doubled inside of one."""
+    """Whether quotes are only where a field begins and ends, or doubled inside of one."""
     ends = pa.py_buffer(struct.pack("=ii", 0, len(block)))
     whole = pa.Array.from_buffers(pa.binary(), 1, [None, ends, pa.py_buffer(block)])
     return bool(pc.match_substring_regex(whole, _WELL_FORMED)[0].as_py())
@@ -207,18 +207,20 @@ def _cut_line(path: Path) -> ExportFileError:
 
 
 def _explained(path: Path, problem: str, done: int) -> ExportFileError:
-    """Arrow's message without the row's content, which is somebody's data."""
-    found = _ROW.search(problem)
-    if found is None:
+    """Arrow's message without the row's content, which is user data."""
+    match = _ROW.search(problem)
+    if match is None:
         return ExportFileError(
             f"{path.name} is not a CSV file after row {done}. {_AGAIN}", path=path
         )
-    row = done + int(found[1])
-    what = f"has {found[3]} columns instead of {found[2]}: the file is damaged or was cut. {_AGAIN}"
-    if found[2] is None:
-        what = f"is not UTF-8: the file is damaged or was cut. {_AGAIN} {ADVICE}"
+    row = done + int(match[1])
+    reason = (
+        f"has {match[3]} columns instead of {match[2]}: the file is damaged or was cut. {_AGAIN}"
+    )
+    if match[2] is None:
+        reason = f"is not UTF-8: the file is damaged or was cut. {_AGAIN} {ADVICE}"
     return ExportFileError(
-        f"{path.name}: row {row} {what}",
+        f"{path.name}: row {row} {reason}",
         path=path,
         row=row,
     )

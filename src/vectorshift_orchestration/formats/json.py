@@ -138,10 +138,10 @@ class _Reading:
         if cell == b"null":
             return None
         try:
-            told = cell if self._characters is None else self._characters.json(cell)
-            if told.startswith(b'"'):
-                return msgspec.json.decode(told, type=str)
-            return msgspec.json.format(told, indent=-1).decode()
+            encoded = cell if self._characters is None else self._characters.json(cell)
+            if encoded.startswith(b'"'):
+                return msgspec.json.decode(encoded, type=str)
+            return msgspec.json.format(encoded, indent=-1).decode()
         except UNREADABLE:
             row = self._done + cells.index(cell) + 1
             raise damaged(self._path, row, NOT_TEXT, ADVICE) from None

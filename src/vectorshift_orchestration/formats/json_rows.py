@@ -133,13 +133,13 @@ class _Scanner:
         """The rows that an object holds, and whether what it says beside them agrees."""
         names: list[str] | None = None
         beside: dict[str, bytes] = {}
-        found = False
+        has_rows = False
         self._position += 1
         ended = self._next() == b"}"
         while not ended:
             key = self._key()
-            if key.lower() in _ROWS and self._next() == b"[" and not found:
-                found = True
+            if key.lower() in _ROWS and self._next() == b"[" and not has_rows:
+                has_rows = True
                 yield from self._array(names)
             else:
                 beside[key] = self._value()
@@ -158,28 +158,28 @@ class _Scanner:
                     path=self._path,
                 )
         empty = any(beside.get(key) == b"null" for key in _ROWS)  # a nil slice of Go
-        if not found and not empty:
+        if not has_rows and not empty:
             columns = "columns instead of rows" if form == "columns" else "an object without rows"
             raise self._refused(f"holds {columns}")
-        if (told := beside.get("rows", b"")).isdigit() and int(told) != self._row:
+        if (count := beside.get("rows", b"")).isdigit() and int(count) != self._row:
             raise ExportFileError(
                 f"{self._path.name} holds {self._row:,} rows and says that there are "
-                f"{int(told):,}. Export again.",
+                f"{int(count):,}. Export again.",
                 path=self._path,
             )
 
     def _form(self) -> str | None:
         """What the object at hand is: a row of "lines", all "columns", or what holds the rows."""
         depth = 0
-        for found in _STRING_OR_BRACKET.finditer(self._buffer, self._position):
-            token = found[0]
+        for match in _STRING_OR_BRACKET.finditer(self._buffer, self._position):
+            token = match[0]
             if token in (b"{", b"["):
                 depth += 1
             elif token in (b"}", b"]"):
                 depth -= 1
                 if not depth:
                     break
-            elif depth == 1 and (value := _COLON.match(self._buffer, found.end())):
+            elif depth == 1 and (value := _COLON.match(self._buffer, match.end())):
                 key = token[1:-1].decode(errors="replace")
                 if canonical_name(key) in (EVENT_ID, EVENT_TIME):
                     return "columns" if value[1] == b"[" else "lines"
@@ -280,10 +280,10 @@ class _Scanner:
 
     def _scalar(self) -> bytes:
         while True:
-            found = _SCALAR.match(self._buffer, self._position)
-            if found:
-                self._position = found.end()
-                return found[0]
+            match = _SCALAR.match(self._buffer, self._position)
+            if match:
+                self._position = match.end()
+                return match[0]
             self._check_size()
             if not self._more():
                 rest, self._position = self._buffer[self._position :], len(self._buffer)
@@ -293,25 +293,25 @@ class _Scanner:
 
     def _next(self) -> bytes:
         """The next byte that is not blank, or b"" at the end of the file."""
-        while (found := _NOT_BLANK.search(self._buffer, self._position)) is None:
+        while (match := _NOT_BLANK.search(self._buffer, self._position)) is None:
             self._position = len(self._buffer)
             if not self._more():
                 return b""
-        self._position = found.start()
-        return found[0]
+        self._position = match.start()
+        return match[0]
 
     def _end(self) -> int:
         """Behind the object or the list at hand."""
         while True:
             depth = 0
-            for found in _STRING_OR_BRACKET.finditer(self._buffer, self._position):
-                token = found[0]
+            for match in _STRING_OR_BRACKET.finditer(self._buffer, self._position):
+                token = match[0]
                 if token in (b"{", b"["):
                     depth += 1
                 elif token in (b"}", b"]"):
                     depth -= 1
                     if not depth:
-                        return found.end()
+                        return match.end()
                 elif token == b'"':
                     break  # a string that the buffer cuts
             self._check_size()
@@ -329,9 +329,9 @@ class _Scanner:
 
     def _more(self) -> bool:
         """Read on; twice as much each time an object does not fit, so that it stays linear."""
-        kept = self._buffer[self._position :]
-        read = self._file.read(max(_READ_BYTES, len(kept)))
-        self._buffer, self._position = kept + read, 0
+        rest = self._buffer[self._position :]
+        read = self._file.read(max(_READ_BYTES, len(rest)))
+        self._buffer, self._position = rest + read, 0
         return bool(read)
 
     # --- errors ---
@@ -344,20 +344,20 @@ class _Scanner:
             row=self._row or None,
         )
 
-    def _damaged(self, what: str) -> ExportFileError:
-        return damaged(self._path, self._row, what)
+    def _damaged(self, reason: str) -> ExportFileError:
+        return damaged(self._path, self._row, reason)
 
-    def _refused(self, what: str) -> ExportFormatError:
+    def _refused(self, reason: str) -> ExportFormatError:
         return ExportFormatError(
-            f"{self._path.name} {what}, so it is not a JSON array of rows. Export as CSV.",
+            f"{self._path.name} {reason}, so it is not a JSON array of rows. Export as CSV.",
             path=self._path,
         )
 
 
-def damaged(path: Path, row: int, what: str, advice: str = "") -> ExportFileError:
+def damaged(path: Path, row: int, reason: str, advice: str = "") -> ExportFileError:
     """The error about a row that is not what it should be, and what else could be done."""
     return ExportFileError(
-        f"{path.name}: row {row} {what}: the file is damaged or was cut. Export again; if it "
+        f"{path.name}: row {row} {reason}: the file is damaged or was cut. Export again; if it "
         f"stays so, export as CSV. {advice}".rstrip(),
         path=path,
         row=row,

@@ -77,12 +77,12 @@ def require_finite(column: pa.Array, name: str, row: int, database: str) -> None
     """Raise `UnstorableValue` for NaN or infinity; `row` is the number of rows before the column's first."""
     if not pa.types.is_floating(column.type):
         return
-    found = pc.index(pc.is_finite(column), False).as_py()
-    if found >= 0:
+    index = pc.index(pc.is_finite(column), False).as_py()
+    if index >= 0:
         raise UnstorableValue(
-            f"Row {row + found + 1} has {column[found].as_py()} in column {name!r}, which {database} "
+            f"Row {row + index + 1} has {column[index].as_py()} in column {name!r}, which {database} "
             "cannot store. No row was changed.",
-            row=row + found + 1,
+            row=row + index + 1,
             column=name,
         )
 
@@ -105,11 +105,11 @@ def _cast(column: pa.Array, field: pa.Field, row: int) -> pa.Array:
     try:
         return column.cast(field.type)
     except pa.ArrowInvalid:
-        kept = column.cast(field.type, safe=False)
-        lost = row + pc.index(pc.equal(kept.cast(column.type), column), False).as_py() + 1
-        what = "a date with a time of day" if pa.types.is_date(field.type) else "a time"
+        converted = column.cast(field.type, safe=False)
+        lost = row + pc.index(pc.equal(converted.cast(column.type), column), False).as_py() + 1
+        problem = "a date with a time of day" if pa.types.is_date(field.type) else "a time"
         raise UnstorableValue(
-            f"Row {lost} has {what} in column {field.name!r} that is finer than what is kept "
+            f"Row {lost} has {problem} in column {field.name!r} that is finer than what is kept "
             f"({field.type}). Round it first. No row was changed.",
             row=lost,
             column=field.name,

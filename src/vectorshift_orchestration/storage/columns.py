@@ -26,7 +26,7 @@ def fit(
     taken as they are. Raises `SchemaMismatch` when a column of the table
     would round, cut or shift the values that come, and when two columns of the rows mean the same.
     """
-    wanted = database.types(plain_schema(schema))
+    expected = database.types(plain_schema(schema))
     names = [database.fold(name) for name in schema.names]
     twice = [
         name for name, folded in zip(schema.names, names, strict=True) if names.count(folded) > 1
@@ -35,18 +35,18 @@ def fit(
         raise SchemaMismatch(
             f"Two columns of the rows for {table.sql} are named {twice[0]!r}. Rename one of them."
         )
-    found = database.columns(table)
-    if found is None:
-        database.create(table, wanted, primary_key)
-        found = database.columns(table) or wanted
-    present = {database.fold(name): kind for name, kind in found.items()}
-    missing = [name for name in wanted if database.fold(name) not in present]
+    existing = database.columns(table)
+    if existing is None:
+        database.create(table, expected, primary_key)
+        existing = database.columns(table) or expected
+    present = {database.fold(name): kind for name, kind in existing.items()}
+    missing = [name for name in expected if database.fold(name) not in present]
     for name in missing:
-        database.add_column(table, name, wanted[name])
+        database.add_column(table, name, expected[name])
     for field in schema if checked else ():
         if pa.types.is_null(field.type):
             continue  # nulls go into a column of any type
-        kind = wanted[field.name]
+        kind = expected[field.name]
         _check(database, table, field, kind, present.get(database.fold(field.name), kind))
     return tuple(missing)
 

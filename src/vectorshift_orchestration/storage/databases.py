@@ -1,4 +1,4 @@
-"""What `overwrite_window` asks of a database, and which answer goes with which connection: `DIALECTS`.
+"""What `overwrite_window` needs from a database, and the dialect of each connection: `DIALECTS`.
 
 Any other PEP 249 connection is spoken to by `dbapi.py`, once it has passed a trial.
 """
@@ -58,13 +58,13 @@ class Database(Protocol):
         """The same table, named so that it means the same on any connection."""
 
     def is_open(self) -> bool:
-        """Whether the caller has a transaction open, as far as the driver tells."""
+        """Whether the caller has a transaction open, as far as the driver knows."""
 
     def is_lost(self) -> bool:
         """After a COMMIT that failed: whether it may have been done nevertheless."""
 
     def begin(self, territory: Territory | None = None) -> None:
-        """Open a transaction; wait until nobody else writes in the territory."""
+        """Open a transaction; wait until no other writer is active in the territory."""
 
     def commit(self) -> None:
         """End the transaction and let others in."""
@@ -79,9 +79,9 @@ class Database(Protocol):
         """Execute a statement; the number of rows that it changed."""
 
     def columns(self, table: TableName) -> dict[str, str] | None:
-        """Names and types of a table's columns in order, or None when there is no table.
+        """Names and types of a table's columns in order, or None if the table does not exist.
 
-        Raises `StorageError` for what is not a table, where the database tells.
+        Raises `StorageError` for what is not a table, if the database says so.
         """
 
     def types(self, schema: pa.Schema) -> dict[str, str]:
@@ -91,7 +91,7 @@ class Database(Protocol):
         """Whether a column of type `present` takes every value of type `incoming`, or refuses it."""
 
     def create(self, table: TableName, types: dict[str, str], primary_key: Sequence[str]) -> None:
-        """Make a table and its schema, unless somebody else just did."""
+        """Create a table and its schema, unless another writer just did."""
 
     def add_column(self, table: TableName, name: str, kind: str) -> None:
         """Give a table another column, at its end."""
@@ -109,7 +109,7 @@ class Database(Protocol):
 def database_of(connection: Any) -> Database:
     """The database behind a connection, which may be SQLAlchemy's `raw_connection()`.
 
-    Raises `StorageError` for something that is no connection, not one that blocks, or one to a
+    Raises `StorageError` for something that is not a connection, not one that blocks, or one to a
     database that would change what is written.
     """
     connection = getattr(connection, "driver_connection", None) or connection

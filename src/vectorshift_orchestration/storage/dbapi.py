@@ -42,7 +42,7 @@ _REFUSED = {
     "clickhouse": "ClickHouse is not written to: it has no transaction around DELETE and INSERT, so "
     "readers would see a window without its rows. Publish Parquet files, and load or read those.",
 }
-"""By a part of the driver's name, or of what ODBC tells."""
+"""By a part of the driver's name, or of the name that ODBC reports."""
 
 
 class DbApi:
@@ -69,11 +69,11 @@ class DbApi:
         return table
 
     def is_open(self) -> bool:
-        told = getattr(self._connection, "in_transaction", None)
-        if told is None:
+        status = getattr(self._connection, "in_transaction", None)
+        if status is None:
             info = getattr(self._connection, "info", None)
-            told = getattr(info, "transaction_status", 0)
-        return bool(told)
+            status = getattr(info, "transaction_status", 0)
+        return bool(status)
 
     def is_lost(self) -> bool:
         return True
@@ -112,7 +112,7 @@ class DbApi:
                 self._execute(cursor, f"SELECT * FROM {table.sql} WHERE 1 = 0", ())
                 cursor.fetchall()  # a result that is left makes some drivers refuse what comes next
                 return {column[0]: "" for column in cursor.description}
-        except self.errors:  # there is no portable way to ask whether it exists
+        except self.errors:  # no portable way exists to check for it
             self._connection.rollback()
             return None
 
@@ -123,8 +123,8 @@ class DbApi:
         if not present or incoming.upper() == present.upper():
             return True
         return any(
-            all(any(word in kind.upper() for word in words) for kind in (incoming, present))
-            for words in (("INT",), ("CHAR", "TEXT"))
+            all(any(name in kind.upper() for name in names) for kind in (incoming, present))
+            for names in (("INT",), ("CHAR", "TEXT"))
         )
 
     def create(self, table: TableName, types: dict[str, str], primary_key: Sequence[str]) -> None:
@@ -180,7 +180,7 @@ class DbApi:
         locks = table.beside(LOCKS)
         self.begin()
         self._require_locks(locks)
-        with suppress(*self.errors):  # somebody else just did
+        with suppress(*self.errors):  # another writer just did
             self.run(f"INSERT INTO {locks.sql} VALUES ({VALUE}, 0)", [self._trial])
         self.commit()
 
@@ -190,7 +190,7 @@ class DbApi:
         change = f"UPDATE {locks.sql} SET writes = writes + 1 WHERE table_name = {VALUE}"
         self._require_locks(locks)
         if not self.changed(change, [name]):
-            with suppress(*self.errors):  # somebody else just did
+            with suppress(*self.errors):  # another writer just did
                 self.run(f"INSERT INTO {locks.sql} VALUES ({VALUE}, 0)", [name])
             self._renew()
             self.changed(change, [name])
@@ -206,7 +206,7 @@ class DbApi:
         self._connection.commit()
 
     def _refuse_doubles(self, table: TableName, schema: pa.Schema) -> None:
-        """There is no portable way to ask for a column's type, but what comes out of it has one."""
+        """No portable way exists to read a column's type, but its values have one."""
         for field in schema:
             if not pa.types.is_decimal(field.type):
                 continue
@@ -291,13 +291,13 @@ def driver_of(connection: Any) -> Any:
         if hasattr(module, "paramstyle") and hasattr(module, "Error"):
             return module
     raise StorageError(
-        f"The driver of {type(connection).__name__} tells no paramstyle, so values cannot be bound."
+        f"The driver of {type(connection).__name__} has no paramstyle, so values cannot be bound."
     )
 
 
 def _refuse(connection: Any, driver: Any) -> None:
     name = driver.__name__.partition(".")[0]
-    if callable(getattr(connection, "getinfo", None)):  # ODBC, which tells what is behind it
+    if callable(getattr(connection, "getinfo", None)):  # ODBC, which names the database behind it
         name = str(connection.getinfo(_DBMS_NAME))
     for family, why in _REFUSED.items():
         if family in name.lower():
@@ -316,7 +316,7 @@ def _by_position(row: Any, width: int) -> tuple[Any, ...]:
             values = tuple(row[place] for place in range(width))
     if len(values) != width:
         raise StorageError(
-            f"The connection gives rows as {type(row).__name__}, whose columns cannot be told by "
+            f"The connection gives rows as {type(row).__name__}, whose columns cannot be read by "
             "position. Give a connection without a row class of its own."
         )
     return values

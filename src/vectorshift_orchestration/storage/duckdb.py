@@ -63,8 +63,8 @@ class DuckDB:
 
     def is_open(self) -> bool:
         # Trying to begin another transaction would abort the caller's.
-        asked = [self.run("SELECT txid_current()") for _ in range(2)]
-        return asked[0] == asked[1]
+        ids = [self.run("SELECT txid_current()") for _ in range(2)]
+        return ids[0] == ids[1]
 
     def is_lost(self) -> bool:
         return False  # the database is in this process: a COMMIT that failed was not done
@@ -152,12 +152,12 @@ class DuckDB:
             raise
 
     def _territory(self, table: TableName) -> tuple[str, ...]:
-        found = self.run(
+        rows = self.run(
             "SELECT path FROM duckdb_databases() WHERE database_name = coalesce(\0, "
             "current_database())",
             [table.database],
         )
-        path = str(found[0][0] if found else "")
+        path = str(rows[0][0] if rows else "")
         return path, (table.schema or "").lower(), table.name.lower()
 
     def _release(self) -> None:

@@ -52,7 +52,7 @@ def marked(statement: str, style: str) -> str:
 
 def respelled(statement: str, spell: Callable[[str], str]) -> str:
     """One of our statements, whose only double quotes are those of `quoted`, with its names in another spelling."""
-    return _QUOTED.sub(lambda found: spell(found[1].replace('""', '"')), statement)
+    return _QUOTED.sub(lambda match: spell(match[1].replace('""', '"')), statement)
 
 
 def bound(values: Sequence[Any], style: str) -> Sequence[Any] | dict[str, Any]:
@@ -83,7 +83,7 @@ class TableName:
         """
         parts = text.split(".")
         if len(parts) > 3 or not all(part.strip() for part in parts):
-            raise StorageError(f"{text!r} is no table name. Write table or schema.table.")
+            raise StorageError(f"{text!r} is not a table name. Write table or schema.table.")
         name, *qualifiers = reversed(parts)
         return cls(name, *qualifiers)
 

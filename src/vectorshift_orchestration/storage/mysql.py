@@ -61,7 +61,7 @@ class MySql(DbApi):
         driver = driver_of(connection)
         self._connection = connection
         self._plain_cursor = getattr(getattr(driver, "cursors", None), "Cursor", None)
-        self._kept: str | None = None
+        self._statement_before: str | None = None
         self.errors = (driver.Error,)
 
     def resolve(self, table: TableName) -> TableName:
@@ -76,24 +76,24 @@ class MySql(DbApi):
         return TableName(table.name, table.schema or database)
 
     def is_open(self) -> bool:
-        told = getattr(self._connection, "in_transaction", None)
-        if told is not None:
-            return bool(told)
-        with suppress(*self.errors):  # MySQL does not tell; its drivers could
-            ((told,),) = self.run("SELECT @@in_transaction")
-        return bool(told)
+        status = getattr(self._connection, "in_transaction", None)
+        if status is not None:
+            return bool(status)
+        with suppress(*self.errors):  # MySQL does not say; its drivers could
+            ((status,),) = self.run("SELECT @@in_transaction")
+        return bool(status)
 
     def begin(self, territory: Territory | None = None) -> None:
         self._speak_utf8()
         names = ", ".join(f"@@SESSION.{name}" for name in _SESSION)
         ((mode, zone, seconds),) = self.run(f"SELECT {names}")
-        if self._kept is None:
-            self._kept = (
+        if self._statement_before is None:
+            self._statement_before = (
                 f"SET SESSION sql_mode = {literal(mode)}, time_zone = {literal(zone)}, "
                 f"innodb_lock_wait_timeout = {int(seconds)}"
             )
-        given = ", ".join(f"{name} = {value}" for name, value in _SESSION.items())
-        self.run(f"SET SESSION {given}")
+        assignments = ", ".join(f"{name} = {value}" for name, value in _SESSION.items())
+        self.run(f"SET SESSION {assignments}")
         self._start()
         if territory is not None:
             self._wait(territory.table)
@@ -108,16 +108,16 @@ class MySql(DbApi):
             self._restore()
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        # Texts are bytes where the connection was told so.
+        # Texts are bytes if the connection is set so.
         return [tuple(map(as_text, row)) for row in super().run(statement, values)]
 
     def columns(self, table: TableName) -> dict[str, str] | None:
-        found = self.run(
+        catalogue = self.run(
             "SELECT table_type, engine FROM information_schema.tables WHERE table_schema = \0 "
             "AND table_name = \0",
             [table.schema, table.name],
         )
-        for kind, engine in found:
+        for kind, engine in catalogue:
             if kind != "BASE TABLE":
                 raise not_a_table(table, kind.lower())
             if engine.lower() != "innodb":
@@ -151,9 +151,9 @@ class MySql(DbApi):
         ]
         if primary_key:
             columns.append(f"PRIMARY KEY ({listed(primary_key)})")
-        # CREATE DATABASE IF NOT EXISTS asks for a right that a writer of existing ones needs not have.
-        known = "SELECT 1 FROM information_schema.schemata WHERE schema_name = \0"
-        if not self.run(known, [table.schema]):
+        # CREATE DATABASE IF NOT EXISTS needs a right that a writer of existing ones may lack.
+        query = "SELECT 1 FROM information_schema.schemata WHERE schema_name = \0"
+        if not self.run(query, [table.schema]):
             self.run(f"CREATE DATABASE IF NOT EXISTS {table.schema_sql}")
         self.run(
             f"CREATE TABLE IF NOT EXISTS {table.sql} ({', '.join(columns)}) ENGINE=InnoDB "
@@ -164,7 +164,7 @@ class MySql(DbApi):
         try:
             self.run(f"ALTER TABLE {table.sql} ADD COLUMN {quoted(name)} {kind}")
         except self.errors as problem:
-            if problem.args[0] != _COLUMN_EXISTS:  # somebody else just did
+            if problem.args[0] != _COLUMN_EXISTS:  # another writer just did
                 raise
 
     def instant_text(self, column: str) -> str:
@@ -194,9 +194,9 @@ class MySql(DbApi):
 
     def _speak_utf8(self) -> None:
         """Texts in UTF-8 both ways: with another character set the server answers `?` for what that lacks."""
-        asked = ("client", "connection", "results")
-        (told,) = self.run(f"SELECT {', '.join(f'@@character_set_{each}' for each in asked)}")
-        if set(told) == {"utf8mb4"}:
+        variables = ("client", "connection", "results")
+        (values,) = self.run(f"SELECT {', '.join(f'@@character_set_{each}' for each in variables)}")
+        if set(values) == {"utf8mb4"}:
             return
         if hasattr(self._connection, "set_charset_collation"):
             self._connection.set_charset_collation("utf8mb4")
@@ -213,9 +213,9 @@ class MySql(DbApi):
         self._start()
 
     def _restore(self) -> None:
-        kept, self._kept = self._kept, None
-        if kept is not None:
-            self.run(kept)
+        statement, self._statement_before = self._statement_before, None
+        if statement is not None:
+            self.run(statement)
 
     def _cursor(self) -> Any:
         # Not as the caller has set it: with rows as dicts, say, or left on the server.
@@ -225,8 +225,8 @@ class MySql(DbApi):
 
     def _execute(self, cursor: Any, statement: str, values: Sequence[Any]) -> None:
         first, *rest = respelled(statement, _spelled).split(VALUE)
-        told = [literal(value) + part for value, part in zip(values, rest, strict=True)]
-        cursor.execute("".join([first, *told]).encode())
+        encoded = [literal(value) + part for value, part in zip(values, rest, strict=True)]
+        cursor.execute("".join([first, *encoded]).encode())
 
 
 def _spelled(name: str) -> str:

@@ -51,9 +51,9 @@ def column_type(field: pa.Field) -> str:
     raise inexact(field)
 
 
-def plain_type(told: str) -> str:
-    """A column's type as `column_type` writes it: the width to display, which MariaDB tells, is no matter."""
-    return _DISPLAY_WIDTH.sub(r"\1", told.lower())
+def plain_type(type_name: str) -> str:
+    """A column's type as `column_type` writes it: the display width, which MariaDB reports, does not matter."""
+    return _DISPLAY_WIDTH.sub(r"\1", type_name.lower())
 
 
 def holds(present: str, incoming: str) -> bool:

@@ -10,7 +10,7 @@ from vectorshift_orchestration.storage.identifiers import TableName
 from vectorshift_orchestration.windows import Window
 
 SOURCE = "source_name"
-"""The column that tells the rows of several sources in one table apart."""
+"""The column that distinguishes the rows of several sources in one table."""
 
 _LONGEST = 100
 

@@ -88,7 +88,7 @@ class Postgres(ABC):
         return TableName(table.name, table.schema or schema)
 
     def columns(self, table: TableName) -> dict[str, str] | None:
-        # The catalogue, because a look at the table itself would lock it against ALTER TABLE.
+        # The catalogue, because reading the table itself would lock it against ALTER TABLE.
         rows = self.run(
             "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a "
             "JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
@@ -113,7 +113,7 @@ class Postgres(ABC):
         columns = [f"{quoted(name)} {kind}" for name, kind in types.items()]
         if primary_key:
             columns.append(f"PRIMARY KEY ({listed(primary_key)})")
-        # CREATE SCHEMA IF NOT EXISTS asks for a right that a writer of existing tables needs not have.
+        # CREATE SCHEMA IF NOT EXISTS needs a right that a writer of existing tables may lack.
         if not self.run("SELECT 1 FROM pg_namespace WHERE nspname = \0", [table.schema]):
             self.run(f"CREATE SCHEMA {table.schema_sql}")
         self.run(f"CREATE TABLE IF NOT EXISTS {table.sql} ({', '.join(columns)})")
@@ -158,9 +158,9 @@ class CopyingPostgres(Postgres):
 
     def resolve(self, table: TableName) -> TableName:
         """As in `Postgres`; raises `StorageError` when a pooler kept a search path to itself."""
-        asked = _SEARCH_PATH.findall(self._connection.info.options or "")
-        if table.schema is None and asked:
-            path = re.sub(r"\\(.)", r"\1", asked[-1])
+        paths = _SEARCH_PATH.findall(self._connection.info.options or "")
+        if table.schema is None and paths:
+            path = re.sub(r"\\(.)", r"\1", paths[-1])
             ((default,),) = self.run("SELECT reset_val FROM pg_settings WHERE name = 'search_path'")
             if default != path:
                 raise StorageError(

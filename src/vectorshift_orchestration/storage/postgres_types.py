@@ -137,12 +137,12 @@ def _zoned(instants: pa.Array) -> pa.Array:
 def _refuse_nul(column: pa.Array, name: str, row: int) -> None:
     if not is_text(column.type):
         return
-    found = pc.index(pc.match_substring(column.cast(pa.large_string()), "\0"), True).as_py()
-    if found >= 0:
+    index = pc.index(pc.match_substring(column.cast(pa.large_string()), "\0"), True).as_py()
+    if index >= 0:
         raise UnstorableValue(
-            f"Row {row + found + 1} has a NUL character in column {name!r}, which PostgreSQL cannot "
+            f"Row {row + index + 1} has a NUL character in column {name!r}, which PostgreSQL cannot "
             f"store. No row was changed; take it out of the text first. {ADVICE}",
-            row=row + found + 1,
+            row=row + index + 1,
             column=name,
         )
 

@@ -25,7 +25,7 @@ class Psycopg(CopyingPostgres):
             )
         if connection.pgconn.pipeline_status != PipelineStatus.OFF:
             raise StorageError(
-                "The connection is in pipeline mode, which takes no COPY and tells of errors late. "
+                "The connection is in pipeline mode, which takes no COPY and reports errors late. "
                 "Write outside of connection.pipeline()."
             )
         self._connection = connection

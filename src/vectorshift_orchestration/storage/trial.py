@@ -1,4 +1,4 @@
-"""A database that nobody has tested us with is tried before its first use, in a table that goes away again.
+"""A database that was not tested with this package is tried before its first use, in a table that goes away again.
 
 What PEP 249 leaves open would change rows in silence: fractions of a second that are cut, empty texts that
 become NULL, a COMMIT after each statement. So a few rows are written as any others are, looked at, and
@@ -83,16 +83,16 @@ def _rows() -> pa.Table:
 def _changed(database: Database, scratch: TableName) -> str | None:
     """What became of a value."""
     instant = database.instant_text(quoted("at"))
-    found = database.run(
+    rows = database.run(
         f"SELECT {instant}, {quoted('n')}, {quoted('s')}, {quoted('w')} FROM {scratch.sql}"
     )
-    if len(found) != len(_TEXTS):
-        return f"of {len(_TEXTS)} rows it kept {len(found)}"
-    by_number = {int(n): (at, s, w) for at, n, s, w in found}
+    if len(rows) != len(_TEXTS):
+        return f"of {len(_TEXTS)} rows it kept {len(rows)}"
+    by_number = {int(n): (at, s, w) for at, n, s, w in rows}
     for number, (name, text) in enumerate(_TEXTS.items()):
         at, s, w = by_number[number]
-        if (told := _instant(at)) != _INSTANT:
-            return f"it made {told} of {_INSTANT}"
+        if (stored := _instant(at)) != _INSTANT:
+            return f"it made {stored} of {_INSTANT}"
         if s != text:
             return f"it made {_shown(s)} of {name}"
         if number in (0, len(_TEXTS) - 1) and abs(int(w)) != _WHOLE:
