@@ -250,7 +250,7 @@ def test_templates_are_checked_once_filled_in(emulator):
     ],
 )
 def test_bad_windows(emulator, arguments, words):
-    """A window that cuts a bucket, and an end that is no time once it is known, fail at once, unasked."""
+    """A window that cuts a bucket, and an end that is not a time once it is known, fail at once, unasked."""
     with pytest.raises(AirflowFailException, match=words):
         measured(**arguments)
     assert emulator.counters()["requests"] == {}
@@ -287,7 +287,7 @@ def test_nothing_changes_on_failure(emulator, tmp_path):
     assert (tmp_path / "health.parquet").read_bytes() == content
 
 
-def test_bucket_that_nobody_asked_for(other_day, tmp_path):
+def test_bucket_that_was_not_requested(other_day, tmp_path):
     """A bucket outside of the window is neither returned nor written."""
     for target in ({}, {"destination": tmp_path / "health.parquet"}):
         with pytest.raises(AirflowFailException, match=r"RowOutsideWindow.*2020-01-01"):
@@ -295,7 +295,7 @@ def test_bucket_that_nobody_asked_for(other_day, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_assets_are_told(emulator, tmp_path):
+def test_assets_are_reported(emulator, tmp_path):
     """The result is the extra of the events of the assets among the outlets."""
     from airflow.sdk import Asset
     from airflow.sdk.execution_time.context import OutletEventAccessors

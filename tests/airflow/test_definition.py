@@ -214,7 +214,7 @@ def test_serialized_dag_round_trip():
     assert task.extra_links == ["VectorShift export"]
 
 
-def test_deferral_lands_what_was_asked(emulator, tmp_path):
+def test_deferral_lands_what_was_requested(emulator, tmp_path):
     """A window that is rendered anew after the deferral does not change what lands.
 
     `dag.test()` drops a deferral's arguments, so this follows Airflow's steps by hand.

@@ -72,7 +72,7 @@ def test_note_lives_as_long_as_the_export(emulator, run, metadata_database):
 
 
 @pytest.mark.airflow33
-def test_expired_export_is_asked_for_again(emulator, run):
+def test_expired_export_is_requested_again(emulator, run):
     """A retry whose export the service no longer knows asks for a new one."""
     emulator.settings(export_mode="sync")  # so that only the retry looks
     emulator.fault("count", "status", code=429, retry_after="3600", times=1)

@@ -147,7 +147,7 @@ def test_a_trailing_window_while_deferred(emulator):
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
-def test_assets_are_told(emulator, deferrable):
+def test_assets_are_reported(emulator, deferrable):
     """The assets among the outlets get the verdict as the extra of their events, in every mode."""
     from airflow.sdk import Asset
     from airflow.sdk.execution_time.context import OutletEventAccessors
@@ -188,7 +188,7 @@ def test_a_start_and_an_end(emulator):
 
 
 def test_rules_that_look_back(emulator):
-    """Any rule of the core can be waited for; too little to judge is no breach."""
+    """Any rule of the core can be waited for; too little to judge is not a breach."""
     burst(emulator)
     task = sensor(rule=Baseline(metric="errors.sum", error=3.0), threshold=None)
     assert task.poke(yesterday()).xcom_value["state"] == "breached"
@@ -324,6 +324,6 @@ def test_serialize_is_init():
     ],
 )
 def test_foreign_events_are_refused(event):
-    """What is no event of ours does not resume a task."""
+    """What is not an event of ours does not resume a task."""
     with pytest.raises(ValueError, match="not an event of VectorShiftBreachTrigger"):
         read_breach_event(event)

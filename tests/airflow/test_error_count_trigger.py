@@ -144,7 +144,7 @@ def test_nothing_fires_without_a_breach(emulator):
     assert list(store.values.values()) == [yesterday().end.isoformat()] * 2
 
 
-def test_a_restart_does_not_tell_again(emulator):
+def test_a_restart_does_not_report_again(emulator):
     """With the asset's store a new trigger goes on where the last one stopped; without, it repeats."""
     emulator.burst(30, at=noon(), object_id="watched")
     store = Store()
@@ -282,7 +282,7 @@ def test_the_service_says_how_long_to_wait(emulator, connect):
     assert asyncio.run(pauses()) == [900, 3600]
 
 
-def test_a_look_that_is_over_is_left_out(emulator):
+def test_a_poll_that_is_over_is_skipped(emulator):
     """What a slow answer left behind in the queue costs no request."""
     trigger = watcher()
 

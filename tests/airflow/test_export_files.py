@@ -102,7 +102,7 @@ def test_parquet(emulator, tmp_path):
         ("folder/", "folder or a bucket"),
     ],
 )
-def test_destinations_that_are_no_file(emulator, lake, destination, words):
+def test_destinations_that_are_not_a_file(emulator, lake, destination, words):
     """What a template turns into no one file is refused at once, before anything is asked."""
     day = last_day()
     task = VectorShiftExportOperator(

@@ -86,7 +86,7 @@ def test_partitions_around_a_midnight_that_comes_twice():
         ("@daily", datetime(2026, 11, 1, 3, tzinfo=UTC)),
     ],
 )
-def test_partition_that_is_no_period(cron, date):
+def test_partition_that_is_not_a_period(cron, date):
     """What lies between two ticks of any other expression is not guessed."""
     with pytest.raises(WindowError, match=r"does not say when it ends.*start= and end="):
         window_of(partition(cron, date), None, None)

@@ -56,7 +56,7 @@ def test_log_is_short_and_has_no_address(emulator, tmp_path, monkeypatch):
     assert "http" not in "".join(reported)
 
 
-def test_progress_is_said_when_it_has_doubled():
+def test_progress_is_logged_when_it_has_doubled():
     """Each figure is said once it matters, and then in ever wider steps."""
     output = []
     progress = ProgressLog(lambda line, number: output.append(line % number))
@@ -137,7 +137,7 @@ def test_no_lineage_before_it_landed():
     assert task.get_openlineage_facets_on_complete(None) is None
 
 
-def test_assets_are_told_directly(emulator, tmp_path):
+def test_assets_are_reported_directly(emulator, tmp_path):
     """Each asset among the outlets gets the result as its event's extra; an alias stands for the file."""
     from airflow.sdk.execution_time.context import OutletEventAccessors
 

@@ -316,7 +316,7 @@ def test_deferral(emulator, export_id):
     assert emulator.counters()["exports_created"] == 1
 
 
-def test_looks_grow_rarer_up_to_the_poke_interval(emulator, export_id):
+def test_polls_grow_rarer_up_to_the_poke_interval(emulator, export_id):
     """Deferred, the looks begin early and end up a poke interval apart."""
     trigger = deferral(sensor(export_id, deferrable=True, poke_interval=300)).trigger
     assert (trigger.poll_interval, trigger.longest_interval) == (2.0, 300.0)
@@ -385,7 +385,7 @@ def test_no_triggerer_answers_within_the_execution_timeout(emulator):
         task.resume_execution(TRIGGER_FAIL_REPR, failed, {})
 
 
-def test_assets_are_told(emulator, export_id):
+def test_assets_are_reported(emulator, export_id):
     """The assets among the outlets get the result as the extra of their events, in every mode."""
     from airflow.sdk import Asset
     from airflow.sdk.execution_time.context import OutletEventAccessors

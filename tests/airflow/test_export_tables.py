@@ -110,7 +110,7 @@ def test_sqlite_over_its_hook(emulator, sqlite, tmp_path):
     assert result["uri"] == (tmp_path / "events.csv").as_uri()
 
 
-def test_commit_that_nobody_heard_of(emulator, postgres, monkeypatch):
+def test_commit_without_a_response(emulator, postgres, monkeypatch):
     """When the connection breaks on COMMIT, a new one is asked, and the result is the same as ever."""
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
@@ -148,7 +148,7 @@ def test_commit_that_nobody_heard_of(emulator, postgres, monkeypatch):
         ({"conn_type": "oracel"}, "Install the Airflow provider of connection type 'oracel'"),
     ],
 )
-def test_connections_that_are_no_databases(emulator, monkeypatch, connection, words):
+def test_connections_that_are_not_databases(emulator, monkeypatch, connection, words):
     """A connection that is missing or of another kind fails at once, before anything is asked."""
     if connection is not None:
         monkeypatch.setenv("AIRFLOW_CONN_DB", json.dumps(connection))

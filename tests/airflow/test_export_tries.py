@@ -176,7 +176,7 @@ def test_retry_of_a_deferred_task_goes_on(emulator, tries):
     assert emulator.counters()["exports_created"] == 1
 
 
-def test_changed_task_asks_anew(emulator, tries):
+def test_changed_task_requests_again(emulator, tries):
     """Another window, query, format or account has nothing from the export of before; a target has."""
     requested = {tries.deferred().trigger.export_id}
     assert tries.deferred(table=None, duckdb_path=None).trigger.export_id in requested

@@ -131,8 +131,8 @@ def test_unusable_connections(connect, fields, words):
 
 @pytest.mark.airflow33  # before it, Airflow itself takes such a connection for a missing one
 @pytest.mark.parametrize("extra", ["[1]", "timeout=3"])
-def test_extra_that_is_no_object(connect, extra):
-    """An extra that is no JSON object is named as such."""
+def test_extra_that_is_not_an_object(connect, extra):
+    """An extra that is not a JSON object is named as such."""
     connect(extra=extra, **KEY)
     with pytest.raises(VectorShiftConnectionError, match="its extra must be a JSON object"):
         VectorShiftHook().get_conn()

@@ -168,7 +168,7 @@ LONG_AGO = last_day().start - timedelta(days=60)  # before the first event that 
 HOUR = Window(LONG_AGO, LONG_AGO + timedelta(hours=1))
 
 
-def test_slack_is_told_of_a_breach(emulator, how_to, slack):
+def test_slack_is_reported_of_a_breach(emulator, how_to, slack):
     """30 failed runs of 40 are observed as the share 0.75."""
     emulator.burst(10, at=HOUR.start, status="success")
     emulator.burst(30, at=HOUR.start, error_message="quota exceeded")
@@ -181,7 +181,7 @@ def test_slack_is_told_of_a_breach(emulator, how_to, slack):
     assert told.endswith("30 x quota exceeded")
 
 
-def test_slack_is_told_of_a_mistake_in_the_configuration(emulator, how_to, slack, connect):
+def test_slack_is_reported_of_a_mistake_in_the_configuration(emulator, how_to, slack, connect):
     """With a wrong key there is no verdict; the exception says what to mend."""
     connect(host=emulator.base_url, password="sk_wrong")
     assert str(how_to("slack", "alert_slack", HOUR).state) == "failed"

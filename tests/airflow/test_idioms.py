@@ -88,7 +88,7 @@ def arguments_of(kind):
 
 
 @pytest.mark.parametrize("kind", TASKS)
-def test_every_argument_is_shown_and_told(kind):
+def test_every_argument_is_shown_and_described(kind):
     """Editors and `help` show each argument that a class takes, also those of its bases, and its docstring tells each."""
     displayed = arguments_of(kind)
     for base in kind.__mro__:

@@ -117,7 +117,7 @@ def test_a_breach_reaches_every_channel(emulator, channels):
     assert part.get_payload(decode=True).decode().strip() == f"<pre>{html.escape(TOLD)}</pre>"
 
 
-def test_a_check_that_could_not_be_made_is_told_too(emulator, channels, connect):
+def test_a_check_that_could_not_be_made_is_reported_too(emulator, channels, connect):
     """A failure without a verdict is an alert that tells the error."""
     connect(host=emulator.base_url, password="sk_wrong_key")
     assert scheduled(emulator) == "failed"

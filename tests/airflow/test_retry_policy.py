@@ -96,7 +96,7 @@ def test_the_policy_survives_serialization(policy):
     assert isinstance(type(policy).deserialize(stored), type(policy))
 
 
-def test_an_earlier_airflow_is_told():
+def test_an_earlier_airflow_is_named():
     """Where Airflow has no retry policies, importing the module says since when there are any."""
     script = (
         "import sys\n"

@@ -150,7 +150,7 @@ def test_event_loops_share_nothing(service):
     assert asyncio.run(talk()) is not asyncio.run(talk())
 
 
-def test_what_is_wrong_is_told_to_everybody_and_not_remembered(service, connect, monkeypatch):
+def test_an_error_reaches_all_callers_and_is_not_remembered(service, connect, monkeypatch):
     """All who start at once get the sentence; after the connection was mended the next one works."""
 
     async def one():

@@ -58,7 +58,7 @@ def test_within_the_limits(emulator):
 
 
 @pytest.mark.airflow
-def test_breach_fails_at_once_and_tells(emulator, failures, run):
+def test_breach_fails_at_once_and_is_reported(emulator, failures, run):
     """In a DAG run with retries, a breach fails the first try; result and notifier have the verdict."""
     failures(20)
     done = run(
@@ -151,7 +151,7 @@ def test_results_of_a_task_that_fails(failures, arguments, keys):
     ],
 )
 def test_too_little_to_judge(emulator, rule):
-    """Too few runs are no breach: the task passes, and says that it could not judge."""
+    """Too few runs are not a breach: the task passes, and says that it could not judge."""
     verdict = check(rule=rule).execute({})
     assert (verdict["ok"], verdict["state"]) == (True, "insufficient_data")
     assert verdict["message"].startswith("Too little to judge")

@@ -98,14 +98,14 @@ def test_deadline_holds_when_the_service_hangs(emulator, export_id):
     assert time.monotonic() - began < 0.5 + 2.0 + 0.5
 
 
-def test_looks_get_rarer(emulator, export_id):
+def test_polls_get_rarer(emulator, export_id):
     """The interval grows, so that a long export is not asked about all the time."""
     emulator.fault("export_poll", "never_ready", times=0)
     assert told(export_id, seconds=2.0)["status"] == "timeout"
     assert 4 <= emulator.counters()["polls"] <= 9  # at 0.05 s each there would be 40
 
 
-def test_a_last_look_after_the_deadline(emulator, export_id):
+def test_a_last_poll_after_the_deadline(emulator, export_id):
     """A triggerer that was away until after the deadline still finds an export that got ready."""
     told(export_id)
     assert told(export_id, seconds=-5.0)["status"] == "ready"
@@ -212,6 +212,6 @@ def test_nothing_is_undone():
     ],
 )
 def test_foreign_events_are_refused(event):
-    """What is no event of ours does not resume a task."""
+    """What is not an event of ours does not resume a task."""
     with pytest.raises(ValueError, match="not an event of VectorShiftExportTrigger"):
         read_export_event(event)

@@ -115,7 +115,7 @@ def test_an_alert_says_what_the_check_saw(blank, instance, tick, told):
     assert json.loads(json.dumps(alert.to_dict())) == alert.to_dict()
 
 
-def test_a_check_of_somebody_else_is_told_as_well(instance, tick, told):
+def test_a_check_of_somebody_else_is_reported_as_well(instance, tick, told):
     """A check that knows nothing of us has no figures, and its alert says so."""
 
     @dg.asset
@@ -164,7 +164,7 @@ def test_no_cursor_loses_or_repeats_an_alert(evaluate, tick, told, cursor):
     assert len(told) == 2
 
 
-def test_a_tick_that_is_repeated_tells_nothing_again(evaluate, tick, told):
+def test_a_repeated_tick_reports_nothing_again(evaluate, tick, told):
     """The same cursor twice, and the next one, find nothing that was not told."""
     start = tick()
     evaluate()
@@ -174,7 +174,7 @@ def test_a_tick_that_is_repeated_tells_nothing_again(evaluate, tick, told):
     assert len(told) == 1
 
 
-def test_trouble_that_goes_on_is_told_once(evaluate, tick, told):
+def test_trouble_that_goes_on_is_reported_once(evaluate, tick, told):
     """A check that fails again and again is one alert; a worse severity is another, a better one is not."""
     cursor = None
     for severity in (WARN, WARN, ERROR, ERROR, WARN):
@@ -183,7 +183,7 @@ def test_trouble_that_goes_on_is_told_once(evaluate, tick, told):
     assert [each.severity for each in told] == ["WARN", "ERROR"]
 
 
-def test_trouble_that_comes_back_is_told_again(evaluate, tick, told):
+def test_trouble_that_comes_back_is_reported_again(evaluate, tick, told):
     """After the check has passed, the next failure is a new alert with a key of its own."""
     cursor = None
     for passed in (False, True, False, False):
@@ -304,7 +304,7 @@ def test_a_tick_out_of_time_leaves_the_rest_to_the_next(evaluate, tick, told):
     assert [each.partition for each in told] == ["a", "b", "c"]
 
 
-def test_two_sensors_tell_independently(evaluate, tick, told):
+def test_two_sensors_report_independently(evaluate, tick, told):
     """What one channel has been told, another one has not."""
     evaluate()
     tick(name="pager")
@@ -313,7 +313,7 @@ def test_two_sensors_tell_independently(evaluate, tick, told):
     assert len(told) == 2
 
 
-def test_a_new_sensor_does_not_tell_of_old_times(evaluate, tick, told):
+def test_a_new_sensor_does_not_report_old_times(evaluate, tick, told):
     """A sensor without a cursor looks back as far as it was told to."""
     evaluate()
     tick(lookback=timedelta(minutes=-6))
@@ -323,7 +323,7 @@ def test_a_new_sensor_does_not_tell_of_old_times(evaluate, tick, told):
 
 
 @pytest.mark.slow
-def test_runs_of_any_length_are_told(files, tick, told):
+def test_runs_of_any_length_are_reported(files, tick, told):
     """With SQLite ids begin again in every run: a short run after a long one is not overlooked."""
     steps = [dg.asset(lambda: None, name=f"step_{n}") for n in range(4)]
 
@@ -343,7 +343,7 @@ def test_runs_of_any_length_are_told(files, tick, told):
 
 
 @pytest.mark.slow
-def test_a_check_is_told_while_its_run_goes_on(files, tick, told):
+def test_a_check_is_reported_while_its_run_goes_on(files, tick, told):
     """The alert does not wait for the end of the run, and is not lost when the cursor has moved on."""
     look = partial(tick, where_to_look=files)
 

@@ -316,7 +316,7 @@ def test_a_check_of_one_of_several_tables():
     assert next(iter(check.check_specs)).partitions_def == DAYS
 
 
-def test_partitions_that_are_no_time_are_refused(execute):
+def test_partitions_that_are_not_time_are_refused(execute):
     """A check by partitions without windows fails where it is written, with what to do."""
     letters = dg.AssetSpec("letters", partitions_def=dg.StaticPartitionsDefinition(["a"]))
     with pytest.raises(dg.DagsterInvalidDefinitionError, match="partitions_def=None"):
@@ -357,13 +357,13 @@ def test_the_page_says_what_is_checked(check, description):
 
 @pytest.mark.parametrize("limits", [{}, {"warn": 0.5, "error": 0.1}, {"error": "many"}])
 def test_unusable_limits_are_refused(limits):
-    """No limit, limits in the wrong order and limits that are no numbers fail where they are written."""
+    """No limit, limits in the wrong order and limits that are not numbers fail where they are written."""
     with pytest.raises(SpecError):
         build_error_rate_check(health, **limits)
 
 
 @pytest.mark.parametrize("again", [[], ["1"], ["3", "1", "1"]], ids=["once", "one", "several"])
-def test_what_evaluations_are_about_is_asked_for_at_once(instance, monkeypatch, again):
+def test_targets_of_evaluations_are_read_at_once(instance, monkeypatch, again):
     """Each is about its partition's newest materialization, and the instance is asked once where each has one."""
     key, keys = dg.AssetKey("health"), ["1", "2", "3"]
     for partition in [*keys, *again]:

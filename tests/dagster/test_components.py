@@ -253,7 +253,7 @@ def test_every_key_is_described(component):
         ("{where: [{status: failure}]}", "{object_type: pipeline}", "data column status"),
     ],
 )
-def test_a_wrong_word_is_named(load, capsys, wrong, right, named):
+def test_a_wrong_name_is_named(load, capsys, wrong, right, named):
     """A word that does not exist fails the load; the file is named, and the word or the nearest one."""
     reported = failure_of(load, HEALTH.replace(right, wrong, 1)) + "".join(capsys.readouterr())
     assert named in reported
@@ -305,7 +305,7 @@ def test_a_variable_that_is_not_set_selects_nothing(load, line):
 
 
 def test_an_empty_variable_selects_nothing(load, monkeypatch):
-    """A variable that is set to nothing is no object, either."""
+    """A variable that is set to nothing is not an object, either."""
     monkeypatch.setenv("NOT_SET", " ")
     reported = failure_of(
         load, f'{EXPORT}  query: {{object_type: pipeline, object_id: "{UNSET}"}}\n'

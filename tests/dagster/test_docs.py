@@ -50,7 +50,7 @@ INSTANCES = [block for block in blocks("yaml") if block not in COMPONENTS]
 
 @pytest.mark.parametrize("block", INSTANCES, ids=map(str, INSTANCES))
 def test_an_instance_takes_the_settings(block, tmp_path):
-    """What is no component is a `dagster.yaml`, which an instance reads."""
+    """What is not a component is a `dagster.yaml`, which an instance reads."""
     (tmp_path / "dagster.yaml").write_text(block.text)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         for name, value in yaml.safe_load(block.text).items():

@@ -76,7 +76,7 @@ def test_messages_come_beside_the_other_tables_for_one_request_more(bursts, blan
     assert rows(blank_runs) == [(0, "timeout", 5), (0, "quota", 3), (2, "quota", 4)]
 
 
-def test_messages_alone_ask_for_nothing_else(bursts, blank_runs, build):
+def test_messages_alone_request_nothing_else(bursts, blank_runs, build):
     """A run of the messages only costs their request, and a day whose failures are gone is emptied."""
     health = build(HealthTable("by_pipeline"), ErrorTable(limit=1))
     blank_runs(health, DAYS[0], DAYS[2], selection=[dg.AssetKey("error_messages")])
@@ -88,7 +88,7 @@ def test_messages_alone_ask_for_nothing_else(bursts, blank_runs, build):
 
 
 def test_messages_may_be_of_any_window(bursts, blank_runs, build):
-    """Days of a zone whose midnights are no edges of UTC days are fine: nothing is cut into buckets."""
+    """Days of a zone whose midnights are not edges of UTC days are fine: nothing is cut into buckets."""
     zone = dg.DailyPartitionsDefinition("2025-01-01", timezone="Asia/Kolkata")
     blank_runs(build(ErrorTable(), partitions_def=zone, query=FAILED), DAYS[2])
     assert [(message, count) for _, message, count in rows(blank_runs)] == [("quota", 4)]

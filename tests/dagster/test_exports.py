@@ -141,7 +141,7 @@ def test_a_task_whose_time_is_up_is_given_up(export, options, truth, emulator, t
 
 
 @pytest.mark.parametrize("mode", ["sync", "no-poll"])
-def test_an_export_that_is_ready_at_once_is_asked_for_once(export, options, emulator, truth, mode):
+def test_an_export_that_is_ready_at_once_is_requested_once(export, options, emulator, truth, mode):
     """A service that answers with the file's address, and perhaps has no route to ask again, makes one export."""
     emulator.settings(export_mode=mode)
     emulator.reset_counters()
@@ -153,7 +153,7 @@ def test_an_export_that_is_ready_at_once_is_asked_for_once(export, options, emul
 
 
 @pytest.mark.parametrize("route", ["export_poll", "export_create"])
-def test_a_failed_export_is_asked_for_again_and_then_given_up(
+def test_a_failed_export_is_requested_again_and_then_given_up(
     export, options, emulator, truth, route
 ):
     """A task that fails, later or at once, is re-created twice at most; the next run begins anew and succeeds."""
@@ -315,7 +315,7 @@ def test_a_tick_is_bounded_and_the_next_goes_on(two_phase, monkeypatch):
     assert len(seen) == 12
 
 
-def test_one_bad_look_is_not_the_end_of_the_others(two_phase, emulator, monkeypatch):
+def test_one_failed_poll_does_not_end_the_others(two_phase, emulator, monkeypatch):
     """A look that fails is told, and the others land; only when all fail the tick does."""
     two_phase.ask_for("2026-01-01", "2026-01-02")
 

@@ -113,7 +113,7 @@ def test_running_again_leaves_the_same_rows(runs, build):
     ]
 
 
-def test_each_partition_tells_about_itself(runs, build):
+def test_each_partition_has_its_own_metadata(runs, build):
     """In one run over a range, each partition's metadata is of that partition and agrees with the table."""
     reported = by_partition(runs(build(), FIRST, LAST))
     assert len(reported) == 7
@@ -131,7 +131,7 @@ def test_each_partition_tells_about_itself(runs, build):
         assert metadata["vectorshift/window_end"] == (day + timedelta(days=1)).timestamp()
 
 
-def test_the_table_tells_about_itself(runs, build):
+def test_the_table_has_its_own_metadata(runs, build):
     """Table name, file and columns are those of the table that was written."""
     metadata = by_partition(runs(build(), LAST))[str(LAST)]
     assert metadata["dagster/table_name"] == "pipeline_health"
@@ -265,7 +265,7 @@ def test_partitions_that_cut_a_bucket_are_refused(partitions, build):
 
 
 def test_partitions_without_time_are_refused(build):
-    """Partitions that are no windows of time fail at definition time, with what to use instead."""
+    """Partitions that are not windows of time fail at definition time, with what to use instead."""
     with pytest.raises(dg.DagsterInvalidDefinitionError, match="DailyPartitionsDefinition"):
         build(partitions_def=dg.StaticPartitionsDefinition(["a"]))
 
@@ -310,7 +310,7 @@ def test_the_hour_that_a_clock_repeats_is_two_partitions(blank_runs, build, blan
         ({"interval": "minute"}, "interval"),
     ],
 )
-def test_a_table_of_unknown_words_is_refused(changes, message):
+def test_a_table_of_unknown_names_is_refused(changes, message):
     """A metric, dimension or interval that does not exist fails where it is written."""
     with pytest.raises(SpecError, match=message):
         HealthTable("pipeline_health", **changes)
@@ -329,7 +329,7 @@ def test_two_tables_of_one_name_are_refused(tables, build):
         build(*tables)
 
 
-def test_only_figures_that_can_be_told_as_one_are_told(runs, build):
+def test_only_figures_that_can_be_combined_are_reported(runs, build):
     """Maxima and minima of slices are those of the partition; means and distinct counts are left out."""
     metrics = ["latency.max", "latency.min", "latency.mean", "users.count_distinct", "error_rate"]
     reported = by_partition(runs(build(HealthTable("pipeline_health", metrics=metrics)), LAST))

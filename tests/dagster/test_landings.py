@@ -126,7 +126,7 @@ def test_what_was_measured_before_newer_rows_were_written_is_measured_again(
     assert emulator.counters()["requests"]["aggregations"] == 3
 
 
-def test_events_that_arrive_late_are_waited_for_as_long_as_is_said(materialize, emulator, tmp_path):
+def test_late_events_are_awaited_as_long_as_set(materialize, emulator, tmp_path):
     """A window that may still get events is counted before the export, too; `late_arrival` says for how long."""
     for days, counts in ((0, 1), (30, 2)):
         emulator.reset_counters()

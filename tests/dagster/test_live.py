@@ -461,12 +461,12 @@ def test_a_backfill_that_is_killed_again_and_again_lands_the_truth(live):
     live.result(be_killed)
 
 
-def test_a_burst_stops_the_report_and_is_told_once(live):
+def test_a_burst_stops_the_report_and_is_reported_once(live):
     """A bad day's check fails with ERROR, nothing downstream is made, one post for it, whatever the cursor."""
     live.result(alert)
 
 
-def test_errors_are_counted_and_told_without_a_run(live):
+def test_errors_are_counted_and_reported_without_a_run(live):
     """The daemon ticks the sensor: observations, a failed check and a post, and no run of Dagster's."""
     live.result(count)
 

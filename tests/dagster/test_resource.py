@@ -108,7 +108,7 @@ def test_the_client_lives_as_long_as_the_run(emulator):
     running.vectorshift.close()
 
 
-def test_the_client_is_as_patient_as_it_is_told(emulator):
+def test_the_client_waits_as_long_as_it_is_set_to(emulator):
     """`retries` is how often a failed call is tried again, before the step's own retries."""
     emulator.fault("*", "status", times=0, code=503)
     for retries in (0, 2):
@@ -184,7 +184,7 @@ def test_a_base_url_without_its_version_fails_at_once_and_is_named(emulator):
 
 
 def test_retries_are_for_errors_that_pass(runs, build, emulator):
-    """A reply that is no reply is tried again by the asset's own policy, and then succeeds."""
+    """A reply that is not a reply is tried again by the asset's own policy, and then succeeds."""
     emulator.fault("aggregations", "not_json")
     health = build(retry_policy=dg.RetryPolicy(max_retries=1))
     assert runs(health, YESTERDAY).success

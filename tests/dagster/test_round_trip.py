@@ -55,7 +55,7 @@ def test_thirty_days_of_four_tables_and_two_checks_are_one_request(runs, build, 
         )
 
 
-def test_only_what_is_selected_is_asked_and_judged(runs, build):
+def test_only_what_is_selected_is_measured_and_judged(runs, build):
     """A run of one table judges its checks and no others."""
     done = runs(
         build(*FOUR, checks=CHECKS), LAST, selection=dg.AssetSelection.assets("by_pipeline")
@@ -106,7 +106,7 @@ def test_a_blocking_check_holds_back_what_is_downstream(runs, build, emulator):
     ],
 )
 def test_a_check_that_cannot_be_judged_is_refused(check, message):
-    """A check of no table, and a percentile of partitions that are no single bucket, fail at definition time."""
+    """A check of no table, and a percentile of partitions that are not a single bucket, fail at definition time."""
     two_days = dg.TimeWindowPartitionsDefinition(
         start="2026-01-01", fmt="%Y-%m-%d", cron_schedule="0 0 1,11,21 * *"
     )
@@ -197,7 +197,7 @@ def test_names_and_descriptions_are_yours():
     assert scoped.code_version != spec.code_version == spec_of().code_version
 
 
-def test_assets_tell_about_themselves_before_they_run():
+def test_assets_are_described_before_they_run():
     """Each spec names its table and says what the rows are; a description of one's own takes its place."""
     days = dg.DailyPartitionsDefinition("2025-01-01")
     health = build_health_assets(

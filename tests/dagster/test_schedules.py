@@ -79,7 +79,7 @@ def materialized(instance, *days, keys=("one", "two")):
             instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=day))
 
 
-def test_the_newest_settled_partition_is_asked_for(asked):
+def test_the_newest_settled_partition_is_requested(asked):
     """A tick asks for the day that ended, when that was at least the settle delay ago."""
     assets = health()
     assert asked(build_health_schedule(assets, settle=timedelta(hours=2)), assets) == [
@@ -90,7 +90,7 @@ def test_the_newest_settled_partition_is_asked_for(asked):
     ]
 
 
-def test_earlier_partitions_are_asked_for_again(asked):
+def test_earlier_partitions_are_requested_again(asked):
     """With a lookback the run reaches that many partitions further back, and not before the first."""
     assets = health()
     assert asked(build_health_schedule(assets, lookback=3), assets) == [
@@ -117,7 +117,7 @@ def test_what_was_missed_is_caught_up_in_one_run(asked, instance):
     ]
 
 
-def test_what_failed_behind_a_finished_day_is_asked_for(asked, instance):
+def test_what_failed_behind_a_finished_day_is_requested(asked, instance):
     """A night that failed or was cancelled while later ones succeeded is asked for, by itself, and no finished one."""
     assets = health()
     materialized(instance, "2026-11-10", "2026-11-17", "2026-11-19", "2026-11-20", "2026-11-21")
@@ -149,7 +149,7 @@ def test_what_failed_behind_a_finished_day_is_asked_for(asked, instance):
 @pytest.mark.parametrize(
     ("end_offset", "newest"), [(-1, "2026-11-21"), (-3, "2026-11-19"), (1, "2026-11-22")]
 )
-def test_only_partitions_that_exist_are_asked_for(asked, end_offset, newest):
+def test_only_partitions_that_exist_are_requested(asked, end_offset, newest):
     """An offset that leaves out the last days leaves them out of the schedule; one that adds a day adds none that has not ended."""
     assets = health(dg.DailyPartitionsDefinition("2026-01-01", end_offset=end_offset))
     assert asked(build_health_schedule(assets), assets) == [(newest, newest)]
@@ -216,7 +216,7 @@ def test_hours_are_counted_as_instants(asked):
         ("Atlantic/Azores", "2026-03-26"),
     ],
 )
-def test_each_local_day_is_asked_for_once(zone, first, minutes):
+def test_each_local_day_is_requested_once(zone, first, minutes):
     """Over a change of the clocks every tick of the real scheduler is the turn of the next day, whatever settles."""
     days = dg.DailyPartitionsDefinition("2025-01-01", timezone=zone)
     settle = timedelta(minutes=minutes)
@@ -274,7 +274,7 @@ def test_a_cap_makes_several_runs_of_a_range(asked, instance):
     ]
 
 
-def test_nothing_is_asked_for_before_the_first_partition(asked):
+def test_nothing_is_requested_before_the_first_partition(asked):
     """Before any partition has ended the tick says so."""
     assets = health(dg.DailyPartitionsDefinition("2026-11-23"))
     assert asked(build_health_schedule(assets), assets) == "No partition has ended and settled yet."

@@ -86,7 +86,7 @@ def test_each_window_is_observed_and_judged_without_a_run(blank, tick):
     assert not first.run_requests
 
 
-def test_what_is_known_is_not_told_again(blank, tick):
+def test_what_is_recorded_is_not_reported_again(blank, tick):
     """A second tick without news records nothing; the same tick again says the same."""
     errors(blank, 1, 30)
     first = tick()
@@ -132,7 +132,7 @@ def test_a_long_pause_is_caught_up_with_in_several_ticks(tick):
     "cursor",
     ["", "no cursor", "[]", "12", '{"version": 1, "until": "2199-01-01T00:00:00+00:00"}'],
 )
-def test_an_unusable_cursor_begins_anew(blank, tick, cursor):
+def test_an_unusable_cursor_begins_again(blank, tick, cursor):
     """What cannot be read, and what lies in the future, is as no cursor: the last hours are told."""
     errors(blank, 1, 30)
     assert evaluations(tick(cursor)) == evaluations(tick()) != []
@@ -145,7 +145,7 @@ def test_a_cursor_of_another_version_loses_no_time(blank, tick):
     assert reported[0][0] == key(12)
 
 
-def test_the_current_hour_is_told_early_when_it_is_a_partition(blank, tick):
+def test_the_current_hour_is_reported_early_when_it_is_a_partition(blank, tick):
     """With `end_offset=1` the hour that goes on is counted, and told again only when it changes."""
     now = dg.HourlyPartitionsDefinition("2025-01-01-00:00", end_offset=1)
     blank.burst(3)
@@ -197,7 +197,7 @@ def test_a_service_that_hangs_is_given_up_in_time(blank, tick):
     assert time.monotonic() - start < 5
 
 
-def test_partitions_that_have_not_begun_are_no_windows(tick):
+def test_partitions_that_have_not_begun_are_not_windows(tick):
     """Before the first window has ended there is nothing to count."""
     later = dg.HourlyPartitionsDefinition("2190-01-01-00:00")
     assert "No window" in tick(partitions_def=later).skip_message

@@ -62,7 +62,7 @@ def test_missing_folders_are_made(tmp_path, monkeypatch):
     assert storage.locate("health") == (tmp_path / "a/b/health.duckdb").as_uri()
 
 
-def test_a_file_that_is_no_database_is_an_error(tmp_path):
+def test_a_file_that_is_not_a_database_is_an_error(tmp_path):
     """A path that cannot be a database is a typed error, at once."""
     path = tmp_path / "health.duckdb"
     path.write_text("not a database, but long enough to be looked at as one " * 100)

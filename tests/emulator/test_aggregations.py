@@ -109,7 +109,7 @@ def test_every_level_is_computed_from_the_events(runs, on_blank, operation):
         )
 
 
-def test_three_dimensions_nest_in_the_order_asked(runs, on_blank):
+def test_three_dimensions_nest_in_the_requested_order(runs, on_blank):
     """A third dimension is one level deeper and the levels come as slice_units has them."""
     result = on_blank.aggregate(
         "runs.sum", by=("MODEL_ID", "FEEDBACK_TYPE", "TIME"), interval="YEAR"

@@ -44,7 +44,7 @@ def test_key(client, headers, error):
     ],
 )
 def test_not_a_message(client, body):
-    """A body that is no JSON object in UTF-8 is refused, not answered and not a crash."""
+    """A body that is not a JSON object in UTF-8 is refused, not answered and not a crash."""
     status, _, reply = client.raw("POST", f"{API}/events/count", body)
     assert status == 400
     assert json.loads(reply)["error"].startswith("Invalid request: proto: ")
@@ -166,7 +166,7 @@ def test_refused_elsewhere(client, path, body, reason):
 
 
 def test_unknown_routes_methods_and_parameters(client):
-    """What the service does not have is no success: 404, 405 or 400."""
+    """What the service does not have is not a success: 404, 405 or 400."""
     assert client.ask("/nothing", status=404)["status"] == "failed"
     client.ask("/aggregations", status=405)
     assert "kind" in client.ask("/traces/t?kind=form", status=400)["error"]

@@ -51,7 +51,7 @@ def test_accounts_have_the_same_settings():
 
 
 @pytest.mark.parametrize("replace", [True, False])
-def test_characters_are_replaced_in_both_by_one_word(replace):
+def test_characters_are_replaced_in_both_by_one_argument(replace):
     """The option reaches the landing that both write through."""
     operator = VectorShiftExportOperator(
         task_id="x", table="t", duckdb_path="x.duckdb", replace_characters=replace

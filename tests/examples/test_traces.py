@@ -133,7 +133,7 @@ def test_a_malformed_line_is_named_and_nothing_loaded(service, tmp_path, line, p
     assert count(service) == 0
 
 
-def test_a_file_that_is_no_trace_is_refused(service, tmp_path):
+def test_a_file_that_is_not_a_trace_is_refused(service, tmp_path):
     """A foreign name, a foreign header, no file and no text are errors that name the file."""
     other = tmp_path / "other.csv"
     other.write_text(HEADER)
@@ -149,7 +149,7 @@ def test_a_file_that_is_no_trace_is_refused(service, tmp_path):
         traces.load(service, tmp_path / "conv.csv")
 
 
-def test_an_empty_trace_is_no_rows(service, tmp_path):
+def test_an_empty_trace_gives_no_rows(service, tmp_path):
     """A file with a header alone loads zero rows."""
     assert traces.load(service, written(tmp_path, "")) == 0
 

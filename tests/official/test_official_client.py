@@ -13,7 +13,7 @@ from tests.official.vocabulary import call, compare, member
 
 
 @pytest.mark.parametrize("keys", ["camel", "snake"])
-def test_every_call_of_the_script_tells_the_truth(official, emulator, record_property, keys):
+def test_every_call_of_the_script_is_true(official, emulator, record_property, keys):
     """Over all endpoints, blocking and async, the official client's answer is what DuckDB says."""
     emulator.settings(keys=keys)
     right, wrong = judge(official, emulator, cases(emulator.truth))

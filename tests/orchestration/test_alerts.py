@@ -31,7 +31,7 @@ def receipts():
     return Receipts()
 
 
-def test_trouble_that_goes_on_is_told_once(receipts):
+def test_trouble_that_goes_on_is_reported_once(receipts):
     """What was told, and what only goes on, is not sent; after a pass the next failure is."""
     sent = []
     assert deliver(ALERTS[:2], sent.append, receipts, seconds=60) == (1, None)

@@ -60,7 +60,7 @@ def test_an_export_lands_with_its_characters_replaced(store, tmp_path, format, r
 
 
 @pytest.mark.parametrize("format", ["CSV", "JSON"])
-def test_the_check_of_a_file_lets_them_pass_only_when_told_to(tmp_path, format):
+def test_the_check_of_a_file_accepts_them_only_on_request(tmp_path, format):
     """The refusal names the option; so does the reader's."""
     file, _ = exported(tmp_path / "f", format)
     with pytest.raises(ExportFileError, match=r"row 2 .*UTF-8.* replace_characters=True"):

@@ -54,7 +54,7 @@ def test_busy_file_is_not_waited_for_for_ever(busy):
 
 
 def test_no_database(tmp_path):
-    """A file that is no DuckDB file is left as it is."""
+    """A file that is not a DuckDB file is left as it is."""
     path = tmp_path / "text"
     path.write_text("not a database")
     with pytest.raises(StorageError, match="cannot be opened"), duckdb_file(str(path)):

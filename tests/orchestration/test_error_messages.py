@@ -50,7 +50,7 @@ def test_several_windows_are_one_request(blank, client):
     assert blank.counters()["requests"] == {"tables": 1}
 
 
-def test_more_than_a_page_is_asked_for_in_halves(blank, client):
+def test_more_than_a_page_is_requested_in_halves(blank, client):
     """Where a page does not hold all, windows are halved; of one that is still too many, a part is counted and said."""
     for window, count in zip(DAYS, (2, 3, 9, 1), strict=True):
         burst(blank, window, count, "quota")
@@ -68,7 +68,7 @@ def test_more_than_a_page_is_asked_for_in_halves(blank, client):
     assert blank.counters()["requests"] == {"tables": 5}
 
 
-def test_no_failures_are_no_rows(blank, client):
+def test_no_failures_give_no_rows(blank, client):
     """Windows without a failed event have no rows, and no windows cost no request."""
     assert rows(error_messages(client.query(), DAYS)) == []
     assert error_messages(client.query(), []).requests == 0
@@ -97,7 +97,7 @@ QUERIES = {
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_what_cannot_be_measured_is_refused_before_it_is_asked(blank, client, name):
+def test_what_cannot_be_measured_is_refused_before_any_request(blank, client, name):
     """A query is refused exactly when the client would refuse to aggregate it."""
     query, measurable = QUERIES[name]
     spec = AggregationSpec(["runs.sum"])

@@ -169,7 +169,7 @@ def test_another_process_goes_on_with_the_id_alone(emulator, client, tmp_path):
     assert result.to_json()["table"] is None
 
 
-def test_a_job_is_asked_waited_for_and_finished_in_steps(emulator, client, tmp_path):
+def test_a_job_is_requested_awaited_and_finished_in_steps(emulator, client, tmp_path):
     """Asking does not wait, a short wait says that it is too early, and each wait looks once."""
     emulator.settings(export_mode="async", export_delay=0.3)
     emulator.reset_counters()
@@ -324,7 +324,7 @@ def test_landing_nowhere_is_an_error(client, tmp_path):
         land(staged, request, table="events")
 
 
-def test_the_identity_is_what_is_asked(client):
+def test_the_identity_is_the_request(client):
     """Equal requests share key and file name; another query, window or format has its own."""
     request = request_for(client)
     shuffled = ExportRequest(dict(reversed(request.query.items())), DAYS, "csv")
@@ -347,7 +347,7 @@ def test_a_request_is_the_same_after_a_journey_as_json(client):
     assert ExportRequest.from_dict(reported).key == request.key
 
 
-def test_a_result_tells_everything_as_json():
+def test_a_result_has_everything_as_json():
     """What an orchestrator passes on: where it landed, how it was checked, how often asked for."""
     landed = ExportLanded(
         DAYS,

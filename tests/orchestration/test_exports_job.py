@@ -394,7 +394,7 @@ def test_an_answer_that_was_lost_costs_one_more_export(
         ("download", {"kind": "html_200"}),
     ],
 )
-def test_an_export_of_no_use_is_asked_for_again(
+def test_an_unusable_export_is_requested_again(
     emulator, client, request_of_day, tmp_path, fault, options
 ):
     """Failed, not found, no answer, cut, or another file: one re-create, and it is counted."""
@@ -425,7 +425,7 @@ def test_a_window_without_events_lands_as_json(emulator, client, tmp_path, switc
         ("internal error", 1_048_576),
     ],
 )
-def test_what_a_worksheet_cannot_hold_is_not_asked_for_again(
+def test_what_a_worksheet_cannot_hold_is_not_requested_again(
     emulator, client, request_of_day, tmp_path, monkeypatch, reason, events
 ):
     """By the reason that the service gives, or else by the window's count: one export, and advice."""
@@ -441,7 +441,7 @@ def test_what_a_worksheet_cannot_hold_is_not_asked_for_again(
 
 
 @pytest.mark.parametrize("format", ["CSV", "XLSX"])
-def test_a_failure_of_another_kind_is_asked_for_again(
+def test_a_failure_of_another_kind_is_requested_again(
     emulator, client, request_of_day, tmp_path, format
 ):
     """A small window fits in any sheet, and other formats have no limits to name."""
@@ -510,9 +510,7 @@ def test_asking_that_did_no_harm_is_not_counted(emulator, request_of_day, client
         {"kind": "status", "code": 200, "body": '{"status":"success","task_status":"READY"}'},
     ],
 )
-def test_any_state_but_failed_means_to_look_again(
-    emulator, client, request_of_day, tmp_path, options
-):
+def test_any_state_but_failed_is_polled_again(emulator, client, request_of_day, tmp_path, options):
     """Pending after ready, ready without a URL, and states that nobody knows are waited out."""
     records = Records()
     run(client, request_of_day, tmp_path, records)

@@ -191,7 +191,7 @@ def test_an_event_that_cannot_be_trusted_is_an_error(event, part):
 
 
 @pytest.mark.parametrize("latency", [[1], "NaN", "1_000", True])
-def test_a_latency_that_is_no_number_is_an_error(latency):
+def test_a_latency_that_is_not_a_number_is_an_error(latency):
     """What no service can mean is refused as the page is read, with its field."""
     event = {"spanId": "s", "startTime": iso(START), "latency": latency}
     with (

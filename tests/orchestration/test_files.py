@@ -91,7 +91,7 @@ def test_other_schemes_are_refused_in_a_sentence(source, destination, part):
         publish(source, destination)
 
 
-def test_a_folder_is_no_file(tmp_path, source):
+def test_a_folder_is_not_a_file(tmp_path, source):
     """A destination that is a folder is refused instead of guessed at."""
     with pytest.raises(PublishError, match="is a folder"):
         publish(source, tmp_path)
@@ -132,7 +132,7 @@ def test_a_file_that_is_replaced_keeps_its_mode(tmp_path, source):
         assert stat.S_IMODE(target.stat().st_mode) == mode
 
 
-def test_what_is_no_regular_file_is_not_replaced(tmp_path, source):
+def test_what_is_not_a_regular_file_is_not_replaced(tmp_path, source):
     """A pipe or a device is somebody's; renaming a file over it would take it away."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -58,7 +58,7 @@ def test_the_rows_of_another_query_are_not_replaced_unseen(root):
     assert held(landing) == [5]
 
 
-def test_a_note_about_nothing_keeps_nobody_away(root):
+def test_an_empty_note_keeps_no_writer_away(root):
     """A file that was removed, or was never written, is not somebody's."""
     landing = place(root)
     write(landing, "one", 1)
@@ -68,7 +68,7 @@ def test_a_note_about_nothing_keeps_nobody_away(root):
     assert held(landing) == [2]
 
 
-def test_of_two_queries_at_once_one_is_told(root):
+def test_of_two_queries_at_once_one_is_reported(root):
     """Who finds another's note once its own file is written does not take it for a success."""
 
     landing = place(root)
@@ -86,7 +86,7 @@ def test_of_two_queries_at_once_one_is_told(root):
     write(landing, "two", 2)
 
 
-def test_a_damaged_note_is_told(root):
+def test_a_damaged_note_is_reported(root):
     """Nobody knows what it said, so nothing is written; without it the file is anybody's."""
     landing = place(root)
     write(landing, "one", 1)

@@ -150,7 +150,7 @@ def test_a_window_has_one_name_below_each_root():
     ],
 )
 def test_a_name_that_could_lead_elsewhere_is_refused(table, extension):
-    """Separators, dots, control characters and endless names are no part of a path."""
+    """Separators, dots, control characters and endless names are not part of a path."""
     with pytest.raises(PublishError, match="cannot be part of a path"):
         partition_path("root", table, DAY, extension)
     with pytest.raises(PublishError, match="root is empty"):
@@ -210,7 +210,7 @@ def test_only_our_old_leftovers_are_removed(littered):
     assert sweep(littered) == []
 
 
-def test_whole_exports_go_only_when_asked_for(littered):
+def test_whole_exports_are_removed_only_on_request(littered):
     """A working folder may be emptied of staged files too; the age counts for them as well."""
     assert sweep(littered, older_than=timedelta(hours=49), staged=True) == []
     removed = sweep(littered.as_uri(), staged=True)
@@ -230,7 +230,7 @@ def test_leftovers_in_a_store_are_removed(tmp_path):
 
 
 def test_a_sweep_that_cannot_be_is_an_error(tmp_path):
-    """A root that is no folder, and a negative age."""
+    """A root that is not a folder, and a negative age."""
     with pytest.raises(PublishError, match="no folder"):
         sweep(tmp_path / "nothing")
     with pytest.raises(PublishError, match="0 or more"):

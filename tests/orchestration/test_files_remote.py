@@ -195,7 +195,7 @@ def test_who_wins_a_race_is_known_to_the_store(s3, source, monkeypatch):
     assert stored(s3, "lake/x.csv") == b"theirs"
 
 
-def test_a_bucket_or_folder_is_no_object(s3, source):
+def test_a_bucket_or_folder_is_not_an_object(s3, source):
     """The destination has to name the object."""
     for destination in (s3.path("lake"), "s3://lake", "s3://lake/", "s3://lake/folder/"):
         with pytest.raises(PublishError, match="folder or a bucket"):
@@ -356,7 +356,7 @@ def test_a_file_system_that_knows_its_host_gives_it(source):
         assert publish(source, RemotePath(Hosted(**options), "/lake/x.csv")).uri == uri
 
 
-def test_what_a_driver_says_is_told_without_secrets(source):
+def test_what_a_driver_says_is_reported_without_secrets(source):
     """Some repeat the address or the options that they were given."""
 
     class Talking(MemoryFileSystem):
@@ -371,7 +371,7 @@ def test_what_a_driver_says_is_told_without_secrets(source):
     assert not [name for name in ("hunter", "a/b==") if name in str(reported.value)]
 
 
-def test_a_store_that_lets_nobody_in_is_told_without_the_password(source):
+def test_a_store_that_refuses_access_is_reported_without_the_password(source):
     """A server that is not there, by text and by an object that opens it when it is asked."""
 
     class Late:
@@ -440,7 +440,7 @@ SECRET_ADDRESSES = [
 
 
 @pytest.mark.parametrize("address", SECRET_ADDRESSES)
-def test_no_error_tells_what_an_address_keeps_secret(source, address, monkeypatch):
+def test_no_error_reveals_the_secrets_of_an_address(source, address, monkeypatch):
     """Neither its message nor what it names as its cause, whatever is done with the address."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
@@ -457,7 +457,7 @@ def test_no_error_tells_what_an_address_keeps_secret(source, address, monkeypatc
             assert "S3CR3T" not in displayed
 
 
-def test_an_address_with_a_signature_is_told_without_it(source):
+def test_an_address_with_a_signature_is_reported_without_it(source):
     """What was written is named, and the signature is not."""
     done = publish(source, "memory://lake/x.csv?sv=1&sig=c4nary&se=2")
     assert done.uri == "memory://lake/x.csv?sv=1&sig=***&se=2"

@@ -13,7 +13,7 @@ DAY = Window.day(datetime(2026, 11, 22, tzinfo=UTC).date())
 DAYS = [*DAY.earlier(2), DAY]
 
 
-def test_tables_and_judgings_share_what_is_asked(blank, client):
+def test_tables_and_judgings_share_requests(blank, client):
     """One request for figures and one for messages; a judging's history is not among the rows."""
     for number, window in enumerate([DAYS[0].earlier(1)[0], *DAYS], start=1):
         blank.burst(number, at=window.start + timedelta(hours=12), error_message="quota")

@@ -154,7 +154,7 @@ def test_many_hours_are_shown_as_days(landed: Store) -> None:
     assert len(rows["Latency"]) == 51
 
 
-def test_what_is_missing_or_late_is_told(landed: Store) -> None:
+def test_what_is_missing_or_late_is_reported(landed: Store) -> None:
     """Windows that no commit covers up to now, and those that were written long after their end."""
     rows = Tables(page(landed, "by_pipeline", "by_hour", late=timedelta(days=100_000))).rows
     by_table = {row[0]: row for row in rows["What is missing or late"]}

@@ -82,7 +82,7 @@ def test_days_in_a_row_are_written_at_once_and_noted_one_by_one(store):
 
 
 @pytest.mark.parametrize("store", ["duckdb"], indirect=True)
-def test_more_windows_are_no_more_statements(store, monkeypatch):
+def test_more_windows_need_no_more_statements(store, monkeypatch):
     """What is asked of the database does not grow with the windows, only with the transactions."""
     from vectorshift_orchestration.storage.duckdb import DuckDB
 
@@ -248,7 +248,7 @@ def test_a_lost_commit_of_a_run_is_looked_up(link, arrives):
     assert len(notes) == (1 if arrives else 5)
 
 
-def test_a_lost_commit_of_a_run_that_was_partly_overwritten_is_told(link):
+def test_a_lost_commit_of_a_run_that_was_partly_overwritten_is_reported(link):
     """Another writer replaced one of the windows before the look: that one is named."""
     cut, place, straight = link
     other = Landing(table="events", connect=lambda: closing(psycopg.connect(straight)))
@@ -286,7 +286,7 @@ def test_tables_with_other_columns_are_written_after_each_other(connection):
     assert connection.sql("SELECT n, m FROM events ORDER BY n").fetchall() == [(4, None), (5, 6)]
 
 
-def test_a_missing_time_is_told(connection):
+def test_a_missing_time_is_reported(connection):
     """A row without a time belongs to no window of the run."""
     place = Landing(table="events", connect=lambda: nullcontext(connection))
     timeless = pa.table({"at": pa.array([None], pa.timestamp("us", "UTC")), "n": [1]})
@@ -296,7 +296,7 @@ def test_a_missing_time_is_told(connection):
 
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
-def test_what_is_no_time_in_the_table_is_a_typed_error(store):
+def test_what_is_not_a_time_in_the_table_is_a_typed_error(store):
     """Somebody's text among the times cannot be counted by window: each window is written for itself."""
     place = place_in(store)
     write(place, days(1))

@@ -156,7 +156,7 @@ def test_a_sum_that_has_no_room_is_an_error():
         merge_rows([part, part], AggregationSpec(["model_costs.sum"]))
 
 
-def test_what_is_asked_for_a_merge():
+def test_the_metrics_requested_for_a_merge():
     """A mean brings its sum and the runs, a ratio its two metrics; each is asked once."""
     spec = AggregationSpec(["latency.mean", "error_rate", "runs.sum"], ["time"], "day")
     requested = mergeable(spec)

@@ -59,12 +59,12 @@ def read(request, client, service, tmp_path):
     "told",
     ["NaN", "nan", "Infinity", "-Infinity", "1_000", "1,000", " 5", "0x10", "٣", "1e999", "true"],
 )
-def test_what_is_no_finite_number_is_refused(read, name, told):
-    """Words, groups of digits, blanks, other digits, and what a double cannot hold are no numbers."""
+def test_what_is_not_a_finite_number_is_refused(read, name, told):
+    """Words, groups of digits, blanks, other digits, and what a double cannot hold are not numbers."""
     assert isinstance(read(**{name: told}), REFUSALS)
 
 
-def test_a_truth_value_is_no_number(read):
+def test_a_bool_is_not_a_number(read):
     """true is not 1."""
     assert isinstance(read(latency=True), REFUSALS)
 
@@ -74,7 +74,7 @@ def test_a_truth_value_is_no_number(read):
     [("12", 12.0), ("-0", 0.0), ("1e+06", 1e6), ("+5", 5.0), (".5", 0.5), ("007", 7.0), ("", None)],
 )
 def test_a_number_may_come_as_text(read, told, number):
-    """proto-JSON writes 64-bit integers so; empty text is no value."""
+    """proto-JSON writes 64-bit integers so; empty text is not a value."""
     assert read(latency=told)["latency"] == number
 
 
@@ -103,8 +103,8 @@ def test_a_time_has_any_number_of_digits(read, name, told, microsecond):
     ["soon", "2026-11-22", "2026-11-22T00:00:00", "2026-02-30T00:00:00Z", "2026-11-22T25:00:00Z"],
 )
 @pytest.mark.parametrize("name", ["span_start_time", "span_end_time"])
-def test_what_is_no_time_is_refused(read, name, told):
-    """A word, a day, a time without its offset and a day that does not exist are no instants."""
+def test_what_is_not_a_time_is_refused(read, name, told):
+    """A word, a day, a time without its offset and a day that does not exist are not instants."""
     assert isinstance(read(**{name: told}), REFUSALS)
 
 
@@ -122,7 +122,7 @@ def test_what_is_no_time_is_refused(read, name, told):
     ],
 )
 def test_the_end_of_what_has_not_ended_is_null(read, zero):
-    """The zero time of a database or of a language, in any zone, is no end."""
+    """The zero time of a database or of a language, in any zone, is not an end."""
     assert read(span_end_time=zero, status="in_progress")["span_end_time"] is None
 
 

@@ -388,7 +388,7 @@ def test_json_must_be_one_array_of_objects(tmp_path, text, part):
 
 
 @pytest.mark.parametrize("bad", [b"\xff", b"\\ud800", b"\\x"])
-def test_json_text_that_is_no_text_is_refused(tmp_path, bad):
+def test_json_text_that_is_not_text_is_refused(tmp_path, bad):
     """Bytes that are not UTF-8, lone surrogates and unknown escapes are named by their row."""
     path = write_json(tmp_path / "f.json", [event(1), event(2, error_message="HERE"), event(3)])
     path.write_bytes(path.read_bytes().replace(b"HERE", bad))

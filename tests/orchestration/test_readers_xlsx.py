@@ -230,7 +230,7 @@ def test_memory_does_not_grow_with_the_sheet(tmp_path, monkeypatch, shared):
     assert peaks[1] < peaks[0] + 500_000  # the texts alone are 1.2 million bytes more
 
 
-def test_empty_rows_at_the_end_are_no_rows(tmp_path):
+def test_empty_rows_at_the_end_are_not_rows(tmp_path):
     """Formatting below the last row is nothing; an empty row between others is missing data."""
     path = tmp_path / "f.xlsx"
     row = f"<row><c><v>5</v></c>{TIME}</row>"

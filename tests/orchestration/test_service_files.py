@@ -99,7 +99,7 @@ def test_a_text_in_quotes_is_a_text(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["D1.csv", "D2crlf.csv"])
-def test_a_text_of_go_is_no_null(name):
+def test_a_text_of_go_is_not_null(name):
     """Go quotes no text and leaves null empty, so its `\\N` is a text."""
     assert r"\N" in column(f"go/{name}", "error_message")
 
@@ -135,7 +135,7 @@ def test_no_rows(name):
 
 @pytest.mark.parametrize("name", ["clickhouse/C14.json", "clickhouse/C14b.csv"])
 def test_an_empty_file_is_one_without_rows_for_who_knows_that(name):
-    """JSON lines of nothing are no byte. Who has not counted cannot tell it from a lost file."""
+    """JSON lines of nothing are not a byte. Who has not counted cannot tell it from a lost file."""
     assert rows(name, may_be_empty=True) == []
     with pytest.raises(ExportFileError, match="is empty"):
         rows(name)
@@ -177,7 +177,7 @@ def test_rows_of_lists():
         ("go/D5time_unixms.csv", 250),
     ],
 )
-def test_times_that_tell_an_instant(name, milliseconds):
+def test_unambiguous_times(name, milliseconds):
     """Any number of digits, offsets, Go's own text, numbers since 1970."""
     assert {row["span_start_time"] for row in rows(name)} == {milliseconds}
 
@@ -192,7 +192,7 @@ def test_a_time_with_a_monotonic_clock():
 
 @pytest.mark.parametrize("name", ["clickhouse/C19zero.csv", "go/D9zero.csv"])
 def test_a_zero_end_is_null(name):
-    """1970 and the year 1 are no end."""
+    """1970 and the year 1 are not an end."""
     assert not any("span_end_time" in row for row in rows(name))
 
 
@@ -303,7 +303,7 @@ AGAIN = [
 
 
 @pytest.mark.parametrize(("name", "words"), AGAIN)
-def test_what_may_be_damage_is_asked_for_again(name, words):
+def test_what_may_be_damage_is_requested_again(name, words):
     """A file that may have been cut is worth another export; what to do if it stays is said too."""
     with pytest.raises(ExportFileError, match=words) as caught:
         rows(name)

@@ -172,7 +172,7 @@ def test_sharing_can_be_declined(window, account):
     assert answers.requests == 2
 
 
-def test_what_cannot_be_asked_is_refused(window, account, vectorshift_emulator):
+def test_an_impossible_question_is_refused(window, account, vectorshift_emulator):
     """No tables, and a window that cuts a bucket, are errors before anything is sent."""
     vectorshift_emulator.reset_counters()
     with pytest.raises(SpecError, match="nothing to measure"):

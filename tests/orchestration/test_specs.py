@@ -74,13 +74,13 @@ def test_an_unknown_metric_names_the_nearest(text, hint):
         ),
     ],
 )
-def test_a_spec_that_cannot_be_asked_is_refused(arguments, part):
+def test_an_impossible_spec_is_refused(arguments, part):
     """Empty, doubled, misspelt and half-given specs are errors where they are written."""
     with pytest.raises(SpecError, match=part):
         AggregationSpec(**arguments)
 
 
-def test_a_spec_speaks_the_sdks_words():
+def test_a_spec_uses_the_sdks_names():
     """Operations, dimensions and interval are what `raw_aggregate` takes."""
     spec = AggregationSpec(["runs.sum"], ["TIME", "model_id"], "DAY")
     assert spec.dimensions() == [GroupBy.TIME, GroupBy.MODEL_ID]
@@ -91,7 +91,7 @@ def test_a_spec_speaks_the_sdks_words():
 
 @pytest.mark.parametrize("value", [None, 5, ["runs.sum"], {"metric": "runs.sum"}])
 def test_a_metric_is_a_name(value):
-    """What is no text names no metric, and the error is ours."""
+    """What is not text names no metric, and the error is ours."""
     with pytest.raises(SpecError, match=r"such as runs\.sum, not"):
         parse_metric(value)
 

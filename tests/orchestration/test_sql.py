@@ -313,7 +313,7 @@ def test_data_frames_are_taken_by_their_values(store, write, frame):
 
 
 @pytest.mark.parametrize("rows", [[{"at": NOON}], [pa.table({"at": [NOON]})], ["a"], 5])
-def test_what_is_no_arrow_is_told_so(store, write, rows):
+def test_what_is_not_arrow_is_refused(store, write, rows):
     """Dicts, and tables among batches, are refused in a sentence."""
     with pytest.raises(StorageError, match="Rows come as Arrow batches, not as"):
         write(rows)
@@ -378,7 +378,7 @@ def test_two_columns_of_one_name_are_refused(store, write):
 
 
 @in_every_kind
-def test_the_ledger_tells_what_was_committed(store, write):
+def test_the_ledger_records_what_was_committed(store, write):
     """Key, rows, checksum and attempt can be read back; other windows have none."""
     assert committed(write.connection, "events", DAY) is None
     write([batch([NOON])], key="k", sha256="ab")

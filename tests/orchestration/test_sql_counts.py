@@ -43,7 +43,7 @@ MEDDLING = {
 
 @pytest.mark.parametrize("store", POSTGRES, indirect=True)
 @pytest.mark.parametrize("statements", MEDDLING.values(), ids=MEDDLING)
-def test_a_table_that_does_not_keep_what_it_gets_is_told(store, statements):
+def test_a_table_that_does_not_keep_what_it_gets_is_reported(store, statements):
     """Whatever stands between: the rows, the ledger and the file are as they were."""
     write(store.connection, [0], key="old")
     for statement in statements:
@@ -65,7 +65,7 @@ def _execute(connection, statement):
 
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
-def test_triggers_of_sqlite_are_told_too(store):
+def test_triggers_of_sqlite_are_reported_too(store):
     """A row that a trigger takes away again, and one that it hinders from going."""
     write(store.connection, [0])
     for event, body in (
@@ -119,7 +119,7 @@ def test_partitions_and_partial_indexes_keep_what_they_get(store):
 
 
 @pytest.mark.parametrize("store", ["plain"], indirect=True)
-def test_a_driver_that_shifts_times_is_told(store):
+def test_a_driver_that_shifts_times_is_reported(store):
     """Naive instants in a column with zones would be moved by the session's; then nothing is changed."""
     store.execute('CREATE TABLE events ("at" timestamptz, n bigint)')
     _execute(store.connection, "SET TIME ZONE 'Asia/Kathmandu'")

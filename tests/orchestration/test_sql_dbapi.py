@@ -204,7 +204,7 @@ def test_what_would_change_rows_is_refused_before_anything_is_done(monkeypatch, 
                 attempt(connection, [batch([NOON])])
 
 
-def test_what_is_behind_odbc_is_asked_for():
+def test_the_database_behind_odbc_is_identified():
     """An ODBC connection tells by its driver's name nothing of the database."""
 
     class Odbc(sqlite3.Connection):

@@ -53,7 +53,7 @@ def test_a_writer_that_began_earlier_gives_way(store):
     assert (DAY.start, 5) in store.rows()
 
 
-def test_a_neighbour_disturbs_nobody(store):
+def test_a_neighbour_does_not_disturb(store):
     """Windows that touch only at an edge are written side by side."""
     attempt = begin_attempt(store.connection, "events", DAY)
     write(store.connection, TOMORROW, n=2)
@@ -184,7 +184,7 @@ def test_a_commit_that_is_still_under_way_is_waited_for(link):
     connection.close()
 
 
-def test_a_lost_commit_that_somebody_overwrote_is_told(link):
+def test_a_lost_commit_that_somebody_overwrote_is_reported(link):
     """Between the loss and the look another writer committed: this one's rows are not the table's."""
     cut, weak, straight = link
 
@@ -202,7 +202,7 @@ def test_a_lost_commit_that_somebody_overwrote_is_told(link):
     connection.close()
 
 
-def test_without_a_way_to_ask_the_outcome_is_unknown(link):
+def test_without_another_connection_the_outcome_is_unknown(link):
     """No `reconnect`: the error says so, names the attempt, and never claims either."""
     cut, weak, straight = link
     connection = psycopg.connect(weak)

@@ -157,7 +157,7 @@ def test_what_does_not_fit_a_column_of_the_users_own_is_refused_and_not_cut(stor
 
 
 @by_one
-def test_a_row_that_is_longer_than_a_packet_is_told(store):
+def test_a_row_that_is_longer_than_a_packet_is_reported(store):
     """The server would cut the connection; long rows below that go one by one."""
     ((most,),) = store.query("SELECT @@max_allowed_packet")
     write(store.connection, [batch([NOON] * 3, s=["x" * (most // 3)] * 3)])

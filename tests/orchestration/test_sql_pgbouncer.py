@@ -114,7 +114,7 @@ def test_no_setting_of_a_session_changes_what_is_written(connect, pooled, hostil
 
 
 @pytest.mark.parametrize("driver", [psycopg, psycopg2])
-def test_a_search_path_that_the_pooler_drops_is_told(pooled, postgres_schemas, driver):
+def test_a_search_path_that_the_pooler_drops_is_reported(pooled, postgres_schemas, driver):
     """Where `options` never reached the server, the rows would be in another schema; a schema in the name holds."""
     schema = postgres_schemas.new_name()
     requested = make_conninfo(pooled, options=f"-c search_path={schema}")

@@ -243,7 +243,7 @@ def test_a_transaction_that_somebody_else_ends_is_noticed(connection):
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_the_hint_of_the_server_is_told(postgres_schemas, driver):
+def test_the_hint_of_the_server_is_reported(postgres_schemas, driver):
     """A publication for all tables wants a replica identity, which the server's hint says and its error does not."""
     name = f"t_{uuid4().hex[:12]}"
     with psycopg.connect(postgres_schemas.conninfo, autocommit=True) as root:

@@ -81,7 +81,7 @@ def test_who_says_so_replaces_and_owns_the_window(store):
     assert [row[1] for row in store.rows()] == [1, 6, 4]
 
 
-def test_of_two_queries_at_once_the_second_is_told_for_good(store):
+def test_of_two_queries_at_once_the_second_is_reported_for_good(store):
     """Both began on an empty table: who comes later hears that it is another query, not that it is late."""
     attempts = [
         begin_attempt(store.connection, "events", DAY, query_key=query_key) for query_key in "ab"
@@ -104,7 +104,7 @@ def test_of_two_queries_at_once_the_second_is_told_for_good(store):
         ({"key": "1", "query_key": "a"}, {"key": "2"}, False),
     ],
 )
-def test_what_both_sides_tell_is_compared(store, first, then, refused):
+def test_what_both_sides_report_is_compared(store, first, then, refused):
     """The query where both name it, else the request of the same window; who says nothing is let pass."""
     write(store.connection, 1, **first)
     if refused:
@@ -173,7 +173,7 @@ def test_a_source_has_its_own_fence_and_its_own_query(store):
 
 
 @in_every_kind
-def test_rows_of_no_source_and_of_sources_are_told_apart(store):
+def test_rows_without_a_source_and_with_one_are_distinguished(store):
     """Rows from before sources would be there twice, and a write without a source would empty all."""
     write(store.connection, 1, query_key="a")
     write(store.connection, 1, TOMORROW, query_key="a")

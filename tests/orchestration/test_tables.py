@@ -138,8 +138,8 @@ def test_amounts_are_the_decimals_that_were_meant(told, amount):
 @pytest.mark.parametrize(
     "told", [math.nan, math.inf, -math.inf, 1e26, -1e26, 10**26, 1e308, "1", True]
 )
-def test_what_is_no_amount_is_an_error(told):
-    """Nothing is made of what is not finite, does not fit, or is no number."""
+def test_what_is_not_an_amount_is_an_error(told):
+    """Nothing is made of what is not finite, does not fit, or is not a number."""
     spec = AggregationSpec(["ai_credits.sum"])
     with pytest.raises(AggregationShapeError, match="ai_credits_sum at the top is"):
         aggregation_table({"buckets": [leaf("ai_credits_sum", told)]}, spec, DAY)

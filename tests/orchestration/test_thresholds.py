@@ -94,7 +94,7 @@ def test_one_window_by_itself(rule, state, severity, observed, limit, blank, cli
     assert asked_once(blank)
 
 
-def test_an_empty_window_is_no_error(blank, client):
+def test_an_empty_window_is_not_an_error(blank, client):
     """No runs: sums are 0, everything else is too little to judge."""
     assert evaluate(Absolute(metric="errors.sum", error=0), client.query(), HOUR).state == "ok"
     for rule in (
@@ -224,7 +224,7 @@ def test_local_days_are_compared_with_local_days(blank, client):
     assert evaluate(means, client.query(), day, every="day", tz="America/New_York").state == "ok"
 
 
-def test_a_mean_that_its_buckets_do_not_tell_is_no_error(blank, client):
+def test_a_mean_that_its_buckets_do_not_tell_is_not_an_error(blank, client):
     """Hours whose mean is 0 hide how many runs that is of, so a mean of their day is not known."""
     day = Window.day(date(2026, 11, 2), "America/New_York")
     first, second = day.split("hour")[:2]
@@ -245,7 +245,7 @@ def test_a_mean_over_new_year(blank, client):
     assert asked_once(blank)
 
 
-def test_rules_that_cannot_be_asked_of_a_window(blank, client):
+def test_rules_that_cannot_judge_a_window(blank, client):
     """Bad rules raise: parts of an hour cannot be compared, nor percentiles of several buckets."""
     quarter = Window(START, START + timedelta(minutes=15))
     rule = Change(metric="latency.p95", error=0.5)

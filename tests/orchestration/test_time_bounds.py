@@ -245,8 +245,8 @@ def coarse(services) -> Iterator[Emulator]:
     service.settings(labels="rfc3339", zone="UTC")
 
 
-def test_an_edge_that_nothing_tells_apart_is_refused(coarse):
-    """Two hours are no bucket of time: with an event on their end, no figure of them is exact."""
+def test_an_ambiguous_edge_is_refused(coarse):
+    """Two hours are not a bucket of time: with an event on their end, no figure of them is exact."""
     window = Window(HOURS[-3].start, HOURS[-2].end)
     with (
         Client(coarse.api_key, coarse.base_url) as client,

@@ -63,7 +63,7 @@ async def test_without_a_breach_the_deadline_ends_the_wait(client, opened):
     assert reported == {"status": "timeout", "verdict": None, "error": ""}
 
 
-async def test_what_cannot_be_asked_ends_the_wait_at_once(client, opened):
+async def test_an_impossible_request_ends_the_wait_at_once(client, opened):
     """A rule that no window can answer is not waited out."""
     async with client:
         reported = await breached(opened, {"rule": "absolute", "metric": "nope.sum", "error": 1})

@@ -234,7 +234,7 @@ def test_partition_keys(every, zone, start, key):
 
 
 def test_only_a_whole_unit_has_a_key():
-    """Two days, or a UTC day seen from another zone, are no partition."""
+    """Two days, or a UTC day seen from another zone, are not a partition."""
     day = Window.day(date(2026, 11, 22))
     assert day.ds == "2026-11-22"
     for wrong, zone in ((day.lookback(1), "UTC"), (day, NEW_YORK)):
@@ -298,7 +298,7 @@ def test_a_lookback_that_has_no_beginning_is_refused(every, zone):
 
 @pytest.mark.parametrize("cut", ["split", "align"])
 def test_a_width_of_ages_is_refused(cut):
-    """The longest timedelta is no width."""
+    """The longest timedelta is not a width."""
     with pytest.raises(WindowError, match="230 years at most"):
         getattr(Window.day(date(2026, 11, 22)), cut)(timedelta.max)
 

@@ -97,7 +97,9 @@ def test_units_follow_each_other(zone, fold, unit, days_on):
     assert date.min < start.date()
 
 
-def test_the_version_of_the_zones_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_of_the_zones_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The system's files say which version they are, or that they do not; without them the package does."""
     monkeypatch.setattr(edges, "TZPATH", (str(tmp_path / "none"), str(tmp_path)))
     assert edges.database() == f"of unknown version in {tmp_path}"

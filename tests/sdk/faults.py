@@ -191,7 +191,7 @@ def alternatives_are_anded(patch):
 
 @fails("test_or_in_an_aggregation_is_refused")
 def an_aggregation_leaves_the_or_out(patch):
-    """An OR of scope filters is no condition of an aggregation."""
+    """An OR of scope filters is not a condition of an aggregation."""
     right = _plan._aggregation
     patch.setattr(
         _plan, "_aggregation", lambda spec, parts: right(spec, replace(parts, terms=parts.atoms))
@@ -256,7 +256,7 @@ def a_single_inner_slice_is_dropped(patch):
     patch.setattr(_aggregates, "_bucket", bucket)
 
 
-@fails("test_a_single_slice_keyed_label_is_no_operation")
+@fails("test_a_single_slice_keyed_label_is_not_an_operation")
 def a_single_outer_label_is_the_operation(patch):
     """How deep the answer is does not matter."""
     patch.setattr(_aggregates, "_height", lambda node: 99)
@@ -282,7 +282,7 @@ def slices_in_place_of_the_operation_are_the_first(patch):
     patch.setattr(_aggregates, "_nodes", nodes)
 
 
-@fails("test_a_total_among_the_years_is_no_year")
+@fails("test_a_total_among_the_years_is_not_a_year")
 def a_total_among_the_slices_is_one_of_them(patch):
     """The label of a total is not known."""
     patch.setattr(_aggregates, "_TOTAL", "another label")
@@ -354,7 +354,7 @@ def a_table_begins_at_a_multiple_of_the_limit(patch):
     patch.setattr(_flows, "table_page", lambda limit, offset: (limit, offset // limit * limit))
 
 
-@fails("test_where_refuses_what_is_no_filter")
+@fails("test_where_refuses_what_is_not_a_filter")
 def what_is_no_filter_is_left_out(patch):
     """where() drops arguments that it does not know."""
     right = _where.combine
@@ -497,13 +497,13 @@ def secrets_are_shown(patch):
     patch.setattr(_bodies, "redact", lambda text, *secrets: text)
 
 
-@fails("test_a_failed_body_is_told_with_its_request_and_no_secrets")
+@fails("test_a_failed_body_is_reported_with_its_request_and_no_secrets")
 def a_failed_body_is_told_without_its_request(patch):
     """Only the reason is told."""
     patch.setattr(_answers, "context", lambda call, reply: {})
 
 
-@fails("test_no_answer_at_all_is_told_with_its_request")
+@fails("test_no_answer_at_all_is_reported_with_its_request")
 def every_request_may_have_arrived(patch):
     """A connection that was refused is told as one that broke."""
     patch.setattr(kept, "not_connected", exchange.broken)

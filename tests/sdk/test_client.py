@@ -68,7 +68,7 @@ def test_two_accounts_in_one_process(service, monkeypatch):
         assert [each.headers["authorization"] for each in other.requests] == ["Bearer sk_two"]
 
 
-def test_a_wrong_key_is_told(emulator):
+def test_a_wrong_key_is_reported(emulator):
     """A key that the service does not know is an AuthenticationError that says where keys come from."""
     with Client("sk_wrong", emulator.base_url) as client:
         with pytest.raises(AuthenticationError, match="VECTORSHIFT_API_KEY") as caught:
@@ -306,7 +306,7 @@ def _count_in_a_fork(client, queue):
 
 # Forking while the test's own server runs in a thread is what is tested here.
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_worker_connects_anew(scripted, service):
+def test_a_forked_worker_connects_again(scripted, service):
     """After a fork parent and child both go on, each over connections of its own."""
     service.script = in_turn(COUNT)
     scripted.query().count()

@@ -262,7 +262,7 @@ def test_the_next_address_is_tried_when_one_does_not_answer(fetch, door, names):
     assert fetch(door.base_url, f"http://files.example:{port(door)}/file").bytes == len(CSV)
 
 
-def test_a_name_without_an_address_is_told(fetch, names):
+def test_a_name_without_an_address_is_reported(fetch, names):
     """A host that nobody knows is tried again, and then told."""
     names.answers["files.example"] = [[]]
     with pytest.raises(AnalyticsDownloadFailed, match="has no address"):

@@ -310,7 +310,7 @@ def test_a_checksum_of_the_service_is_checked(fetch, failed, files, header):
         (b"\n <HTML lang=en>Please log in</HTML>\n", "web page"),
     ],
 )
-def test_what_is_no_export_is_refused(failed, files, body, reason):
+def test_what_is_not_an_export_is_refused(failed, files, body, reason):
     """An empty file and a login page are not exports."""
     files.content = body
     failed(files.task, reason)
@@ -440,7 +440,7 @@ def test_a_server_that_is_not_there(failed, scripted):
     failed({"download_url": "http://127.0.0.1:9/x?sig=1", "format": "CSV"}, "ConnectError")
 
 
-def test_progress_is_told(fetch, files):
+def test_progress_is_reported(fetch, files):
     """progress(bytes so far, bytes in all) grows to the end, across a resumed transfer too."""
     files.answers = [files.broken(0.5)]
     seen = []
@@ -530,7 +530,7 @@ def test_a_task_that_is_not_ready_says_so(fetch, service, tmp_path):
 
 
 @pytest.mark.parametrize("known", ["ex_1", {"task_id": "ex_1"}], ids=["by id", "by task"])
-def test_an_export_that_failed_is_told_with_its_reason(fetch, service, tmp_path, known):
+def test_an_export_that_failed_is_reported_with_its_reason(fetch, service, tmp_path, known):
     """A failed export has no file, whatever URL stands beside it: the service's own reason is raised."""
     failed = {"task_status": "failed", "error": "disk full", "download_url": service.base_url}
     service.script = in_turn({"status": "success"} | failed)

@@ -108,7 +108,7 @@ def test_an_export_that_is_never_ready_times_out(wait, service, state):
     assert 0.1 <= time.monotonic() - began < 1.1
 
 
-def test_a_look_that_hangs_ends_at_the_deadline(wait, service):
+def test_a_poll_that_hangs_ends_at_the_deadline(wait, service):
     """A poll that is never answered does not outlast the timeout."""
     service.script = in_turn(PENDING, Answer(raw=service.silence()))
     began = time.monotonic()
@@ -136,14 +136,14 @@ def test_a_missing_poll_route_is_not_found(wait, service):
     assert len(service.requests) == 2
 
 
-def test_an_unknown_task_told_with_200_is_not_found(wait, service):
+def test_an_unknown_task_reported_with_200_is_not_found(wait, service):
     """200 with status "failed" and no task is the same."""
     service.script = in_turn(PENDING, {"status": "failed", "error": "export task not found"})
     with pytest.raises(AnalyticsNotFound, match="export task not found"):
         wait()
 
 
-def test_passing_failures_of_a_look_are_not_seen(wait, service):
+def test_passing_failures_of_a_poll_are_not_seen(wait, service):
     """A look is tried again like any other call; a lasting failure is told as what it is."""
     service.script = in_turn(PENDING, Answer({}, 500), Answer({}, 503), READY)
     assert wait()["download_url"] == URL
@@ -162,7 +162,7 @@ def waits(flow, reply):
         step = flow.send(now if isinstance(step, Pause) else reply)
 
 
-def test_looks_become_rarer():
+def test_polls_become_rarer():
     """The wait between looks grows from poll_interval to five times that; the last one ends at the deadline."""
     flow = flows.export_and_wait(Spec(), "CSV", "a.csv", timeout=30, poll_interval=1)
     seen = []
@@ -241,7 +241,7 @@ def test_a_cancelled_wait_ends_at_once(scripted, service):
     assert asyncio.run(cancelled()) == (True, PENDING)
 
 
-def test_retries_of_a_look_end_with_its_own_time(service):
+def test_retries_of_a_poll_end_with_its_own_time(service):
     """export_task(timeout=) caps one look with all its retries."""
     service.script = in_turn(Answer({}, 503))
     with Client("sk_x", service.base_url, retry=Retry(attempts=99, first_wait=0.05)) as client:
@@ -294,7 +294,7 @@ MEANINGS = {
 @pytest.mark.parametrize(
     ("state", "word"), [(s, w) for s, texts in MEANINGS.items() for w in texts]
 )
-def test_a_state_in_the_words_of_a_service(scripted, service, caplog, state, word):
+def test_a_state_with_a_services_names(scripted, service, caplog, state, word):
     """Enum names and other words for the three states are read as those, in silence."""
     service.script = in_turn(PENDING | {"task_status": word, "error": "disk full"})
     task = scripted.export_task("ex_1")
@@ -306,7 +306,7 @@ def test_a_state_in_the_words_of_a_service(scripted, service, caplog, state, wor
 
 
 @pytest.mark.parametrize("word", ["TASK_STATUS_FAILED", "error", "CANCELED"])
-def test_waiting_ends_with_a_word_for_failure(wait, service, word):
+def test_waiting_ends_with_a_status_for_failure(wait, service, word):
     """Nobody waits until the timeout for an export that failed in other words."""
     service.script = in_turn(PENDING, PENDING | {"task_status": word, "error": "disk full"})
     with pytest.raises(AnalyticsExportFailed, match="disk full"):
@@ -324,14 +324,14 @@ def test_an_unknown_state_is_logged_once_and_waited_for(scripted, service, caplo
     ]
 
 
-def test_the_rhythm_of_looks():
+def test_the_intervals_of_polls():
     """The waits grow by half, to five times the first or to what the caller says, and never below the first."""
     assert list(islice(poll_intervals(2.0), 6)) == [2, 3, 4.5, 6.75, 10, 10]
     assert list(islice(poll_intervals(2.0, longest=4), 4)) == [2, 3, 4, 4]
     assert list(islice(poll_intervals(2.0, longest=1), 3)) == [2, 2, 2]
 
 
-def test_a_state_that_nobody_knows_is_logged_in_short(caplog):
+def test_an_unknown_state_is_logged_in_short(caplog):
     """However long the word is, the log has its start only."""
     name = f"paused_{'x' * 10_000}"
     assert task_state(name) == name

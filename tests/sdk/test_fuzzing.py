@@ -55,7 +55,7 @@ def test_the_last_instants_of_the_calendar_are_times_like_others(scripted, servi
 
 @pytest.mark.parametrize("name", ["trace_id", "span_id"])
 def test_an_id_that_is_none_is_an_error_of_ours(scripted, service, name):
-    """traces() and iter_events() go by ids: one that is a list is no answer, one that is a number is its text."""
+    """traces() and iter_events() go by ids: one that is a list is not an answer, one that is a number is its text."""
     service.begin({"status": "success", "events": [{"span_id": "a", "trace_id": "b", name: ["x"]}]})
     query = Analytics.query().using(scripted)
     for ask in (query.traces, query.events, lambda: list(query.iter_events(2))):
@@ -66,8 +66,8 @@ def test_an_id_that_is_none_is_an_error_of_ours(scripted, service, name):
 
 
 @pytest.mark.parametrize("start", ["soon", 7, {"a": 1}, "2026-13-01T00:00:00.123Z"])
-def test_a_start_that_is_none_tells_nothing_of_the_clock(scripted, service, start):
-    """The probe of times reads events as they come: what is no time is no answer."""
+def test_a_missing_start_proves_nothing_about_the_clock(scripted, service, start):
+    """The probe of times reads events as they come: what is not a time is not an answer."""
     service.begin({"status": "success", "events": [{"span_id": "a", "span_start_time": start}]})
     with pytest.raises(InvalidResponseError):
         Analytics.query().using(scripted).time_precision()
@@ -106,7 +106,7 @@ def test_a_failure_would_be_seen(monkeypatch):
 
 
 def test_a_figure_of_hundreds_of_digits_is_an_error_of_ours(scripted, service):
-    """A whole number that no float can hold is no figure."""
+    """A whole number that no float can hold is not a figure."""
     service.begin(
         {
             "status": "success",

@@ -50,7 +50,7 @@ class Rate(float, Enum):
 
 
 class Plain(Enum):
-    """A member that is no text and no number itself."""
+    """A member that is not text and no number itself."""
 
     RED = "red"
 
@@ -135,7 +135,7 @@ def test_a_value_is_taken_as_the_plain_one_that_it_is(kind, name):
 
 @pytest.mark.parametrize("name", OPERATORS)
 @pytest.mark.parametrize("kind", REFUSED)
-def test_any_other_value_is_refused_in_words_that_help(kind, name):
+def test_any_other_value_is_refused_with_advice(kind, name):
     """The error comes where the filter is built and says what to write instead; nothing is cut and nothing hangs."""
     arguments, advice = REFUSED[kind]
     with pytest.raises(AnalyticsInvalidQuery, match=advice) as caught:
@@ -146,7 +146,7 @@ def test_any_other_value_is_refused_in_words_that_help(kind, name):
 @pytest.mark.parametrize(
     "kind", ["pd.NaT", "nan", "Decimal", "bytes", "UUID", "None", "lone surrogate"]
 )
-def test_a_named_condition_is_no_other(kind):
+def test_a_named_condition_is_the_same(kind):
     """where(name=value) refuses what the operators refuse."""
     with pytest.raises(AnalyticsInvalidQuery, match=REFUSED[kind][1]):
         Analytics.query().where(caller=REFUSED[kind][0])
@@ -191,7 +191,7 @@ def test_any_list_of_values_is_one(values):
     ],
     ids=["mapping", "frame", "matrix", "endless", "empty", "nested", "bytes", "a gap"],
 )
-def test_what_is_no_list_of_values_is_refused(values, advice):
+def test_values_that_are_not_a_list_are_refused(values, advice):
     """Neither the keys of a mapping nor the columns of a frame are meant, and a list without an end is left alone."""
     for build in (DATA.in_, DATA.includes, SCOPE.in_):
         with pytest.raises(AnalyticsInvalidQuery, match=advice):
@@ -199,7 +199,7 @@ def test_what_is_no_list_of_values_is_refused(values, advice):
 
 
 @pytest.mark.parametrize("value", [True, 0.5, INSTANT], ids=["bool", "float", "datetime"])
-def test_what_a_joined_text_cannot_tell_apart_is_not_joined(value):
+def test_ambiguous_values_are_not_joined(value):
     """IN on a scope field is one text on the wire, where True, 0.5 and times have no spelling of their own."""
     with pytest.raises(AnalyticsInvalidQuery, match="commas"):
         SCOPE.in_([value, "x"])
@@ -245,8 +245,8 @@ def test_an_id_is_the_text_that_it_stands_for(given, expected):
         "NA",
     ],
 )
-def test_what_is_no_id_is_refused(given):
-    """An id that is no text is refused wherever ids are given, before anything is sent."""
+def test_what_is_not_an_id_is_refused(given):
+    """An id that is not text is refused wherever ids are given, before anything is sent."""
     client = Client("sk_test_key", "http://127.0.0.1:9/v1")
     requested = [
         lambda: Analytics.query(object_ids=given),

@@ -246,7 +246,7 @@ def test_a_single_label_on_an_inner_level_keeps_it(scripted, service):
     assert (day["label"], day["nested"]) == ("monday", [{"label": "gpt-4o", "value": 7}])
 
 
-def test_a_single_slice_keyed_label_is_no_operation(scripted, service):
+def test_a_single_slice_keyed_label_is_not_an_operation(scripted, service):
     """An answer keyed by its only slice is told from one keyed by the operation, by its depth."""
     service.script = in_turn(result(monday=leaves(**{"gpt-4o": 7})))
     found = scripted.query().where(SINCE).group_by(["TIME", "MODEL_ID"], "DAY").sum("tokens")
@@ -279,7 +279,7 @@ def test_years_keyed_by_slice_lose_none(scripted, service):
 
 @pytest.mark.parametrize("total", [{"total_aggregation": 12}, 12])
 @pytest.mark.parametrize("keyed", ["by slice", "by operation"])
-def test_a_total_among_the_years_is_no_year(scripted, service, total, keyed):
+def test_a_total_among_the_years_is_not_a_year(scripted, service, total, keyed):
     """`__total__` is the total and is never added to the years that it totals."""
     slices = {"__total__": total, **YEARS}
     outer = slices if keyed == "by slice" else {"tokens_sum": leaves(**slices)}
@@ -412,7 +412,7 @@ def test_a_table_offset_need_not_be_a_multiple_of_the_limit(client, emulator, of
 
 
 @pytest.mark.parametrize("nonsense", ["status", None, True, 1, EventField.STATUS, {"status": "x"}])
-def test_where_refuses_what_is_no_filter(nonsense):
+def test_where_refuses_what_is_not_a_filter(nonsense):
     """`where("status")` raises; the official client drops it and answers for everything."""
     with pytest.raises(AnalyticsInvalidQuery, match="not a filter"):
         Analytics.query().where(nonsense)
@@ -727,7 +727,7 @@ def check_error(error, request, status):
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_a_failed_body_is_told_with_its_request_and_no_secrets(service, endpoint):
+def test_a_failed_body_is_reported_with_its_request_and_no_secrets(service, endpoint):
     """The errors of 200 + failed name method, path template, status and request id as well."""
     body = {"status": "failed", "error": f"broken: key {SECRET} and {SIGNED}"}
     service.script = in_turn(Answer(body, headers={"X-Request-Id": "req_7"}))
@@ -744,7 +744,7 @@ def test_a_failed_body_is_told_with_its_request_and_no_secrets(service, endpoint
     assert "deadbeef" not in text
 
 
-def test_no_answer_at_all_is_told_with_its_request():
+def test_no_answer_at_all_is_reported_with_its_request():
     """A refused connection names the method and the path template, and says that nothing arrived."""
     with (
         Client(SECRET, "http://127.0.0.1:9/v1", retry=IMPATIENT) as client,

@@ -34,7 +34,7 @@ def test_a_turn_that_was_given_back_is_taken_first():
     assert [pace.take(1.5) for _ in range(4)] == [2.0, 3.0, 5.0, 6.0]
 
 
-def test_no_limit_is_no_wait():
+def test_no_limit_means_no_wait():
     """Without a limit every turn is now."""
     pace = Pace(math.inf)
     assert [pace.take(3.0) for _ in range(3)] == [3.0] * 3
@@ -116,7 +116,7 @@ def test_everybody_who_shares_a_client_shares_its_limit(service, how):
                 each.start()
             for each in threads:
                 each.join()
-    # Only a lower bound: being slow is no mistake.
+    # Only a lower bound: being slow is not a mistake.
     assert len(service.requests) == 12
     assert time.monotonic() - began >= 0.11
 

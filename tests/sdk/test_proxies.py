@@ -169,7 +169,7 @@ def test_a_proxy_that_wants_credentials_ends_the_call_at_once(
 
 
 def test_a_proxy_that_refuses_is_named_as_the_one_who_did(hidden, client, ways, monkeypatch):
-    """403 of a proxy is no answer of the service; a create was not sent, and may be tried again."""
+    """403 of a proxy is not an answer of the service; a create was not sent, and may be tried again."""
     _, proxy = hidden
     proxy.routes, proxy.refusal = {}, 403
     monkeypatch.setenv("HTTPS_PROXY", proxy.url)

@@ -131,7 +131,7 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_json_form_is_refused(name):
-    """from_dict checks everything again and raises AnalyticsInvalidQuery for what is no query."""
+    """from_dict checks everything again and raises AnalyticsInvalidQuery for what is not a query."""
     data = BAD[name]
     with pytest.raises(AnalyticsInvalidQuery):
         Query.from_dict(GOOD | data if isinstance(data, dict) else data)

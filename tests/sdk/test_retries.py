@@ -152,7 +152,7 @@ def test_a_lasting_failure_ends_after_five_tries(scripted, service, status):
 
 
 @pytest.mark.parametrize("header", [("Retry-After", "3600"), ("Retry-After-Ms", "3600000")])
-def test_a_long_retry_after_is_told_at_once(scripted, service, header):
+def test_a_long_retry_after_is_reported_at_once(scripted, service, header):
     """More than two minutes is for an orchestrator: the error comes now and carries the seconds."""
     service.script = in_turn(Answer({"error": "Rate limit exceeded"}, 429, dict([header])))
     with pytest.raises(RateLimitError, match="Rate limit exceeded") as caught:

@@ -402,7 +402,7 @@ def test_analytics_and_client_take_the_same(verb):
 
 
 def test_query_takes_no_positional_argument():
-    """The arguments of query are keyword-only; Analytics is never instantiated; aquery is no coroutine."""
+    """The arguments of query are keyword-only; Analytics is never instantiated; aquery is not a coroutine."""
     with pytest.raises(TypeError):
         Analytics.query(Chatbot("cb_1"))
     with pytest.raises(TypeError, match="never instantiated"):

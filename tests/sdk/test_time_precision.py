@@ -51,7 +51,7 @@ def insert(service, *seconds):
 
 @pytest.mark.parametrize(("precision", "mode"), list(product(["us", "ms", "s"], MODES)))
 @pytest.mark.parametrize("clock", ["ms", "us", "ns"])
-def test_what_is_found(service, client, clock, precision, mode):
+def test_what_is_measured(service, client, clock, precision, mode):
     """What is said is never finer than what is kept, under every strictness and every clock.
 
     Whole bounds of a finer clock are good to the millisecond; a bound cut to a millisecond is good
@@ -65,7 +65,7 @@ def test_what_is_found(service, client, clock, precision, mode):
     assert hour(client).time_precision() == expected
 
 
-def test_it_is_found_once(service, client, caplog):
+def test_it_is_measured_once(service, client, caplog):
     """The second question is answered by the first one's answer, and one line of the log tells of it."""
     insert(service, "07.250")
     with caplog.at_level(logging.INFO, "vectorshift"):
@@ -104,7 +104,7 @@ async def test_awaiting_finds_the_same(service):
 
 
 @pytest.mark.parametrize("told", ["us", "ms", "s"])
-def test_what_is_told_is_not_asked_for(service, told):
+def test_a_setting_is_not_probed(service, told):
     """A client that was told asks nothing."""
     insert(service, "07.250")
     with Client(service.api_key, service.base_url, time_precision=told) as client:
@@ -126,7 +126,7 @@ def test_nothing_to_find_it_out_by(service, client):
     assert hour(client).time_precision() == "us"
 
 
-def test_events_that_tell_too_little(service, client):
+def test_events_that_prove_too_little(service, client):
     """Events on whole seconds show seconds: for now where there are few, for good where there are many."""
     insert(service, "00.000")
     assert hour(client).time_precision() == "s"

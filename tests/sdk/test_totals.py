@@ -38,7 +38,7 @@ def ungrouped(scripted, service):
 @pytest.mark.parametrize("op", CALLS)
 @pytest.mark.parametrize("total", [{}, UNFILLED, CAMEL, {"total_aggregation": "0"}], ids=str)
 def test_one_slice_is_the_figure(ungrouped, op, total):
-    """A total of 0 beside a slice that is not 0 is no total."""
+    """A total of 0 beside a slice that is not 0 is not a total."""
     assert ungrouped(op, leaves(**ONE) | total) == 5
 
 
@@ -146,7 +146,7 @@ def test_an_empty_year_counts_as_zero(ungrouped):
     assert ungrouped("sum", nested(**slices) | UNFILLED) == 3
 
 
-# --- what is no number -------------------------------------------------------------------------
+# --- what is not a number -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_an_empty_year_counts_as_zero(ungrouped):
 )
 @pytest.mark.parametrize("op", ["sum", "min", "max", "count_distinct"])
 @pytest.mark.parametrize("place", ["total", "slice"])
-def test_what_is_no_number_never_becomes_zero(ungrouped, op, told, place):
+def test_what_is_not_a_number_never_becomes_zero(ungrouped, op, told, place):
     """A sum, a least, a greatest or a count is finite, or the answer is an error that names it."""
     node = leaves(**{"2026": told}) if place == "slice" else {"total_aggregation": told}
     with pytest.raises(InvalidResponseError, match=r"(2026|tokens_\w+) is"):
@@ -176,7 +176,7 @@ def test_a_mean_of_nothing_is_zero_by_itself_and_has_no_slice(
 
 
 @pytest.mark.parametrize("op", ["mean", "percentile_95"])
-def test_infinity_is_no_mean(ungrouped, op):
+def test_infinity_is_not_a_mean(ungrouped, op):
     """Only NaN is a division by nothing."""
     with pytest.raises(InvalidResponseError, match="not a finite number"):
         ungrouped(op, leaves(**{"2026": "Infinity"}))

@@ -166,7 +166,7 @@ def test_unverified_tls_is_refused(verify):
         Client("sk_x", verify=verify)
 
 
-def test_what_is_no_bundle_is_refused(tmp_path):
+def test_what_is_not_a_bundle_is_refused(tmp_path):
     """A file that is missing, empty or of something else, a folder, and other values are told at once."""
     (tmp_path / "empty.pem").touch()
     (tmp_path / "text.pem").write_text("no certificate")

@@ -63,7 +63,7 @@ def test_every_row_comes_once(walked, client, emulator, size):
     assert [row["values"] for row in walked(query, "iter_rows", columns, page_size=size)] == rows
 
 
-def test_columns_that_a_walk_needs_may_be_asked_for(walked, client, emulator):
+def test_columns_that_a_walk_needs_may_be_requested(walked, client, emulator):
     """Span id and start time stay when they were asked for, under the asked labels."""
     rows = walked(
         client.query(object_type="form"), "iter_rows", ["EVENT_ID", "status"], page_size=50
@@ -130,7 +130,7 @@ def test_a_walk_stays_complete_while_events_arrive(walked, client, emulator, wal
 @pytest.mark.parametrize(
     "walk", [("iter_events",), ("iter_rows", ["status"])], ids=["events", "rows"]
 )
-def test_progress_is_told_per_page(walked, client, truth, walk):
+def test_progress_is_reported_per_page(walked, client, truth, walk):
     """progress(rows so far, rows in all) is called after each page and ends with all."""
     total = truth("SELECT count(*) FROM events WHERE entity = 'form'")
     seen = []
@@ -191,7 +191,7 @@ def test_pages_are_put_together(walked, scripted, service, pages, found):
     ],
     ids=["fewer rows", "early end", "repeated"],
 )
-def test_rows_that_cannot_be_seen_are_told(walked, scripted, service, pages):
+def test_rows_that_cannot_be_seen_are_reported(walked, scripted, service, pages):
     """When fewer rows were seen than announced the walk ends in AnalyticsIncomplete, never in silence."""
     service.script = by_offset(pages)
     with pytest.raises(AnalyticsIncomplete, match="bound the query") as caught:
@@ -248,7 +248,7 @@ WALKS = {"iter_events": (), "iter_rows": (["event_id"],)}
 @pytest.mark.parametrize("total", TOTALS)
 @pytest.mark.parametrize("matching", [0, 1, 2, 3, 4, 11])
 @pytest.mark.parametrize("walk", WALKS)
-def test_a_total_that_tells_nothing_ends_no_walk(walked, scripted, service, walk, matching, total):
+def test_a_meaningless_total_does_not_end_a_walk(walked, scripted, service, walk, matching, total):
     """No total, 0, or the length of the page: every row comes all the same, at the price of one count."""
     service.script = Service(matching, total)
     result = walked(scripted.query(), walk, *WALKS[walk], page_size=2)
@@ -260,7 +260,7 @@ def test_a_total_that_tells_nothing_ends_no_walk(walked, scripted, service, walk
 
 @pytest.mark.parametrize("total", TOTALS)
 @pytest.mark.parametrize("matching", [3, 4, 11])
-def test_smaller_pages_than_asked_for_are_followed(walked, scripted, service, matching, total):
+def test_smaller_pages_than_requested_are_followed(walked, scripted, service, matching, total):
     """A cap on the page size, together with any total."""
     service.script = Service(matching, total, cap=2)
     assert len(walked(scripted.query(), "iter_events", 500)) == matching
@@ -290,7 +290,7 @@ def test_totals_that_proved_right_are_believed(walked, scripted, service):
 
 @pytest.mark.parametrize("total", TOTALS)
 @pytest.mark.parametrize("walk", WALKS)
-def test_a_service_that_ignores_the_offset_is_told(walked, scripted, service, walk, total):
+def test_a_service_that_ignores_the_offset_is_reported(walked, scripted, service, walk, total):
     """Each page is the first: the walk ends after a bounded number of requests, with what the service does."""
     service.script = Service(10_000, total, order=lambda request, rows: _rotated(request, rows, 0))
     with pytest.raises(AnalyticsIncomplete, match="ignores the offset") as caught:
@@ -306,7 +306,7 @@ def test_a_service_that_ignores_the_offset_may_give_all_at_once(walked, scripted
 
 
 @pytest.mark.parametrize("total", TOTALS)
-def test_rows_in_no_order_are_told(walked, scripted, service, total):
+def test_rows_in_no_order_are_reported(walked, scripted, service, total):
     """Pages that repeat and skip rows, as a database without an order gives them, are never a short result in silence."""
     service.script = Service(60, total, order=lambda request, rows: _rotated(request, rows, 7))
     with pytest.raises(AnalyticsIncomplete, match="no fixed order") as caught:
@@ -344,7 +344,7 @@ def test_an_or_that_cannot_be_counted_is_read_to_its_end(walked, scripted, servi
 @pytest.mark.parametrize("told", ["soon", "2026-01-01", 5, {"seconds": 5}], ids=repr)
 @pytest.mark.parametrize("name", ["startTime", "spanId"])
 def test_an_event_that_cannot_be_placed_is_refused(walked, scripted, service, name, told):
-    """A start that is no time, an id that is none: an error of ours that names field and request."""
+    """A start that is not a time, an id that is none: an error of ours that names field and request."""
     if name == "spanId" and not isinstance(told, dict):
         told = [told]
     event = {"spanId": "sp_1", "startTime": "2026-01-01T00:00:00Z"} | {name: told}
@@ -369,7 +369,7 @@ def test_events_without_an_id_are_not_read_twice(walked, scripted, service):
         walked(scripted.query(), "iter_events", 2)
 
 
-def test_a_table_that_caps_its_pages_is_told(walked, scripted, service):
+def test_a_table_that_caps_its_pages_is_reported(walked, scripted, service):
     """Tables page by number, so a page shorter than asked for cannot be followed: it says what to do."""
     row = {"cells": [{"columnLabel": "status"}, {"columnLabel": "event_id", "stringValue": "sp_1"}]}
     service.script = lambda _: Answer(

@@ -196,7 +196,7 @@ VALUES = {
 
 @pytest.mark.parametrize("kind", VALUES)
 def test_values_are_typed(sent, kind):
-    """A value goes out by its Python type; a bool is no int."""
+    """A value goes out by its Python type; a bool is not an int."""
     value, wire = VALUES[kind]
     assert sent(Analytics.query().where(source=value)) == {
         "table_filters": [basic("SOURCE", "EQUALS", **wire)]
@@ -325,7 +325,7 @@ def test_run_takes_an_object_or_a_type_and_id(client):
 # --- words for enums ---------------------------------------------------------------------------
 
 
-def test_words_are_taken_wherever_an_enum_is(client):
+def test_strings_are_accepted_wherever_an_enum_is(client):
     """A value or a member name in any case means the member, in every argument that takes one."""
     query = client.query(kinds=["PIPELINE_RUN"]).where(SINCE)
     assert query == client.query(kinds=["pipeline.run"]).where(SINCE)
@@ -337,7 +337,7 @@ def test_words_are_taken_wherever_an_enum_is(client):
 
 
 @pytest.mark.parametrize("word", ["pipelin.run", "pipelines", ""])
-def test_an_unknown_word_names_the_nearest(word):
+def test_an_unknown_name_names_the_nearest(word):
     """A word that means nothing raises, and the message shows what is known."""
     with pytest.raises(AnalyticsInvalidQuery, match=r"pipeline\.run"):
         Analytics.query(kinds=[word])

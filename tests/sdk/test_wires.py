@@ -37,7 +37,7 @@ def answered(way, data, **settings):
 # --- which wire --------------------------------------------------------------------------------
 
 
-def test_the_wire_is_told_once_with_its_reason(way, service, caplog):
+def test_the_wire_is_reported_once_with_its_reason(way, service, caplog):
     """One line at DEBUG says which wire was chosen and why."""
     service.script = in_turn({"status": "success", "count": 7})
     with caplog.at_level(logging.DEBUG, "vectorshift"), way.client(service.base_url) as client:
@@ -150,7 +150,7 @@ def test_a_status_without_a_body(way):
         assert isinstance(answered(way, data), VectorshiftApiError)
 
 
-def test_a_redirect_is_told_and_not_followed(way):
+def test_a_redirect_is_reported_and_not_followed(way):
     """The key goes to no other host."""
     with serving({"status": "success", "count": 7}) as other:
         data = f"HTTP/1.1 307 X\r\nLocation: {other.base_url}\r\nContent-Length: 0\r\n\r\n"
@@ -180,7 +180,7 @@ def test_every_wire_asks_for_the_same(way, service):
     assert got.path.startswith("/analytics/events/sp%2F1%20%C3%A9")
 
 
-# --- what is no answer -------------------------------------------------------------------------
+# --- what is not an answer -------------------------------------------------------------------------
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 33\r\n\r\n"
 CUT = {
@@ -206,7 +206,7 @@ def test_an_answer_that_is_cut_short(way, case):
 
 @pytest.mark.parametrize("size", [5, 14, 20, 38])
 def test_a_head_that_is_cut_short(way, size):
-    """Half a head is no answer, wherever it ends."""
+    """Half a head is not an answer, wherever it ends."""
     error = answered(way, HEAD[:size])
     assert type(error) is ApiConnectionError
     assert error.sent is True
@@ -235,7 +235,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_is_no_proper_http_is_no_answer(way, case):
+def test_malformed_http_is_not_an_answer(way, case):
     """What two readers might read in two ways is an error of the connection, never a result."""
     error = answered(way, BAD[case], timeout=2)
     assert type(error) is ApiConnectionError
@@ -264,7 +264,7 @@ def test_a_long_head_is_refused_however_its_pieces_fall(first):
         read.feed(head[:first]) or read.feed(head[first:])
 
 
-def test_a_long_body_is_no_long_head():
+def test_a_long_body_is_not_a_long_head():
     """A body that comes together with its head does not count as one."""
     body, read = b"x" * 400_000, Incoming()
     assert read.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n" + body)
@@ -280,7 +280,7 @@ def test_a_long_body_is_no_long_head():
         CHUNKED + b"secret\r\n",
     ],
 )
-def test_an_error_tells_nothing_of_what_came(way, data):
+def test_an_error_reveals_nothing_of_the_response(way, data):
     """Whatever a server sends in place of HTTP, be it the key or a row, does not get into an error."""
     error = answered(way, data)
     if error != {"count": 7}:
@@ -476,7 +476,7 @@ def test_requests_under_way_are_bounded(way, service):
         assert service.connections <= 2
 
 
-def test_who_waits_for_a_connection_in_vain_is_told(way, service):
+def test_waiting_for_a_connection_in_vain_is_an_error(way, service):
     """With every connection taken the time of a call ends its wait, and it is never sent."""
     asked = threading.Event()
 
@@ -512,7 +512,7 @@ def test_who_waits_for_a_connection_in_vain_is_told(way, service):
     assert len(service.requests) == 1
 
 
-def test_a_closed_client_goes_on_anew(way, service):
+def test_a_closed_client_goes_on_again(way, service):
     """After close, or aclose, the next call takes a new connection."""
     service.script = in_turn({"status": "success", "count": 7})
     with way.client(service.base_url) as client:

@@ -35,7 +35,7 @@ def month():
 
 
 @pytest.mark.parametrize("events", [0, 1, 2, 5, 6, 17, 413, 5_000])
-def test_exactly_as_many_rows_as_asked(store, events):
+def test_exactly_as_many_rows_as_requested(store, events):
     """fill inserts exactly `events` rows, each with a span id of its own and no parent missing."""
     filled(store, events)
     assert store.count() == events
@@ -263,7 +263,7 @@ def test_a_burst_of_an_unknown_object_is_its_pipelines(store):
     assert rows == [("mine", "pipeline.run", "in_progress", None, None, None)]
 
 
-def test_a_burst_of_sessions_is_no_run(store):
+def test_a_burst_of_sessions_is_not_a_run(store):
     """A burst on an object without runs inserts its create events."""
     seed.burst(store.cursor(), at=END, count=1, object_id="ss_1", seed=1)
     assert store.cursor().execute("SELECT span_kind, is_run FROM events").fetchall() == [
