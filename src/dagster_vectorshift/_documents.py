@@ -70,13 +70,13 @@ def resolved(value: Any) -> Any:
     """
     if not isinstance(value, dg.EnvVar):
         return value
-    resolved_value = value.get_value()
-    if not resolved_value:
+    content = value.get_value()
+    if not content:
         raise ConfigurationError(
             f"The environment variable {value.env_var_name} is not set, and a resource reads its "
             "value. Set it where the run executes."
         )
-    return resolved_value
+    return content
 
 
 def _env_var(context: dg.ResolutionContext, written: Any) -> Any:
@@ -100,7 +100,7 @@ def _secret(context: dg.ResolutionContext, written: Any) -> Any:
     )
 
 
-def document_resolver(
+def resolver(
     document: type[dg.Resolvable],
     convert: Callable[[Any], Any] = lambda value: value,
     *,
@@ -206,17 +206,15 @@ class _Partitions(Document):
         """The partitions. Raises ValueError for a key that their cadence does not have."""
         create, own = _CADENCES[self.type]
         every = {name: getattr(self, name) for _, names in _CADENCES.values() for name in names}
-        options = {name: value for name, value in every.items() if value is not None}
-        for name in (
-            options.keys() ^ set(own) if self.type == "time_window" else options.keys() - own
-        ):
+        extra = {name: value for name, value in every.items() if value is not None}
+        for name in extra.keys() ^ set(own) if self.type == "time_window" else extra.keys() - own:
             raise ValueError(
                 f"Partitions of type {self.type} have {' and '.join(own)}; check {name}."
             )
         edges = ("start", "end") if self.type == "time_window" else ("start_date", "end_date")
         dates = dict(zip(edges, (self.start_date, self.end_date), strict=True))
         definition: dg.TimeWindowPartitionsDefinition = create(
-            **dates, timezone=self.timezone, end_offset=self.end_offset, **options
+            **dates, timezone=self.timezone, end_offset=self.end_offset, **extra
         )
         return definition
 
@@ -264,7 +262,7 @@ class _Retries(Document):
         return dg.RetryPolicy(self.max_retries, self.delay, backoff)
 
 
-EVENTS = document_resolver(_Query, _Query.query)
-PARTITIONS = document_resolver(_Partitions, _Partitions.definition, key="partitions")
-BACKFILL = document_resolver(_Backfill, _Backfill.policy)
-RETRIES = document_resolver(_Retries, _Retries.policy)
+EVENTS = resolver(_Query, _Query.query)
+PARTITIONS = resolver(_Partitions, _Partitions.definition, key="partitions")
+BACKFILL = resolver(_Backfill, _Backfill.policy)
+RETRIES = resolver(_Retries, _Retries.policy)

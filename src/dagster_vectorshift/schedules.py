@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from dagster_vectorshift._documents import Document, OptionalText, document_resolver, minutes
+from dagster_vectorshift._documents import Document, OptionalText, minutes, resolver
 from dagster_vectorshift._partitions import back
 from dagster_vectorshift.failures import as_invalid_definition
 from vectorshift_orchestration.arguments import takes
@@ -65,7 +65,7 @@ class ScheduleOptions(Schedule):
     assets: dg.AssetsDefinition
 
 
-PLANNED = document_resolver(Schedule)
+PLANNED = resolver(Schedule)
 
 
 def planned(

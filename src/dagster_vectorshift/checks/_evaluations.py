@@ -113,8 +113,8 @@ def targets(
     if not partitions:
         return {}
     keys = [each for each in partitions if each is not None]
-    records_filter = dg.AssetRecordsFilter(asset_key, asset_partitions=keys or None)
-    records = instance.fetch_materializations(records_filter, limit=len(partitions)).records
+    query = dg.AssetRecordsFilter(asset_key, asset_partitions=keys or None)
+    records = instance.fetch_materializations(query, limit=len(partitions)).records
     latest = {
         each.partition_key if keys else None: dg.deserialize_value(
             json.dumps(

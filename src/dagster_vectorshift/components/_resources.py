@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 import dagster as dg
 from pydantic import Field, create_model
 
-from dagster_vectorshift._documents import document_resolver
+from dagster_vectorshift._documents import resolver
 from dagster_vectorshift._options import AssetOptions
 from dagster_vectorshift.resource import VectorShiftResource
 from dagster_vectorshift.storage import DuckDBStorage, FileStorage, ParquetStorage, PostgresStorage
@@ -30,7 +30,7 @@ def _documents() -> Any:
 _DOCUMENTS = _documents()
 
 
-def _storage_resolver(kinds: str, *, only_tables: bool = False) -> dg.Resolver:
+def _resolver(kinds: str, *, only_tables: bool = False) -> dg.Resolver:
     def resolve(context: dg.ResolutionContext, written: Any) -> Any:
         if written and written.type == "file" and only_tables:
             raise ValueError(f"Storage 'file' keeps exports, not tables. Take {kinds}.")
@@ -40,10 +40,8 @@ def _storage_resolver(kinds: str, *, only_tables: bool = False) -> dg.Resolver:
     return dg.Resolver(resolve, model_field_type=_DOCUMENTS, description=description)
 
 
-Storage: TypeAlias = Annotated[Any, _storage_resolver("duckdb, postgres, parquet or file")]
-TableStorage: TypeAlias = Annotated[
-    Any, _storage_resolver("duckdb, postgres or parquet", only_tables=True)
-]
+Storage: TypeAlias = Annotated[Any, _resolver("duckdb, postgres, parquet or file")]
+TableStorage: TypeAlias = Annotated[Any, _resolver("duckdb, postgres or parquet", only_tables=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +50,7 @@ class BringsResources(AssetOptions):
 
     account: Annotated[
         VectorShiftResource | None,
-        document_resolver(
+        resolver(
             VectorShiftResource,
             description='The account; else resource "vectorshift" of the project.',
         ),

@@ -120,27 +120,23 @@ def open_requests(
     landed: dict[str, float] = {}
     for record in _materializations(instance, landing):
         landed.setdefault(record.partition_key, record.timestamp)
-    requests: dict[str, Request | None] = {}
+    latest: dict[str, Request | None] = {}
     for record in _materializations(instance, requested):
         event, partition = record.asset_materialization, record.partition_key
         task = None if event is None else event.metadata.get(TASK)
-        if task is None or partition in requests:
+        if task is None or partition in latest:
             continue
         is_open = record.timestamp > landed.get(partition, 0.0)
-        requests[partition] = (
-            Request(partition, str(task.value), record.run_id) if is_open else None
-        )
-    return [each for each in requests.values() if each is not None]
+        latest[partition] = Request(partition, str(task.value), record.run_id) if is_open else None
+    return [each for each in latest.values() if each is not None]
 
 
 def _materializations(instance: dg.DagsterInstance, asset: dg.AssetKey) -> Iterator[Any]:
     """The materializations of partitions of the last month, latest first."""
-    records_filter = dg.AssetRecordsFilter(
-        asset, after_timestamp=time.time() - _OPEN_FOR.total_seconds()
-    )
+    query = dg.AssetRecordsFilter(asset, after_timestamp=time.time() - _OPEN_FOR.total_seconds())
     cursor, has_more = None, True
     while has_more:
-        page = instance.fetch_materializations(records_filter, limit=_PAGE, cursor=cursor)
+        page = instance.fetch_materializations(query, limit=_PAGE, cursor=cursor)
         cursor, has_more = page.cursor, page.has_more
         yield from (record for record in page.records if record.partition_key is not None)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vectorshift_orchestration.exports.state import ExportState
 
 STATE = "vectorshift/export_state"
-_MOST_RECORDS = 20
+_LIMIT = 20
 _KEPT = timedelta(days=1)
 """A task of another day is requested again: how long the service keeps its file is unknown."""
 
@@ -33,10 +33,8 @@ class InstanceRecord:
         from vectorshift_orchestration.errors import ExportStateError
         from vectorshift_orchestration.exports.state import ExportState
 
-        records_filter = dg.AssetRecordsFilter(self.asset, asset_partitions=[self.partition])
-        for record in self.context.instance.fetch_observations(
-            records_filter, limit=_MOST_RECORDS
-        ).records:
+        query = dg.AssetRecordsFilter(self.asset, asset_partitions=[self.partition])
+        for record in self.context.instance.fetch_observations(query, limit=_LIMIT).records:
             observation = record.event_log_entry.asset_observation
             entry = None if observation is None else observation.metadata.get(STATE)
             if entry is None:

@@ -12,8 +12,8 @@ from dagster_vectorshift.checks._evaluations import evaluation, targets
 from dagster_vectorshift.failures import require_none
 from dagster_vectorshift.health._checks import HealthCheck
 from dagster_vectorshift.health._metadata import (
+    figures_in,
     partition_metadata,
-    recorded_figures,
     table_metadata,
 )
 from dagster_vectorshift.health._options import HealthOptions
@@ -214,5 +214,5 @@ def _history(
     for record in reversed(records):
         event = record.asset_materialization
         if event is not None and event.partition is not None:
-            figures[event.partition] = recorded_figures(event.metadata, table)
+            figures[event.partition] = figures_in(event.metadata, table)
     return [figures[name] for name in keys if name in figures]

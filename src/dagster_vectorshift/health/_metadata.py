@@ -44,7 +44,7 @@ def partition_metadata(
 ) -> dict[str, Any]:
     """The partition's window, its rows, its figures over all slices, a preview and their trend.
 
-    `figures` are those of earlier partitions, as `recorded_figures` gives them, and last its own.
+    `figures` are those of earlier partitions, as `figures_in` gives them, and last its own.
     """
     now = figures[-1]
     return {
@@ -59,9 +59,7 @@ def partition_metadata(
     }
 
 
-def recorded_figures(
-    metadata: Mapping[str, dg.MetadataValue[Any]], table: "Table"
-) -> dict[str, float]:
+def figures_in(metadata: Mapping[str, dg.MetadataValue[Any]], table: "Table") -> dict[str, float]:
     """The figures that `partition_metadata` put into a materialization."""
     figures = {}
     for name in table.figure_names:

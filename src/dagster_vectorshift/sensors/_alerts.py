@@ -10,7 +10,7 @@ from dagster_vectorshift.sensors._history import evaluated, instant
 from vectorshift_orchestration.thresholds.alerts import Alert
 
 _RECEIPTS = "vectorshift_alerts"
-_MOST_RECORDS = 20
+_LIMIT = 20
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Receipts:
 
     def sent(self, alert: Alert) -> Iterator[datetime]:
         """When the last alerts about this place were evaluated that were as severe."""
-        records_filter = dg.AssetRecordsFilter(self.asset_key, asset_partitions=[alert.place])
-        for record in self.instance.fetch_observations(records_filter, limit=_MOST_RECORDS).records:
+        query = dg.AssetRecordsFilter(self.asset_key, asset_partitions=[alert.place])
+        for record in self.instance.fetch_observations(query, limit=_LIMIT).records:
             if record.asset_observation is not None:
                 metadata = record.asset_observation.metadata
                 if metadata["vectorshift/severity"].value in (alert.severity, "ERROR"):

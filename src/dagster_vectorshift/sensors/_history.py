@@ -31,7 +31,7 @@ def evaluated(
 
     They are in order, oldest first.
     """
-    records_filter = dg.EventRecordsFilter(
+    query = dg.EventRecordsFilter(
         dg.DagsterEventType.ASSET_CHECK_EVALUATION,
         after_cursor=dg.RunShardedEventsCursor(id=0, run_updated_after=after - _LONGEST_RUN),
         after_timestamp=after.timestamp(),
@@ -40,7 +40,7 @@ def evaluated(
     with warnings.catch_warnings():
         # It goes away in Dagster 2, which is beyond our range; no other public API exists.
         warnings.simplefilter("ignore", DeprecationWarning)
-        records = instance.get_event_records(records_filter)
+        records = instance.get_event_records(query)
     entries = [record.event_log_entry for record in records]
     for entry in sorted(entries, key=lambda entry: entry.timestamp):
         if (evaluation := entry.asset_check_evaluation) is not None:
