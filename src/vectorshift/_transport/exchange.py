@@ -21,7 +21,7 @@ MOST_BYTES = 512 * 1024 * 1024
 LATE = "the total time of the call is over"
 CUT = "the answer was cut short"
 HUNG_UP = "the server closed the connection without an answer"
-UNASKED = "the answer came before it was asked for"
+UNASKED = "the answer came before its request"
 
 _PLAIN = re.compile(
     r"(?P<scheme>https?)://(?P<netloc>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?P<port>:[0-9]+)?"
@@ -55,14 +55,14 @@ class Origin:
 @lru_cache(maxsize=64)
 def plain_origin(base_url: str) -> Origin | None:
     """Read a base URL that needs no encoding; None for any other, which is left to httpx."""
-    found = _PLAIN.fullmatch(base_url)
-    if found is None:
+    match = _PLAIN.fullmatch(base_url)
+    if match is None:
         return None
     parts = urlsplit(base_url)
     usual = _PORTS[parts.scheme]
     port = parts.port or usual
-    netloc = found["netloc"].lower() + ("" if port == usual else f":{port}")
-    return Origin(parts.scheme == "https", parts.hostname or "", port, netloc, found["prefix"])
+    netloc = match["netloc"].lower() + ("" if port == usual else f":{port}")
+    return Origin(parts.scheme == "https", parts.hostname or "", port, netloc, match["prefix"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class AwaitingWire(Protocol):
 
 def not_connected(error: BaseException) -> NoAnswer:
     """No connection: the service has seen nothing."""
-    return NoAnswer(f"no connection: {_said(error)}", sent=False)
+    return NoAnswer(f"no connection: {_message(error)}", sent=False)
 
 
 def no_connection_within(seconds: float) -> NoAnswer:
@@ -137,7 +137,7 @@ def no_connection_within(seconds: float) -> NoAnswer:
 
 def broken(error: BaseException) -> NoAnswer:
     """The connection broke while a request was under way."""
-    return NoAnswer(f"the connection broke: {_said(error)}")
+    return NoAnswer(f"the connection broke: {_message(error)}")
 
 
 def silent(seconds: float) -> NoAnswer:
@@ -146,12 +146,12 @@ def silent(seconds: float) -> NoAnswer:
 
 
 def unreadable(why: str | Exception) -> NoAnswer:
-    """What came is not HTTP, or may be read in two ways. Of an error only the name is told: its text may hold what came."""
-    told = why if isinstance(why, str) else type(why).__name__
-    return NoAnswer(f"the answer is not proper HTTP: {told}")
+    """The bytes are not HTTP, or are ambiguous. Of an error only the name is given: its text may hold those bytes."""
+    reason = why if isinstance(why, str) else type(why).__name__
+    return NoAnswer(f"the answer is not proper HTTP: {reason}")
 
 
-def _said(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
@@ -171,7 +171,7 @@ def joined(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def check_version(version: str) -> None:
-    """Raise `NoAnswer` for an answer of another HTTP than was asked."""
+    """Raise `NoAnswer` for an answer of another version of HTTP."""
     if version not in ("1.0", "1.1"):
         raise unreadable("its version is not 1.0 or 1.1")
 
@@ -188,22 +188,22 @@ def check_framing(headers: Mapping[str, str]) -> None:
 
 
 def decoded(headers: Mapping[str, str], body: bytes) -> bytes:
-    """Decompress a body. Raises `NoAnswer` where it was cut, is too large, or not in the coding that was asked for."""
+    """Decompress a body. Raises `NoAnswer` if it was cut, is too large, or not in the requested coding."""
     named = headers.get("content-encoding", "").lower()
     codings = [each for each in named.replace(" ", "").split(",") if each not in ("", "identity")]
     if not codings or not body:
         return body
     if codings not in (["gzip"], ["x-gzip"]):
-        raise NoAnswer(f"the answer is compressed as {named}, and gzip was asked for")
-    found = bytearray()
+        raise NoAnswer(f"the answer is compressed as {named}, and gzip was requested")
+    plain = bytearray()
     while body:
         reader = zlib.decompressobj(wbits=31)  # gzip
         try:
-            found += reader.decompress(body, MOST_BYTES + 1 - len(found))
+            plain += reader.decompress(body, MOST_BYTES + 1 - len(plain))
         except zlib.error as error:
             raise NoAnswer(f"the answer cannot be decompressed: {error}") from None
-        check_size(len(found))
+        check_size(len(plain))
         if not reader.eof:
             raise NoAnswer(CUT)
         body = reader.unused_data
-    return bytes(found)
+    return bytes(plain)

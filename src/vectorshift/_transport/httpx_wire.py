@@ -78,9 +78,9 @@ class HttpxWire:
 
     def _exchanged(self, client: httpx.Client, request: Request, deadline: float) -> Answer:
         timeout = _timeout(self._limits, deadline)
-        asked = client.build_request(**_built(request), timeout=timeout, extensions=_BOUNDED)
+        prepared = client.build_request(**_built(request), timeout=timeout, extensions=_BOUNDED)
         came = _came.get()
-        response = client.send(asked, stream=True)
+        response = client.send(prepared, stream=True)
         try:
             headers = _checked_headers(response, came)
             body = bytearray()
@@ -121,9 +121,9 @@ class AsyncHttpxWire:
         self, client: httpx.AsyncClient, request: Request, deadline: float
     ) -> Answer:
         timeout = _timeout(self._limits, deadline)
-        asked = client.build_request(**_built(request), timeout=timeout, extensions=_COUNTED)
+        prepared = client.build_request(**_built(request), timeout=timeout, extensions=_COUNTED)
         came = _came.get()
-        response = await client.send(asked, stream=True)
+        response = await client.send(prepared, stream=True)
         try:
             headers = _checked_headers(response, came)
             body = bytearray()
@@ -234,7 +234,7 @@ def _checked_headers(response: httpx.Response, came: int) -> dict[str, str]:
 
 
 def _failure(error: Exception, limits: Limits) -> NoAnswer:
-    """Why there is no answer."""
+    """Why no answer came."""
     if isinstance(error, httpx.ProxyError):
         return _refused(error)
     if isinstance(error, httpx.PoolTimeout):
@@ -336,7 +336,7 @@ class _Progress:
         self.usable = False
 
     def begin(self, step: Fetch, response: httpx.Response) -> bool:
-        """Note the head of the answer; tell whether its body is the part of the file that was asked for."""
+        """Note the head of the answer; return whether its body is the requested part of the file."""
         self.status, self.headers = response.status_code, joined(response.headers.multi_items())
         part = self.headers.get("content-range", "").startswith(f"bytes {step.offset}-")
         self.usable = part if self.status == 206 else self.status == 200 and step.offset == 0

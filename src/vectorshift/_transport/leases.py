@@ -26,7 +26,7 @@ class Lease:
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[httpx.AsyncClient]:
-        """A client for one request, once there is one."""
+        """A client for one request, once one is free."""
         client = await self._free.get()
         try:
             if client is None:

@@ -53,10 +53,10 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = Request(scope, receive)
-        asked = [
+        accepted = [
             part.partition(";")[0].strip() for part in request.headers.get("accept", "").split(",")
         ]
-        if request.method not in ("GET", "HEAD") or "text/html" not in asked:
+        if request.method not in ("GET", "HEAD") or "text/html" not in accepted:
             raise HTTPException(404)
         await (_stranger(request) or _file("index.html", "text/html"))(scope, receive, send)
 

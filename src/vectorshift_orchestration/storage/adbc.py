@@ -82,11 +82,11 @@ class AdbcPostgres(Postgres):
         with self._connection.cursor() as cursor:
             cursor.execute(marked(statement, "numeric_dollar"), values or None)
             try:
-                found = cursor.fetchall() if cursor.description else []
+                rows = cursor.fetchall() if cursor.description else []
             except (OSError, pa.ArrowException) as problem:
                 # Rows come as a stream of Arrow, which tells of a lost connection in words of its own.
                 raise _as_errors_are(problem) from problem
-        return cast("list[tuple[Any, ...]]", found)
+        return cast("list[tuple[Any, ...]]", rows)
 
     def changed(self, statement: str, values: Sequence[Any] = ()) -> int:
         ((count,),) = self.run(
@@ -115,8 +115,8 @@ class AdbcPostgres(Postgres):
         return cast("str | None", number)
 
     def _is_autocommit(self) -> bool:
-        told: str = self._connection.adbc_connection.get_option(_AUTOCOMMIT)
-        return told == "true"
+        option: str = self._connection.adbc_connection.get_option(_AUTOCOMMIT)
+        return option == "true"
 
     def _undo(self) -> None:
         self._connection.adbc_connection.rollback()

@@ -44,7 +44,7 @@ class Database(Protocol):
         """Whether texts that differ, in case alone even, are never taken for one."""
 
     @property
-    def known(self) -> bool:
+    def is_tested(self) -> bool:
         """Whether we are tested with it; any other is tried before its first use."""
 
     @property

@@ -51,7 +51,7 @@ class DbApi:
     time_type = "TIMESTAMP"
     transactional_ddl = False
     exact_texts = False
-    known = False
+    is_tested = False
 
     def __init__(self, connection: Any) -> None:
         driver = driver_of(connection)

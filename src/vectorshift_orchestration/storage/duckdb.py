@@ -46,7 +46,7 @@ class DuckDB:
     errors: tuple[type[Exception], ...] = (duckdb.Error,)
     transactional_ddl = True
     exact_texts = True
-    known = True
+    is_tested = True
     time_type = "TIMESTAMP"
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:

@@ -168,12 +168,12 @@ def overlapping(database: Database, part: Part) -> tuple[Note, ...]:
 def by_window(part: Part, notes: Iterable[Note]) -> Iterator[tuple[Window, list[Note]]]:
     """Each window of the part with the notes that overlap it."""
     starts = [window.start for window in part.windows]
-    found: list[list[Note]] = [[] for _ in starts]
+    grouped: list[list[Note]] = [[] for _ in starts]
     for note in notes:
         first = max(bisect_right(starts, note.start) - 1, 0)
-        for near in found[first : bisect_left(starts, note.end)]:
+        for near in grouped[first : bisect_left(starts, note.end)]:
             near.append(note)
-    return zip(part.windows, found, strict=True)
+    return zip(part.windows, grouped, strict=True)
 
 
 def seen(notes: Iterable[Note]) -> str:

@@ -54,7 +54,7 @@ class MySql(DbApi):
     """An open connection of PyMySQL, mysqlclient or mysql-connector-python."""
 
     exact_texts = True
-    known = True
+    is_tested = True
     time_type = TIME_TYPE
 
     def __init__(self, connection: Any) -> None:

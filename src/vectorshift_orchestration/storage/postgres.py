@@ -58,7 +58,7 @@ class Postgres(ABC):
 
     transactional_ddl = True
     exact_texts = True
-    known = True
+    is_tested = True
     time_type = TIME_TYPE
 
     @abstractmethod

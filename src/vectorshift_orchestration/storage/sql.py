@@ -222,11 +222,13 @@ def _begin(
         with reading(database):
             resolved = database.resolve(parts[0].table)
             parts = [replace(part, table=resolved) for part in parts]
-        if not database.known:
+        if not database.is_tested:
             try_out(cast(Unknown, database), resolved)
         with reading(database):
-            found = [(part, windows_ledger.overlapping(database, part)) for part in parts]
-    for part, notes in found:
+            overlapping_notes = [
+                (part, windows_ledger.overlapping(database, part)) for part in parts
+            ]
+    for part, notes in overlapping_notes:
         if not replace_other:
             windows_ledger.require_own(part, notes, request)
         begun |= windows_ledger.begin(part, notes)
@@ -250,7 +252,7 @@ def _overwrite(
         require_none_open(database, part)
         with reading(database):
             part = replace(part, table=database.resolve(part.table))
-        if not database.known:
+        if not database.is_tested:
             try_out(cast(Unknown, database), part.table)
         with reading(database):
             begun = dict(attempts or {})

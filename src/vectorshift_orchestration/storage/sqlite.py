@@ -21,7 +21,7 @@ class Sqlite(DbApi):
 
     transactional_ddl = True
     exact_texts = True
-    known = True
+    is_tested = True
 
     def is_lost(self) -> bool:
         return False  # the database is in this process: a COMMIT that failed was not done
