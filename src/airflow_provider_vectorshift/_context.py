@@ -73,7 +73,7 @@ def _partition(context: Mapping[str, Any]) -> "Window":
     zone = getattr(timetable, "timezone", UTC)
     window = None if begin is None else period_from(begin, expression, zone)
     if window is None:
-        if not expression:  # it runs when somebody else's partition is there, so it has no cron
+        if not expression:  # it runs for the partition of another asset, so it has no cron
             raise WindowError(
                 f"This run's partition {key!r} comes from an asset and does not say when it ends. "
                 f"{_OF_A_KEY}"

@@ -1,7 +1,7 @@
 """What addresses keep secret: the password before the host, and values of the query such as a signature.
 
 Paths, URIs and connection strings are repeated in messages, results and metadata. What is secret in them
-is not, whoever wrote it there: our own text, or the message of a driver.
+is not, in our own text or in the message of a driver.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ _SPACED = re.compile(  # Go's time.String: `2026-03-01 00:00:00.25 +0000 UTC m=+
 )
 _UNIX = re.compile(r"(\d{10})(?:\.(\d{1,9}))?|(\d{13})|(\d{16})|(\d{19})")
 """Seconds, milliseconds, microseconds or nanoseconds since 1970: of the years 2001 to 2286 the
-number of digits tells which."""
+number of digits shows which."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ZERO = pa.scalar(_EPOCH, INSTANT)
 _YEAR_ONE = pa.scalar(datetime(1, 1, 2, tzinfo=UTC), INSTANT)

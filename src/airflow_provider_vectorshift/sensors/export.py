@@ -222,7 +222,7 @@ class VectorShiftExportSensor(TimeLimitedSensor):
     # --- looking ---
 
     def _poll(self) -> ExportEvent | None:
-        """What there is to tell; None while the export is under way."""
+        """The event of the export; None while it is pending."""
         with failing_fast(self._name):  # a template of the connection came out as nothing
             check_connection(self._name, self.vectorshift_conn_id)
         return poll_export(VectorShiftHook(self.vectorshift_conn_id).get_conn, self._identifier)

@@ -12,7 +12,7 @@ class Watermark:
 
     Args:
         store: the `asset_state_store` that Airflow 3.3 gives an event trigger, or None.
-        key: what tells this watcher from others of the same asset.
+        key: the name of this watcher among those of the same asset.
 
     The store belongs to one asset. A trigger that several assets share has none, and its watermark
     lasts as long as its process.

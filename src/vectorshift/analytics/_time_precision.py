@@ -1,7 +1,7 @@
 """How finely the service compares times, probed with one of its events.
 
 A bound may be cut on its way to the database: clickhouse-go binds a time as whole seconds, and a text is cut to the digits
-of its column. So an event at 10:00:00.123 is asked for with bounds that are true of it as they stand and not once they are
+of its column. So an event at 10:00:00.123 is requested with bounds that are true of it as they are and not once they are
 cut, or the other way round. Nothing is assumed of which ends are inclusive.
 """
 
@@ -65,7 +65,7 @@ def time_precision(spec: Spec, capabilities: Capabilities) -> Flow[TimePrecision
         sample_plan = plan(Spec(terms=_range_of(spec)), "search")
         count, sample = yield from ask(requests.search(sample_plan, _SAMPLE, 0), _read_sample)
         if sample is None and count < _MANY:
-            return "s" if count else None  # for now: other events may tell more
+            return "s" if count else None  # for now: other events may show more
         precision: TimePrecision = "s"
         if sample is not None:
             with suppress(BadRequestError, UnprocessableEntityError):  # which show nothing

@@ -59,7 +59,7 @@ def checked_rows(
 
 
 def _outside_error(times: pa.Array, index: int, before: int, window: Window) -> OrchestrationError:
-    """The error for a row outside of the window: of another window's file, or of a window cut anew."""
+    """The error for a row outside of the window: of another window's file, or of a window cut differently."""
     row = before + index + 1
     summary = f"Row {row} of the export started at {times[index].as_py()}, outside of window {window.label}"
     wider = Window(window.start - _BESIDE, window.end + _BESIDE)

@@ -27,7 +27,7 @@ class Staged(ExportFile):
     """A complete, checked file: its rows are the rows of the window.
 
     `counted` is what the service counted; more `rows` than that are accepted only for a window
-    that is younger than `late_arrival`. `verified` tells what the file server gave to check the
+    that is younger than `late_arrival`. `verified` says what the file server gave to check the
     bytes by: `checksum`, `length`, or `none`, where only the content was checked. Without a
     checksum, a byte that changed inside a text stays unnoticed.
     """
@@ -92,7 +92,7 @@ def stage(
     counts = request.bound(client).count
     spill = None
     try:
-        # The count is taken behind the file; without a byte, only it can tell that nothing is missing.
+        # The count comes after the file; without a byte, only it can show that nothing is missing.
         counted = None if done.bytes else counts()["count"]
         with _storing(directory):
             spill = Spill(directory) if keep_rows else None

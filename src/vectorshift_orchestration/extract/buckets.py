@@ -137,7 +137,7 @@ def _between_hours(events: Sequence[Event]) -> datetime:
         if 3 <= second.minute * 60 + second.second < 3_597:
             return second
     raise AggregationShapeError(
-        "The service labels buckets of time without an offset from UTC, and no event tells in which "
+        "The service labels buckets of time without an offset from UTC, and no event shows in which "
         "zone they are. Leave time out of the slices."
     )
 
@@ -165,7 +165,7 @@ def _start_of(label: str, interval: str | None) -> datetime:
     start = _time(label)
     if start is None:
         raise AggregationShapeError(
-            f"The time bucket {label!r} is not an ISO 8601 time, so nothing tells which events on the "
+            f"The time bucket {label!r} is not an ISO 8601 time, so it is unknown which events on the "
             "edge of the window are in it."
         )
     start = start.replace(tzinfo=UTC) if start.tzinfo is None else start  # as was looked up

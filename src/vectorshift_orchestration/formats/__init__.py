@@ -1,6 +1,6 @@
 """One module for each file format of an export: the file's cells as batches of text columns.
 
-Each has `open_text(path, characters) -> TextColumns`. They check what only the format can tell (width, quotes,
+Each has `open_text(path, characters) -> TextColumns`. They check what only the format can show (width, quotes,
 brackets, the end of the file) and leave names and types to `vectorshift_orchestration.readers`.
 """
 

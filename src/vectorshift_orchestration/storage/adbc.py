@@ -84,7 +84,7 @@ class AdbcPostgres(Postgres):
             try:
                 rows = cursor.fetchall() if cursor.description else []
             except (OSError, pa.ArrowException) as problem:
-                # Rows come as a stream of Arrow, which tells of a lost connection in words of its own.
+                # Rows come as a stream of Arrow, which reports a lost connection in its own way.
                 raise _as_errors_are(problem) from problem
         return cast("list[tuple[Any, ...]]", rows)
 

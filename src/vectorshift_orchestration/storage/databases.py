@@ -25,7 +25,7 @@ DIALECTS = (
     ({"sqlite3", "_sqlite3"}, "text_factory", "sqlite", "Sqlite"),
     ({"pymysql", "MySQLdb", "mysql"}, "get_server_info", "mysql", "MySql"),
 )
-"""Who speaks to whom: the drivers, what tells their connection from their other classes, module and class."""
+"""The drivers, what distinguishes their connection from their other classes, module and class."""
 
 
 class Database(Protocol):

@@ -43,7 +43,7 @@ class Incoming:
 
     `schema` has the column of the source, if there is one. With several windows, `lengths` says how
     many of the rows are of each, in order. After the last batch, `rows` is their number, and `sent`
-    tells of each window.
+    has the rows and times of each window.
     """
 
     def __init__(

@@ -4,8 +4,8 @@
     verdict.ok, verdict.severity, verdict.reason
 
 The rules are in `rules`, the requests in `judging`, the verdicts in `verdicts`. What the data say is never an error: too few runs
-or too short a history is a verdict of its own, "insufficient_data". Only a rule that cannot be
-asked and the service's own failures raise.
+or too short a history is a verdict of its own, "insufficient_data". Only an impossible rule
+and the service's own failures raise.
 """
 
 from __future__ import annotations

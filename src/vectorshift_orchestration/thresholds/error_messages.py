@@ -29,7 +29,7 @@ class TopErrors:
     """The commonest messages of a window's failed events, with how often each was seen.
 
     `examined` failed events were looked at, out of `failed` in the window (None where the service
-    does not tell). When there are more than were read, the counts are those of a sample: the
+    does not say). When there are more than were read, the counts are those of a sample: the
     first that the service hands out.
     """
 

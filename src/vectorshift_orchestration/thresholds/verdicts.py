@@ -34,7 +34,7 @@ Finding = tuple[float | None, str]
 class Verdict:
     """What a rule says of a window.
 
-    `ok` is False for a breach only, whose `severity` tells which limit was passed. `observed` is
+    `ok` is False for a breach only, whose `severity` says which limit was exceeded. `observed` is
     the figure in the rule's unit: the metric's own, a share, a relative change, or robust
     deviations, which are infinite when all of the history agrees and the window does not; it is
     None when there was nothing to observe. `limit` is the limit that was passed, else the first

@@ -125,7 +125,7 @@ class Window:
 
         `%Y-%m-%d` of the local start, with `-%H:%M` for an hour, and with the offset after that for
         an hour that the clocks repeat. Those are Dagster's keys (1.13), but that its weeks begin on
-        Sunday unless told otherwise, and its hours drift in zones that change by half an hour.
+        Sunday by default, and its hours drift in zones that change by half an hour.
         Raises `WindowError` unless the window is exactly one
         `every` of the zone.
         """
@@ -193,7 +193,7 @@ class Window:
 
         Each is as wide as this one, or one `every`: calendar windows differ in width, so local
         days and months need it. `fold` says which of two midnights begins a day, as in `edges`, where
-        this window's own start does not tell. Raises `WindowError` for a negative number, and when
+        this window's own start does not show. Raises `WindowError` for a negative number, and when
         `every` is a unit of which none begins where this window does.
         """
         if type(windows) is not int or windows < 0:

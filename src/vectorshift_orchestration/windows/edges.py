@@ -69,7 +69,7 @@ def zone(tz: str | tzinfo) -> tzinfo:
 
 
 def database() -> str:
-    """The version of the time zone database that cuts days here, such as `2026a`, if it tells.
+    """The version of the time zone database that cuts days here, such as `2026a`, if it is known.
 
     Zones change by decree, so two machines may cut the same day differently.
     """
