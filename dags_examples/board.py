@@ -101,11 +101,11 @@ class Board:
 
     def alert(self, sender: str, title: str, text: str) -> None:
         """An alert arrived."""
-        told = {"at": datetime.now(UTC).isoformat(), "from": sender, "title": title, "text": text}
+        alert = {"at": datetime.now(UTC).isoformat(), "from": sender, "title": title, "text": text}
         with self._changed:
-            self._alerts = [*self._alerts, told][-MOST_ALERTS:]
+            self._alerts = [*self._alerts, alert][-MOST_ALERTS:]
             with self._file.open("a") as file:
-                file.write(json.dumps(told) + "\n")
+                file.write(json.dumps(alert) + "\n")
         print(f"{self.seconds:4.0f} s  alert from {sender}: {title}", flush=True)
 
     def alerts(self) -> Counter[tuple[str, bool]]:

@@ -69,7 +69,7 @@ class Dagster:
         with self._board.step("partitions") as step:
 
             def all_done() -> bool:
-                states = [self._asked(RUN, run)["runOrError"] for run in self._runs]
+                states = [self._query(RUN, run)["runOrError"] for run in self._runs]
                 failed = [
                     each["pipelineName"]
                     for each in states
@@ -87,19 +87,19 @@ class Dagster:
 
     def _turn_on(self) -> str:
         """Start every schedule and sensor, and launch the runs."""
-        (repository,) = self._asked(LOADED)["repositoriesOrError"]["nodes"]
+        (repository,) = self._query(LOADED)["repositoriesOrError"]["nodes"]
         where = {
             "repositoryName": repository["name"],
             "repositoryLocationName": repository["location"]["name"],
         }
         schedules, sensors = repository["schedules"], repository["sensors"]
         for each in schedules:
-            self._asked(START_SCHEDULE, where | {"scheduleName": each["name"]})
+            self._query(START_SCHEDULE, where | {"scheduleName": each["name"]})
         for each in sensors:
-            self._asked(START_SENSOR, where | {"sensorName": each["name"]})
+            self._query(START_SENSOR, where | {"sensorName": each["name"]})
         checks = [
             {"assetKey": node["assetKey"], "name": check["name"]}
-            for node in self._asked(CHECKS)["assetNodes"]
+            for node in self._query(CHECKS)["assetNodes"]
             for check in node["assetChecksOrError"].get("checks", [])
             if node["assetKey"]["path"][0] in ASSETS
             and check["name"] not in (BLOCKING, "freshness_check")
@@ -117,31 +117,35 @@ class Dagster:
 
     def _launch(self, selector: dict[str, Any], tags: dict[str, date]) -> None:
         """Launch a run with these tags of Dagster's."""
-        given = [{"key": f"dagster/{name}", "value": str(day)} for name, day in tags.items()]
-        told = self._asked(LAUNCH, {"selector": selector, "executionMetadata": {"tags": given}})
-        self._runs.append(told["launchRun"]["run"]["runId"])
+        tag_list = [{"key": f"dagster/{name}", "value": str(day)} for name, day in tags.items()]
+        launched = self._query(
+            LAUNCH, {"selector": selector, "executionMetadata": {"tags": tag_list}}
+        )
+        self._runs.append(launched["launchRun"]["run"]["runId"])
 
     def _materialized(self) -> str:
         """How many days there are of each asset, and what its checks say, in words."""
         counts = {
             each["assetKey"]["path"][0]: (each["partitionStats"] or {}).get("numMaterialized", 0)
-            for each in self._asked(COUNTS)["assetNodes"]
+            for each in self._query(COUNTS)["assetNodes"]
         }
         days = min(counts[name] for name in ASSETS)
         outcomes = Counter(
-            "passed" if found["status"] == "SUCCEEDED" else found["evaluation"]["severity"].lower()
-            for each in self._asked(CHECKS)["assetNodes"]
+            "passed"
+            if latest["status"] == "SUCCEEDED"
+            else latest["evaluation"]["severity"].lower()
+            for each in self._query(CHECKS)["assetNodes"]
             for check in each["assetChecksOrError"].get("checks", [])
-            if (found := check["executionForLatestMaterialization"]) and found["evaluation"]
+            if (latest := check["executionForLatestMaterialization"]) and latest["evaluation"]
         )
-        said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
-        return f"{days} days of {len(ASSETS)} assets; checks: {said}"
+        summary = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+        return f"{days} days of {len(ASSETS)} assets; checks: {summary}"
 
-    def _asked(self, query: str, it: Any = None) -> Any:
+    def _query(self, query: str, it: Any = None) -> Any:
         """The data of a GraphQL request."""
         reply = self._http.post("/graphql", json={"query": query, "variables": {"it": it}})
-        told = reply.raise_for_status().json()
-        refused = [each for each in (told["data"] or {}).values() if "message" in each]
-        if "errors" in told or refused:
-            raise stack.StepFailed(f"Dagster refused: {told.get('errors', refused)}")
-        return told["data"]
+        body = reply.raise_for_status().json()
+        refused = [each for each in (body["data"] or {}).values() if "message" in each]
+        if "errors" in body or refused:
+            raise stack.StepFailed(f"Dagster refused: {body.get('errors', refused)}")
+        return body["data"]

@@ -110,10 +110,10 @@ def _demo(service: Emulator, trace: list[Path]) -> list[Line]:
         ],
         env,
     )
-    asked = service.counters()["requests"].get("aggregations", 0) - requests
+    request_count = service.counters()["requests"].get("aggregations", 0) - requests
     return [
         *_exported(service, day, exported),
-        *_health(service, first, day, materialized, asked),
+        *_health(service, first, day, materialized, request_count),
         *(_straight_from_files(service, trace) if trace else []),
     ]
 
@@ -155,7 +155,9 @@ def _fingerprint(rows: list[dict[str, Any]]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
-def _health(service: Emulator, first: date, last: date, seconds: float, asked: int) -> list[Line]:
+def _health(
+    service: Emulator, first: date, last: date, seconds: float, request_count: int
+) -> list[Line]:
     span = _within(first, last)
     truth = service.truth(
         "select start_time::date::varchar as day, coalesce(pipeline_id, '') as pipeline,"
@@ -192,7 +194,7 @@ def _health(service: Emulator, first: date, last: date, seconds: float, asked: i
             _fingerprint(landed),
             "the same after every run",
         ),
-        Line("requests for all of it", 1, asked, "counted by the service"),
+        Line("requests for all of it", 1, request_count, "counted by the service"),
     ]
 
 

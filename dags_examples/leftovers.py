@@ -48,12 +48,12 @@ def _session(pid: int, created: float) -> list[psutil.Process]:
     with suppress(psutil.NoSuchProcess):
         if psutil.Process(pid).create_time() != created:
             return []
-    found = []
+    members = []
     for each in psutil.process_iter():
         with suppress(OSError):
             if os.getsid(each.pid) == pid and each.status() != psutil.STATUS_ZOMBIE:
-                found.append(each)
-    return found
+                members.append(each)
+    return members
 
 
 def of_other_versions(home: Path) -> Path | None:

@@ -147,15 +147,15 @@ def _running(start: str | None) -> Iterator[dict[str, Any]]:
     ):
         assert up.stdout is not None
         try:
-            said = []
+            lines = []
             for line in up.stdout:
                 print(line, end="", flush=True)
-                said.append(line)
+                lines.append(line)
                 if line.startswith("Ctrl-C"):
                     break
             else:
                 raise SystemExit("`make up` ended; what it said is above.")
-            address = next(line.split()[2] for line in said if line.startswith("start page"))
+            address = next(line.split()[2] for line in lines if line.startswith("start page"))
             yield _asked(address.rstrip("/"))
         finally:
             up.send_signal(signal.SIGINT)

@@ -45,10 +45,10 @@ class Processes:
 
             self.until(answered, f"{name} does not answer at {url}", pause=0.5)
 
-    def until(self, found: Callable[[], T], problem: str, *, pause: float = 1.0) -> T:
-        """What `found` gives once it gives something. Raises StepFailed when that cannot come any more."""
+    def until(self, condition: Callable[[], T], problem: str, *, pause: float = 1.0) -> T:
+        """The first true value of `condition`. Raises StepFailed when that cannot come any more."""
         deadline = time.monotonic() + PATIENCE
-        while not (it := found()):
+        while not (it := condition()):
             if ended := self.ended():
                 problem = f"{', '.join(ended)} ended by itself"
             if ended or time.monotonic() > deadline:

@@ -83,12 +83,12 @@ def emulator(*options: str) -> Iterator[Emulator]:
         line = process.stdout.readline()
         if not line:
             raise StepFailed(f"the emulator did not start:\n{_tail(log)}")
-        told = json.loads(line)
+        announced = json.loads(line)
         yield Emulator(
-            control_url=told["control_url"],
-            control_token=told["control_token"],
-            base_url=told["base_url"],
-            api_key=told["api_key"],
+            control_url=announced["control_url"],
+            control_token=announced["control_token"],
+            base_url=announced["base_url"],
+            api_key=announced["api_key"],
         )
 
 
@@ -178,12 +178,12 @@ def free_port(name: str, usual: int) -> int:
 
     Raises StepFailed where the given one is taken: who names a port wants that one.
     """
-    given = os.environ.get(name)
+    explicit = os.environ.get(name)
     try:
-        wanted = [int(given)] if given else [usual, 0]
+        candidates = [int(explicit)] if explicit else [usual, 0]
     except ValueError:
-        raise StepFailed(f"{name}={given} is not a port: give a number.") from None
-    for port in wanted:
+        raise StepFailed(f"{name}={explicit} is not a port: give a number.") from None
+    for port in candidates:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers do
             try:
@@ -192,7 +192,9 @@ def free_port(name: str, usual: int) -> int:
                 continue
             free: int = probe.getsockname()[1]
             return free
-    raise StepFailed(f"{name}={given} is taken by another program: free it, or name another port.")
+    raise StepFailed(
+        f"{name}={explicit} is taken by another program: free it, or name another port."
+    )
 
 
 def _end_dead_runs() -> None:

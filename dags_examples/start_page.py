@@ -90,8 +90,10 @@ class _Answer(BaseHTTPRequestHandler):
                 404, b"Alerts are posted to /alerts/airflow and /alerts/dagster.", "text/plain"
             )
             return
-        told = json.loads(self.rfile.read(min(int(length), LONGEST)))
-        title, text = _slack(told) if sender == "Airflow" else (told["title"], told["reason"])
+        payload = json.loads(self.rfile.read(min(int(length), LONGEST)))
+        title, text = (
+            _slack(payload) if sender == "Airflow" else (payload["title"], payload["reason"])
+        )
         self.server.board.alert(sender, title, text)
         self._send(200, b"ok", "text/plain")
 
