@@ -56,7 +56,7 @@ TABLE = {"table": "events", "duckdb_path": "x"}
         (TABLE | {"sql_conn_id": "pg"}, "not both"),
         ({"destination": "/a/"}, "destination= cannot be used. /a/ is a folder"),
         ({"destination": "s3://bucket"}, "destination= cannot .* bucket"),
-        ({"destination": "https://a/b.csv"}, "destination= cannot .* no storage"),
+        ({"destination": "https://a/b.csv"}, "destination= cannot .* not a storage"),
         ({"table": "a.b.c.d", "sql_conn_id": "pg"}, "table= cannot .* not a table name"),
         (TABLE | {"table": "a."}, "table= cannot .* Write table or schema.table"),
         ({"table": "t", "duckdb_path": ":memory:"}, "duckdb_path= cannot .* file of this machine"),

@@ -97,7 +97,7 @@ def test_parquet(emulator, tmp_path):
         ("s3://lake@lake/", "folder or a bucket"),
         ("s3://lake@lake", "folder or a bucket"),
         ("gs://there@bucket/x.csv", "Airflow provider that serves gs://"),
-        ("https://host/x.csv", "no storage"),
+        ("https://host/x.csv", "not a storage"),
         ("file://elsewhere/x.csv", "another host"),
         ("folder/", "folder or a bucket"),
     ],

@@ -231,7 +231,7 @@ def test_leftovers_in_a_store_are_removed(tmp_path):
 
 def test_a_sweep_that_cannot_be_is_an_error(tmp_path):
     """A root that is not a folder, and a negative age."""
-    with pytest.raises(PublishError, match="no folder"):
+    with pytest.raises(PublishError, match="not a folder"):
         sweep(tmp_path / "nothing")
     with pytest.raises(PublishError, match="0 or more"):
         sweep(tmp_path, older_than=timedelta(seconds=-1))
