@@ -33,7 +33,7 @@ DEVIATIONS = (
     ),
     Deviation(
         "misplaced columns",
-        "A scope column in a data filter is no ColumnType and the reverse no ColumnName; the "
+        "A scope column in a data filter is not a ColumnType, a data column not a ColumnName; the "
         "official client sends the first and reports the second as ValueError (docs/contract.md B3).",
         of_query(refusals.misplaced_columns),
     ),
@@ -51,7 +51,7 @@ DEVIATIONS = (
     ),
     Deviation(
         "column labels",
-        "A column's label names its field; the official client sends `OBJECT_ID`, which is no "
+        "A column's label names its field; the official client sends `OBJECT_ID`, which is not a "
         "column type (docs/contract.md A4, A7).",
         of_query(spellings.column_labels),
     ),
