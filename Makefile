@@ -8,7 +8,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test matrix check docs pictures bench lock clean
+.PHONY: help demo up test matrix reliability check docs pictures bench lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
@@ -41,6 +41,11 @@ docs: .tools/docs/.complete ## The documentation site, into site/; a broken link
 
 pictures: .venv/.complete ## All that there is to be seen, as files in .pictures; START=http://127.0.0.1:8000 of a `make up` that runs
 	@$(BIN)/python -m dags_examples.pictures $(if $(START),--start $(START)) $(if $(KEEP),--keep $(KEEP))
+
+reliability: .venv/.complete ## Faults, kills and disturbed answers at full size: 1,000,000 answers and 200,000 files (hours); SHARE=100 does a hundredth
+	@$(BIN)/python -W ignore -m tests.sdk.fuzzing $$((1000000 / $(or $(SHARE),1))) 1
+	@$(BIN)/python -W ignore -m tests.orchestration.fuzzing_files $$((200000 / $(or $(SHARE),1))) 1
+	@TEST_KILL_TIMES=$(if $(SHARE),1,15) $(BIN)/python -m pytest -q -n 2 tests/reliability
 
 bench: .venv/.complete ## Side-by-side measurements, written into docs/performance.md; QUICK=1 only prints them
 	@$(BIN)/python benchmarks/report.py $(if $(QUICK),--quick)
