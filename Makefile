@@ -54,6 +54,7 @@ lock: $(UV) ## Resolve the hashed locks again (they hold no index address)
 	@rm -f requirements/*.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header --all-extras --group dev pyproject.toml -o requirements/dev.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/official.in -o requirements/official.txt
+	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/dlt.in -o requirements/dlt.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/clickhouse.in -o requirements/clickhouse.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/mysqlclient.in -o requirements/mysqlclient.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header --extra airflow --extra postgres --extra emulator pyproject.toml requirements/airflow31.in -o requirements/airflow31.txt

@@ -2,8 +2,11 @@
 
 The night into PostgreSQL (fsync off) stands beside a script that downloads and copies, and one that makes our checks with pyarrow and a set
 of ids before it copies. The download stands beside curl that hashes and syncs; reading and loading beside COPY of the file's
-bytes, DuckDB's own reader, pyarrow to Parquet, and calamine, which holds the sheet in memory. With BENCH_BEFORE, the `src` folder of
-another commit, that commit's night runs in turn with ours.
+bytes, DuckDB's own reader, pyarrow to Parquet, and calamine, which holds the sheet in memory. dlt, in an environment of its own,
+downloads the same file and replaces the table by its rows. With BENCH_BEFORE, the `src` folder of another commit, that commit's ways run
+in turn with ours.
+
+`--large` takes a million events and the night alone, and dlt at 100,000: 15 minutes on a quiet machine.
 """
 
 import hashlib
@@ -12,15 +15,27 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.request import urlopen
 
-from side_by_side import OURS, Claim, Figures, arguments, in_turn, print_figures, resident, tell
+from side_by_side import (
+    OURS,
+    Claim,
+    Figures,
+    arguments,
+    dlt_python,
+    in_turn,
+    print_figures,
+    resident,
+    slope,
+    tell,
+)
 
 START = datetime(2025, 11, 22, tzinfo=UTC)
 BEFORE = "before "
@@ -55,7 +70,7 @@ def event(number: int, count: int) -> dict[str, Any]:
 
 
 def write_files(folder: Path, rows: int, sheet_rows: int) -> None:
-    """`csv`, and `json` and `xlsx` of fewer rows."""
+    """`csv`, `json` of half as many rows, and `xlsx` of fewer."""
     import csv
 
     import xlsxwriter
@@ -71,7 +86,7 @@ def write_files(folder: Path, rows: int, sheet_rows: int) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(names)
         writer.writerows(cells(number, rows) for number in range(rows))
-    lines = (json.dumps(event(number, sheet_rows)) for number in range(sheet_rows))
+    lines = (json.dumps(event(number, rows // 2)) for number in range(rows // 2))
     (folder / "json").write_text("[\n" + ",\n".join(lines) + "\n]\n")
     with xlsxwriter.Workbook(folder / "xlsx", {"constant_memory": True}) as book:
         sheet = book.add_worksheet()
@@ -177,16 +192,47 @@ def checked(csv: Path, rows: int) -> None:
     assert len(ids) == rows
 
 
+def dlt_night(origin: str, folder: Path, conninfo: str) -> Callable[[], object]:
+    """The same with dlt, which looks at each row to find out its types; it knows no window, so it replaces the table."""
+    import csv
+
+    os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
+    import dlt  # type: ignore[import-not-found]  # of another environment
+
+    told = dict(each.split("=", 1) for each in conninfo.split())
+    address = "postgresql://{user}:any@{host}:{port}/{dbname}".format_map(told)
+    pipeline = dlt.pipeline(
+        f"night_{os.getpid()}",
+        pipelines_dir=str(folder / "dlt"),
+        destination=dlt.destinations.postgres(address),
+        dataset_name=f"dlt_{os.getpid()}",
+    )
+
+    def rows() -> Iterator[list[dict[str, str | None]]]:
+        with fetched(origin, folder / "fetched").open(newline="") as file:
+            reader = csv.DictReader(file)
+            while several := list(islice(reader, 5_000)):
+                yield [{name: cell or None for name, cell in row.items()} for row in several]
+
+    events = dlt.resource(rows, name="events", write_disposition="replace")
+    return lambda: pipeline.run(events).raise_on_failed_jobs()
+
+
 # --- one way ---
 
 
 def way(name: str, folder: Path, rows: int, origin: str, conninfo: str) -> Callable[[], object]:
     """What one way does, with all that it needs loaded."""
+    if name == "dlt":
+        return dlt_night(origin, folder, conninfo)
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
 
+    from tests.postgres import Schemas
+
     pa.array([""])  # loads pandas, where it is installed
+    conninfo = Schemas(conninfo).new()
     csv = folder / "csv"
     match name:
         case "night":
@@ -301,7 +347,7 @@ def told(ran: Callable[..., dict[str, Figures]], rows: int, sheet_rows: int) -> 
         ("json-duckdb", "duckdb-json"),
         ("xlsx", "calamine"),
     ):
-        count = rows if name.startswith("csv") else sheet_rows
+        count = {"csv": rows, "json": rows // 2, "xlsx": sheet_rows}[name.partition("-")[0]]
         found = ran(name, peer, *past(name))
         rate = {way: count / each["wall"] for way, each in found.items()}
         figures = ", ".join(f"{way} {each:,.0f} rows/s" for way, each in rate.items())
@@ -335,20 +381,62 @@ def compare(
 
 def main() -> None:
     """Measure and print."""
-    from canned import canned
-
-    from tests.postgres import Schemas, schemas
-
     options = arguments(__doc__)
     if options.way:
         name, (folder, rows, origin, conninfo) = options.way, options.rest
         if name.startswith(BEFORE):
             sys.path.insert(0, os.environ["BENCH_BEFORE"])
-        made = Schemas(conninfo)
-        work = way(name.removeprefix(BEFORE), Path(folder), int(rows), origin, made.new())
+        work = way(name.removeprefix(BEFORE), Path(folder), int(rows), origin, conninfo)
         measured(work)
         return
-    rows, sheet_rows, rounds = (50_000, 5_000, 1) if options.quick else (100_000, 10_000, 3)
+    if options.large:
+        taken = [
+            night(rows, 1, rounds, nights)
+            for rows, rounds in ((10_000, 3), (100_000, 3), (1_000_000, 1))
+        ]
+        sizes = [10_000.0, 1_000_000.0]
+        grown = slope(sizes, [taken[0], taken[-1]])
+        tell(
+            Claim(
+                "a night: growth of its CPU from 10,000 to 1,000,000 events",
+                grown,
+                "as a slope",
+                "<= 1.1",
+            )
+        )
+    elif options.quick:
+        night(50_000, 5_000, 1, told)
+    else:
+        night(100_000, 10_000, 3, told)
+
+
+def nights(ran: Callable[..., dict[str, Figures]], rows: int, _: int) -> float:
+    """The night beside the scripts, and beside dlt up to 100,000 events; its CPU seconds."""
+    found = ran("night", "plain", "checked", *past("night"))
+    what = f"a night of {rows:,} events into PostgreSQL"
+    compare(found, "night", "checked", f"{what}, wall", "<= 1.2")
+    compare(found, "night", "plain", f"{what}, wall")
+    if past("night"):
+        compare(found, "night", BEFORE + "night", f"{what}, CPU", "<= 0.6", figure="cpu")
+    if rows == 100_000:
+        against_dlt(ran, rows)
+    return found["night"]["cpu"]
+
+
+def against_dlt(ran: Callable[..., dict[str, Figures]], rows: int) -> None:
+    """Claim how many times as long as we dlt takes."""
+    found = ran("night", "dlt")
+    times = found["dlt"]["wall"] / found["night"]["wall"]
+    figures = ", ".join(f"{way} {each['wall']:.2f} s" for way, each in found.items())
+    tell(Claim(f"a night of {rows:,} events, dlt's wall", times, "x ours", ">= 15", "12", figures))
+
+
+def night(rows: int, sheet_rows: int, rounds: int, claims: Callable[..., Any]) -> Any:
+    """Serve the files of so many events, and claim what is found with them."""
+    from canned import canned
+
+    from tests.postgres import schemas
+
     with TemporaryDirectory(prefix="bench-night-") as name, schemas() as database:
         folder = Path(name)
         write_files(folder, rows, sheet_rows)
@@ -366,11 +454,11 @@ def main() -> None:
             (folder / "origin").write_text(served.origin)
 
             def ran(*ways: str) -> dict[str, Figures]:
-                chosen = dict.fromkeys(ways, OURS)
+                chosen = {way: dlt_python() if way == "dlt" else OURS for way in ways}
                 rest = folder, rows, served.origin, database.conninfo
-                return in_turn(__file__, chosen, rounds, *rest)
+                return in_turn(__file__, chosen, 1 if "dlt" in ways else rounds, *rest)
 
-            told(ran, rows, sheet_rows)
+            return claims(ran, rows, sheet_rows)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
     python benchmarks/report.py [--quick] [bench_query.py ...]
 
-`--quick` prints, and leaves the page as it is; with names, the page has those scripts only.
+`--quick` prints, and leaves the page as it is; with names, the page has those scripts only. What stands under "Large sizes" was
+measured by hand, and stays.
 """
 
 import json
@@ -17,6 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "performance.md"
+LARGE = "## Large sizes"
 PREFACE = """# Performance
 
 Written by `make bench`; each line is printed by the script under `benchmarks/` that its heading names. Ways to do the same thing run in
@@ -77,7 +79,12 @@ def main() -> int:
         print(f"failed: {', '.join(failed)}; {PAGE.name} is left as it was", file=sys.stderr)
         return 1
     if not quick:
-        PAGE.write_text(page(claims, docs, (time.monotonic() - began) / 60))
+        _, heading, large = PAGE.read_text().partition(LARGE)
+        PAGE.write_text(
+            page(claims, docs, (time.monotonic() - began) / 60)
+            + f"\n{heading}{large}".rstrip()
+            + "\n"
+        )
     return 0
 
 

@@ -38,10 +38,19 @@ def official_python() -> Path:
     return locked_python(ROOT / "requirements" / "official.txt")
 
 
+def dlt_python() -> Path:
+    """The interpreter of dlt, which has an environment of its own as the official client has."""
+    from tests.locked_environment import locked_python
+
+    return locked_python(ROOT / "requirements" / "dlt.txt")
+
+
 def arguments(description: str | None) -> argparse.Namespace:
-    """`--quick` (fewer and smaller rounds), and `--way NAME ...` where the script is one of its own ways."""
+    """`--quick` (fewer and smaller rounds), `--large` (the sizes that take longer than all benchmarks may together, where the
+    script has any), and `--way NAME ...` where the script is one of its own ways."""
     parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a look, not a measurement")
+    parser.add_argument("--large", action="store_true", help="sizes that take half an hour")
     parser.add_argument("--way", help=argparse.SUPPRESS)
     parser.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
     return parser.parse_args()
