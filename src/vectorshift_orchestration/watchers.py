@@ -85,7 +85,9 @@ class Watch:
             account=account,
             catch_up=catch_up,
         )
-        _usable("window", lambda: watch._judging(watch._newest).question)
+        newest = _usable("window", lambda: watch._newest)
+        if watch.rule.history:  # a window alone can always be asked for
+            _usable("window", lambda: watch._judging(newest).question)
         return watch
 
     @property

@@ -41,6 +41,7 @@ _JUDGING = (
     "thresholds.judging",
     "thresholds.error_messages",
     "thresholds.reports",
+    "windows.clock",
 )
 
 OpenClient: TypeAlias = "Callable[[], AbstractAsyncContextManager[Client]]"

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import TriggerEvent
 
@@ -10,8 +10,9 @@ from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.triggers._waiting import WaitingTrigger
 from vectorshift_orchestration.values import seconds
 from vectorshift_orchestration.watching import until_breached
-from vectorshift_orchestration.windows import Window
-from vectorshift_orchestration.windows.clock import trailing_window
+
+if TYPE_CHECKING:
+    from vectorshift_orchestration.windows import Window
 
 
 class VectorShiftBreachTrigger(WaitingTrigger):
@@ -65,7 +66,10 @@ class VectorShiftBreachTrigger(WaitingTrigger):
         )
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
-    def _judged(self) -> Window:
+    def _judged(self) -> "Window":
+        from vectorshift_orchestration.windows import Window
+        from vectorshift_orchestration.windows.clock import trailing_window
+
         if self.window is None:
             return trailing_window(datetime.now(UTC), self.trailing or 0.0, self.settle)
         return Window.from_dict(self.window)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vectorshift_orchestration.thresholds.judging import Judging
 from vectorshift_orchestration.thresholds.rules import (
     Absolute as Absolute,
     Baseline as Baseline,
@@ -22,13 +21,14 @@ from vectorshift_orchestration.thresholds.rules import (
     Severity as Severity,
     rule_from_dict as rule_from_dict,
 )
-from vectorshift_orchestration.thresholds.verdicts import State as State, Verdict as Verdict
-from vectorshift_orchestration.windows import Every, Window
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
     from vectorshift.analytics import Query
+    from vectorshift_orchestration.thresholds.judging import Judging
+    from vectorshift_orchestration.thresholds.verdicts import Verdict
+    from vectorshift_orchestration.windows import Every, Window
 
 
 def evaluate(
@@ -62,4 +62,6 @@ async def aevaluate(
 
 
 def _judging(rule: Rule, window: Window, every: Every | None, tz: str | tzinfo) -> Judging:
+    from vectorshift_orchestration.thresholds.judging import Judging
+
     return Judging(rule, [window], lambda each, count: each.earlier(count, every, tz))

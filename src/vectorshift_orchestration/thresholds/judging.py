@@ -13,19 +13,23 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
-from vectorshift_orchestration.aggregates.measures import Figures, Question, question
 from vectorshift_orchestration.errors import MergeError, WindowError
-from vectorshift_orchestration.thresholds.rules import Rule
-from vectorshift_orchestration.thresholds.verdicts import Verdict, verdict
-from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
     from vectorshift.analytics import Query
+    from vectorshift_orchestration.aggregates.measures import Figures, Question
+    from vectorshift_orchestration.thresholds.rules import Rule
+    from vectorshift_orchestration.thresholds.verdicts import Verdict
+    from vectorshift_orchestration.windows import Window
 
-Before: TypeAlias = Callable[[Window, int], Sequence[Window]]
+Before: TypeAlias = "Callable[[Window, int], Sequence[Window]]"
 """That many windows before one, oldest first; fewer if they do not exist."""
 
 _ERRORS = "errors.sum"
+
+
+def _next_to_it(window: Window, count: int) -> Sequence[Window]:
+    return window.earlier(count)
 
 
 class Judging:
@@ -44,7 +48,7 @@ class Judging:
         self,
         rule: Rule,
         windows: Sequence[Window],
-        before: Before = Window.earlier,
+        before: Before = _next_to_it,
         *,
         sliced: bool = False,
     ) -> None:
@@ -61,6 +65,8 @@ class Judging:
         for a figure, such as a percentile, that cannot be put together from the buckets of one
         window.
         """
+        from vectorshift_orchestration.aggregates.measures import question
+
         every = self._every
         # A single window is requested without slices; given twice, it is one of several.
         several = every * 2 if self._sliced and len(every) == 1 else every
@@ -68,6 +74,8 @@ class Judging:
 
     def verdicts(self, rows: Sequence[Figures]) -> list[Verdict]:
         """The verdict on each window, from the rows that answer `question`."""
+        from vectorshift_orchestration.thresholds.verdicts import verdict
+
         measured = dict(zip(self._every, self.question.read(rows), strict=False))
         return [
             verdict(
