@@ -100,3 +100,17 @@ def test_building_a_query_loads_nothing_that_runs_it():
         "vectorshift.analytics._flows",
         "vectorshift.analytics._answers",
     }
+
+
+def test_the_request_for_the_own_page_is_made_once_and_others_each_time():
+    """A query that is sent again sends the very same request, and a page of another size or place is not taken for it."""
+    spec = Analytics.query(limit=7)._spec
+    own = next(flows.events(spec))
+    other = next(flows.events(spec, 3, 6))
+    assert next(flows.events(spec)) is own
+    assert own.body["pagination_config"]["results_per_page"] == 7
+    assert other.body["pagination_config"] == {
+        "results_per_page": 3,
+        "page_number": 3,
+        "offset": 6,
+    }

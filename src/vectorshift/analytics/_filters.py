@@ -19,6 +19,9 @@ from vectorshift.errors import (
 )
 
 Category = Literal["scope", "data", "aggregate"]
+# Looking a member up in its class takes longer than comparing it.
+_GT, _GTE, _LT, _LTE = FieldFilterOp.GT, FieldFilterOp.GTE, FieldFilterOp.LT, FieldFilterOp.LTE
+_EQUAL = FieldOp.EQ
 
 
 class EventField(StrEnum):
@@ -84,16 +87,16 @@ class EventField(StrEnum):
         return hash(self._name_)
 
     def __gt__(self, other: Any) -> "FieldFilter":  # type: ignore[override]  # a filter, not a bool
-        return FieldFilter(self, other, FieldFilterOp.GT)
+        return FieldFilter(self, other, _GT)
 
     def __ge__(self, other: Any) -> "FieldFilter":  # type: ignore[override]  # a filter, not a bool
-        return FieldFilter(self, other, FieldFilterOp.GTE)
+        return FieldFilter(self, other, _GTE)
 
     def __lt__(self, other: Any) -> "FieldFilter":  # type: ignore[override]  # a filter, not a bool
-        return FieldFilter(self, other, FieldFilterOp.LT)
+        return FieldFilter(self, other, _LT)
 
     def __le__(self, other: Any) -> "FieldFilter":  # type: ignore[override]  # a filter, not a bool
-        return FieldFilter(self, other, FieldFilterOp.LTE)
+        return FieldFilter(self, other, _LTE)
 
     def in_(self, values: Iterable[Any]) -> "Filter | FieldFilter":
         """Any of `values`: IN on a scope field, INCLUDES on a data field."""
@@ -113,6 +116,7 @@ class EventField(StrEnum):
 
 
 _COMPARISONS = frozenset(FieldFilterOp) - {FieldFilterOp.MATCHES, FieldFilterOp.INCLUDES}
+_STATUS = EventField.STATUS
 _STATUSES = frozenset(each.value for each in EventStatus)
 
 
@@ -194,7 +198,7 @@ class Filter(_Truthless):
             raise AnalyticsTypeError(
                 f"EventField.{self.column.name} is a data column: use FieldFilter.eq(...) or an operator, not Filter."
             )
-        if self.op is FieldOp.EQ and literals.goes_as_it_is(self.value):
+        if self.op is _EQUAL and literals.goes_as_it_is(self.value):
             return
         object.__setattr__(self, "op", choice(FieldOp, self.op, "scope operator"))
         checked = _value(self.column, self.value, several=self.op is FieldOp.IN)
@@ -238,7 +242,7 @@ class FieldFilter(_Truthless):
             type(self.op) is FieldFilterOp  # not text that is equal to one
             and self.op in _COMPARISONS
             and literals.goes_as_it_is(self.value)
-            and (self.column is not EventField.STATUS or self.value in _STATUSES)
+            and (self.column is not _STATUS or self.value in _STATUSES)
         ):
             return
         object.__setattr__(self, "op", choice(FieldFilterOp, self.op, "filter operator"))

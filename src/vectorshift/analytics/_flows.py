@@ -51,9 +51,20 @@ def count(spec: Spec) -> Flow[EventCount]:
 
 def events(spec: Spec, limit: int | None = None, offset: int | None = None) -> Flow[EventPage]:
     """One page of events."""
-    size = spec.limit if limit is None else check.limit(limit)
-    start = spec.offset if offset is None else check.offset(offset)
-    return (yield from ask(requests.search(plan(spec, "search"), size, start), answers.read_events))
+    return (yield from ask(_page(spec, limit, offset), answers.read_events))
+
+
+def _page(spec: Spec, limit: int | None, offset: int | None) -> Call:
+    """The request for one page; that for the query's own page is made once, as its plan is."""
+    is_own = limit is None and offset is None
+    made: Call | None = spec.plans.get("page") if is_own else None
+    if made is None:
+        size = spec.limit if limit is None else check.limit(limit)
+        start = spec.offset if offset is None else check.offset(offset)
+        made = requests.search(plan(spec, "search"), size, start)
+        if is_own:
+            spec.plans["page"] = made
+    return made
 
 
 def traces(spec: Spec, limit: int | None = None, offset: int | None = None) -> Flow[list[Trace]]:

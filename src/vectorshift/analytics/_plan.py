@@ -17,6 +17,7 @@ from vectorshift.analytics._spec import Spec
 from vectorshift.errors import AnalyticsInvalidQuery
 
 Verb = Literal["count", "search", "aggregate", "table"]
+_AT = EventField.EVENT_START_TIME  # looking a member up in its class takes longer than comparing it
 _LOWER = (FieldFilterOp.GT, FieldFilterOp.GTE)
 _UPPER = (FieldFilterOp.LT, FieldFilterOp.LTE)
 _MOST_ALTERNATIVES = 4
@@ -59,6 +60,8 @@ class _Parts:
                 self.groups.append(each)
                 continue
             self.atoms.append(each)
+            if each.column is not _AT:
+                continue
             if _is_bound(each, _LOWER):
                 self.lowers.append(each)
             elif _is_bound(each, _UPPER):
@@ -124,6 +127,8 @@ def _sorted(terms: tuple[Term, ...]) -> _Parts:
     for term in terms:
         if not isinstance(term, FilterGroup):
             ordered.append(term)
+            if term.column is not _AT:
+                continue
             if start is None and _is_bound(term, _LOWER):
                 start = term
             elif end is None and _is_bound(term, _UPPER):
@@ -141,11 +146,7 @@ def _sorted(terms: tuple[Term, ...]) -> _Parts:
 
 
 def _is_bound(atom: Atom, ops: tuple[FieldFilterOp, ...]) -> TypeGuard[FieldFilter]:
-    return (
-        atom.column is EventField.EVENT_START_TIME
-        and atom.op in ops
-        and isinstance(atom.value, datetime)
-    )
+    return atom.column is _AT and atom.op in ops and isinstance(atom.value, datetime)
 
 
 def _bounds(parts: _Parts) -> tuple[FieldFilter | None, FieldFilter | None]:

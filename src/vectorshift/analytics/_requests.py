@@ -22,6 +22,7 @@ from vectorshift.errors import AnalyticsInvalidQuery, AnalyticsTypeError
 
 JSON = dict[str, Any]
 _EQUAL = FieldOp.EQ.value
+_INCLUDES, _OBJECT_ID = FieldFilterOp.INCLUDES, EventField.OBJECT_ID
 
 
 def rfc3339(moment: datetime) -> str:
@@ -68,7 +69,7 @@ def _equality(column: EventField, raw: Any) -> JSON:
 
 def data_filter(each: FieldFilter) -> JSON:
     """Return one entry of `table_filters`."""
-    if each.op is FieldFilterOp.INCLUDES:
+    if each.op is _INCLUDES:
         values = [value(raw) for raw in each.value]
         return {
             "compound_op": {
@@ -99,7 +100,7 @@ def _common(plan: Plan) -> JSON:
         body["span_type"] = [kind.wire for kind in plan.kinds]
     filters = [scope_filter(each) for each in plan.scope]
     if plan.object_id is not None:
-        filters.insert(0, _equality(EventField.OBJECT_ID, plan.object_id))
+        filters.insert(0, _equality(_OBJECT_ID, plan.object_id))
     if filters:
         body["filters"] = filters
     if plan.data:

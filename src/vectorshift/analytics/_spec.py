@@ -39,7 +39,7 @@ class Spec:
     dims: tuple[GroupBy, ...] = ()
     interval: Interval | None = None
     plans: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """What `_plan.py` made of it, by verb: once for this very object, whatever else is equal to it."""
+    """What was made of it, plans by verb and the request for its own page: once for this very object, whatever else is equal to it."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Spec, tuple(getattr(self, each.name) for each in fields(self) if each.init)

@@ -40,6 +40,8 @@ def count(value: Any, name: str) -> int:
 
 
 def _integer(value: Any, name: str, least: int, below: int = 2**31) -> int:
+    if type(value) is int and least <= value < below:
+        return value
     number = plain(value)
     if isinstance(number, bool) or not isinstance(number, int) or not least <= number < below:
         raise AnalyticsInvalidQuery(
