@@ -1,4 +1,4 @@
-"""The wire of httpx, blocking and awaiting: for proxies, for base URLs that need encoding, and where aiohttp is missing.
+"""The wire of httpx, blocking and awaiting: for proxies and for base URLs that need encoding.
 
 Downloads go this way too, each with a client of its own that holds no credentials.
 """
