@@ -17,7 +17,7 @@ def get_provider_info() -> dict[str, object]:
                 "tags": ["service"],
             }
         ],
-        "operators": _modules("operators", "aggregate", "export", "threshold"),
+        "operators": _modules("operators", "aggregate", "export", "report", "threshold"),
         "sensors": _modules("sensors", "error_count", "export"),
         "hooks": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.hooks"]}],
         "triggers": _modules("triggers", "breach", "error_count", "export"),

@@ -52,6 +52,10 @@ from dagster_vectorshift.health._assets import (
 from dagster_vectorshift.health._checks import HealthCheck as HealthCheck
 from dagster_vectorshift.health._measured import Health as Health
 from dagster_vectorshift.health._options import HealthOptions as HealthOptions
+from dagster_vectorshift.report import (
+    ReportOptions as ReportOptions,
+    build_report_asset as build_report_asset,
+)
 from dagster_vectorshift.resource import VectorShiftResource as VectorShiftResource
 from dagster_vectorshift.schedules import build_health_schedule as build_health_schedule
 from dagster_vectorshift.sensors._check_alerts import (

@@ -9,6 +9,7 @@ PACKAGES = (
     "vectorshift_orchestration",
     "airflow_provider_vectorshift",
     "dagster_vectorshift",
+    "vectorshift_cli",
     "vectorshift_emulator",
 )
 

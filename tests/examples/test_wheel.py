@@ -39,7 +39,7 @@ def wheel(tmp_path_factory):
 
 
 def test_every_file_is_in_it(wheel):
-    """All modules and type markers of the five packages, and nothing else beside the metadata."""
+    """All modules and type markers of the six packages, and nothing else beside the metadata."""
     packed = {path.relative_to(wheel) for path in wheel.rglob("*") if path.is_file()}
     source = {
         path.relative_to(ROOT / "src")
@@ -47,7 +47,7 @@ def test_every_file_is_in_it(wheel):
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert {path for path in packed if not path.parts[0].endswith(".dist-info")} == source
-    assert len([path for path in source if path.name == "py.typed"]) == 5
+    assert len([path for path in source if path.name == "py.typed"]) == 6
 
 
 def test_the_provider_is_found_in_it(wheel):

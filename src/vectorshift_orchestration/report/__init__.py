@@ -11,9 +11,12 @@ pipelines that fail most, `error_message` the messages; the ledger beside them, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from vectorshift_orchestration.report.figures import landed_tables
 from vectorshift_orchestration.report.landings import landings
@@ -21,7 +24,11 @@ from vectorshift_orchestration.report.sections import sections
 from vectorshift_orchestration.storage.databases import database_of, reading
 from vectorshift_orchestration.windows import Window
 
-__all__ = ["health_page"]
+if TYPE_CHECKING:
+    from vectorshift_orchestration.storage.destinations import Destination
+    from vectorshift_orchestration.storage.files import Published
+
+__all__ = ["health_page", "publish_health_page"]
 
 
 def health_page(
@@ -67,3 +74,25 @@ def health_page(
         shown = sections(database, tables_read, window)
         landed = landings(database, tables_read, window, late=late, now=moment)
     return render(title, window, [*shown, landed], moment)
+
+
+def publish_health_page(
+    connect: Callable[[], AbstractContextManager[Any]],
+    tables: Sequence[str],
+    window: Window,
+    destination: Destination,
+    **options: Any,
+) -> Published:
+    """The health page of a window as a file, which appears at once and takes the place of an older one.
+
+    `connect` opens the database of the tables and closes it again, such as `lambda: duckdb_file(path)`;
+    `options` are those of `health_page`. Raises as that, and `PublishError`.
+    """
+    from vectorshift_orchestration.storage.files import publish
+
+    with connect() as connection:
+        text = health_page(connection, tables, window, **options)
+    with TemporaryDirectory(prefix="vectorshift-") as folder:
+        page = Path(folder, "page.html")
+        page.write_text(text, encoding="utf-8")
+        return publish(page, destination)

@@ -1,0 +1,179 @@
+"""`export`: every event of a window, complete and checked, as a file, as rows of a table, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vectorshift_cli import options as o
+from vectorshift_cli.documents import LANDING, QUERY, WINDOW, query_of, settings, stated
+from vectorshift_cli.places import PLACE, client_of, in_words, landing_of, windows_of
+from vectorshift_cli.records import FileRecord
+from vectorshift_cli.screen import Gauge, Screen
+from vectorshift_cli.shown import show_export
+from vectorshift_orchestration.errors import SpecError
+from vectorshift_orchestration.exports.request import ExportOptions, ExportRequest
+
+if TYPE_CHECKING:
+    from vectorshift import Client
+    from vectorshift_orchestration.exports.job import ExportLanded
+    from vectorshift_orchestration.windows import Window
+
+_OPTIONS = ("format", "timeout", "poll_interval", "late_arrival_minutes")
+_KNOWN = (*QUERY, *WINDOW, *LANDING, *_OPTIONS, "destination", "parquet", "table", "every")
+
+
+def export(
+    context: typer.Context,
+    spec: o.Spec = None,
+    destination: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Path or URI of the file; {PLACE} in it is the window.", rich_help_panel="Landing"
+        ),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(help="CSV, JSON or XLSX, as the service writes.", rich_help_panel="Landing"),
+    ] = None,
+    parquet: Annotated[
+        bool | None,
+        typer.Option("--parquet", help="The file as Parquet.", rich_help_panel="Landing"),
+    ] = None,
+    table: Annotated[
+        str | None, typer.Option(help="The table, name or schema.name.", rich_help_panel="Landing")
+    ] = None,
+    duckdb: o.Duckdb = None,
+    postgres: o.Postgres = None,
+    source: o.Source = None,
+    replace_other: o.ReplaceOther = None,
+    replace_characters: o.ReplaceCharacters = None,
+    object_id: o.ObjectId = None,
+    object_type: o.ObjectType = None,
+    kinds: o.Kinds = None,
+    where: o.Where = None,
+    start: o.Start = None,
+    end: o.End = None,
+    day: o.Day = None,
+    days: o.Days = None,
+    timezone: o.Timezone = None,
+    every: o.Every = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds until the file is ready; 3600.")
+    ] = None,
+    base_url: o.BaseUrl = None,
+    account: o.Settings = None,
+    as_json: o.AsJson = False,
+    as_csv: o.AsCsv = False,
+    show: o.Show = None,
+) -> None:
+    """Every event of a window, complete and checked: a file, rows of a table, or both.
+
+    Running it again replaces that window, and never adds. After an interruption, it goes on with the
+    export that the service has already made.
+    """
+    screen: Screen = context.obj
+    form, given = o.form_of(as_json, as_csv), locals()
+    document = stated(
+        "An export's spec", _KNOWN, spec, {name: given.get(name) for name in given if name in _SAID}
+    )
+    document |= {"account": {**(document.get("account") or {}), **settings(account or [])}}
+    options = _options_of(document)
+    windows = windows_of(document, document.get("every"))
+    for window in windows:
+        landing_of(document, window)
+    if len(windows) > 1 and document.get("destination") and PLACE not in document["destination"]:
+        raise SpecError(
+            f"A file holds one window, and these are {len(windows)}: write {PLACE} into --destination."
+        )
+    if show is not None:
+        screen.code(show_export(show, document))
+        return
+    landed = []
+    with client_of(document, screen) as client:
+        for window in windows:
+            landed.append(_exported(client, document, window, options, screen))
+    rows = [_told(each) for each in landed]
+    if len(rows) == 1 and form != "csv":
+        screen.value(rows[0], form)
+    else:
+        screen.rows(rows, list(rows[0]), form)
+
+
+_SAID = {*_KNOWN, "object_id", "object_type", "kinds", "where"} - {"query", "account"}
+
+
+def _options_of(document: Mapping[str, Any]) -> ExportOptions:
+    names = {each.name for each in fields(ExportOptions)}
+    given = {name: document[name] for name in names if name in document}
+    if (minutes := document.get("late_arrival_minutes")) is not None:
+        given["late_arrival"] = timedelta(minutes=minutes)
+    return ExportOptions(**given)
+
+
+def _exported(
+    client: Client,
+    document: Mapping[str, Any],
+    window: Window,
+    options: ExportOptions,
+    screen: Screen,
+) -> ExportLanded:
+    from vectorshift_orchestration.exports.job import ExportJob
+    from vectorshift_orchestration.specs.scopes import scoped
+
+    query = scoped(client, query_of(document).query()).to_dict()
+    request = ExportRequest(query, window, options.format.upper())
+    landing = landing_of(document, window)
+    record = FileRecord(request.key, document)
+    with (
+        TemporaryDirectory(prefix="vectorshift-") as folder,
+        screen.progress() as gauge,
+    ):
+        job = ExportJob(
+            client,
+            request,
+            landing,
+            record,
+            directory=Path(folder),
+            options=options,
+            progress=_Phases(gauge, record, in_words(window)),
+        )
+        landed = job.finish()
+    record.discard()
+    return landed
+
+
+class _Phases:
+    """What the job counts, as the phases that people wait for."""
+
+    def __init__(self, gauge: Gauge, record: FileRecord, window: str) -> None:
+        self._gauge = gauge
+        self._record = record
+        self._window = window
+
+    def __call__(self, what: str, done: int) -> None:
+        state = self._record.last
+        rows = None if state is None else state.rows or state.counted_before
+        match what:
+            case "looks":
+                self._gauge(f"{self._window}: the service writes the file, looks", done)
+            case "bytes":
+                self._gauge(f"{self._window}: downloading", done, in_bytes=True)
+            case "checked":
+                self._gauge(f"{self._window}: checking rows", done, rows)
+            case "loaded":
+                self._gauge(f"{self._window}: loading rows", done, rows)
+            case _:
+                self._gauge(f"{self._window}: publishing", done, in_bytes=True)
+
+
+def _told(landed: ExportLanded) -> dict[str, Any]:
+    told = landed.to_json()
+    window = told.pop("window")
+    return {**window, **{name: value for name, value in told.items() if value is not None}}

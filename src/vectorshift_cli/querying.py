@@ -1,0 +1,207 @@
+"""`query`: how many events, which ones, or figures of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vectorshift_cli import options as o
+from vectorshift_cli.documents import QUERY, WINDOW, query_of, settings, stated
+from vectorshift_cli.places import client_of, in_words, window_of
+from vectorshift_cli.screen import Gauge, Screen
+from vectorshift_cli.shown import show_figures
+from vectorshift_orchestration.specs import AggregationSpec
+
+if TYPE_CHECKING:
+    from vectorshift.analytics import Query
+    from vectorshift_orchestration.windows import Window
+
+_FIGURES = ("metrics", "group_by", "interval")
+
+app = typer.Typer(no_args_is_help=True, help="How many events, which ones, or figures of them.")
+
+
+@app.command("count")
+def count_events(
+    context: typer.Context,
+    spec: o.Spec = None,
+    object_id: o.ObjectId = None,
+    object_type: o.ObjectType = None,
+    kinds: o.Kinds = None,
+    where: o.Where = None,
+    start: o.Start = None,
+    end: o.End = None,
+    day: o.Day = None,
+    days: o.Days = None,
+    timezone: o.Timezone = None,
+    base_url: o.BaseUrl = None,
+    account: o.Settings = None,
+    as_json: o.AsJson = False,
+    as_csv: o.AsCsv = False,
+) -> None:
+    """How many events of a window there are."""
+    from vectorshift_orchestration.extract.bounds import for_rows
+
+    screen, form = _screen(context), o.form_of(as_json, as_csv)
+    document = _stated(spec, (), locals())
+    window = window_of(document)
+    with client_of(document, screen) as client:
+        found = for_rows(query_of(document).query(client), window).count()
+    screen.value({"count": found["count"], **window.to_dict()}, form)
+
+
+@app.command("events")
+def list_events(
+    context: typer.Context,
+    spec: o.Spec = None,
+    object_id: o.ObjectId = None,
+    object_type: o.ObjectType = None,
+    kinds: o.Kinds = None,
+    where: o.Where = None,
+    start: o.Start = None,
+    end: o.End = None,
+    day: o.Day = None,
+    days: o.Days = None,
+    timezone: o.Timezone = None,
+    limit: Annotated[int | None, typer.Option(help="The most; 20 unless given.", min=1)] = None,
+    every_event: Annotated[bool, typer.Option("--all", help="Every event of the window.")] = False,
+    columns: Annotated[
+        str | None, typer.Option(help="Which columns, with commas between them.")
+    ] = None,
+    base_url: o.BaseUrl = None,
+    account: o.Settings = None,
+    as_json: o.AsJson = False,
+    as_csv: o.AsCsv = False,
+) -> None:
+    """Events of a window: the first ones, or with --all every one of them, counted and complete."""
+    from vectorshift_orchestration.errors import SpecError
+    from vectorshift_orchestration.specs.documents import nearest
+    from vectorshift_orchestration.tables import EVENT_SCHEMA
+
+    screen, form = _screen(context), o.form_of(as_json, as_csv)
+    if every_event and limit is not None:
+        raise typer.BadParameter("--all and --limit exclude each other: give one of them.")
+    document = _stated(spec, ("columns",), locals())
+    chosen = document.get("columns") or (_COLUMNS if form == "table" else EVENT_SCHEMA.names)
+    names = [each.strip() for each in chosen.split(",")] if isinstance(chosen, str) else chosen
+    for name in names:
+        if name not in EVENT_SCHEMA.names:
+            raise SpecError(f"There is no column {name!r}. {nearest(name, EVENT_SCHEMA.names)}")
+    window = window_of(document)
+    with client_of(document, screen) as client, screen.progress() as gauge:
+        query = query_of(document).query(client)
+        rows = _every(query, window, gauge) if every_event else _first(query, window, limit or 20)
+        shown = ({name: row[name] for name in names} for row in rows)
+        title = f"Events of {in_words(window)}"
+        written = screen.rows(shown, names, form, title=title)
+    if not every_event and written == (limit or 20):
+        screen.say(f"The first {written}; there may be more: --limit, or --all.")
+
+
+@app.command("aggregate")
+def measure_figures(
+    context: typer.Context,
+    spec: o.Spec = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(help="What to measure, with commas: runs.sum,error_rate,latency.p95."),
+    ] = None,
+    group_by: Annotated[
+        str | None, typer.Option("--by", help="Dimensions, with commas: pipeline_id,model_id.")
+    ] = None,
+    interval: Annotated[
+        str | None, typer.Option(help="Buckets of time: hour, day, week, month, year (UTC).")
+    ] = None,
+    object_id: o.ObjectId = None,
+    object_type: o.ObjectType = None,
+    kinds: o.Kinds = None,
+    where: o.Where = None,
+    start: o.Start = None,
+    end: o.End = None,
+    day: o.Day = None,
+    days: o.Days = None,
+    timezone: o.Timezone = None,
+    base_url: o.BaseUrl = None,
+    account: o.Settings = None,
+    as_json: o.AsJson = False,
+    as_csv: o.AsCsv = False,
+    show: o.Show = None,
+) -> None:
+    """Figures of a window: sums, means, percentiles and rates, by time and by dimension."""
+    from vectorshift_orchestration.extract import aggregate
+    from vectorshift_orchestration.specs.measurable import require_measurable
+
+    screen, form = _screen(context), o.form_of(as_json, as_csv)
+    document = _stated(spec, _FIGURES, locals())
+    figures = _figures_of(document)
+    require_measurable(query_of(document).query())
+    if show is not None:
+        screen.code(show_figures(show, document, figures))
+        return
+    window = window_of(document)
+    with client_of(document, screen) as client:
+        rows = aggregate(query_of(document).query(client), window, figures)
+    names = [name for name in rows.column_names if figures.sliced_by_time or name != "bucket_start"]
+    if form != "table":
+        names = rows.column_names
+    screen.rows(rows.to_pylist(), names, form, title=f"Figures of {in_words(window)}")
+
+
+_COLUMNS = (
+    *("span_start_time", "span_kind", "object_id", "status", "latency", "model_id"),
+    "error_message",
+)
+
+
+def _screen(context: typer.Context) -> Screen:
+    screen: Screen = context.obj
+    return screen
+
+
+def _stated(spec: Any, more: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
+    known = (*QUERY, *WINDOW, *more)
+    chosen = {
+        name: given.get(name)
+        for name in (*known, "object_id", "object_type", "kinds", "where")
+        if name not in ("query", "account")
+    }
+    document = stated("A query's spec", known, spec, chosen)
+    pairs = settings(given.get("account") or [])
+    return document | {"account": {**(document.get("account") or {}), **pairs}}
+
+
+def _figures_of(document: dict[str, Any]) -> AggregationSpec:
+    parts = {name: document[name] for name in _FIGURES if name in document}
+    for name in ("metrics", "group_by"):
+        if isinstance(parts.get(name), str):
+            parts[name] = [each.strip() for each in parts[name].split(",")]
+    if parts.get("interval") is not None:
+        parts["group_by"] = list(dict.fromkeys(["time", *parts.get("group_by", [])]))
+    return AggregationSpec.from_dict(parts)
+
+
+def _every(query: Query, window: Window, gauge: Gauge) -> Iterator[dict[str, Any]]:
+    from vectorshift_orchestration.extract import events
+    from vectorshift_orchestration.extract.bounds import for_rows
+
+    total = for_rows(query, window).count()["count"]
+    read = events(query, window, progress=lambda rows, _: gauge("Reading events", rows, total))
+    for batch in read:
+        yield from batch.to_pylist()
+
+
+def _first(query: Query, window: Window, most: int) -> Iterator[dict[str, Any]]:
+    from vectorshift_orchestration.extract import events
+    from vectorshift_orchestration.extract.bounds import for_rows
+    from vectorshift_orchestration.specs.measurable import has_alternatives
+    from vectorshift_orchestration.tables import event_batch
+
+    if has_alternatives(query):  # a page of an OR takes no bounds beside it
+        read = (row for batch in events(query, window) for row in batch.to_pylist())
+        return islice(read, most)
+    page = for_rows(query, window).iter_events(min(most, 500))
+    found = list(islice(page, most))
+    return iter(event_batch(found).to_pylist())
