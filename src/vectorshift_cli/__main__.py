@@ -2,7 +2,7 @@
 
 import sys
 
-_EXTRA = {"typer": "cli", "rich": "cli", "yaml": "cli"}
+_NEEDED = ("typer", "rich", "yaml")
 
 
 def main() -> None:
@@ -10,11 +10,11 @@ def main() -> None:
     try:
         from vectorshift_cli.app import run
     except ModuleNotFoundError as missing:
-        if missing.name not in _EXTRA:
+        package = (missing.name or "").partition(".")[0]
+        if package not in _NEEDED:
             raise
         print(
-            f"The command line needs {missing.name}: "
-            f"pip install 'vectorshift-orchestration[{_EXTRA[missing.name]}]'",
+            f"The command line needs {package}: pip install 'vectorshift-orchestration[cli]'",
             file=sys.stderr,
         )
         sys.exit(2)

@@ -95,7 +95,7 @@ def check(
         screen.code(show_check(show, document, rule))
         return
     window = window_of(document)
-    with client_of(document, screen) as client:
+    with client_of(document) as client:
         verdict = judge(
             client,
             query.to_dict(),

@@ -97,8 +97,10 @@ def settings(pairs: Sequence[str]) -> dict[str, str]:
 def _read(file: Path, noun: str, known: Sequence[str]) -> dict[str, Any]:
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as problem:
-        raise SpecError(f"{file} cannot be read: {problem}.") from None
+    except OSError as problem:
+        raise SpecError(f"{file} cannot be read: {problem.strerror}.") from None
+    except UnicodeDecodeError:
+        raise SpecError(f"{file} is not text in UTF-8.") from None
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         place = f" in line {mark.line + 1}" if mark is not None else ""

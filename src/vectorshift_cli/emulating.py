@@ -8,6 +8,8 @@ from importlib.util import find_spec
 
 import typer
 
+from vectorshift_orchestration.errors import SpecError
+
 _NEEDED = ("duckdb", "pyarrow", "starlette", "uvicorn", "xlsxwriter")
 
 
@@ -19,7 +21,7 @@ def emulator(context: typer.Context) -> None:
     """
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
-        raise typer.BadParameter(
+        raise SpecError(
             f"The emulator needs {missing[0]}: pip install 'vectorshift-orchestration[emulator]'."
         )
     # This process becomes the emulator, so that signals and the exit code are its own.

@@ -77,7 +77,7 @@ def doctor(
     document |= {"account": {**(document.get("account") or {}), **settings(account or [])}}
     with screen.progress() as gauge:
         findings = []
-        for each in _findings(document, screen):
+        for each in _findings(document):
             findings.append(each)
             gauge(f"Looking at {each.topic}", len(findings))
     if as_json:
@@ -90,13 +90,13 @@ def doctor(
         raise typer.Exit(_ILL)
 
 
-def _findings(document: Mapping[str, Any], screen: Screen) -> Iterator[Finding]:
+def _findings(document: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _versions()
     yield _zones()
     try:
-        client = client_of(document, screen)
-    except (typer.TyperException, VectorshiftError) as problem:
-        yield Finding("account", "fail", getattr(problem, "message", "") or str(problem))
+        client = client_of(document)
+    except VectorshiftError as problem:
+        yield Finding("account", "fail", str(problem))
     else:
         with client:
             yield from _service(client)

@@ -86,6 +86,7 @@ def export(
     document |= {"account": {**(document.get("account") or {}), **settings(account or [])}}
     options = _options_of(document)
     windows = windows_of(document, document.get("every"))
+    query_of(document)
     for window in windows:
         landing_of(document, window)
     if len(windows) > 1 and document.get("destination") and PLACE not in document["destination"]:
@@ -96,15 +97,15 @@ def export(
         screen.code(show_export(show, document))
         return
     landed = []
-    with client_of(document, screen) as client:
+    with client_of(document) as client:
         for window in windows:
             landed.append(_exported(client, document, window, options, screen))
     rows = [_told(each) for each in landed]
-    if len(rows) == 1 and form != "csv":
-        screen.value(rows[0], form)
-    else:
-        screen.rows(rows, list(rows[0]), form)
+    columns = _SHOWN if form == "table" else list(rows[0])
+    screen.rows(rows, columns, form)
 
+
+_SHOWN = ("start", "end", "rows", "deleted", "table", "uri", "bytes", "verified", "replaced")
 
 _SAID = {*_KNOWN, "object_id", "object_type", "kinds", "where"} - {"query", "account"}
 

@@ -16,6 +16,7 @@ from vectorshift_orchestration.errors import SpecError
 from vectorshift_orchestration.health import ErrorTable, HealthTable, Table
 from vectorshift_orchestration.health_sets import require_distinct, require_whole
 from vectorshift_orchestration.specs.documents import opened
+from vectorshift_orchestration.specs.measurable import require_measurable
 
 if TYPE_CHECKING:
     from vectorshift.analytics import Query
@@ -83,11 +84,12 @@ def health(
         if isinstance(table, HealthTable):
             require_whole(table, windows)
     landings = {table.name: landing_of(document, windows[0], table.table_name) for table in tables}
+    require_measurable(query_of(document).query())
     if show is not None:
         screen.code(show_health(show, document, tables))
         return
     rows: dict[str, dict[str, Any]] = {}
-    with client_of(document, screen) as client, screen.progress() as gauge:
+    with client_of(document) as client, screen.progress() as gauge:
         query = query_of(document).query(client)
         for first in range(0, len(windows), _TOGETHER):
             several = windows[first : first + _TOGETHER]

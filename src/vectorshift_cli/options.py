@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from vectorshift_cli.screen import Form
+from vectorshift_orchestration.errors import SpecError
 
 _EVENTS, _TIME, _ACCOUNT, _LANDING, _OUTPUT = "Events", "Window", "Account", "Landing", "Output"
 
@@ -121,7 +122,7 @@ Show: TypeAlias = Annotated[
 
 
 def form_of(as_json: bool, as_csv: bool) -> Form:
-    """How a result is written. Raises `typer.BadParameter` for two ways at once."""
+    """How a result is written. Raises `SpecError` for two ways at once."""
     if as_json and as_csv:
-        raise typer.BadParameter("--json and --csv exclude each other: give one of them.")
+        raise SpecError("--json and --csv exclude each other: give one of them.")
     return "json" if as_json else "csv" if as_csv else "table"

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from vectorshift_cli.screen import Screen
+from vectorshift.errors import ConfigurationError
 from vectorshift_orchestration.errors import SpecError, StorageError, WindowError
 from vectorshift_orchestration.windows import Window, edges
 
@@ -26,28 +26,25 @@ PLACE = "{window}"
 """What stands in a destination for the window's name, such as 2026-11-22."""
 
 
-def client_of(document: Mapping[str, Any], screen: Screen) -> Client:
+def client_of(document: Mapping[str, Any]) -> Client:
     """The account's client; its key comes from the environment, or else from whoever sits at the terminal.
 
-    Raises `ConfigurationError` for a setting that cannot be used, and `typer.BadParameter` where
-    there is neither a key nor anybody to ask.
+    Raises `ConfigurationError` for a setting that cannot be used, and where there is neither a key nor
+    anybody to ask.
     """
     from vectorshift_orchestration.accounts import Account, settings_of
 
-    key = os.environ.get(KEY, "").strip() or _asked(screen)
     settings = settings_of(document.get("account") or {}, "The account")
+    key = os.environ.get(KEY, "").strip() or _asked()
     return Account(api_key=key, base_url=document.get("base_url"), **settings).client()
 
 
-def _asked(screen: Screen) -> str:
-    import sys
-
+def _asked() -> str:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise typer.BadParameter(
+        raise ConfigurationError(
             f"There is no API key. Set the environment variable {KEY}; on a terminal you are asked for it."
         )
-    key: str = typer.prompt("VectorShift API key", hide_input=True, err=True)
-    return key.strip()
+    return getpass("VectorShift API key: ", stream=sys.stderr).strip()
 
 
 # --- windows ---
@@ -124,14 +121,14 @@ def _instant(value: Any, zone: Any) -> datetime | str:
 
 
 def landing_of(document: Mapping[str, Any], window: Window, table: str | None = None) -> Landing:
-    """Where the rows of a window land. Raises `StorageError` when that is nowhere, or not clear."""
+    """Where the rows of a window land. Raises `SpecError` when that is nowhere, or not clear."""
     from vectorshift_orchestration.landing import Landing
 
     name = table or document.get("table")
     destination = document.get("destination")
     connect, reconnect = (None, None) if name is None else database_of(document)
     if name is None and any(document.get(each) is not None for each in ("duckdb", "postgres")):
-        raise StorageError("A database needs the name of a table. Give --table, too.")
+        raise SpecError("A database needs the name of a table. Give --table, too.")
     landing = Landing(
         destination=None if destination is None else str(destination).replace(PLACE, window.label),
         table=name,
@@ -143,11 +140,14 @@ def landing_of(document: Mapping[str, Any], window: Window, table: str | None = 
         replace_characters=bool(document.get("replace_characters", False)),
     )
     if destination is None and name is None:
-        raise StorageError(
+        raise SpecError(
             "The rows have nowhere to land. Give --destination for a file, or --table with --duckdb or "
             "--postgres, or both."
         )
-    landing.check()
+    try:
+        landing.check()
+    except StorageError as problem:
+        raise SpecError(str(problem)) from None
     return landing
 
 
@@ -170,29 +170,32 @@ def database_of(
         return partial(duckdb_file, duckdb), None
     from vectorshift_orchestration.storage.postgres_url import connected
 
-    reconnect = partial(connected, _url(str(variable)), 10)
-    return lambda: closing(reconnect()), reconnect
-
-
-def _url(variable: str) -> str:
-    if "://" in variable or "=" in variable:
+    if not str(variable).isidentifier():
         raise SpecError(
             "A database's URL holds a password, so it is not an argument: put it into an environment "
             f"variable, and give --postgres the variable's name, such as {DATABASE_URL}."
         )
+
+    def reconnect() -> Any:
+        return connected(_url(str(variable)), 10)
+
+    return lambda: closing(reconnect()), reconnect
+
+
+def _url(variable: str) -> str:
     found = os.environ.get(variable)
     if not found:
         raise SpecError(
-            f"The environment variable {variable} is not set. Put the database's URL there, such as "
-            "postgresql://user:password@host:5432/database."
+            f"The environment variable {variable} is not set. Put the database's URL there: "
+            "postgresql://, user, password, host and database."
         )
     return found
 
 
 def require_database_file(document: Mapping[str, Any]) -> None:
-    """Raise `StorageError` for a DuckDB file that does not exist, where nothing is written."""
+    """Raise `SpecError` for a DuckDB file that does not exist, where nothing is written."""
     if (path := document.get("duckdb")) is not None and not Path(path).expanduser().is_file():
-        raise StorageError(
+        raise SpecError(
             f"DuckDB file {path} does not exist. Land figures in it first: "
             f"vectorshift-orchestration health --duckdb {path}."
         )

@@ -13,6 +13,7 @@ from vectorshift_cli.documents import QUERY, WINDOW, query_of, settings, stated
 from vectorshift_cli.places import client_of, in_words, window_of
 from vectorshift_cli.screen import Gauge, Screen
 from vectorshift_cli.shown import show_figures
+from vectorshift_orchestration.errors import SpecError
 from vectorshift_orchestration.specs import AggregationSpec
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ def count_events(
 
     screen, form = _screen(context), o.form_of(as_json, as_csv)
     document = _stated(spec, (), locals())
-    window = window_of(document)
-    with client_of(document, screen) as client:
-        found = for_rows(query_of(document).query(client), window).count()
+    window, chosen = window_of(document), query_of(document)
+    with client_of(document) as client:
+        found = for_rows(chosen.query(client), window).count()
     screen.value({"count": found["count"], **window.to_dict()}, form)
 
 
@@ -77,28 +78,35 @@ def list_events(
     as_csv: o.AsCsv = False,
 ) -> None:
     """Events of a window: the first ones, or with --all every one of them, counted and complete."""
-    from vectorshift_orchestration.errors import SpecError
     from vectorshift_orchestration.specs.documents import nearest
     from vectorshift_orchestration.tables import EVENT_SCHEMA
 
     screen, form = _screen(context), o.form_of(as_json, as_csv)
     if every_event and limit is not None:
-        raise typer.BadParameter("--all and --limit exclude each other: give one of them.")
+        raise SpecError("--all and --limit exclude each other: give one of them.")
     document = _stated(spec, ("columns",), locals())
     chosen = document.get("columns") or (_COLUMNS if form == "table" else EVENT_SCHEMA.names)
     names = [each.strip() for each in chosen.split(",")] if isinstance(chosen, str) else chosen
     for name in names:
         if name not in EVENT_SCHEMA.names:
             raise SpecError(f"There is no column {name!r}. {nearest(name, EVENT_SCHEMA.names)}")
-    window = window_of(document)
-    with client_of(document, screen) as client, screen.progress() as gauge:
-        query = query_of(document).query(client)
-        rows = _every(query, window, gauge) if every_event else _first(query, window, limit or 20)
+    window, events = window_of(document), query_of(document)
+    most, title = limit or 20, f"Events of {in_words(window)}"
+    streams = form != "table"
+    with (
+        client_of(document) as client,
+        screen.progress(hidden=streams and screen.out.is_terminal) as gauge,
+    ):
+        query = events.query(client)
+        rows = _every(query, window, gauge) if every_event else _first(query, window, most)
         shown = ({name: row[name] for name in names} for row in rows)
-        title = f"Events of {in_words(window)}"
-        written = screen.rows(shown, names, form, title=title)
-    if not every_event and written == (limit or 20):
-        screen.say(f"The first {written}; there may be more: --limit, or --all.")
+        if streams:
+            screen.rows(shown, names, form)
+        found = [] if streams else list(shown)
+    if not streams:
+        screen.rows(found, names, form, title=title)
+    if len(found) == most and not every_event:
+        screen.say(f"The first {most}; there may be more: --limit, or --all.")
 
 
 @app.command("aggregate")
@@ -142,7 +150,7 @@ def measure_figures(
         screen.code(show_figures(show, document, figures))
         return
     window = window_of(document)
-    with client_of(document, screen) as client:
+    with client_of(document) as client:
         rows = aggregate(query_of(document).query(client), window, figures)
     names = [name for name in rows.column_names if figures.sliced_by_time or name != "bucket_start"]
     if form != "table":

@@ -75,12 +75,14 @@ class Screen:
 
     def rows(
         self, rows: Iterable[Row], columns: Sequence[str], form: Form, title: str | None = None
-    ) -> int:
-        """Rows as a table, an array of objects, or CSV, each written as it comes; how many there were."""
+    ) -> None:
+        """Rows as a table, an array of objects, or CSV; the last two are written as rows come."""
         if form == "json":
-            return self._json(rows)
+            self._json(rows)
+            return
         if form == "csv":
-            return self._csv(rows, columns)
+            self._csv(rows, columns)
+            return
         rows = list(rows)
         shown = [name for name in columns if any(row.get(name) is not None for row in rows)]
         table = Table(title=title, title_justify="left", header_style="bold")
@@ -90,7 +92,6 @@ class Screen:
         for row in rows:
             table.add_row(*(_cell(row.get(name)) for name in shown))
         self.out.print(table)
-        return len(rows)
 
     def code(self, text: str) -> None:
         """Python, with colours where a terminal shows them."""
@@ -101,20 +102,17 @@ class Screen:
         else:
             self._write(text)
 
-    def _json(self, rows: Iterable[Row]) -> int:
+    def _json(self, rows: Iterable[Row]) -> None:
         count = 0
         for count, row in enumerate(rows, 1):
             lead = "[" if count == 1 else ","
             self._write(f"{lead}\n{json.dumps(plain(row), ensure_ascii=False)}")
         self._write("\n]\n" if count else "[]\n")
-        return count
 
-    def _csv(self, rows: Iterable[Row], columns: Sequence[str]) -> int:
+    def _csv(self, rows: Iterable[Row], columns: Sequence[str]) -> None:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(columns)
-        count = 0
         for row in rows:
-            count += 1
             values = plain(row)
             writer.writerow(
                 [
@@ -122,7 +120,6 @@ class Screen:
                     for each in (values.get(name) for name in columns)
                 ]
             )
-        return count
 
     def _write(self, text: str) -> None:
         if self._svg is not None:
@@ -133,7 +130,7 @@ class Screen:
     # --- progress ---
 
     @contextmanager
-    def progress(self) -> Iterator[Gauge]:
+    def progress(self, *, hidden: bool = False) -> Iterator[Gauge]:
         """A line that tells how far something has got, on a terminal; nothing else shows it."""
         with Progress(
             SpinnerColumn(),
@@ -143,7 +140,7 @@ class Screen:
             _Speed(),
             TimeRemainingColumn(compact=True),
             console=self.err,
-            disable=not self.err.is_terminal,
+            disable=hidden or not self.err.is_terminal,
             transient=self._svg is None,
         ) as progress:
             yield Gauge(progress)
