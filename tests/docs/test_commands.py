@@ -10,8 +10,8 @@ from tests.pages import ROOT, blocks, commands
 from vectorshift_emulator.__main__ import _parser as emulator_parser
 
 LOCKED = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements" / "dev.txt").read_text(), re.M))
-PROGRAMS = {"airflow", "dagster", "dg"}
-"""Those that tests/airflow and tests/dagster read."""
+PROGRAMS = {"airflow", "dagster", "dg", "vectorshift-orchestration"}
+"""Those that tests/airflow, tests/dagster and tests/cli read."""
 
 
 def pip(words):

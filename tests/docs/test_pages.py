@@ -22,10 +22,11 @@ KINDS = {
     "sh": {
         "tests/docs/test_commands.py",
         "tests/airflow/test_docs.py",
+        "tests/cli/test_docs.py",
         "tests/dagster/test_docs.py",
     },
     "json": {"tests/docs/test_commands.py", "tests/official/test_wire_document.py"},
-    "yaml": {"tests/dagster/test_docs.py"},
+    "yaml": {"tests/cli/test_docs.py", "tests/dagster/test_docs.py"},
     "sql": {"tests/airflow/test_how_to.py"},
     "text": set(),  # a diagram
 }

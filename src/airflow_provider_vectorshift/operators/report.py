@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vectorshift._arguments import inherited, is_literal
-from airflow_provider_vectorshift._assets import tell_assets
+from airflow_provider_vectorshift._assets import publish_to_assets
 from airflow_provider_vectorshift._landing import Place, as_text
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.operators._windowed import WindowedOperator
@@ -102,7 +102,7 @@ class VectorShiftReportOperator(WindowedOperator):
             "sha256": page.sha256,
         }
         self.log.info("The health page of %s is at %s", window.label, page.uri)
-        tell_assets(self, context, result)
+        publish_to_assets(self, context, result)
         return result
 
     def _place(self, table: str) -> Place:
