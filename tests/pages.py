@@ -34,10 +34,8 @@ class Block:
     @property
     def runs_on(self) -> str:
         """What a block of Python needs: Airflow, Dagster, what a test of its own prepares, or just the emulator."""
-        if self.page in OWN_TESTS:
-            return OWN_TESTS[self.page]
         found = re.search(r"^\s*(?:from|import) (airflow|dagster)\b", self.text, re.M)
-        return found[1] if found else "emulator"
+        return found[1] if found else OWN_TESTS.get(self.page, "emulator")
 
 
 def pages() -> list[Path]:

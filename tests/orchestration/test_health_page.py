@@ -211,9 +211,7 @@ def test_what_is_not_a_health_table_is_refused(landed: Store) -> None:
 def test_the_example_of_the_docs_writes_a_page(tmp_path: Path) -> None:
     """The block of docs/health-page.md runs as it stands, over a DuckDB file with its two tables."""
     docs = (Path(__file__).parents[2] / "docs" / "health-page.md").read_text()
-    block, *adapters = re.findall(r"```python\n(.*?)```", docs, re.S)
-    for each in adapters:
-        exec(each, {})
+    block, *_ = re.findall(r"```python\n(.*?)```", docs, re.S)
     database = tmp_path / "health.duckdb"
     with closing(duckdb.connect(str(database))) as connection:
         store = Store("duckdb", connection, connection, connection.cursor)

@@ -16,6 +16,7 @@ from vectorshift.analytics._answers import JSON
 from vectorshift.analytics._enums import AggregationOp, GroupBy
 from vectorshift.analytics._operations import AggregationOperation, Percentile
 from vectorshift.analytics._results import AggregationBucket, AggregationResult
+from vectorshift.analytics._tabular import Figures
 from vectorshift.errors import AnalyticsInvalidQuery
 
 _TOTAL = "__total__"
@@ -185,7 +186,8 @@ def reader(
         buckets = [_bucket(label, node, levels, ops[label]) for label, node in nodes.items()]
         if not dims:
             buckets = [_over_years(each, ops[each["label"]]) for each in buckets]
-        return {"buckets": buckets}
+        answer: AggregationResult = Figures({"buckets": buckets}, dims)  # type: ignore[assignment]  # a dict with its keys
+        return answer
 
     return read
 

@@ -10,6 +10,7 @@ from vectorshift._bodies import error_message
 from vectorshift._calls import Call, Reply
 from vectorshift.analytics import _results as results, _values as values
 from vectorshift.analytics._filters import EventField
+from vectorshift.analytics._tabular import Events, Rows, SecretTask
 from vectorshift.errors import (
     AnalyticsError,
     AnalyticsExportFailed,
@@ -94,7 +95,7 @@ def read_events(data: JSON, call: Call, reply: Reply) -> results.EventPage:
     events = _list(data, "events")
     for place, each in enumerate(events):  # in place, so that no page is held twice
         events[place] = results.event(each)
-    answer: results.EventPage = {"events": events}
+    answer: results.EventPage = Events(events=events)  # type: ignore[assignment]  # a dict with its keys
     meta = get(data, "pagination_meta")
     if isinstance(meta, dict):
         fields = {name: get(meta, name) for name in results.PaginationMeta.__annotations__}
@@ -119,10 +120,10 @@ def table_reader(
 
     def read(data: JSON, call: Call, reply: Reply) -> results.DataTableResult:
         succeeded(data, call, reply, "rows")
-        answer: results.DataTableResult = {
-            "rows": [_read_row(each, readers) for each in _list(data, "rows")],
-            "columns": [_read_column(each) for each in _list(data, "columns")],
-        }
+        answer: results.DataTableResult = Rows(  # type: ignore[assignment]  # a dict with its keys
+            rows=[_read_row(each, readers) for each in _list(data, "rows")],
+            columns=[_read_column(each) for each in _list(data, "columns")],
+        )
         total = get(data, "total_records")
         if total is not None:
             answer["total_records"] = values.integer(total, "total_records")
@@ -193,7 +194,7 @@ def read_run(data: JSON, call: Call, reply: Reply) -> results.RunData:
 
 def read_task(data: JSON, call: Call, reply: Reply) -> results.ExportTask:
     """Read an export task, created or looked up. A failed task looked up is an answer; a failed creation raises."""
-    task: results.ExportTask = {}
+    task: results.ExportTask = SecretTask()  # type: ignore[assignment]  # a dict with its keys
     for name in results.ExportTask.__annotations__:
         value = get(data, name)
         if value is not None:

@@ -34,6 +34,13 @@ class Runnable:
         ]
         return f"{type(self).__name__}({', '.join(parts)})"
 
+    def _repr_html_(self) -> str:
+        """What is asked, a row for each part, for notebooks; the client, which has the key, is no part of it."""
+        from vectorshift.analytics._tabular import html_table
+
+        parts = {name: each for name, each in self.to_dict().items() if name != "version"}
+        return html_table([type(self).__name__, ""], list(parts.items()))
+
     def _bound(self) -> Account:
         if self._client is None:
             from vectorshift._account import default_account
