@@ -75,7 +75,7 @@ def doctor(
     }
     document = stated("A spec", _KNOWN, spec, given)
     document |= {"account": {**(document.get("account") or {}), **settings(account or [])}}
-    with screen.progress() as gauge:
+    with screen.progress(hidden=screen.is_picture) as gauge:
         findings = []
         for each in _findings(document):
             findings.append(each)

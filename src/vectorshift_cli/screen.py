@@ -41,10 +41,18 @@ class Screen:
     def __init__(self, svg: Path | None = None) -> None:
         self._svg = svg
         if svg is not None:
-            self.out = self.err = Console(record=True, force_terminal=True, width=110)
+            # Not interactive: of what is shown while it goes on, only the end is kept.
+            self.out = self.err = Console(
+                record=True, force_terminal=True, force_interactive=False, width=110
+            )
         else:
             self.out = Console(width=None if sys.stdout.isatty() else _PIPED, soft_wrap=True)
             self.err = Console(stderr=True)
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether what is shown becomes a picture."""
+        return self._svg is not None
 
     def close(self, title: str) -> None:
         """Write the picture, if one is wanted."""
@@ -85,7 +93,7 @@ class Screen:
             return
         rows = list(rows)
         shown = [name for name in columns if any(row.get(name) is not None for row in rows)]
-        table = Table(title=title, title_justify="left", header_style="bold")
+        table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
         for name in shown or columns:
             numbers = any(isinstance(row.get(name), int | float | Decimal) for row in rows)
             table.add_column(name, justify="right" if numbers else "left", overflow="fold")
@@ -141,7 +149,7 @@ class Screen:
             TimeRemainingColumn(compact=True),
             console=self.err,
             disable=hidden or not self.err.is_terminal,
-            transient=self._svg is None,
+            transient=not self.is_picture,
         ) as progress:
             yield Gauge(progress)
 

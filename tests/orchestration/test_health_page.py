@@ -157,6 +157,8 @@ def test_many_hours_are_shown_as_days(landed: Store) -> None:
 def test_what_is_missing_or_late_is_reported(landed: Store) -> None:
     """Windows that no commit covers up to now, and those that were written long after their end."""
     rows = Tables(page(landed, "by_pipeline", "by_hour", late=timedelta(days=100_000))).rows
+    assert "more than 1 day after its end" in page(landed, "by_hour")
+    assert "more than 1.5 hours after its end" in page(landed, "by_hour", late=timedelta(hours=1.5))
     by_table = {row[0]: row for row in rows["What is missing or late"]}
     assert by_table["by_pipeline"][1] == "2"
     assert by_table["by_pipeline"][3:] == ["nothing", "nothing"]

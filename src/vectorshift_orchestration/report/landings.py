@@ -43,8 +43,14 @@ def landings(
     return Section(
         "What is missing or late",
         Grid(columns, rows),
-        note=f"Late is what was written more than {late} after its end, or was written again since.",
+        note=f"Late is what was written more than {_duration(late)} after its end, or was written again since.",
     )
+
+
+def _duration(width: timedelta) -> str:
+    hours = width / timedelta(hours=1)
+    number, unit = (hours / 24, "day") if hours >= 24 and hours % 24 == 0 else (hours, "hour")
+    return f"{number:,g} {unit}{'' if number == 1 else 's'}"
 
 
 def _missing(done: Sequence[Note], start: datetime, end: datetime) -> list[Window]:
