@@ -1,6 +1,7 @@
 """The health page as an asset: one HTML file for each run, made of tables that other assets keep."""
 
-from collections.abc import Sequence, Set
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -66,11 +67,6 @@ class ReportOptions:
             if not self.tables:
                 raise SpecError("tables names no table.")
 
-    @property
-    def resources(self) -> Set[str]:
-        """The resources that it needs."""
-        return {self.storage_key}
-
 
 @takes(ReportOptions)
 def build_report_asset(options: ReportOptions) -> dg.AssetsDefinition:
@@ -82,22 +78,25 @@ def build_report_asset(options: ReportOptions) -> dg.AssetsDefinition:
     """
     prefix = [options.key_prefix] if isinstance(options.key_prefix, str) else options.key_prefix
     named = [name.rpartition(".")[2] for name in options.tables]
-
-    @dg.asset(
-        name=options.name,
-        key_prefix=list(prefix) or None,
+    spec = dg.AssetSpec(
+        dg.AssetKey([*prefix, options.name]),
         deps=named if options.deps is None else options.deps,
-        partitions_def=options.partitions_def,
-        backfill_policy=dg.BackfillPolicy.single_run(),
+        description=options.description or f"A page about {', '.join(options.tables)}.",
         group_name=options.group_name,
         owners=list(options.owners),
-        tags=options.tags,
+        tags=dict(options.tags),
         kinds={KIND},
         automation_condition=options.automation_condition,
-        description=options.description or f"A page about {', '.join(options.tables)}.",
+    )
+
+    @dg.multi_asset(
+        name=re.sub(r"\W", "_", "_".join(spec.key.path), flags=re.ASCII),
+        specs=[spec],
+        partitions_def=options.partitions_def,
+        backfill_policy=dg.BackfillPolicy.single_run(),
         retry_policy=options.retry_policy,
         pool=options.pool,
-        required_resource_keys=set(options.resources),
+        required_resource_keys={options.storage_key},
     )
     def page(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         with as_dagster_failures():

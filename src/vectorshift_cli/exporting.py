@@ -143,7 +143,7 @@ def _exported(
             record,
             directory=Path(folder),
             options=options,
-            progress=_Phases(gauge, record, in_words(window)),
+            progress=_Phases(gauge, record, in_words(window), parquet=landing.parquet),
         )
         landed = job.finish()
     record.discard()
@@ -153,8 +153,9 @@ def _exported(
 class _Phases:
     """What the job counts, as the phases that people wait for."""
 
-    def __init__(self, gauge: Gauge, record: FileRecord, window: str) -> None:
+    def __init__(self, gauge: Gauge, record: FileRecord, window: str, *, parquet: bool) -> None:
         self._gauge = gauge
+        self._parquet = parquet
         self._record = record
         self._window = window
 
@@ -170,8 +171,11 @@ class _Phases:
                 self._gauge(f"{self._window}: checking rows", done, rows)
             case "loaded":
                 self._gauge(f"{self._window}: loading rows", done, rows)
+            case _ if self._parquet:
+                self._gauge(f"{self._window}: publishing rows", done, rows)
             case _:
-                self._gauge(f"{self._window}: publishing", done, in_bytes=True)
+                size = None if state is None else state.bytes
+                self._gauge(f"{self._window}: publishing", done, size, in_bytes=True)
 
 
 def _told(landed: ExportLanded) -> dict[str, Any]:

@@ -37,9 +37,9 @@ class VectorShiftReportOperator(WindowedOperator):
         end: its end, which does not belong to it; the data interval's by default.
         lookback: widens the window into the past by so many windows.
 
-    Raises, as `AirflowFailException` without retries: a table that does not exist or is not one of
-    health, a window that is missing or naive, a missing connection. Anything else fails the try,
-    and retries apply. An older page then stays as it is.
+    Raises, as `AirflowFailException` without retries: a window that is missing or naive, no table, a
+    missing connection. Anything else, such as a table that does not exist yet, fails the try, and
+    retries apply. An older page then stays as it is.
     """
 
     template_fields: Sequence[str] = (
