@@ -1,6 +1,7 @@
 """Every day, how the pipelines are: three tables, three kinds of checks, and what follows from them.
 
     <home>/health.duckdb      health_by_pipeline, health_by_model (by day), health_by_hour
+    <home>/health.html        the health page of the last run, out of these tables
 
 `<home>` is the environment variable VECTORSHIFT_EXAMPLES_HOME, or ~/vectorshift. The connection is
 `vectorshift_default`. The pool, which limits how many tasks ask the service at once, has to be made:
@@ -25,6 +26,7 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_vectorshift.operators import (
     VectorShiftAggregateOperator,
+    VectorShiftReportOperator,
     VectorShiftThresholdCheckOperator,
 )
 from vectorshift import Analytics, Pipeline
@@ -54,7 +56,7 @@ with DAG(
     doc_md=__doc__,
 ):
     # Each mapped task writes a table of its own: two with one table would replace each other's rows.
-    VectorShiftAggregateOperator.partial(
+    measured = VectorShiftAggregateOperator.partial(
         task_id="measure",
         query=RUNS,
         metrics=["runs.sum", "errors.sum", "error_rate", "latency.p95", "model_costs.sum"],
@@ -71,6 +73,14 @@ with DAG(
             {"table": "health_by_model", "group_by": ["model_id"], "interval": "day"},
             {"table": "health_by_hour", "interval": "hour"},
         ]
+    )
+
+    # The extra `report` draws it.
+    measured >> VectorShiftReportOperator(
+        task_id="page",
+        tables=["health_by_pipeline", "health_by_model", "health_by_hour"],
+        destination=HOME / "health.html",
+        duckdb_path=HOME / "health.duckdb",
     )
 
     # Fails at once, with the reason, when runs take much longer than they used to.

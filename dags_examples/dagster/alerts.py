@@ -39,6 +39,7 @@ from dagster_vectorshift import (
     build_health_assets,
     build_health_freshness_checks,
     build_latency_check,
+    build_report_asset,
 )
 from vectorshift import Analytics
 
@@ -107,9 +108,13 @@ health = build_health_assets(
 by_pipeline = health.get_asset_spec(dg.AssetKey("run_health"))
 
 
-@dg.asset(deps=["run_health"], partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
-def daily_report() -> None:
-    """What is done with a day's health; not done for a day that check `error_rate` fails."""
+# The health page of the day; not made for a day that check `error_rate` fails.
+daily_report = build_report_asset(
+    tables=["run_health", "error_messages"],
+    destination=f"{HOME}/daily_report-{{partition}}.html",
+    partitions_def=DAYS,
+    name="daily_report",
+)
 
 
 defs = dg.Definitions(

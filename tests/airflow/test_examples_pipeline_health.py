@@ -58,6 +58,11 @@ def test_pipeline_health(emulator, tmp_path, monkeypatch, metadata_database):
     requested = emulator.counters()["requests"]["aggregations"] - before
     assert requested == ONE_EACH
 
+    assert result(second, "page")["window"] == DAY.to_dict()
+    page = (tmp_path / "health.html").read_text()
+    assert "Latency</h2>" in page
+    assert "Pipelines that fail most</h2>" in page
+
     both = Window(paused - timedelta(days=1), DAY.end)
     hours = in_table(tmp_path, "health_by_hour", "bucket_start, runs_sum, errors_sum")
     days = counted(emulator, both, BY_DAY)
