@@ -89,7 +89,7 @@ def list_events(
     names = [each.strip() for each in chosen.split(",")] if isinstance(chosen, str) else chosen
     for name in names:
         if name not in EVENT_SCHEMA.names:
-            raise SpecError(f"There is no column {name!r}. {nearest(name, EVENT_SCHEMA.names)}")
+            raise SpecError(f"Column {name!r} does not exist. {nearest(name, EVENT_SCHEMA.names)}")
     window, events = window_of(document), query_of(document)
     most, title = limit or 20, f"Events of {in_words(window)}"
     streams = form != "table"

@@ -190,13 +190,10 @@ class _Speed(ProgressColumn):
     """Rows or megabytes in a second."""
 
     def render(self, task: Task) -> Text:
-        if task.speed is None:
+        speed = task.speed or (task.completed / task.elapsed if task.elapsed else 0)
+        if not speed:
             return Text("")
-        told = (
-            f"{task.speed / 1e6:,.1f} MB/s"
-            if task.fields["in_bytes"]
-            else f"{task.speed:,.0f} rows/s"
-        )
+        told = f"{speed / 1e6:,.1f} MB/s" if task.fields["in_bytes"] else f"{speed:,.0f} rows/s"
         return Text(told, style="progress.data.speed")
 
 

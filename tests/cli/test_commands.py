@@ -51,7 +51,7 @@ def test_figures_are_the_services(command, emulator, window):
     runs = told(emulator, "pipeline_id, count(*)", "entity = 'pipeline' AND is_run GROUP BY 1")
     assert {row["pipeline_id"]: row["runs_sum"] for row in rows} == dict(runs)
     text = command("query", "aggregate", "--spec", spec, "--by", "status", "--csv", *window, code=2)
-    assert "There is no dimension 'status'" in text.stderr
+    assert "Dimension 'status' does not exist" in text.stderr
 
 
 def test_an_export_lands_and_is_replaced(command, emulator, window):
