@@ -67,5 +67,5 @@ def test_the_provider_is_found_in_it(wheel):
         text=True,
     )
     loaded = [line for line in done.stdout.splitlines() if line.endswith(".py")]
-    assert len(loaded) == 9
+    assert len(loaded) == 10
     assert all(line.startswith(str(wheel)) for line in loaded)
