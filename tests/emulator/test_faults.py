@@ -9,6 +9,7 @@ import pytest
 
 from tests.emulator.wire import API
 from vectorshift_emulator import ControlError
+from vectorshift_emulator.faults.connections import Connections
 
 
 def count(client):
@@ -82,6 +83,15 @@ def test_reset(emulator, client, fraction):
     with pytest.raises((ConnectionError, http.client.IncompleteRead)):
         client.raw("POST", f"{API}/exports", body)
     assert emulator.counters()["exports_created"] == (0 if fraction is None else 1)
+
+
+def test_a_client_that_has_given_up_is_not_an_error():
+    """A fault that comes when its connection is gone already does nothing."""
+    gone = {"client": ("127.0.0.1", 1)}
+    connections = Connections()
+    connections.reset(gone)
+    connections.close(gone)
+    connections.write(gone, b"x")
 
 
 @pytest.mark.parametrize("fraction", [None, 0, 0.5])

@@ -33,18 +33,28 @@ class Connections:
 
         return Recorded
 
-    def of(self, scope: Any) -> asyncio.Transport:
-        """The transport of the request with this ASGI scope."""
-        host, port = scope["client"]
-        return self._transports[host, port]
-
     def reset(self, scope: Any) -> None:
         """Close at once, so that the client gets a TCP reset."""
-        transport = self.of(scope)
-        transport.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE
-        )
-        transport.abort()
+        if transport := self._of(scope):
+            transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE
+            )
+            transport.abort()
+
+    def close(self, scope: Any) -> None:
+        """Close once everything has been sent."""
+        if transport := self._of(scope):
+            transport.close()
+
+    def write(self, scope: Any, data: bytes) -> None:
+        """Send bytes as they are."""
+        if transport := self._of(scope):
+            transport.write(data)
+
+    def _of(self, scope: Any) -> asyncio.Transport | None:
+        """The transport of the request with this ASGI scope; None when its client has given up."""
+        host, port = scope["client"]
+        return self._transports.get((host, port))
 
     def hang_up(self) -> None:
         """Close every connection, from another thread; a request that hangs ends so."""

@@ -193,10 +193,10 @@ class _Cut:
         if self._fault.kind == "reset":
             self._connections.reset(self._scope)
         elif self._fault.kind == "truncate":
-            self._connections.of(self._scope).close()
+            self._connections.close(self._scope)
 
     def _write(self, data: bytes) -> None:
-        self._connections.of(self._scope).write(data)
+        self._connections.write(self._scope, data)
 
 
 def _head(start: Message) -> bytes:
