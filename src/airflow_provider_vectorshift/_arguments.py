@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _INHERITED = (
     *("query", "start", "end", "lookback", "vectorshift_conn_id"),
-    *("destination", "table", "sql_conn_id", "duckdb_path"),
+    *("destination", "table", "sql_conn_id", "duckdb_path", "lake"),
     *("source", "replace_other", "replace_characters"),
 )
 

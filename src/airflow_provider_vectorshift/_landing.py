@@ -1,13 +1,13 @@
 """Where rows land, in the operators' arguments: a file, a table of a database, or both.
 
 A destination with a scheme is opened as Airflow's `ObjectStoragePath`, so that `s3://lake@bucket/key`
-takes the credentials of connection `lake`. A table is in a DuckDB file, or in the database of any
-connection whose hook is a `DbApiHook`.
+takes the credentials of connection `lake`. A table is in a DuckDB file, in a lake, or in the database of
+a connection whose hook is a `DbApiHook`.
 """
 
 import os
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vectorshift_orchestration.landing import Connect, Landing
     from vectorshift_orchestration.storage.destinations import Destination
 
-_DATABASES = ("sql_conn_id", "duckdb_path")
+_DATABASES = ("sql_conn_id", "duckdb_path", "lake")
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Place:
     table: str | None = None
     sql_conn_id: str | None = None
     duckdb_path: str | None = None
+    lake: str | None = None
     source: str | None = None
     replace_other: bool = False
     replace_characters: bool = False
@@ -58,8 +59,8 @@ class Place:
             raise ValueError(f"{databases[0]}= names a database. Give table= too, or neither.")
         if self.table is not None and len(databases) != 1:
             raise ValueError(
-                "table= needs its database, either sql_conn_id= (an Airflow connection) or "
-                f"duckdb_path= (a DuckDB file){', not both' if databases else ''}."
+                "table= needs its database, either sql_conn_id= (an Airflow connection) or duckdb_path= "
+                f"(a DuckDB file) or lake= (Delta, Iceberg){', not both' if databases else ''}."
             )
         if self.table is None and (self.source is not None or self.replace_other):
             name = "replace_other" if self.source is None else "source"
@@ -69,12 +70,14 @@ class Place:
         from vectorshift_orchestration.storage.destinations import require_file
         from vectorshift_orchestration.storage.duckdb_file import database_file
         from vectorshift_orchestration.storage.identifiers import TableName
+        from vectorshift_orchestration.storage.lake_address import check_lake
         from vectorshift_orchestration.storage.parts import check_source
 
         checks: dict[str, Callable[[str], Any]] = {
             "destination": require_file,
             "table": TableName.parse,
             "duckdb_path": database_file,
+            "lake": check_lake,
             "source": check_source,
         }
         for argument, check in checks.items():
@@ -103,6 +106,10 @@ class Place:
             from vectorshift_orchestration.storage.duckdb_file import duckdb_file
 
             connect = partial(duckdb_file, self.duckdb_path)
+        elif (lake := self.lake) is not None:
+            from vectorshift_orchestration.storage.lake_address import lake_of
+
+            connect = lambda: nullcontext(lake_of(lake))  # noqa: E731  # one line beside its twin
         return Landing(
             destination=None if self.destination is None else _file(self.destination),
             table=self.table,

@@ -53,6 +53,11 @@ def _places(uri: str | None, place: Place) -> Iterator[tuple[str, str]]:
         yield _file(uri)
     if place.table is not None and place.duckdb_path is not None:
         yield _duckdb_table(place.duckdb_path, place.table)
+    if place.table is not None and place.lake is not None:
+        from vectorshift_orchestration.storage.identifiers import TableName
+        from vectorshift_orchestration.storage.lake_address import lake_of
+
+        yield _file(lake_of(place.lake).address(TableName.parse(place.table)))
     if place.table is not None and place.sql_conn_id is not None:
         yield _sql_table(place.sql_conn_id, place.table)
 

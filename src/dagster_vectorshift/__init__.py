@@ -65,9 +65,11 @@ from dagster_vectorshift.sensors._error_counts import (
     build_error_count_sensor as build_error_count_sensor,
 )
 from dagster_vectorshift.storage import (
+    DeltaStorage as DeltaStorage,
     DuckDBStorage as DuckDBStorage,
     ExportStorage as ExportStorage,
     FileStorage as FileStorage,
+    IcebergStorage as IcebergStorage,
     ParquetStorage as ParquetStorage,
     PostgresStorage as PostgresStorage,
     TableStorage as TableStorage,

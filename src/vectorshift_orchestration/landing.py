@@ -142,7 +142,7 @@ class Landing:
         """The last commit of exactly this window of the table; None for none and without a table."""
         if self.table is None:
             return None
-        from vectorshift_orchestration.storage.ledger import committed
+        from vectorshift_orchestration.storage.sql import committed
 
         with self._opened() as connection:
             return committed(connection, self.table, window, source=self.source)

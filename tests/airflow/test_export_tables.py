@@ -11,6 +11,7 @@ from threading import Thread
 import duckdb
 import psycopg
 import pytest
+from deltalake import DeltaTable
 from psycopg.conninfo import conninfo_to_dict
 
 from airflow_provider_vectorshift._airflow import AirflowFailException
@@ -23,6 +24,7 @@ from airflow_provider_vectorshift.operators import (
 from tests.airflow.running import Runner, last_day, truth
 from tests.postgres import schemas
 from vectorshift_orchestration import Window
+from vectorshift_orchestration.errors import SpecError
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,25 @@ def export(day, **arguments):
         task_id="export", start=day.start, end=day.end, poll_interval=0.05, **arguments
     )
     return task.execute({})
+
+
+def test_a_lake_holds_the_table(emulator, tmp_path):
+    """Rows of an export and figures of an aggregate, each once, also when the task runs again; lineage names the folder."""
+    day, lake = last_day(), f"delta:{tmp_path}/lake"
+    for deleted in (0, 1):
+        result = export(day, table="events", lake=lake)
+        held = DeltaTable(tmp_path / "lake" / "events").to_pyarrow_table()
+        ids = [(span_id,) for span_id in sorted(held.column("span_id").to_pylist())]
+        assert (result["rows"], ids) == (len(ids), truth(emulator, day))
+        figures = VectorShiftAggregateOperator(
+            **{"task_id": "measure", "metrics": ["runs.sum"], "interval": "day"},
+            **{"start": day.start, "end": day.end, "table": "health.runs", "lake": lake},
+        ).execute({})
+        assert (figures["rows"], figures["deleted"]) == (1, deleted)
+    with pytest.raises(SpecError, match="not both"):
+        export(day, table="events", lake=lake, duckdb_path="x")
+    with pytest.raises(SpecError, match="is not a lake"):
+        export(day, table="events", lake="s3://lake")
 
 
 def test_postgres_over_its_hook(emulator, postgres):

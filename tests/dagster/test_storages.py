@@ -7,11 +7,16 @@ import duckdb
 import psycopg
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
+from pyiceberg.catalog import load_catalog
+from pyiceberg.utils.config import Config
 
 from dagster_vectorshift import (
+    DeltaStorage,
     DuckDBStorage,
     FileStorage,
     HealthTable,
+    IcebergStorage,
     ParquetStorage,
     PostgresStorage,
     VectorShiftResource,
@@ -38,8 +43,8 @@ def _schemas():
         yield created
 
 
-@pytest.fixture(params=["duckdb", "postgres", "parquet"])
-def place(request, tmp_path):
+@pytest.fixture(params=["duckdb", "postgres", "parquet", "delta", "iceberg"])
+def place(request, tmp_path, monkeypatch):
     """A storage of each kind, and how its rows are read from outside."""
     if request.param == "duckdb":
         path = tmp_path / "health.duckdb"
@@ -53,6 +58,22 @@ def place(request, tmp_path):
         return ParquetStorage(path=str(tmp_path / "lake")), lambda: duckdb.sql(
             f"FROM '{tmp_path}/lake/health/*/*.parquet' {ORDER}"
         ).fetchall()
+    if request.param in ("delta", "iceberg"):
+        storage = DeltaStorage(path=str(tmp_path / "lake"))
+        if request.param == "iceberg":
+            monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__URI", f"sqlite:///{tmp_path}/catalog.db")
+            monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__WAREHOUSE", f"file://{tmp_path}/lake")
+            storage = IcebergStorage(catalog="lake")
+
+        def read():
+            if request.param == "delta":
+                rows = DeltaTable(tmp_path / "lake" / "health").to_pyarrow_table()
+            else:
+                catalog = load_catalog("lake", **Config().get_catalog_config("lake"))
+                rows = catalog.load_table("default.health").scan().to_arrow()
+            return [tuple(row.values()) for row in rows.sort_by("bucket_start").to_pylist()]
+
+        return storage, read
     address = request.getfixturevalue("_schemas").new()
 
     def read():

@@ -38,6 +38,7 @@ class WritingOperator(WindowedOperator):
         "table",
         "sql_conn_id",
         "duckdb_path",
+        "lake",
         "source",
     )
 
@@ -51,6 +52,7 @@ class WritingOperator(WindowedOperator):
         table: str | None = None,
         sql_conn_id: str | None = None,
         duckdb_path: str | os.PathLike[str] | None = None,
+        lake: str | None = None,
         source: str | None = None,
         replace_other: bool = False,
         replace_characters: bool = False,
@@ -62,6 +64,7 @@ class WritingOperator(WindowedOperator):
         self.table = table
         self.sql_conn_id = sql_conn_id
         self.duckdb_path = as_text(duckdb_path)
+        self.lake = lake
         self.source = source
         self.replace_other = replace_other
         self.replace_characters = replace_characters

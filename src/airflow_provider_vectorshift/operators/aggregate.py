@@ -49,8 +49,9 @@ class VectorShiftAggregateOperator(WritingOperator):
         destination: path or URI of a Parquet file, `s3://conn_id@bucket/key.parquet` for one with a
             connection.
         table: `name` or `schema.name`, created when it does not exist.
-        sql_conn_id: connection to the table's database, of any type whose hook is a `DbApiHook`.
+        sql_conn_id: connection to the table's database, see docs/databases.md.
         duckdb_path: DuckDB file that holds the table instead.
+        lake: lake that holds it instead, `delta:FOLDER` or `iceberg:CATALOG`.
         source: a name that the rows bear in column `source_name`, as in `VectorShiftExportOperator`.
         replace_other: replace the rows of another query or account, as there.
         replace_characters: write U+FFFD for what no text holds, as there.
@@ -85,6 +86,7 @@ class VectorShiftAggregateOperator(WritingOperator):
         table: str | None = None,
         sql_conn_id: str | None = None,
         duckdb_path: str | os.PathLike[str] | None = None,
+        lake: str | None = None,
         source: str | None = None,
         replace_other: bool = False,
         replace_characters: bool = False,

@@ -55,8 +55,10 @@ class VectorShiftExportOperator(WritingOperator):
         destination: path or URI of the file, `s3://conn_id@bucket/key` or an `ObjectStoragePath`
             for one with a connection, or None for no file.
         table: table to load, `name` or `schema.name`, created when it does not exist, or None.
-        sql_conn_id: connection to the table's database, of any type whose hook is a `DbApiHook`.
+        sql_conn_id: connection to the table's database, see docs/databases.md.
         duckdb_path: DuckDB file that holds the table instead; created when it does not exist.
+        lake: lake that holds the table instead: `delta:FOLDER`, a path or URI, or `iceberg:CATALOG`, a
+            catalog in pyiceberg's configuration.
         source: a name for the table's rows in column `source_name`. Tasks with different sources may
             share a table: only rows of the same source are replaced.
         replace_other: replace an interval of the table that holds the rows of another query or
@@ -102,6 +104,7 @@ class VectorShiftExportOperator(WritingOperator):
         table: str | None = None,
         sql_conn_id: str | None = None,
         duckdb_path: str | os.PathLike[str] | None = None,
+        lake: str | None = None,
         source: str | None = None,
         replace_other: bool = False,
         replace_characters: bool = False,
@@ -260,10 +263,13 @@ class VectorShiftExportOperator(WritingOperator):
 
         place = self.place
         target = place.destination, place.table, place.sql_conn_id, place.duckdb_path, place.source
+        where = (
+            [*target, self.parquet] if place.lake is None else [*target, self.parquet, place.lake]
+        )
         return PendingNote(
             context.get("task_state_store") if self.durable else None,
             account=self.vectorshift_conn_id,
-            target=[*target, self.parquet],
+            target=where,
             key=request.key,
             on_export=on_export,
         )

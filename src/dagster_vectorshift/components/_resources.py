@@ -11,11 +11,17 @@ from pydantic import Field, create_model
 from dagster_vectorshift._documents import resolver
 from dagster_vectorshift._options import AssetOptions
 from dagster_vectorshift.resource import VectorShiftResource
-from dagster_vectorshift.storage import DuckDBStorage, FileStorage, ParquetStorage, PostgresStorage
+from dagster_vectorshift.storage import (
+    DeltaStorage,
+    DuckDBStorage,
+    FileStorage,
+    IcebergStorage,
+    ParquetStorage,
+    PostgresStorage,
+)
 
-_STORAGES: dict[str, Any] = {
-    each.kind: each for each in (DuckDBStorage, PostgresStorage, ParquetStorage, FileStorage)
-}
+_TABLES = (DuckDBStorage, PostgresStorage, DeltaStorage, IcebergStorage, ParquetStorage)
+_STORAGES: dict[str, Any] = {each.kind: each for each in (*_TABLES, FileStorage)}
 
 
 def _documents() -> Any:
@@ -40,8 +46,10 @@ def _resolver(kinds: str, *, only_tables: bool = False) -> dg.Resolver:
     return dg.Resolver(resolve, model_field_type=_DOCUMENTS, description=description)
 
 
-Storage: TypeAlias = Annotated[Any, _resolver("duckdb, postgres, parquet or file")]
-TableStorage: TypeAlias = Annotated[Any, _resolver("duckdb, postgres or parquet", only_tables=True)]
+Storage: TypeAlias = Annotated[Any, _resolver("duckdb, postgres, delta, iceberg, parquet or file")]
+TableStorage: TypeAlias = Annotated[
+    Any, _resolver("duckdb, postgres, delta, iceberg or parquet", only_tables=True)
+]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -136,7 +136,7 @@ def _table_storage(context: dg.AssetExecutionContext, key: str) -> "TableStorage
     if getattr(storage, "kind", None) == "file" or not callable(getattr(storage, "landing", None)):
         raise dg.Failure(
             f"Resource {key!r} is a {type(storage).__name__}, which keeps no tables. Give a "
-            "DuckDBStorage, a PostgresStorage, a ParquetStorage or your own storage.",
+            "DuckDBStorage, a PostgresStorage, a DeltaStorage, a ParquetStorage or your own storage.",
             allow_retries=False,
         )
     return cast("TableStorage", storage)

@@ -4,6 +4,8 @@
     PostgresStorage  a database, by a connection URL that stays secret
     ParquetStorage   one Parquet file for each partition, on a disk or in an object store
     FileStorage      exports as the files they are
+    DeltaStorage     Delta Lake tables below a folder
+    IcebergStorage   Iceberg tables of a catalog
 
 Any of them is the `storage` resource of an asset. Assets with `io_manager_key` need none of them.
 """
@@ -15,6 +17,10 @@ from dagster_vectorshift.storage._databases import (
 from dagster_vectorshift.storage._files import (
     FileStorage as FileStorage,
     ParquetStorage as ParquetStorage,
+)
+from dagster_vectorshift.storage._lakes import (
+    DeltaStorage as DeltaStorage,
+    IcebergStorage as IcebergStorage,
 )
 from dagster_vectorshift.storage._protocol import (
     ExportStorage as ExportStorage,

@@ -246,7 +246,7 @@ def record(
     database.run(f"DELETE FROM {ledger.sql} WHERE {inside}", [name, *edges])
     for note in notes:
         here = note.name == name and whole.start <= note.start and note.end <= whole.end
-        if not here and _is_other(note, part, request):
+        if not here and goes(note, part, request):
             gone = [note.name, database.instant(note.start), database.instant(note.end)]
             database.run(f"DELETE FROM {ledger.sql} WHERE {_SAME}", gone)
     now = datetime.now(UTC)
@@ -266,6 +266,15 @@ def record(
         for window, count in zip(part.windows, rows, strict=True)
     ]
     database.load(ledger, pa.Table.from_pylist(noted, _SCHEMA).to_batches())
+
+
+def goes(note: Note, part: Part, request: Request) -> bool:
+    """Whether a note no longer holds once the part is written: replaced with it, or of another request and not whole."""
+    whole = part.window
+    if note.source == part.source and whole.start <= note.start and note.end <= whole.end:
+        return True
+    overlaps = note.start < whole.end and whole.start < note.end
+    return overlaps and _is_other(note, part, request)
 
 
 def _is_other(note: Note, part: Part, request: Request) -> bool:

@@ -11,7 +11,7 @@ What differs between databases is in `databases.py` and the modules that it name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -19,12 +19,13 @@ import pyarrow as pa
 
 from vectorshift_orchestration._failpoints import failpoint
 from vectorshift_orchestration.errors import CommitUnknownError, StorageError
-from vectorshift_orchestration.storage import ledger as windows_ledger
+from vectorshift_orchestration.storage import lake_windows, ledger as windows_ledger
 from vectorshift_orchestration.storage.columns import fit
 from vectorshift_orchestration.storage.databases import Database, database_of, reading
 from vectorshift_orchestration.storage.identifiers import TableName
 from vectorshift_orchestration.storage.incoming import Batches, Incoming
-from vectorshift_orchestration.storage.ledger import Attempt, Request
+from vectorshift_orchestration.storage.lakes import Lake
+from vectorshift_orchestration.storage.ledger import Attempt, Commit, Request
 from vectorshift_orchestration.storage.locks import Territory
 from vectorshift_orchestration.storage.parts import Part, check_source, runs
 from vectorshift_orchestration.storage.places import Place
@@ -114,8 +115,8 @@ def overwrite_window(
     because its rows would be lost; `replace_other=True` replaces them. `key` names the request with
     its window, and is compared for the same window where there is no `query_key`.
 
-    `connection` is DuckDB, psycopg 3, psycopg2, ADBC to PostgreSQL, or another DB-API connection; no
-    transaction may be open on it. `table` may be `schema.table`. `schema` is needed for a plain
+    `connection` is one of the databases of docs/databases.md, on which no transaction may be open, or a
+    `DeltaLake` or `IcebergLake`, where all of this is one commit. `table` may be `schema.table`. `schema` is needed for a plain
     iterable, which may be empty. `time_column` holds instants: `span_start_time` for events,
     `bucket_start` for aggregations. `key`, `query_key` and `sha256` go into the ledger row. `attempt`
     is from `begin_attempt`; without it the attempt begins now. `reconnect` opens another connection
@@ -132,7 +133,7 @@ def overwrite_window(
     `CommitUnknownError` alone leaves it open: the connection broke on COMMIT, and `reconnect` was
     not given or did not succeed.
     """
-    database = database_of(connection)
+    database = _target(connection)
     part = _part(database, table, (window,), source)
     rows = Incoming(
         batches,
@@ -180,7 +181,7 @@ def overwrite_windows(
     `attempts` is from `begin_attempts`. What is raised is as there, for the first window that is
     the reason, or for all of them where the database does not tell.
     """
-    database = database_of(connection)
+    database = _target(connection)
     part = _part(database, table, tuple(parts), source)
     rows = Incoming(
         pa.concat_tables(parts.values()).combine_chunks(),
@@ -204,6 +205,19 @@ def overwrite_windows(
     )
 
 
+def committed(
+    connection: Any, table: str, window: Window, *, source: str | None = None
+) -> Commit | None:
+    """The last commit of exactly this window of `table`, or None if there was none.
+
+    Takes the same connections and the same `source` as `overwrite_window`, and raises the driver's errors.
+    """
+    if isinstance(connection, Lake):
+        part = Part(TableName.parse(table), (window,), source)
+        return lake_windows.committed(connection, part)
+    return windows_ledger.committed(connection, table, window, source=source)
+
+
 def _begin(
     connection: Any,
     table: str,
@@ -212,11 +226,13 @@ def _begin(
     request: Request,
     replace_other: bool,
 ) -> dict[Window, Attempt]:
-    database = database_of(connection)
+    database = _target(connection)
     parts = [_part(database, table, run, source) for run in runs(windows)]
     begun: dict[Window, Attempt] = {}
     if not parts:
         return begun
+    if isinstance(database, Lake):
+        return lake_windows.begin(database, parts, request, replace_other=replace_other)
     with refusals(database, parts[0]):
         require_none_open(database, parts[0])
         with reading(database):
@@ -236,7 +252,7 @@ def _begin(
 
 
 def _overwrite(
-    database: Database,
+    database: Database | Lake,
     part: Part,
     rows: Incoming,
     time_column: str,
@@ -248,6 +264,15 @@ def _overwrite(
     reconnect: Callable[[], Any] | None,
     before_commit: Callable[[], None] | None,
 ) -> dict[Window, Written]:
+    if isinstance(database, Lake):
+        counted = lake_windows.overwrite(
+            *(database, part, rows, time_column, request),
+            replace_other=replace_other,
+            sha256=sha256,
+            attempts=attempts,
+            before_commit=before_commit,
+        )
+        return _told(part, counted.rows, counted.deleted, counted.added)
     with refusals(database, part):
         require_none_open(database, part)
         with reading(database):
@@ -295,11 +320,23 @@ def _overwrite(
                 raise
             settle(reconnect, part, begun, problem)
     failpoint("sql.committed")
-    written = (Written(*counts, added) for counts in zip(inserted, deleted, strict=True))
+    return _told(part, inserted, deleted, added)
+
+
+def _told(
+    part: Part, rows: Sequence[int], deleted: Sequence[int], added: tuple[str, ...]
+) -> dict[Window, Written]:
+    written = (Written(*counts, added) for counts in zip(rows, deleted, strict=True))
     return dict(zip(part.windows, written, strict=True))
 
 
-def _part(database: Database, table: str, windows: tuple[Window, ...], source: str | None) -> Part:
+def _target(connection: Any) -> Database | Lake:
+    return connection if isinstance(connection, Lake) else database_of(connection)
+
+
+def _part(
+    database: Database | Lake, table: str, windows: tuple[Window, ...], source: str | None
+) -> Part:
     """What is written, as the caller names it."""
     if source is not None:
         check_source(source)
