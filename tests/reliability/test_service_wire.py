@@ -219,7 +219,7 @@ def test_a_broken_wire_is_mended_or_told(wires, terminal, record_faults):
     wires.through(faults, judge, record_faults)
 
 
-@pytest.mark.parametrize("way", ["http.client", "aiohttp"], indirect=True)
+@pytest.mark.parametrize("way", ["kept", "kept awaiting"], indirect=True)
 @pytest.mark.parametrize("terminal", TERMINALS)
 def test_a_refusal_passes_or_is_told_at_once(wires, terminal, record_faults):
     """A read is tried again after what may pass, whatever Retry-After says; what lasts longer than we wait is told at once."""
