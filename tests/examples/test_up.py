@@ -12,14 +12,17 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import axe_core_python
 import dagster as dg
 import duckdb
 import pytest
 
 from tests.airflow_live.processes import free_port, processes, tail
 from tests.airflow_live.rest import Rest
+from tests.browser import browsing
 from tests.dagster.live import Dev, until
 
+AXE = Path(axe_core_python.__file__).with_name("axe.min.js")
 EXAMPLES = Path(__file__).parents[2] / "dags_examples"
 DAGS = {"error_count_watch", "error_rate_hourly", "nightly_export", "pipeline_health"}
 SCHEDULES = {
@@ -267,47 +270,81 @@ def test_ports(home):
     assert "A_PORT=http is not a port" in python(code.format(port=0), home, A_PORT="http").stderr
 
 
-def test_alerts_come_from_orchestrators_only(home):
-    """The start page takes an alert as Airflow's Slack notifier and Dagster's example post it, and none from a web page."""
+@contextmanager
+def start_page(home):
+    """The address of a start page that has a step and a place to show."""
+    home.mkdir()
     code = (
         "import sys, pathlib, board, start_page\n"
         "home = pathlib.Path(sys.argv[1])\n"
-        "made = board.Board(home / 'alerts.jsonl', {}, {'a': 'A step'})\n"
+        "place = board.Place('Airflow', 'No login.', 'Four DAGs.', 'http://127.0.0.1:1/', True)\n"
+        "made = board.Board(home / 'alerts.jsonl', {'airflow': place}, {'a': 'A step'})\n"
         "page = start_page.StartPage(0, made, home / 'health.html')\n"
         "print(page.url, flush=True)\n"
         "page.serve_forever()"
     )
-    home.mkdir()
+    command = [sys.executable, "-c", code, home]
     env = os.environ | {"PYTHONPATH": str(EXAMPLES)}
-    with subprocess.Popen(
-        [sys.executable, "-c", code, home], stdout=subprocess.PIPE, text=True, env=env
-    ) as serving:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as serving:
         try:
-            url = serving.stdout.readline().strip()
-
-            def ask(path, body=None, **headers):
-                data = None if body is None else json.dumps(body).encode()
-                try:
-                    with urlopen(Request(url + path, data, headers)) as reply:
-                        return reply.status, reply.read()
-                except HTTPError as refused:
-                    return refused.code, refused.read()
-
-            slack = {
-                "text": "error_count_watch: ERROR",
-                "blocks": [{"text": {"text": "<b>150</b>"}}],
-            }
-            assert ask("/alerts/airflow", slack)[0] == 200
-            assert ask("/alerts/dagster", {"title": "ERROR: x", "reason": "y"})[0] == 200
-            assert ask("/alerts/airflow", slack, Origin="http://evil.example")[0] == 404
-            assert ask("/state", Host="evil.example")[0] == 403
-            told = json.loads(ask("/state")[1])["alerts"]
-            assert [(each["from"], each["text"]) for each in told] == [
-                ("Dagster", "y"),
-                ("Airflow", "<b>150</b>"),
-            ]
-            assert b"VectorShift on your desk" in ask("/")[1]
-            assert ask("/style.css")[0] == ask("/dom.js")[0] == ask("/start.js")[0] == 200
-            assert ask("/../stack.py")[0] == 404
+            yield serving.stdout.readline().strip()
         finally:
             serving.kill()
+
+
+def ask(url, body=None, **headers):
+    """Status and bytes of a reply; with a body, of a POST of JSON."""
+    data = None if body is None else json.dumps(body).encode()
+    try:
+        with urlopen(Request(url, data, headers)) as reply:
+            return reply.status, reply.read()
+    except HTTPError as refused:
+        return refused.code, refused.read()
+
+
+AIRFLOWS = {"text": "error_count_watch: ERROR", "blocks": [{"text": {"text": "<b>150</b>"}}]}
+DAGSTERS = {"title": "ERROR: x", "reason": "y"}
+
+
+def test_alerts_come_from_orchestrators_only(home):
+    """The start page takes an alert as Airflow's Slack notifier and Dagster's example post it, and none from a web page."""
+    with start_page(home) as url:
+        assert ask(f"{url}/alerts/airflow", AIRFLOWS)[0] == 200
+        assert ask(f"{url}/alerts/dagster", DAGSTERS)[0] == 200
+        assert ask(f"{url}/alerts/airflow", AIRFLOWS, Origin="http://evil.example")[0] == 404
+        assert ask(f"{url}/state", Host="evil.example")[0] == 403
+        told = json.loads(ask(f"{url}/state")[1])["alerts"]
+        assert [(each["from"], each["text"]) for each in told] == [
+            ("Dagster", "y"),
+            ("Airflow", "<b>150</b>"),
+        ]
+        assert b"VectorShift on your desk" in ask(f"{url}/")[1]
+        for name in ("style.css", "dom.js", "start.js", "start.css"):
+            assert ask(f"{url}/{name}")[0] == 200
+        assert ask(f"{url}/../stack.py")[0] == ask(f"{url}/health.html")[0] == 404
+
+
+@pytest.mark.slow
+def test_start_page_in_a_browser(home, tmp_path):
+    """No message, no request beside its own, no barrier that axe finds; an alert shows without a reload, as text."""
+    with start_page(home) as url, browsing(tmp_path / "profile") as page:
+        page.watch()
+        page.open(f"{url}/")
+        page.wait_for("document.querySelector('#places a')")
+        ask(f"{url}/alerts/airflow", AIRFLOWS)
+        page.wait_for("document.querySelector('#alerts')?.textContent.includes('<b>150</b>')")
+        assert page.value("document.querySelector('#places a').href") == "http://127.0.0.1:1/"
+        page.value(AXE.read_text() + "; 0")
+        for width, scheme in ((1300, "light"), (1300, "dark"), (360, "light"), (360, "dark")):
+            page.shown(width=width, scheme=scheme)
+            found = page.value("axe.run().then(result => result.violations.map(each => each.id))")
+            assert found == [], (width, scheme)
+            assert page.value("document.documentElement.scrollWidth") <= width
+    methods = {event["method"] for event in page.events}
+    assert not {"Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"} & methods
+    asked = [
+        event["params"]["request"]["url"]
+        for event in page.events
+        if event["method"] == "Network.requestWillBeSent"
+    ]
+    assert [each for each in asked if not each.startswith((url, "data:"))] == []
