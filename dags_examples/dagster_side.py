@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import date
+from functools import partial
 from typing import Any
 
 import httpx
@@ -49,10 +50,10 @@ class Dagster:
         self._url, self._processes, self._board = url, processes, board
         self._http = httpx.Client(base_url=url, timeout=120, trust_env=False)
         self._first, self._last = first, last
-        self._runs: list[str] = []
+        self._where: dict[str, str] = {}
 
     def start(self) -> None:
-        """Start it, turn everything on, and launch a run over all days for each schedule's assets."""
+        """Start it, and turn everything on."""
         with self._board.step("dagster") as step:
             step.text = "starting"
             loaded = ["-d", str(stack.EXAMPLES / "dagster"), "-m", "everything"]
@@ -65,38 +66,38 @@ class Dagster:
         self._board.opened("dagster", f"is up at {self._url}/ (no login)")
 
     def watch(self) -> None:
-        """Wait until the runs have ended well."""
+        """Materialize all days, and the last one with its report."""
         with self._board.step("partitions") as step:
 
-            def all_done() -> bool:
-                states = [self._query(RUN, run)["runOrError"] for run in self._runs]
-                failed = [
-                    each["pipelineName"]
-                    for each in states
-                    if each["status"] in ("FAILURE", "CANCELED")
-                ]
-                if failed:
-                    raise stack.StepFailed(
-                        f"Dagster's run of {', '.join(failed)} failed; see {self._url}/runs"
-                    )
-                step.text = f"runs: {', '.join(each['status'].lower() for each in states)}"
-                return all(each["status"] == "SUCCESS" for each in states)
+            def succeeded(run_id: str) -> bool:
+                run = self._query(RUN, run_id)["runOrError"]
+                if run["status"] in ("FAILURE", "CANCELED"):
+                    raise stack.StepFailed(f"Dagster's run {run_id} failed; see {self._url}/runs")
+                step.text = f"{run['pipelineName'].strip('_').lower()}: {run['status'].lower()}"
+                return bool(run["status"] == "SUCCESS")
 
-            self._processes.until(all_done, "not every partition is materialized", pause=2)
+            for launch in (self._launch_all_days, self._launch_last_day):
+                run_id = launch()
+                self._processes.until(
+                    partial(succeeded, run_id), "not every partition is materialized", pause=2
+                )
             step.text = self._materialized()
 
     def _turn_on(self) -> str:
-        """Start every schedule and sensor, and launch the runs."""
+        """Start every schedule and sensor."""
         (repository,) = self._query(LOADED)["repositoriesOrError"]["nodes"]
-        where = {
+        self._where = {
             "repositoryName": repository["name"],
             "repositoryLocationName": repository["location"]["name"],
         }
         schedules, sensors = repository["schedules"], repository["sensors"]
         for each in schedules:
-            self._query(START_SCHEDULE, where | {"scheduleName": each["name"]})
+            self._query(START_SCHEDULE, self._where | {"scheduleName": each["name"]})
         for each in sensors:
-            self._query(START_SENSOR, where | {"sensorName": each["name"]})
+            self._query(START_SENSOR, self._where | {"sensorName": each["name"]})
+        return f"{len(schedules)} schedules and {len(sensors)} sensors are on"
+
+    def _launch_all_days(self) -> str:
         checks = [
             {"assetKey": node["assetKey"], "name": check["name"]}
             for node in self._query(CHECKS)["assetNodes"]
@@ -111,17 +112,17 @@ class Dagster:
         }
         days = {"start": self._first, "end": self._last}
         span = {f"asset_partition_range_{name}": day for name, day in days.items()}
-        self._launch(where | everything, span)
-        self._launch(where | {"pipelineName": REPORTED}, {"partition": self._last})
-        return f"{len(schedules)} schedules and {len(sensors)} sensors are on"
+        return self._launch(everything, span)
 
-    def _launch(self, selector: dict[str, Any], tags: dict[str, date]) -> None:
-        """Launch a run with these tags of Dagster's."""
-        tag_list = [{"key": f"dagster/{name}", "value": str(day)} for name, day in tags.items()]
-        launched = self._query(
-            LAUNCH, {"selector": selector, "executionMetadata": {"tags": tag_list}}
-        )
-        self._runs.append(launched["launchRun"]["run"]["runId"])
+    def _launch_last_day(self) -> str:
+        return self._launch({"pipelineName": REPORTED}, {"partition": self._last})
+
+    def _launch(self, selector: dict[str, Any], tags: dict[str, date]) -> str:
+        """Launch a run with these tags of Dagster's, and return its id."""
+        given = [{"key": f"dagster/{name}", "value": str(day)} for name, day in tags.items()]
+        selected = {"selector": self._where | selector, "executionMetadata": {"tags": given}}
+        run_id: str = self._query(LAUNCH, selected)["launchRun"]["run"]["runId"]
+        return run_id
 
     def _materialized(self) -> str:
         """How many days there are of each asset, and what its checks say, in words."""
@@ -131,21 +132,19 @@ class Dagster:
         }
         days = min(counts[name] for name in ASSETS)
         outcomes = Counter(
-            "passed"
-            if latest["status"] == "SUCCEEDED"
-            else latest["evaluation"]["severity"].lower()
+            "passed" if found["status"] == "SUCCEEDED" else found["evaluation"]["severity"].lower()
             for each in self._query(CHECKS)["assetNodes"]
             for check in each["assetChecksOrError"].get("checks", [])
-            if (latest := check["executionForLatestMaterialization"]) and latest["evaluation"]
+            if (found := check["executionForLatestMaterialization"]) and found["evaluation"]
         )
-        summary = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
-        return f"{days} days of {len(ASSETS)} assets; checks: {summary}"
+        said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+        return f"{days} days of {len(ASSETS)} assets; checks: {said}"
 
     def _query(self, query: str, it: Any = None) -> Any:
         """The data of a GraphQL request."""
         reply = self._http.post("/graphql", json={"query": query, "variables": {"it": it}})
-        body = reply.raise_for_status().json()
-        refused = [each for each in (body["data"] or {}).values() if "message" in each]
-        if "errors" in body or refused:
-            raise stack.StepFailed(f"Dagster refused: {body.get('errors', refused)}")
-        return body["data"]
+        told = reply.raise_for_status().json()
+        refused = [each for each in (told["data"] or {}).values() if "message" in each]
+        if "errors" in told or refused:
+            raise stack.StepFailed(f"Dagster refused: {told.get('errors', refused)}")
+        return told["data"]

@@ -113,19 +113,9 @@ def _pictures(state: dict[str, Any]) -> list[Picture]:
         Picture("health-print", health, width=794, medium="print"),
         Picture("airflow-dags", f"{airflow}dags", has("pipeline_health"), whole=False),
         Picture("airflow-run", f"{airflow}dags/pipeline_health", has("check_latency"), whole=False),
-        Picture("dagster-assets", f"{dagster}asset-groups", has("pipeline_events"), whole=False),
-        Picture(
-            "dagster-plots",
-            f"{dagster}assets/pipeline_health?view=plots",
-            "document.querySelector('canvas')",
-            whole=False,
-        ),
-        Picture(
-            "dagster-checks",
-            f"{dagster}assets/run_health?view=checks",
-            has("error_rate"),
-            whole=False,
-        ),
+        Picture("dagster-assets", f"{dagster}asset-groups", has("vectorshift_events"), whole=False),
+        Picture("dagster-plots", f"{dagster}assets/pipeline_health?view=overview", has("Overview")),
+        Picture("dagster-checks", f"{dagster}assets/run_health?view=checks", has("error_rate")),
         *([Picture("docs", SITE.as_uri(), whole=False)] if SITE.exists() else []),
     ]
 
