@@ -119,8 +119,8 @@ class Dagster:
 
     def _launch(self, selector: dict[str, Any], tags: dict[str, date]) -> str:
         """Launch a run with these tags of Dagster's, and return its id."""
-        given = [{"key": f"dagster/{name}", "value": str(day)} for name, day in tags.items()]
-        selected = {"selector": self._where | selector, "executionMetadata": {"tags": given}}
+        tag_list = [{"key": f"dagster/{name}", "value": str(day)} for name, day in tags.items()]
+        selected = {"selector": self._where | selector, "executionMetadata": {"tags": tag_list}}
         run_id: str = self._query(LAUNCH, selected)["launchRun"]["run"]["runId"]
         return run_id
 
@@ -132,19 +132,21 @@ class Dagster:
         }
         days = min(counts[name] for name in ASSETS)
         outcomes = Counter(
-            "passed" if found["status"] == "SUCCEEDED" else found["evaluation"]["severity"].lower()
+            "passed"
+            if latest["status"] == "SUCCEEDED"
+            else latest["evaluation"]["severity"].lower()
             for each in self._query(CHECKS)["assetNodes"]
             for check in each["assetChecksOrError"].get("checks", [])
-            if (found := check["executionForLatestMaterialization"]) and found["evaluation"]
+            if (latest := check["executionForLatestMaterialization"]) and latest["evaluation"]
         )
-        said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
-        return f"{days} days of {len(ASSETS)} assets; checks: {said}"
+        summary = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+        return f"{days} days of {len(ASSETS)} assets; checks: {summary}"
 
     def _query(self, query: str, it: Any = None) -> Any:
         """The data of a GraphQL request."""
         reply = self._http.post("/graphql", json={"query": query, "variables": {"it": it}})
-        told = reply.raise_for_status().json()
-        refused = [each for each in (told["data"] or {}).values() if "message" in each]
-        if "errors" in told or refused:
-            raise stack.StepFailed(f"Dagster refused: {told.get('errors', refused)}")
-        return told["data"]
+        body = reply.raise_for_status().json()
+        refused = [each for each in (body["data"] or {}).values() if "message" in each]
+        if "errors" in body or refused:
+            raise stack.StepFailed(f"Dagster refused: {body.get('errors', refused)}")
+        return body["data"]

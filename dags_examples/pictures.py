@@ -27,7 +27,7 @@ from tests.browser import Page, browsing
 
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "site" / "index.html"
-KEPT = ("start", "emulator", "health", "health-dark", "dagster-plots", "airflow-dags")
+KEPT = ("start", "emulator", "health-dark", "airflow-dags", "dagster-checks")
 LARGEST = 150_000
 """Bytes of a picture that is kept."""
 
@@ -101,7 +101,7 @@ def _pictures(state: dict[str, Any]) -> list[Picture]:
     health, airflow, dagster = places["health"], places["airflow"], places["dagster"]
     moves = "document.querySelector('.pill.up')"
     return [
-        Picture("start", state["url"], has("ready after")),
+        Picture("start", state["url"], has("ready after"), whole=False),
         Picture("start-dark", state["url"], has("ready after"), scheme="dark"),
         Picture("start-phone", state["url"], has("ready after"), width=390),
         Picture("emulator", places["emulator"], moves, whole=False, height=760),
@@ -115,7 +115,13 @@ def _pictures(state: dict[str, Any]) -> list[Picture]:
         Picture("airflow-run", f"{airflow}dags/pipeline_health", has("check_latency"), whole=False),
         Picture("dagster-assets", f"{dagster}asset-groups", has("vectorshift_events"), whole=False),
         Picture("dagster-plots", f"{dagster}assets/pipeline_health?view=overview", has("Overview")),
-        Picture("dagster-checks", f"{dagster}assets/run_health?view=checks", has("error_rate")),
+        Picture(
+            "dagster-checks",
+            f"{dagster}assets/run_health?view=checks",
+            has("error_rate"),
+            width=1400,
+            whole=False,
+        ),
         *([Picture("docs", SITE.as_uri(), whole=False)] if SITE.exists() else []),
     ]
 

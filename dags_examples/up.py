@@ -182,7 +182,8 @@ def _await_alerts(board: Board, processes: Processes) -> None:
             for sender in ("Airflow", "Dagster"):
                 # Neither tells twice of what an earlier command's burst made of the same minutes.
                 since, before = counts[sender, True], counts[sender, False]
-                texts.append(f"{since or before} from {sender}{'' if since else ' before'}")
+                earlier = " before" if before and not since else ""
+                texts.append(f"{since or before} from {sender}{earlier}")
             step.text = ", ".join(texts)
             return all(
                 counts[sender, True] or counts[sender, False] for sender in ("Airflow", "Dagster")
