@@ -89,7 +89,7 @@ def _up(running: ExitStack) -> list[str]:
     board = Board(stack.HOME / "alerts.jsonl", PLACES, STEPS)
     page = StartPage(ports["start"], board, stack.HOME / "health.html")
     running.enter_context(page.serving())
-    print(f"start page {page.url}/ shows how far everything is; about two minutes", flush=True)
+    print(f"start page {page.url}/ shows how far everything is", flush=True)
     service = running.enter_context(
         stack.emulator("--live", "1", "--port", str(ports["emulator"]), *sys.argv[1:])
     )
