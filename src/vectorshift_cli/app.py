@@ -56,7 +56,7 @@ class _Sentences(TyperGroup):
             if ctx.params.get("debug"):
                 raise
             screen = ctx.obj if isinstance(ctx.obj, Screen) else Screen()
-            text, code = told(error)
+            text, code = sentence_of(error)
             screen.warn(text)
             raise typer.Exit(code) from None
 
@@ -85,8 +85,8 @@ app.command(
 )(emulator)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         typer.echo(version("vectorshift-orchestration"))
@@ -124,7 +124,7 @@ def run(arguments: Sequence[str]) -> None:
     app(list(arguments), prog_name="vectorshift-orchestration")
 
 
-def told(error: Exception) -> tuple[str, int]:
+def sentence_of(error: Exception) -> tuple[str, int]:
     """The sentence and the exit code of an error."""
     text = str(error).strip() or type(error).__name__
     if isinstance(error, MissingApiKeyError | ConfigurationError | SpecError | WindowError):

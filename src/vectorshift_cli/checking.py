@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from vectorshift_cli import options as o
-from vectorshift_cli.documents import QUERY, WINDOW, query_of, settings, stated
+from vectorshift_cli.documents import QUERY, WINDOW, merged, query_of, settings
 from vectorshift_cli.places import client_of, window_of
 from vectorshift_cli.screen import Screen
 from vectorshift_cli.shown import show_check
@@ -26,7 +26,7 @@ FAILING: Mapping[str, frozenset[str]] = {
     "never": frozenset(),
 }
 
-_KNOWN = (*QUERY, *WINDOW, "rule", "fail_on", "every")
+_KEYS = (*QUERY, *WINDOW, "rule", "fail_on", "every")
 
 
 def check(
@@ -78,10 +78,10 @@ def check(
     """
     from vectorshift_orchestration.thresholds.reports import judge
 
-    screen, given = context.obj, locals()
-    said = {*_KNOWN, "object_id", "object_type", "kinds", "where"} - {"query", "account", "rule"}
-    document = stated(
-        "A check's spec", _KNOWN, spec, {name: given[name] for name in given if name in said}
+    screen, values = context.obj, locals()
+    own = {*_KEYS, "object_id", "object_type", "kinds", "where"} - {"query", "account", "rule"}
+    document = merged(
+        "A check's spec", _KEYS, spec, {name: values[name] for name in values if name in own}
     )
     document |= {"account": {**(document.get("account") or {}), **settings(account or [])}}
     limits = {"metric": metric, "warn": warn, "error": error, "minimum_sample": minimum_sample}

@@ -35,24 +35,24 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _SECRETS = ("api_key", "key", "token", "password")
 
 
-def stated(
-    noun: str, known: Sequence[str], file: Path | None, given: Mapping[str, Any]
+def merged(
+    noun: str, keys: Sequence[str], file: Path | None, values: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What the spec file says, with what the options say in its place.
 
     Options that were not given are None or empty. Those about events narrow the file's query. Raises
     `SpecError` for a file that cannot be read, and an unknown key, with the nearest known one.
     """
-    document = {} if file is None else _read(file, noun, known)
+    document = {} if file is None else _read(file, noun, keys)
     query = dict(_mapping(document.get("query"), "query"))
     for name in _SCOPE:
-        if (value := given.get(name)) not in (None, []):
+        if (value := values.get(name)) not in (None, []):
             query[name] = (
                 [*query.get("where", []), *map(condition, value)] if name == "where" else value
             )
     others = {
         name: value
-        for name, value in given.items()
+        for name, value in values.items()
         if name not in _SCOPE and value is not None and value != [] and value != {}
     }
     return document | others | ({"query": query} if query else {})
@@ -68,13 +68,13 @@ def condition(text: str) -> dict[str, Any]:
 
     `~` matches a pattern, and `field=[a, b]` is one of several.
     """
-    found = _CONDITION.fullmatch(text)
-    if found is None:
+    result = _CONDITION.fullmatch(text)
+    if result is None:
         raise SpecError(
             f"{text!r} is not a condition: write field, operator and value, such as status=failure, "
             "latency>=1000, error_message~quota or 'project_id=[a, b]'."
         )
-    field, sign, value = found.groups()
+    field, sign, value = result.groups()
     word = _OPERATORS[sign]
     if word == "eq" and value.startswith("[") and value.endswith("]"):
         return {field: {"in": [each.strip() for each in value[1:-1].split(",")]}}
@@ -85,18 +85,18 @@ def condition(text: str) -> dict[str, Any]:
 
 def settings(pairs: Sequence[str]) -> dict[str, str]:
     """Settings of the account, each written name=value. Raises `SpecError` for one that is not."""
-    found = {}
+    result = {}
     for pair in pairs:
         name, sign, value = pair.partition("=")
         if not sign:
             raise SpecError(f"{pair!r} is not a setting: write name=value, such as retries=2.")
-        found[name] = value
-    return found
+        result[name] = value
+    return result
 
 
-def _read(file: Path, noun: str, known: Sequence[str]) -> dict[str, Any]:
+def _read(file: Path, noun: str, keys: Sequence[str]) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        result = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as problem:
         raise SpecError(f"{file} cannot be read: {problem.strerror}.") from None
     except UnicodeDecodeError:
@@ -104,16 +104,16 @@ def _read(file: Path, noun: str, known: Sequence[str]) -> dict[str, Any]:
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         place = f" in line {mark.line + 1}" if mark is not None else ""
-        told = getattr(problem, "problem", None) or "it cannot be parsed"
-        raise SpecError(f"{file} is not YAML{place}: {told}.") from None
-    document = _mapping(found, str(file))
+        message = getattr(problem, "problem", None) or "it cannot be parsed"
+        raise SpecError(f"{file} is not YAML{place}: {message}.") from None
+    document = _mapping(result, str(file))
     for name in _SECRETS:
         if name in {**document, **_mapping(document.get("account"), "account")}:
             raise SpecError(
                 f"{file} holds {name}: keys come from the environment variable VECTORSHIFT_API_KEY or a "
                 "prompt, never from a file. Take it out, and change the key if others can read it."
             )
-    return opened(document, known, f"{noun} ({file})")
+    return opened(document, keys, f"{noun} ({file})")
 
 
 def _mapping(value: Any, noun: str) -> Mapping[str, Any]:

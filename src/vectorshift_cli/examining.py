@@ -18,7 +18,7 @@ from rich.text import Text
 
 from vectorshift.errors import VectorshiftError
 from vectorshift_cli import options as o
-from vectorshift_cli.documents import DATABASE, QUERY, WINDOW, settings, stated
+from vectorshift_cli.documents import DATABASE, QUERY, WINDOW, merged, settings
 from vectorshift_cli.places import client_of, database_of
 from vectorshift_cli.screen import Screen
 from vectorshift_orchestration.windows import edges
@@ -34,7 +34,7 @@ _PARTS = ("apache-airflow", "dagster", "duckdb", "pyarrow", "psycopg", "vl-conve
 _STALE_ZONES = 2
 """Years after which a time zone database is old."""
 
-_KNOWN = (*QUERY, *WINDOW, *DATABASE, "destination")
+_KEYS = (*QUERY, *WINDOW, *DATABASE, "destination")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,13 @@ def doctor(
     It only reads, but that a DuckDB file is opened for writing. Exit code 1 when something fails.
     """
     screen: Screen = context.obj
-    given = {
+    values = {
         "base_url": base_url,
         "duckdb": duckdb,
         "postgres": postgres,
         "destination": destination,
     }
-    document = stated("A spec", _KNOWN, spec, given)
+    document = merged("A spec", _KEYS, spec, values)
     document |= {"account": {**(document.get("account") or {}), **settings(account or [])}}
     with screen.progress(hidden=screen.is_picture) as gauge:
         findings = []
@@ -108,8 +108,8 @@ def _findings(document: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _versions() -> Iterator[Finding]:
     here = f"{version('vectorshift-orchestration')}, Python {platform.python_version()}"
-    found = [f"{name} {told}" for name in _PARTS if (told := _version(name)) is not None]
-    yield Finding("versions", "ok", ", ".join([here, *found]))
+    result = [f"{name} {message}" for name in _PARTS if (message := _version(name)) is not None]
+    yield Finding("versions", "ok", ", ".join([here, *result]))
     if (official := _version("vectorshift")) is not None:
         yield Finding(
             "packages",
@@ -187,12 +187,12 @@ def _what_to_do(problem: VectorshiftError) -> str:
 def _clock(lead: float | None) -> Finding:
     if lead is None:
         return Finding("clock", "-", "the service does not tell its time")
-    told = f"{abs(lead):,.0f} s {'ahead of' if lead > 0 else 'behind'} the service"
+    message = f"{abs(lead):,.0f} s {'ahead of' if lead > 0 else 'behind'} the service"
     if abs(lead) > _MOST_SKEW:
         return Finding(
             "clock",
             "fail",
-            told,
+            message,
             "Set this machine's clock (NTP): windows that end by it would be judged too early or late.",
         )
     return Finding("clock", "ok", "as the service's, to a few seconds")
@@ -201,16 +201,16 @@ def _clock(lead: float | None) -> Finding:
 def _precision(client: Client) -> Finding:
     names = {"us": "microsecond", "ms": "millisecond", "s": "second"}
     try:
-        found = client.query().time_precision()
+        result = client.query().time_precision()
     except VectorshiftError as problem:
         return Finding("time precision", "fail", str(problem), "Bounds of windows need it.")
-    if found is None:
+    if result is None:
         return Finding("time precision", "-", "the account has no event that would show it")
     return Finding(
         "time precision",
         "ok",
-        f"the service compares times to the {names[found]}",
-        f"time_precision={found} in the connection or resource saves finding it out.",
+        f"the service compares times to the {names[result]}",
+        f"time_precision={result} in the connection or resource saves finding it out.",
     )
 
 
@@ -240,12 +240,12 @@ def _database(document: Mapping[str, Any]) -> Finding:
     try:
         connect, _ = database_of(document)
         with connect() as connection:
-            (told,) = connection.execute("SELECT version()").fetchone()
+            (message,) = connection.execute("SELECT version()").fetchone()
     except Exception as problem:  # noqa: BLE001  # whatever a driver raises is what is found
         from vectorshift_orchestration.addresses import without_secrets
 
         return Finding(topic, "fail", without_secrets(str(problem)), "Mend that, then look again.")
-    return Finding(topic, "ok", f"opened; {' '.join(str(told).split()[:2])}")
+    return Finding(topic, "ok", f"opened; {' '.join(str(message).split()[:2])}")
 
 
 def _folder(destination: str) -> Finding:
@@ -260,9 +260,9 @@ def _folder(destination: str) -> Finding:
     except Exception as problem:  # noqa: BLE001  # whatever a store raises is what is found
         from vectorshift_orchestration.addresses import without_secrets
 
-        told = f"{type(problem).__name__}: {without_secrets(str(problem))}"
+        message = f"{type(problem).__name__}: {without_secrets(str(problem))}"
         return Finding(
-            "destination", "fail", told, "Look at the bucket's name and its credentials."
+            "destination", "fail", message, "Look at the bucket's name and its credentials."
         )
     return Finding("destination", "ok", f"{target.uri} can be reached")
 
@@ -286,10 +286,10 @@ def _tell(screen: Screen, findings: list[Finding]) -> None:
     table.add_column(overflow="fold")
     for each in findings:
         word, colour = signs.get(each.state, ("-", "dim"))
-        told = Text(each.seen)
+        message = Text(each.seen)
         if each.advice:
-            told.append(f"\n{each.advice}", style="dim" if each.state == "ok" else "")
-        table.add_row(Text(word, style=colour), each.topic, told)
+            message.append(f"\n{each.advice}", style="dim" if each.state == "ok" else "")
+        table.add_row(Text(word, style=colour), each.topic, message)
     screen.out.print(table)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vectorshift_cli import options as o
-from vectorshift_cli.documents import LANDING, QUERY, WINDOW, query_of, settings, stated
+from vectorshift_cli.documents import LANDING, QUERY, WINDOW, merged, query_of, settings
 from vectorshift_cli.places import PLACE, client_of, in_words, landing_of, windows_of
 from vectorshift_cli.records import FileRecord
 from vectorshift_cli.screen import Gauge, Screen
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vectorshift_orchestration.windows import Window
 
 _OPTIONS = ("format", "timeout", "poll_interval", "late_arrival_minutes")
-_KNOWN = (*QUERY, *WINDOW, *LANDING, *_OPTIONS, "destination", "parquet", "table", "every")
+_KEYS = (*QUERY, *WINDOW, *LANDING, *_OPTIONS, "destination", "parquet", "table", "every")
 
 
 def export(
@@ -79,9 +79,9 @@ def export(
     export that the service has already made.
     """
     screen: Screen = context.obj
-    form, given = o.form_of(as_json, as_csv), locals()
-    document = stated(
-        "An export's spec", _KNOWN, spec, {name: given.get(name) for name in given if name in _SAID}
+    form, values = o.form_of(as_json, as_csv), locals()
+    document = merged(
+        "An export's spec", _KEYS, spec, {name: values.get(name) for name in values if name in _OWN}
     )
     document |= {"account": {**(document.get("account") or {}), **settings(account or [])}}
     options = _options_of(document)
@@ -100,22 +100,22 @@ def export(
     with client_of(document) as client:
         for window in windows:
             landed.append(_exported(client, document, window, options, screen))
-    rows = [_told(each) for each in landed]
+    rows = [_row(each) for each in landed]
     columns = _SHOWN if form == "table" else list(rows[0])
     screen.rows(rows, columns, form)
 
 
 _SHOWN = ("start", "end", "rows", "deleted", "table", "uri", "bytes", "verified", "replaced")
 
-_SAID = {*_KNOWN, "object_id", "object_type", "kinds", "where"} - {"query", "account"}
+_OWN = {*_KEYS, "object_id", "object_type", "kinds", "where"} - {"query", "account"}
 
 
 def _options_of(document: Mapping[str, Any]) -> ExportOptions:
     names = {each.name for each in fields(ExportOptions)}
-    given = {name: document[name] for name in names if name in document}
+    values = {name: document[name] for name in names if name in document}
     if (minutes := document.get("late_arrival_minutes")) is not None:
-        given["late_arrival"] = timedelta(minutes=minutes)
-    return ExportOptions(**given)
+        values["late_arrival"] = timedelta(minutes=minutes)
+    return ExportOptions(**values)
 
 
 def _exported(
@@ -178,7 +178,7 @@ class _Phases:
                 self._gauge(f"{self._window}: publishing", done, size, in_bytes=True)
 
 
-def _told(landed: ExportLanded) -> dict[str, Any]:
-    told = landed.to_json()
-    window = told.pop("window")
-    return {**window, **{name: value for name, value in told.items() if value is not None}}
+def _row(landed: ExportLanded) -> dict[str, Any]:
+    row = landed.to_json()
+    window = row.pop("window")
+    return {**window, **{name: value for name, value in row.items() if value is not None}}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from vectorshift_cli import options as o
-from vectorshift_cli.documents import LANDING, QUERY, WINDOW, query_of, settings, stated
+from vectorshift_cli.documents import LANDING, QUERY, WINDOW, merged, query_of, settings
 from vectorshift_cli.places import client_of, landing_of, windows_of
 from vectorshift_cli.screen import Gauge, Screen
 from vectorshift_cli.shown import show_health
@@ -39,7 +39,7 @@ USUAL = (
 _TOGETHER = 31
 """Windows that are measured and landed at once: a month of days."""
 
-_KNOWN = (*QUERY, *WINDOW, *LANDING, "tables", "every")
+_KEYS = (*QUERY, *WINDOW, *LANDING, "tables", "every")
 
 
 def health(
@@ -72,10 +72,10 @@ def health(
     model, and the commonest error messages. Running it again replaces the same days.
     """
     screen: Screen = context.obj
-    form, given = o.form_of(as_json, as_csv), locals()
-    said = {*_KNOWN, "object_id", "object_type", "kinds", "where"} - {"query", "account", "tables"}
-    document = stated(
-        "A health spec", _KNOWN, spec, {name: given[name] for name in given if name in said}
+    form, values = o.form_of(as_json, as_csv), locals()
+    own = {*_KEYS, "object_id", "object_type", "kinds", "where"} - {"query", "account", "tables"}
+    document = merged(
+        "A health spec", _KEYS, spec, {name: values[name] for name in values if name in own}
     )
     document |= {"account": {**(document.get("account") or {}), **settings(account or [])}}
     tables = tables_of(document)
@@ -116,8 +116,8 @@ def _table(document: Any) -> Table:
     noun = "A table of health"
     if isinstance(document, Mapping) and "limit" in document:
         return ErrorTable(**opened(document, ("name", "limit", "table", "description"), noun))
-    known = ("name", "metrics", "group_by", "interval", "table", "description")
-    parts = opened(document, known, noun)
+    keys = ("name", "metrics", "group_by", "interval", "table", "description")
+    parts = opened(document, keys, noun)
     if "name" not in parts:
         raise SpecError(f"{noun} needs a name.")
     return HealthTable(**parts)
@@ -128,7 +128,7 @@ def _kept(
     windows: list[Window],
     tables: Sequence[Table],
     landings: Mapping[str, Landing],
-    told: dict[str, dict[str, Any]],
+    summary: dict[str, dict[str, Any]],
     gauge: Gauge,
 ) -> None:
     """Measure the windows for all tables in as few requests as are exact, and land each table."""
@@ -155,11 +155,11 @@ def _kept(
                 return cut(measure(query, windows, [table], []).tables[table.name], windows)
 
             landed = landing.write_measured(windows, again, time_column=BUCKET_TIME, query_key=key)
-        _tell(told, table, list(landed.values()))
+        _tell(summary, table, list(landed.values()))
 
 
-def _tell(told: dict[str, dict[str, Any]], table: Table, landed: Sequence[Landed]) -> None:
-    row = told.setdefault(
+def _tell(summary: dict[str, dict[str, Any]], table: Table, landed: Sequence[Landed]) -> None:
+    row = summary.setdefault(
         table.name,
         {"table": table.table_name, "windows": 0, "rows": 0, "deleted": 0}
         | {"start": landed[0].window.start},

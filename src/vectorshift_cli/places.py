@@ -35,11 +35,11 @@ def client_of(document: Mapping[str, Any]) -> Client:
     from vectorshift_orchestration.accounts import Account, settings_of
 
     settings = settings_of(document.get("account") or {}, "The account")
-    key = os.environ.get(KEY, "").strip() or _asked()
+    key = os.environ.get(KEY, "").strip() or _prompted()
     return Account(api_key=key, base_url=document.get("base_url"), **settings).client()
 
 
-def _asked() -> str:
+def _prompted() -> str:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise ConfigurationError(
             f"There is no API key. Set the environment variable {KEY}; on a terminal you are asked for it."
@@ -63,8 +63,8 @@ def window_of(document: Mapping[str, Any], now: datetime | None = None) -> Windo
         if any(document.get(name) is not None for name in names)
     ]
     if len(ways) > 1:
-        told = " and ".join("/".join(names) for names in ways)
-        raise WindowError(f"{told} say two different windows. Give one of them.")
+        message = " and ".join("/".join(names) for names in ways)
+        raise WindowError(f"{message} say two different windows. Give one of them.")
     today = (now or datetime.now(UTC)).astimezone(zone).date()
     if document.get("day") is not None:
         return Window.day(_date(document["day"], today), zone)
@@ -183,13 +183,13 @@ def database_of(
 
 
 def _url(variable: str) -> str:
-    found = os.environ.get(variable)
-    if not found:
+    result = os.environ.get(variable)
+    if not result:
         raise SpecError(
             f"The environment variable {variable} is not set. Put the database's URL there: "
             "postgresql://, user, password, host and database."
         )
-    return found
+    return result
 
 
 def require_database_file(document: Mapping[str, Any]) -> None:

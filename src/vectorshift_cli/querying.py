@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vectorshift_cli import options as o
-from vectorshift_cli.documents import QUERY, WINDOW, query_of, settings, stated
+from vectorshift_cli.documents import QUERY, WINDOW, merged, query_of, settings
 from vectorshift_cli.places import client_of, in_words, window_of
 from vectorshift_cli.screen import Gauge, Screen
 from vectorshift_cli.shown import show_figures
@@ -47,11 +47,11 @@ def count_events(
     from vectorshift_orchestration.extract.bounds import for_rows
 
     screen, form = _screen(context), o.form_of(as_json, as_csv)
-    document = _stated(spec, (), locals())
+    document = _merged(spec, (), locals())
     window, chosen = window_of(document), query_of(document)
     with client_of(document) as client:
-        found = for_rows(chosen.query(client), window).count()
-    screen.value({"count": found["count"], **window.to_dict()}, form)
+        result = for_rows(chosen.query(client), window).count()
+    screen.value({"count": result["count"], **window.to_dict()}, form)
 
 
 @app.command("events")
@@ -84,7 +84,7 @@ def list_events(
     screen, form = _screen(context), o.form_of(as_json, as_csv)
     if every_event and limit is not None:
         raise SpecError("--all and --limit exclude each other: give one of them.")
-    document = _stated(spec, ("columns",), locals())
+    document = _merged(spec, ("columns",), locals())
     chosen = document.get("columns") or (_COLUMNS if form == "table" else EVENT_SCHEMA.names)
     names = [each.strip() for each in chosen.split(",")] if isinstance(chosen, str) else chosen
     for name in names:
@@ -102,10 +102,10 @@ def list_events(
         shown = ({name: row[name] for name in names} for row in rows)
         if streams:
             screen.rows(shown, names, form)
-        found = [] if streams else list(shown)
+        result = [] if streams else list(shown)
     if not streams:
-        screen.rows(found, names, form, title=title)
-    if len(found) == most and not every_event:
+        screen.rows(result, names, form, title=title)
+    if len(result) == most and not every_event:
         screen.say(f"The first {most}; there may be more: --limit, or --all.")
 
 
@@ -143,7 +143,7 @@ def measure_figures(
     from vectorshift_orchestration.specs.measurable import require_measurable
 
     screen, form = _screen(context), o.form_of(as_json, as_csv)
-    document = _stated(spec, _FIGURES, locals())
+    document = _merged(spec, _FIGURES, locals())
     figures = _figures_of(document)
     require_measurable(query_of(document).query())
     if show is not None:
@@ -169,15 +169,15 @@ def _screen(context: typer.Context) -> Screen:
     return screen
 
 
-def _stated(spec: Any, more: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
-    known = (*QUERY, *WINDOW, *more)
+def _merged(spec: Any, more: tuple[str, ...], values: dict[str, Any]) -> dict[str, Any]:
+    keys = (*QUERY, *WINDOW, *more)
     chosen = {
-        name: given.get(name)
-        for name in (*known, "object_id", "object_type", "kinds", "where")
+        name: values.get(name)
+        for name in (*keys, "object_id", "object_type", "kinds", "where")
         if name not in ("query", "account")
     }
-    document = stated("A query's spec", known, spec, chosen)
-    pairs = settings(given.get("account") or [])
+    document = merged("A query's spec", keys, spec, chosen)
+    pairs = settings(values.get("account") or [])
     return document | {"account": {**(document.get("account") or {}), **pairs}}
 
 
@@ -211,5 +211,5 @@ def _first(query: Query, window: Window, most: int) -> Iterator[dict[str, Any]]:
         read = (row for batch in events(query, window) for row in batch.to_pylist())
         return islice(read, most)
     page = for_rows(query, window).iter_events(min(most, 500))
-    found = list(islice(page, most))
-    return iter(event_batch(found).to_pylist())
+    result = list(islice(page, most))
+    return iter(event_batch(result).to_pylist())

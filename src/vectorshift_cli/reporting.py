@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vectorshift_cli import options as o
-from vectorshift_cli.documents import DATABASE, WINDOW, stated
+from vectorshift_cli.documents import DATABASE, WINDOW, merged
 from vectorshift_cli.measuring import USUAL
 from vectorshift_cli.places import (
     PLACE,
@@ -21,7 +21,7 @@ from vectorshift_cli.screen import Screen
 from vectorshift_cli.shown import show_report
 from vectorshift_orchestration.errors import SpecError
 
-_KNOWN = (*WINDOW, *DATABASE, "tables", "output", "title", "late_hours")
+_KEYS = (*WINDOW, *DATABASE, "tables", "output", "title", "late_hours")
 
 
 def report(
@@ -51,9 +51,9 @@ def report(
     """The health page: one HTML file about a window, made of landed tables; nothing is asked of the service."""
     from vectorshift_orchestration.report import publish_health_page
 
-    screen, given = context.obj, locals()
+    screen, values = context.obj, locals()
     assert isinstance(screen, Screen)
-    document = stated("A report's spec", _KNOWN, spec, {name: given[name] for name in _KNOWN})
+    document = merged("A report's spec", _KEYS, spec, {name: values[name] for name in _KEYS})
     named = document.get("tables") or [table.table_name for table in USUAL]
     names = [each.strip() for each in named.split(",")] if isinstance(named, str) else named
     if not isinstance(names, list) or not all(isinstance(each, str) for each in names):

@@ -193,8 +193,8 @@ class _Speed(ProgressColumn):
         speed = task.speed or (task.completed / task.elapsed if task.elapsed else 0)
         if not speed:
             return Text("")
-        told = f"{speed / 1e6:,.1f} MB/s" if task.fields["in_bytes"] else f"{speed:,.0f} rows/s"
-        return Text(told, style="progress.data.speed")
+        message = f"{speed / 1e6:,.1f} MB/s" if task.fields["in_bytes"] else f"{speed:,.0f} rows/s"
+        return Text(message, style="progress.data.speed")
 
 
 def plain(value: Any) -> Any:

@@ -65,8 +65,10 @@ def show_health(
             place = _place({**document, "table": table.table_name})
             arguments = {"query": _query(document), **_figures(table), **place}
             tasks.append(("VectorShiftAggregateOperator", f"measure_{table.name}", arguments))
-        told = f"{', '.join(left)}: Airflow has no operator for it; in Dagster it is an ErrorTable."
-        return _dag("vectorshift_health", tasks, document, note=told if left else "")
+        message = (
+            f"{', '.join(left)}: Airflow has no operator for it; in Dagster it is an ErrorTable."
+        )
+        return _dag("vectorshift_health", tasks, document, note=message if left else "")
     options = {
         "tables": listed([_table(each) for each in tables]),
         "query": _query(document),
@@ -96,8 +98,8 @@ def show_figures(orchestrator: str, document: Document, figures: AggregationSpec
 
 def show_check(orchestrator: str, document: Document, rule: Rule) -> str:
     """Code for `check`."""
-    stated = dict(reversed(rule.to_dict().items()))  # what is judged comes before its limits
-    named = {name: each for name, each in stated.items() if name not in ("version", "rule")}
+    parameters = dict(reversed(rule.to_dict().items()))  # what is judged comes before its limits
+    named = {name: each for name, each in parameters.items() if name not in ("version", "rule")}
     kind = type(rule).__name__
     made = f"{kind}({', '.join(f'{name}={literal(each)}' for name, each in named.items())})"
     if _is_airflow(orchestrator):
@@ -145,8 +147,8 @@ def show_report(orchestrator: str, document: Document, tables: Sequence[str]) ->
 def _is_airflow(orchestrator: str) -> bool:
     word = orchestrator.lower()
     if word not in ("airflow", "dagster"):
-        told = nearest(word, ["airflow", "dagster"])
-        raise SpecError(f"--show prints code for airflow or dagster, not {word!r}. {told}")
+        message = nearest(word, ["airflow", "dagster"])
+        raise SpecError(f"--show prints code for airflow or dagster, not {word!r}. {message}")
     return word == "airflow"
 
 
@@ -154,25 +156,25 @@ def _query(document: Document) -> str:
     """The query as it was stated, which is shorter than all that it means."""
     query_of(document)  # which refuses what no query can say
     parts = {name: each for name, each in document.get("query", {}).items() if name != "version"}
-    stated = ", ".join(f"{name}={literal(value)}" for name, value in parts.items())
-    return f"QuerySpec({stated}).query()" if parts else "None"
+    parameters = ", ".join(f"{name}={literal(value)}" for name, value in parts.items())
+    return f"QuerySpec({parameters}).query()" if parts else "None"
 
 
 def _words(document: Document, *names: str) -> dict[str, str]:
-    found = {name: document[name] for name in names if document.get(name) not in (None, False)}
+    result = {name: document[name] for name in names if document.get(name) not in (None, False)}
     return {
         name: literal(value.replace(PLACE, _DAY_OF_A_RUN) if isinstance(value, str) else value)
-        for name, value in found.items()
+        for name, value in result.items()
     }
 
 
 def _place(document: Document) -> dict[str, str]:
-    found = _words(document, "table", *_KEPT)
+    result = _words(document, "table", *_KEPT)
     if document.get("duckdb") is not None:
-        found["duckdb_path"] = literal(str(document["duckdb"]))
+        result["duckdb_path"] = literal(str(document["duckdb"]))
     if document.get("postgres") is not None:
-        found["sql_conn_id"] = literal("postgres_default")
-    return found
+        result["sql_conn_id"] = literal("postgres_default")
+    return result
 
 
 def _figures(table: HealthTable) -> dict[str, str]:

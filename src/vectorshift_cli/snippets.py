@@ -32,8 +32,10 @@ def listed(values: Sequence[str]) -> str:
 
 def call(name: str, arguments: Arguments, *first: str) -> str:
     """A call with a line for each argument; those whose value is None are left out."""
-    given = [f"{each}={value}" for each, value in arguments.items() if value != "None"]
-    return "\n".join([f"{name}(", *(indent(f"{each},", " " * 4) for each in [*first, *given]), ")"])
+    values = [f"{each}={value}" for each, value in arguments.items() if value != "None"]
+    return "\n".join(
+        [f"{name}(", *(indent(f"{each},", " " * 4) for each in [*first, *values]), ")"]
+    )
 
 
 def dag(

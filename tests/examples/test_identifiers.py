@@ -10,6 +10,7 @@ SOURCES = Path(__file__).parents[2] / "src"
 
 FOLDERS = [
     *("airflow_provider_vectorshift", "dagster_vectorshift", "vectorshift_emulator"),
+    "vectorshift_cli",
     *("vectorshift/_transport", "vectorshift_orchestration/aggregates"),
     *("vectorshift_orchestration/exports", "vectorshift_orchestration/extract"),
     *("vectorshift_orchestration/formats", "vectorshift_orchestration/specs"),
