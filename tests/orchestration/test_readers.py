@@ -278,6 +278,7 @@ def test_json_columns_may_hold_something_else_in_later_rows(tmp_path, monkeypatc
         row |= {
             name: cells[number // (40 + place) % len(cells)] for place, name in enumerate(texts)
         }
+        row["project_id"] = 9007199254740993 if number < 300 else "p"
         if number > 550:
             row["nodeLatency"] = row.pop("node_latency")
         if number % 90 > 85:
