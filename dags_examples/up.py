@@ -62,7 +62,7 @@ STEPS = {
 
 def main() -> int:
     """Start everything, say where it is, and wait; every process ends with this one."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, _exit)
     try:
         with stack.home(), ExitStack() as running:
             ended = _up(running)
@@ -73,6 +73,12 @@ def main() -> int:
     except (stack.StepFailed, httpx.HTTPError) as error:
         print(error, file=sys.stderr)
     return 1
+
+
+def _exit(*_: object) -> None:
+    """End in order; a second signal would cut that short, and leave processes behind."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(0)
 
 
 def _up(running: ExitStack) -> list[str]:
