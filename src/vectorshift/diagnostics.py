@@ -23,10 +23,10 @@ def proxy(client: Account) -> str | None:
     """
     from vectorshift._transport.environment import proxy_for
 
-    found = proxy_for(address(client))
-    if found is None:
+    proxy_url = proxy_for(address(client))
+    if proxy_url is None:
         return None
-    parts = urlsplit(found)
+    parts = urlsplit(proxy_url)
     return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}"
 
 
@@ -49,7 +49,7 @@ def _clock_lead() -> Flow[float | None]:
 
 def _lead(data: Any, call: Call, reply: Reply) -> float | None:
     try:
-        told = parsedate_to_datetime(reply.headers["date"])
+        sent_at = parsedate_to_datetime(reply.headers["date"])
     except (KeyError, ValueError):
         return None
-    return reply.wall - told.timestamp()
+    return reply.wall - sent_at.timestamp()

@@ -9,12 +9,8 @@ import pytest
 SOURCES = Path(__file__).parents[2] / "src"
 
 FOLDERS = [
-    *("airflow_provider_vectorshift", "dagster_vectorshift", "vectorshift_emulator"),
-    "vectorshift_cli",
-    *("vectorshift/_transport", "vectorshift_orchestration/aggregates"),
-    *("vectorshift_orchestration/exports", "vectorshift_orchestration/extract"),
-    *("vectorshift_orchestration/formats", "vectorshift_orchestration/specs"),
-    *("vectorshift_orchestration/thresholds", "vectorshift_orchestration/windows"),
+    *("airflow_provider_vectorshift", "dagster_vectorshift", "vectorshift", "vectorshift_cli"),
+    *("vectorshift_emulator", "vectorshift_orchestration"),
 ]
 
 PRIVATE = {

@@ -74,8 +74,8 @@ class Rows(Tabular):
             yield {**row["values"], **more}
 
     def _names(self) -> list[str]:
-        stated = [each["name"] for each in self["columns"] if "name" in each]
-        return list(dict.fromkeys([*stated, *super()._names()]))
+        names = [each["name"] for each in self["columns"] if "name" in each]
+        return list(dict.fromkeys([*names, *super()._names()]))
 
 
 class Figures(Tabular):
