@@ -54,15 +54,15 @@ class DeltaLake(Lake):
 
     def state(self, table: TableName) -> State | None:
         try:
-            found = DeltaTable(self._uri(table), storage_options=self._options)
+            loaded = DeltaTable(self._uri(table), storage_options=self._options)
         except TableNotFoundError:
             return None
-        notes = [commit[NOTES] for commit in found.history(_LOOKS_BACK) if NOTES in commit]
-        return State(pa.schema(found.schema().to_arrow()), tuple(reversed(notes)), found)
+        notes = [commit[NOTES] for commit in loaded.history(_LOOKS_BACK) if NOTES in commit]
+        return State(pa.schema(loaded.schema().to_arrow()), tuple(reversed(notes)), loaded)
 
     def count(self, state: State, rows: Rows) -> int:
-        ((found,),) = self._query(state, "count(*) AS n", rows).values()
-        return int(found)
+        ((count,),) = self._query(state, "count(*) AS n", rows).values()
+        return int(count)
 
     def times(self, state: State, rows: Rows) -> Iterable[datetime]:
         return self._query(state, f"{quoted(rows.time_column)} AS n", rows)["n"]
@@ -96,9 +96,9 @@ class DeltaLake(Lake):
         )
 
     def _query(self, state: State, what: str, rows: Rows) -> dict[str, list[Any]]:
-        asked = f"SELECT {what} FROM t WHERE {_condition(rows)}"
-        found = QueryBuilder().register("t", state.handle).execute(asked)
-        read: dict[str, list[Any]] = pa.table(found.read_all()).to_pydict()
+        statement = f"SELECT {what} FROM t WHERE {_condition(rows)}"
+        result = QueryBuilder().register("t", state.handle).execute(statement)
+        read: dict[str, list[Any]] = pa.table(result.read_all()).to_pydict()
         return read
 
     def _uri(self, table: TableName) -> str:

@@ -60,15 +60,15 @@ class IcebergLake(Lake):
 
     def state(self, table: TableName) -> State | None:
         try:
-            found = self._catalog.load_table(self._name(table))
+            loaded = self._catalog.load_table(self._name(table))
         except (NoSuchTableError, NoSuchNamespaceError):
             return None
         notes: dict[str, None] = {}  # a transaction's two snapshots bear the same
-        for snapshot in found.metadata.snapshots:
+        for snapshot in loaded.metadata.snapshots:
             summary = snapshot.summary
             if summary is not None and NOTES in summary.additional_properties:
                 notes[summary.additional_properties[NOTES]] = None
-        return State(found.schema().as_arrow(), tuple(notes), found)
+        return State(loaded.schema().as_arrow(), tuple(notes), loaded)
 
     def count(self, state: State, rows: Rows) -> int:
         return int(state.handle.scan(row_filter=_condition(rows)).count())

@@ -71,17 +71,17 @@ def committed(lake: Lake, part: Part) -> Commit | None:
     """The last commit of exactly this window, as far back as the lake keeps its commits."""
     with _refusals(lake, part):
         notes = _standing(part.table, lake.state(part.table))
-    for told in notes:
-        if told["source"] == part.source and _window(told) == part.window:
+    for note in notes:
+        if note["source"] == part.source and _window(note) == part.window:
             return Commit(
                 part.window,
-                told["key"],
-                told["rows"],
-                told["sha256"],
-                as_utc(told["committed_at"]),
-                told["token"],
-                told["query_key"],
-                told["source"],
+                note["key"],
+                note["rows"],
+                note["sha256"],
+                as_utc(note["committed_at"]),
+                note["token"],
+                note["query_key"],
+                note["source"],
             )
     return None
 
@@ -228,12 +228,12 @@ def _cast(batch: pa.RecordBatch, columns: pa.Schema) -> pa.RecordBatch:
 @contextmanager
 def _staged(incoming: Incoming) -> Iterator[Path]:
     """The rows in a file of this machine, checked."""
-    kept = kept_schema(incoming.schema)
+    stored = kept_schema(incoming.schema)
     with tempfile.TemporaryDirectory(prefix="vectorshift-lake-") as folder:
         file = Path(folder) / "rows.arrows"
-        with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, kept) as writer:
+        with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, stored) as writer:
             for batch in incoming:
-                writer.write_batch(_cast(batch, kept))
+                writer.write_batch(_cast(batch, stored))
         failpoint("lake.staged")
         yield file
 
@@ -244,7 +244,7 @@ def _settle(
     """Return when the commit was done although it ended in an error, raise when not: the table knows."""
     token = str(begun[part.windows[0]])
     try:
-        tokens = {told["token"] for told in _all(lake.state(part.table))}
+        tokens = {note["token"] for note in _all(lake.state(part.table))}
     except Exception as again:
         raise CommitUnknownError(
             f"{part} is all old or all new, and it is not known which: {_first_line(problem)}. Run again, "
@@ -274,10 +274,10 @@ def _held(lake: Lake, state: State, part: Part, rows: Rows) -> list[int]:
     if len(part.windows) == 1:
         return [lake.count(state, rows)]
     starts = [window.start for window in part.windows]
-    found = [0] * len(starts)
+    counts = [0] * len(starts)
     for instant in lake.times(state, rows):
-        found[bisect_right(starts, as_utc(instant)) - 1] += 1
-    return found
+        counts[bisect_right(starts, as_utc(instant)) - 1] += 1
+    return counts
 
 
 def _note(
@@ -311,8 +311,8 @@ def _all(state: State | None) -> Iterator[dict[str, Any]]:
         yield from json.loads(text)
 
 
-def _window(told: Mapping[str, Any]) -> Window:
-    return Window(as_utc(told["start"]), as_utc(told["end"]))
+def _window(note: Mapping[str, Any]) -> Window:
+    return Window(as_utc(note["start"]), as_utc(note["end"]))
 
 
 def _standing(table: TableName, state: State | None) -> list[dict[str, Any]]:
@@ -322,7 +322,7 @@ def _standing(table: TableName, state: State | None) -> list[dict[str, Any]]:
         wrote = json.loads(text)
         part = Part(table, tuple(map(_window, wrote)), wrote[0]["source"])
         request = Request(wrote[0]["key"], wrote[0]["query_key"])
-        standing = [told for told in standing if not ledger.goes(_as_note(told), part, request)]
+        standing = [note for note in standing if not ledger.goes(_as_note(note), part, request)]
         standing += wrote
     return standing
 
@@ -338,7 +338,7 @@ def _overlapping(part: Part, state: State | None) -> tuple[Note, ...]:
     )
 
 
-def _as_note(told: Mapping[str, Any]) -> Note:
-    request = Request(told["key"], told["query_key"])
-    start, end, at = (as_utc(told[name]) for name in ("start", "end", "committed_at"))
-    return Note("", start, end, told["token"], request, told["source"], at)
+def _as_note(note: Mapping[str, Any]) -> Note:
+    request = Request(note["key"], note["query_key"])
+    start, end, at = (as_utc(note[name]) for name in ("start", "end", "committed_at"))
+    return Note("", start, end, note["token"], request, note["source"], at)

@@ -103,24 +103,24 @@ def fitted(schema: pa.Schema, present: pa.Schema | None, where: str) -> tuple[pa
 
     Raises `SchemaMismatch` when two of the columns mean the same, or one of the table's would change values.
     """
-    wanted, new = [], []
-    known = {} if present is None else {field.name.lower(): field for field in present}
+    expected, new = [], []
+    present_fields = {} if present is None else {field.name.lower(): field for field in present}
     names = [name.lower() for name in schema.names]
-    for field, kept in zip(schema, kept_schema(schema), strict=True):
+    for field, stored in zip(schema, kept_schema(schema), strict=True):
         if names.count(field.name.lower()) > 1:
             raise SchemaMismatch(f"Two columns of the rows for {where} are named {field.name!r}.")
-        there = known.get(field.name.lower())
+        there = present_fields.get(field.name.lower())
         if there is None:
-            new.append(kept)
-            wanted.append(kept)
-        elif pa.types.is_null(field.type) or _takes(there.type, kept.type):
-            wanted.append(pa.field(there.name, _read(there.type)))
+            new.append(stored)
+            expected.append(stored)
+        elif pa.types.is_null(field.type) or _takes(there.type, stored.type):
+            expected.append(pa.field(there.name, _read(there.type)))
         else:
             raise SchemaMismatch(
-                f"Column {field.name!r} of {where} is {there.type}, and the rows bring {kept.type}. No row "
+                f"Column {field.name!r} of {where} is {there.type}, and the rows bring {stored.type}. No row "
                 "was changed. Convert the column, or write to another table."
             )
-    return pa.schema(wanted), pa.schema(new)
+    return pa.schema(expected), pa.schema(new)
 
 
 def require_path(part: str) -> str:
@@ -136,7 +136,7 @@ def _kept(field: pa.Field) -> pa.DataType:
         return pa.decimal128(20, 0)
     if pa.types.is_decimal(kind) and kind.precision <= _MOST_DIGITS and kind.scale >= 0:
         return pa.decimal128(kind.precision, kind.scale)
-    for fits, kept in (
+    for fits, stored in (
         (pa.types.is_integer, pa.int64()),
         (pa.types.is_floating, pa.float64()),
         (is_text, pa.string()),
@@ -145,7 +145,7 @@ def _kept(field: pa.Field) -> pa.DataType:
         (pa.types.is_date, pa.date32()),
     ):
         if fits(kind):
-            return kept
+            return stored
     raise inexact(field)
 
 

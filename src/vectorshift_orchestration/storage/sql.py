@@ -272,7 +272,7 @@ def _overwrite(
             attempts=attempts,
             before_commit=before_commit,
         )
-        return _told(part, counted.rows, counted.deleted, counted.added)
+        return _written(part, counted.rows, counted.deleted, counted.added)
     with refusals(database, part):
         require_none_open(database, part)
         with reading(database):
@@ -320,10 +320,10 @@ def _overwrite(
                 raise
             settle(reconnect, part, begun, problem)
     failpoint("sql.committed")
-    return _told(part, inserted, deleted, added)
+    return _written(part, inserted, deleted, added)
 
 
-def _told(
+def _written(
     part: Part, rows: Sequence[int], deleted: Sequence[int], added: tuple[str, ...]
 ) -> dict[Window, Written]:
     written = (Written(*counts, added) for counts in zip(rows, deleted, strict=True))
