@@ -19,7 +19,6 @@ from vectorshift._transport.environment import usual_trust
 from vectorshift._transport.exchange import (
     CUT,
     HUNG_UP,
-    KEPT,
     LATE,
     UNASKED,
     Answer,
@@ -37,7 +36,7 @@ from vectorshift._transport.exchange import (
     silent,
     unreadable,
 )
-from vectorshift._transport.leases import Lease
+from vectorshift._transport.leases import AsyncLease, Lease
 from vectorshift.errors import ConfigurationError, redact
 
 
@@ -58,19 +57,20 @@ _FAILURES = (httpx.HTTPError, OSError, *_NAMELESS)
 
 
 class HttpxWire:
-    """One client for all requests of the threads of a process, through a proxy or without one."""
+    """Connections for the threads of a process, through a proxy or without one."""
 
     def __init__(self, limits: Limits, proxy: str | None) -> None:
         self._limits = limits
         self._options = _options(limits, proxy)
-        self._client = httpx.Client(**self._options)
+        self._lease = Lease(self._options, limits.connections)
 
     def exchange(self, request: Request, deadline: float, *, fresh: bool) -> Answer:
         """See `BlockingWire`."""
         try:
             with _reading_until(deadline):
                 if not fresh:
-                    return self._exchanged(self._client, request, deadline)
+                    with self._lease.client(deadline) as client:
+                        return self._exchanged(client, request, deadline)
                 with httpx.Client(**self._options) as client:
                     return self._exchanged(client, request, deadline)
         except _FAILURES as error:
@@ -93,7 +93,7 @@ class HttpxWire:
 
     def close(self) -> None:
         """See `BlockingWire`."""
-        self._client.close()
+        self._lease.close()
 
 
 class AsyncHttpxWire:
@@ -102,7 +102,7 @@ class AsyncHttpxWire:
     def __init__(self, limits: Limits, proxy: str | None) -> None:
         self._limits = limits
         self._options = _options(limits, proxy)
-        self._lease = Lease(self._options, limits.connections)
+        self._lease = AsyncLease(self._options, limits.connections)
 
     async def exchange(self, request: Request, deadline: float, *, fresh: bool) -> Answer:
         """See `AwaitingWire`."""
@@ -184,7 +184,6 @@ def _options(limits: Limits, proxy: str | None) -> dict[str, Any]:
     secure = trust if proxy is not None and proxy.startswith("https:") else None
     return {
         "verify": trust,
-        "limits": httpx.Limits(max_connections=limits.connections, keepalive_expiry=KEPT),
         "follow_redirects": False,
         "trust_env": False,
         "proxy": None if proxy is None else httpx.Proxy(proxy, ssl_context=secure),
@@ -237,8 +236,6 @@ def _failure(error: Exception, limits: Limits) -> NoAnswer:
     """Why no answer came."""
     if isinstance(error, httpx.ProxyError):
         return _refused(error)
-    if isinstance(error, httpx.PoolTimeout):
-        return NoAnswer("no connection was free in time", sent=False, timed_out=True)
     if isinstance(error, httpx.ConnectTimeout):
         return no_connection_within(limits.connect)
     if isinstance(error, (httpx.ConnectError, httpx.UnsupportedProtocol, *_NAMELESS)):
