@@ -427,7 +427,7 @@ def test_a_connection_that_says_close_is_not_used_again(way):
 def test_an_old_connection_is_not_used_again(way, service, monkeypatch):
     """What was idle for too long may be dead without a sign."""
     service.script = in_turn({"status": "success", "count": 7})
-    for name in ("kept", "kept_awaiting", "httpx_wire", "leases"):
+    for name in ("kept", "kept_awaiting", "leases"):
         module = __import__(f"vectorshift._transport.{name}", fromlist=["KEPT"])
         monkeypatch.setattr(module, "KEPT", 0.0)
     with way.client(service.base_url) as client:

@@ -16,14 +16,17 @@ import httpx
 
 from vectorshift._transport.exchange import KEPT, NoAnswer
 
-_ONE = httpx.Limits(max_connections=1, keepalive_expiry=KEPT)
+
+def _of_one(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a client that has one connection."""
+    return options | {"limits": httpx.Limits(max_connections=1, keepalive_expiry=KEPT)}
 
 
 class Lease:
     """Connections for the threads of a process."""
 
     def __init__(self, options: dict[str, Any], connections: int) -> None:
-        self._options = options | {"limits": _ONE}
+        self._options = _of_one(options)
         self._free: queue.LifoQueue[httpx.Client | None] = queue.LifoQueue()
         for _ in range(connections):
             self._free.put(None)
@@ -54,7 +57,7 @@ class AsyncLease:
     """Connections for one event loop."""
 
     def __init__(self, options: dict[str, Any], connections: int) -> None:
-        self._options = options | {"limits": _ONE}
+        self._options = _of_one(options)
         self._free: asyncio.LifoQueue[httpx.AsyncClient | None] = asyncio.LifoQueue()
         for _ in range(connections):
             self._free.put_nowait(None)
