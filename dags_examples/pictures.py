@@ -30,6 +30,13 @@ SITE = ROOT / "site" / "index.html"
 KEPT = ("emulator", "health-dark")
 LARGEST = 150_000
 """Bytes of a picture that is kept."""
+COMMANDS = {
+    "command-query": "query aggregate --days 7 --metrics runs.sum,error_rate,latency.p95 --by pipeline_id",
+    "command-export": "export --days 3 --every day --destination {folder}/events-{{window}}.csv",
+    "command-doctor": "doctor",
+    "command-refusal": "query count --where statsu=failure",
+}
+"""What people type, by the name of its picture."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ def main() -> int:
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
         browsing(Path(profile)) as page,
     ):
-        for picture in _pictures(state):
+        for picture in [*_pictures(state), *_commands(state, Path(profile))]:
             _take(page, picture, options.to / f"{picture.name}.png")
     if options.keep:
         options.keep.mkdir(exist_ok=True)
@@ -124,6 +131,24 @@ def _pictures(state: dict[str, Any]) -> list[Picture]:
         ),
         *([Picture("docs", SITE.as_uri(), whole=False)] if SITE.exists() else []),
     ]
+
+
+def _commands(state: dict[str, Any], folder: Path) -> list[Picture]:
+    """The commands, run against the emulator of `make up`; each keeps its terminal as SVG."""
+    env = os.environ | {
+        "VECTORSHIFT_BASE_URL": f"{state['places']['emulator']['url']}v1",
+        "VECTORSHIFT_API_KEY": "sk_demo",
+        "XDG_STATE_HOME": str(folder),
+        "COLUMNS": "100",
+    }
+    program = Path(sys.executable).with_name("vectorshift-orchestration")
+    pictures = []
+    for name, command in COMMANDS.items():
+        svg = folder / f"{name}.svg"
+        arguments = command.format(folder=folder).split()
+        subprocess.run([program, "--svg", svg, *arguments], env=env, check=False)
+        pictures.append(Picture(name, svg.as_uri()))
+    return pictures
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from start_page import StartPage
 
 from vectorshift_emulator import Emulator
 from vectorshift_orchestration import Window
-from vectorshift_orchestration.report import health_page
+from vectorshift_orchestration.report import publish_health_page
 from vectorshift_orchestration.storage.duckdb_file import duckdb_file
 
 DAYS = 30
@@ -173,10 +173,11 @@ def _make_health_page(board: Board, file: Path) -> None:
     with board.step("health") as step:
         today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         window = Window(today - timedelta(days=DAYS), today)
-        with duckdb_file(stack.HOME / "health.duckdb", lock_timeout=300) as connection:
-            text = health_page(connection, TABLES, window)
-        file.write_text(text)
-        step.text = f"{len(text) / 1000:.0f} kB"
+        database = stack.HOME / "health.duckdb"
+        made = publish_health_page(
+            lambda: duckdb_file(database, lock_timeout=300), TABLES, window, file
+        )
+        step.text = f"{made.bytes / 1000:.0f} kB"
     board.opened("health", f"is at {board.places['health'].url}")
 
 
