@@ -56,7 +56,9 @@ def other_day(connect):
             self.rfile.read(int(self.headers["Content-Length"]))
             slices = {"result": {"aggregation_map": {"2020-01-01T00:00:00Z": 1}}}
             result = {"aggregation_result": {"runs_sum": slices}}
-            body = json.dumps({"status": "success", "result": result}).encode()
+            is_aggregation = self.path.endswith("/aggregations")
+            reply = {"status": "success"} | ({"result": result} if is_aggregation else {})
+            body = json.dumps(reply).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
