@@ -57,7 +57,7 @@ lock: $(UV) ## Resolve the hashed locks again (they hold no index address)
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/dlt.in -o requirements/dlt.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/clickhouse.in -o requirements/clickhouse.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/mysqlclient.in -o requirements/mysqlclient.txt
-	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header --extra airflow --extra postgres --extra emulator pyproject.toml requirements/airflow31.in -o requirements/airflow31.txt
+	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header --extra airflow --extra postgres --extra delta --extra emulator pyproject.toml requirements/airflow31.in -o requirements/airflow31.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/docs.in -o requirements/docs.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/tools.in -o requirements/tools.txt
 

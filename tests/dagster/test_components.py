@@ -336,6 +336,7 @@ def test_an_id_that_is_a_number_is_refused(load, written):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_dg_knows_the_components(tmp_path):
     """In a project, dg lists, scaffolds and checks both components, and names key and line of a mistake."""
     project = tmp_path / "shop"
@@ -367,7 +368,7 @@ def test_dg_knows_the_components(tmp_path):
             },
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=400,
         )
         return done.returncode, done.stdout + done.stderr
 

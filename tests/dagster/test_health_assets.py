@@ -307,7 +307,7 @@ def test_the_hour_that_a_clock_repeats_is_two_partitions(blank_runs, build, blan
         ({"group_by": ["pipeline"]}, "pipeline_id"),
         ({"group_by": "pipeline_id"}, "is a list of names"),
         ({"group_by": ["time"]}, "sliced by time in any case"),
-        ({"interval": "minute"}, "interval"),
+        ({"interval": "minute"}, "Interval 'minute'"),
     ],
 )
 def test_a_table_of_unknown_names_is_refused(changes, message):
