@@ -87,9 +87,8 @@ def test_s3_as_parquet(how_to, monkeypatch, tmp_path):
     with s3_server() as server:
         root = server.path("lake")
         root.fs.mkdir("lake")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", root.fs.key)
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", root.fs.secret)
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.port}")
+        for name, value in server.variables().items():
+            monkeypatch.setenv(name, value)
         told = result(how_to("s3-parquet", "events_to_s3"), "export")
         day = f"{last_day().start:%F}"
         assert told["uri"] == f"s3://lake/events/dt={day}/part-0.parquet"

@@ -9,6 +9,7 @@ from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.models import s3_backends
+from s3fs import S3FileSystem
 from upath import UPath
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -67,6 +68,16 @@ class S3Server:
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         start_response(status, [("Content-Length", str(len(body)))])
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+    def variables(self) -> dict[str, str]:
+        """The environment in which a plain s3:// address leads here; drivers of an earlier one are forgotten."""
+        S3FileSystem.clear_instance_cache()
+        return {
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+            "AWS_DEFAULT_REGION": "eu-west-1",
+        }
 
     def path(self, key: str, **options: Any) -> UPath:
         """A path on this server; its driver tries once."""

@@ -208,8 +208,14 @@ def test_a_row_that_comes_twice_counts_once():
     pages = [
         reply(events=part, pagination_meta={"total_records": 3}) for part in (rows[:2], rows[2:])
     ]
+    searches = in_turn(*pages)
+
+    def script(request):
+        counts = request.path.endswith("/count")
+        return Answer(reply(count=3)) if counts else searches(request)
+
     with (
-        serving(in_turn(reply(count=3), *pages)) as service,
+        serving(script) as service,
         Client("sk_test_key", service.base_url) as client,
     ):
         assert ids(events(client.query(), DAY, page_size=2)) == ["a", "b", "c"]

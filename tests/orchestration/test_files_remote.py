@@ -78,10 +78,8 @@ def test_a_file_goes_to_s3_in_one_upload(s3, source):
 
 def test_a_uri_is_opened_by_fsspecs_own_rules(s3, source, monkeypatch):
     """A plain s3:// text takes its credentials and endpoint from the environment."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{s3.port}")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    for name, value in s3.variables().items():
+        monkeypatch.setenv(name, value)
     assert publish(source, "s3://lake/x.csv").uri == "s3://lake/x.csv"
     assert stored(s3, "lake/x.csv") == CONTENT
 
