@@ -1,4 +1,4 @@
-"""One Airflow for all tests of this folder, and an account of the service for each scenario."""
+"""One Airflow for all tests of this folder, ended after them, and an account of the service for each scenario."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def figures(request) -> Iterator[dict[str, object]]:
     reporter.write_line(f"\nmeasured in live Airflow: {json.dumps(measured, indent=1)}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def day() -> Window:
     """The last complete UTC day: the newest that the accounts' events cover."""
     return Window.day(LAST_MIDNIGHT.date() - timedelta(days=1))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def accounts(day: Window) -> Iterator[Mapping[str, Emulator]]:
     """An account with two days of events for each scenario, so that what it counts is the scenario's."""
     with ExitStack() as stack:
@@ -87,20 +87,20 @@ def accounts(day: Window) -> Iterator[Mapping[str, Emulator]]:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def postgres() -> Iterator[str]:
     """Connection string of a PostgreSQL server of our own, as its superuser."""
     with server() as made:
         yield made.conninfo
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def warehouse(postgres: str) -> Warehouse:
     """The database that the exports land in; its user has a password."""
     return warehouse_in(postgres)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(
     accounts: Mapping[str, Emulator],
     postgres: str,
@@ -131,7 +131,7 @@ def stack(
         shutil.rmtree(home, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def begun(stack: Stack, day: Window) -> Mapping[str, str]:
     """The first runs of the scenarios, all started at once; their ids by DAG."""
     stack.rest.pool("vectorshift", slots=2)
