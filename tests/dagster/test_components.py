@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -363,7 +364,8 @@ def test_dg_knows_the_components(tmp_path):
                 "PYTHONPATH": str(project / "src"),
                 "VIRTUAL_ENV": sys.prefix,
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-                "DAGSTER_HOME": str(tmp_path),
+                # Commands that run at once would all create the tables of one instance.
+                "DAGSTER_HOME": tempfile.mkdtemp(dir=tmp_path),
                 "DG_CLI_CONFIG": str(tmp_path / "none.toml"),
             },
             capture_output=True,

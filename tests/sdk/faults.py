@@ -482,6 +482,12 @@ def errors_of_http_come_as_they_are(patch):
     patch.setattr(_transport, "_no_reply", no_reply)
 
 
+@fails("test_the_answer_to_another_question_raises")
+def what_else_an_answer_holds_is_not_looked_at(patch):
+    """An answer with another one's payload is one that left its own out."""
+    patch.setattr(_answers, "_PAYLOADS", ())
+
+
 # --- errors ---
 
 

@@ -89,9 +89,9 @@ def _list(data: JSON, name: str) -> list[Any]:
     return items
 
 
-def read_events(data: JSON, call: Call, reply: Reply) -> results.EventPage:
-    """Read one page of events."""
-    succeeded(data, call, reply, "events")
+def read_events(data: JSON, call: Call, reply: Reply, *marks: str) -> results.EventPage:
+    """Read one page of events; `marks` are what tells a page without events from another answer."""
+    succeeded(data, call, reply, "events", *marks)
     events = _list(data, "events")
     for place, each in enumerate(events):  # in place, so that no page is held twice
         events[place] = results.event(each)

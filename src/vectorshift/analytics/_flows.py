@@ -284,7 +284,7 @@ def trace(trace_id: Any, event_ids: Any = None, kinds: Any = None) -> Flow[Trace
     chosen = () if kinds is None else event_kinds(kinds)
 
     def read(data: dict[str, Any], call: Call, reply: Reply) -> Trace:
-        page = answers.read_events(data, call, reply)["events"]
+        page = answers.read_events(data, call, reply, "trace_id")["events"]
         answer_id = answers.get(data, "trace_id")
         narrowed = ids or chosen
         if not page and not (answer_id and narrowed):
