@@ -1,7 +1,7 @@
 """Dagster's half of `make up`: every schedule and sensor on, thirty days materialized, checks evaluated."""
 
 from collections import Counter
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
@@ -16,8 +16,10 @@ ASSETS = (
     "error_sources",
     "run_health",
     "error_messages",
-    "pipeline_events",
 )
+EVENTS = "pipeline_events"
+"""Its exports come one day at a time, so that only the last ones are made here; a backfill brings the others."""
+EVENT_DAYS = 3
 REPORTED = "daily_run_health"
 """The job with the report that a check blocks for a day with too many failed runs: some of the thirty have them, the
 last has not. So all days are materialized without that check, and the last one once more by this job."""
@@ -34,6 +36,10 @@ RUN = """query ($it: ID!) { runOrError(runId: $it) { ... on Run { status pipelin
 CHECKS = """{ assetNodes { assetKey { path } assetChecksOrError { ... on AssetChecks { checks { name
   executionForLatestMaterialization { status evaluation { severity } } } } } } }"""
 COUNTS = """{ assetNodes { assetKey { path } partitionStats { numMaterialized } } }"""
+
+
+def _span(first: date, last: date) -> dict[str, date]:
+    return {"asset_partition_range_start": first, "asset_partition_range_end": last}
 
 
 class Dagster:
@@ -76,7 +82,8 @@ class Dagster:
                 step.text = f"{run['pipelineName'].strip('_').lower()}: {run['status'].lower()}"
                 return bool(run["status"] == "SUCCESS")
 
-            for launch in (self._launch_all_days, self._launch_last_day):
+            events = self._launch_events()
+            for launch in (self._launch_all_days, self._launch_last_day, lambda: events):
                 run_id = launch()
                 self._processes.until(
                     partial(succeeded, run_id), "not every partition is materialized", pause=2
@@ -110,9 +117,12 @@ class Dagster:
             "assetSelection": [{"path": [name]} for name in ASSETS],
             "assetCheckSelection": checks,
         }
-        days = {"start": self._first, "end": self._last}
-        span = {f"asset_partition_range_{name}": day for name, day in days.items()}
-        return self._launch(everything, span)
+        return self._launch(everything, _span(self._first, self._last))
+
+    def _launch_events(self) -> str:
+        first = self._last - timedelta(days=EVENT_DAYS - 1)
+        events = {"pipelineName": "__ASSET_JOB", "assetSelection": [{"path": [EVENTS]}]}
+        return self._launch(events | {"assetCheckSelection": []}, _span(first, self._last))
 
     def _launch_last_day(self) -> str:
         return self._launch({"pipelineName": REPORTED}, {"partition": self._last})
@@ -140,7 +150,7 @@ class Dagster:
             if (latest := check["executionForLatestMaterialization"]) and latest["evaluation"]
         )
         summary = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
-        return f"{days} days of {len(ASSETS)} assets; checks: {summary}"
+        return f"{days} days of {len(ASSETS)} assets, {EVENT_DAYS} of {EVENTS}; checks: {summary}"
 
     def _query(self, query: str, it: Any = None) -> Any:
         """The data of a GraphQL request."""

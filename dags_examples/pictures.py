@@ -147,7 +147,7 @@ def _commands(state: dict[str, Any], folder: Path) -> list[Picture]:
         svg = folder / f"{name}.svg"
         arguments = command.format(folder=folder).split()
         subprocess.run([program, "--svg", svg, *arguments], env=env, check=False)
-        pictures.append(Picture(name, svg.as_uri()))
+        pictures.append(Picture(name, svg.as_uri(), height=400, whole=False))
     return pictures
 
 

@@ -40,7 +40,6 @@ ASSETS = {
     "error_sources",
     "run_health",
     "error_messages",
-    "pipeline_events",
 }
 DYING = """
 import os, signal, sys
@@ -156,6 +155,7 @@ def test_everything_is_at_work_after_a_demo_that_was_killed(home):
         assert {name: counts[name]["numMaterialized"] for name in ASSETS} == dict.fromkeys(
             ASSETS, 30
         )
+        assert counts["pipeline_events"]["numMaterialized"] == 3
         with urlopen(f"http://127.0.0.1:{ports['VECTORSHIFT_START_PORT']}/state") as reply:
             state = json.load(reply)
         assert {step["state"] for step in state["steps"]} == {"done"}
