@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -121,6 +122,20 @@ class Stack:
             raise NotInTime(f"{error}; {tasks[:10]}\n{self.task_logs(dag_id)}") from None
         return state
 
+    # --- components ---
+
+    def add(
+        self, name: str, arguments: Sequence[str], env: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """Add a component, not started yet: `airflow` with some arguments, and more of the environment."""
+        # A full machine must not pass for a trigger that blocks the triggerer's loop. Where it
+        # may not go first, `nice` says so and starts it all the same.
+        waits = arguments[0] == "triggerer"
+        command = ["nice", "-n", "-15" if waits else "10", AIRFLOW, *arguments]
+        log = self.home / "components" / f"{name}.log"
+        everything = {**self.env, **({} if waits else CHATTY), **env}
+        self.components[name] = Component(name, command, log, everything, self.home)
+
     # --- calamities ---
 
     def kill_worker(self, task: Mapping[str, Any]) -> None:
@@ -173,13 +188,7 @@ def running(home: Path, server: str, dags: Path, env: Mapping[str, str]) -> Iter
         _migrate(stack)
         stack.figures["migrated_s"] = round(time.monotonic() - began, 1)
         for name in COMPONENTS:
-            log = home / "components" / f"{name}.log"
-            # A full machine must not pass for a trigger that blocks the triggerer's loop. Where it
-            # may not go first, `nice` says so and starts it all the same.
-            order = "-15" if name == "triggerer" else "10"
-            command = ["nice", "-n", order, AIRFLOW, name]
-            more = {} if name == "triggerer" else CHATTY
-            stack.components[name] = Component(name, command, log, everything | more, home)
+            stack.add(name, [name])
         try:
             for component in stack.components.values():
                 component.start()
