@@ -157,7 +157,7 @@ class Stack:
 
     def task_logs(self, dag_id: str) -> str:
         """The ends of a DAG's newest task logs."""
-        logs = sorted((self.home / "logs").glob(f"dag_id={dag_id}/**/*.log*"))
+        logs = sorted(self.home.glob(f"**/dag_id={dag_id}/**/*.log*"))
         return "\n".join(f"--- {path.relative_to(self.home)}\n{tail(path)}" for path in logs[-4:])
 
     def query(self, statement: str, *arguments: Any) -> list[tuple[Any, ...]]:

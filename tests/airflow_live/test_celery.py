@@ -134,9 +134,12 @@ def stack(home, postgres, warehouse, bucket, account, parts):
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
             "AIRFLOW__CELERY__BROKER_URL": f"{broker}/0",
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{metadata}",
-            # What a killed worker had taken and not begun goes to another one after this long.
+            # The broker repeats a message that nobody confirmed after this long, also that of a task
+            # that only takes longer. So what a killed worker had taken and not begun is found by
+            # the scheduler.
             "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "3600",
-            "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "30",
+            "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
+            "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": "20",
             "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
             "C_FORCE_ROOT": "1",
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{bucket[1]}",
@@ -164,6 +167,19 @@ def ended(stack):
     return stack.query(statement)[0][0]
 
 
+def failures(stack):
+    """What became of each task that did not succeed, and the ends of the newest logs."""
+    statement = """
+        SELECT map_index, state, try_number, external_executor_id FROM task_instance
+        WHERE dag_id = 'shared' AND state IS DISTINCT FROM 'success'
+    """
+    log = """
+        SELECT event, map_index, try_number, extra FROM log
+        WHERE dag_id = 'shared' AND task_id = 'export' AND event NOT IN ('success', 'running')
+    """
+    return f"{stack.query(statement)}\n{stack.query(log)}\n{stack.task_logs('shared')}"
+
+
 def tries(stack, name):
     """How many tries a worker began, by its logs."""
     return sum(1 for _ in (stack.home / name / "logs").glob("dag_id=shared/**/*.log"))
@@ -177,7 +193,8 @@ def test_workers_come_and_go(stack, account, warehouse, bucket, parts, day, figu
     stack.kill("worker-1")
     stack.kill("triggerer")
     worker(stack, "worker-3")
-    assert stack.ended("shared", run_id, seconds=PATIENCE) == "success"
+    state = stack.ended("shared", run_id, seconds=PATIENCE)
+    assert state == "success", failures(stack)
 
     where = "start_time >= TIMESTAMP '{:%F %T}' AND start_time < TIMESTAMP '{:%F %T}'"
     expected = Counter()
