@@ -8,7 +8,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test matrix reliability check docs pictures bench lock clean
+.PHONY: help demo up test matrix reliability workers check docs pictures bench lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
@@ -24,6 +24,10 @@ test: .venv/.complete ## All tests; PART="tests/sdk tests/emulator" runs some, w
 
 matrix: .venv/.complete ## The main jobs under ROWS (500) more services out of all that the emulator can be
 	@VECTORSHIFT_MATRIX_MORE=$(or $(ROWS),500) $(BIN)/python -m pytest -n 2 -s tests/matrix
+
+workers: .venv/.complete ## EXPORTS (12) over two Celery workers, of which one is killed; takes Redis (apt-get install redis-server)
+	@$(UV) pip install --quiet --no-deps --require-hashes --python $(BIN)/python -r requirements/workers.txt
+	@CELERY_EXPORTS=$(or $(EXPORTS),12) $(BIN)/python -m pytest -q -s tests/airflow_live/test_celery.py
 
 check: .venv/.complete ## Format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
