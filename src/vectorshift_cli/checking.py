@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from vectorshift_cli import options as o
-from vectorshift_cli.documents import QUERY, WINDOW, merged, query_of, settings
+from vectorshift_cli.documents import QUERY, WINDOW, merged, query_of
 from vectorshift_cli.places import client_of, window_of
 from vectorshift_cli.screen import Screen
 from vectorshift_cli.shown import show_check
@@ -78,12 +78,8 @@ def check(
     """
     from vectorshift_orchestration.thresholds.reports import judge
 
-    screen, values = context.obj, locals()
-    own = {*_KEYS, "object_id", "object_type", "kinds", "where"} - {"query", "account", "rule"}
-    document = merged(
-        "A check's spec", _KEYS, spec, {name: values[name] for name in values if name in own}
-    )
-    document |= {"account": {**(document.get("account") or {}), **settings(account or [])}}
+    screen: Screen = context.obj
+    document = merged("A check's spec", _KEYS, spec, locals())
     limits = {"metric": metric, "warn": warn, "error": error, "minimum_sample": minimum_sample}
     rule = _rule(document, {name: each for name, each in limits.items() if each is not None})
     failing = FAILING.get(document.get("fail_on", "error"))

@@ -40,10 +40,16 @@ def merged(
 ) -> dict[str, Any]:
     """What the spec file says, with what the options say in its place.
 
-    Options that were not given are None or empty. Those about events narrow the file's query. Raises
-    `SpecError` for a file that cannot be read, and an unknown key, with the nearest known one.
+    `values` are a command's `locals()`, of which the options named in `keys` count; those that were not given
+    are None or empty. Options about events narrow the file's query, and settings of the account are added to its
+    own. Raises `SpecError` for a file that cannot be read, and an unknown key, with the nearest known one.
     """
     document = {} if file is None else _read(file, noun, keys)
+    if "account" in keys:
+        document["account"] = {
+            **(document.get("account") or {}),
+            **_settings(values.get("account") or []),
+        }
     query = dict(_mapping(document.get("query"), "query"))
     for name in _SCOPE:
         if (value := values.get(name)) not in (None, []):
@@ -53,7 +59,7 @@ def merged(
     others = {
         name: value
         for name, value in values.items()
-        if name not in _SCOPE and value is not None and value != [] and value != {}
+        if name in keys and name not in ("query", "account") and value not in (None, [], {})
     }
     return document | others | ({"query": query} if query else {})
 
@@ -83,8 +89,7 @@ def condition(text: str) -> dict[str, Any]:
     return {field: value if word == "eq" else {word: value}}
 
 
-def settings(pairs: Sequence[str]) -> dict[str, str]:
-    """Settings of the account, each written name=value. Raises `SpecError` for one that is not."""
+def _settings(pairs: Sequence[str]) -> dict[str, str]:
     result = {}
     for pair in pairs:
         name, sign, value = pair.partition("=")

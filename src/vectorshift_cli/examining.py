@@ -18,7 +18,7 @@ from rich.text import Text
 
 from vectorshift.errors import VectorshiftError
 from vectorshift_cli import options as o
-from vectorshift_cli.documents import DATABASE, QUERY, WINDOW, merged, settings
+from vectorshift_cli.documents import DATABASE, QUERY, WINDOW, merged
 from vectorshift_cli.places import client_of, database_of
 from vectorshift_cli.screen import Screen
 from vectorshift_orchestration.windows import edges
@@ -67,14 +67,7 @@ def doctor(
     It only reads, but that a DuckDB file is opened for writing. Exit code 1 when something fails.
     """
     screen: Screen = context.obj
-    values = {
-        "base_url": base_url,
-        "duckdb": duckdb,
-        "postgres": postgres,
-        "destination": destination,
-    }
-    document = merged("A spec", _KEYS, spec, values)
-    document |= {"account": {**(document.get("account") or {}), **settings(account or [])}}
+    document = merged("A spec", _KEYS, spec, locals())
     with screen.progress(hidden=screen.is_picture) as gauge:
         findings = []
         for each in _findings(document):

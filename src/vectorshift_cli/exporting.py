@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vectorshift_cli import options as o
-from vectorshift_cli.documents import LANDING, QUERY, WINDOW, merged, query_of, settings
+from vectorshift_cli.documents import LANDING, QUERY, WINDOW, merged, query_of
 from vectorshift_cli.places import PLACE, client_of, in_words, landing_of, windows_of
 from vectorshift_cli.records import FileRecord
 from vectorshift_cli.screen import Gauge, Screen
@@ -79,11 +79,8 @@ def export(
     export that the service has already made.
     """
     screen: Screen = context.obj
-    form, values = o.form_of(as_json, as_csv), locals()
-    document = merged(
-        "An export's spec", _KEYS, spec, {name: values.get(name) for name in values if name in _OWN}
-    )
-    document |= {"account": {**(document.get("account") or {}), **settings(account or [])}}
+    form = o.form_of(as_json, as_csv)
+    document = merged("An export's spec", _KEYS, spec, locals())
     options = _options_of(document)
     windows = windows_of(document, document.get("every"))
     query_of(document)
@@ -106,8 +103,6 @@ def export(
 
 
 _SHOWN = ("start", "end", "rows", "deleted", "table", "uri", "bytes", "verified", "replaced")
-
-_OWN = {*_KEYS, "object_id", "object_type", "kinds", "where"} - {"query", "account"}
 
 
 def _options_of(document: Mapping[str, Any]) -> ExportOptions:

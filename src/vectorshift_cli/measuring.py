@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from vectorshift_cli import options as o
-from vectorshift_cli.documents import LANDING, QUERY, WINDOW, merged, query_of, settings
+from vectorshift_cli.documents import LANDING, QUERY, WINDOW, merged, query_of
 from vectorshift_cli.places import client_of, landing_of, windows_of
 from vectorshift_cli.screen import Gauge, Screen
 from vectorshift_cli.shown import show_health
@@ -72,12 +72,8 @@ def health(
     model, and the commonest error messages. Running it again replaces the same days.
     """
     screen: Screen = context.obj
-    form, values = o.form_of(as_json, as_csv), locals()
-    own = {*_KEYS, "object_id", "object_type", "kinds", "where"} - {"query", "account", "tables"}
-    document = merged(
-        "A health spec", _KEYS, spec, {name: values[name] for name in values if name in own}
-    )
-    document |= {"account": {**(document.get("account") or {}), **settings(account or [])}}
+    form = o.form_of(as_json, as_csv)
+    document = merged("A health spec", _KEYS, spec, locals())
     tables = tables_of(document)
     windows = windows_of(document, document.get("every") or "day")
     for table in tables:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vectorshift_cli import options as o
-from vectorshift_cli.documents import QUERY, WINDOW, merged, query_of, settings
+from vectorshift_cli.documents import QUERY, WINDOW, merged, query_of
 from vectorshift_cli.places import client_of, in_words, window_of
 from vectorshift_cli.screen import Gauge, Screen
 from vectorshift_cli.shown import show_figures
@@ -170,15 +170,7 @@ def _screen(context: typer.Context) -> Screen:
 
 
 def _merged(spec: Any, more: tuple[str, ...], values: dict[str, Any]) -> dict[str, Any]:
-    keys = (*QUERY, *WINDOW, *more)
-    chosen = {
-        name: values.get(name)
-        for name in (*keys, "object_id", "object_type", "kinds", "where")
-        if name not in ("query", "account")
-    }
-    document = merged("A query's spec", keys, spec, chosen)
-    pairs = settings(values.get("account") or [])
-    return document | {"account": {**(document.get("account") or {}), **pairs}}
+    return merged("A query's spec", (*QUERY, *WINDOW, *more), spec, values)
 
 
 def _figures_of(document: dict[str, Any]) -> AggregationSpec:

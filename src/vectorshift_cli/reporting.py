@@ -51,9 +51,8 @@ def report(
     """The health page: one HTML file about a window, made of landed tables; nothing is asked of the service."""
     from vectorshift_orchestration.report import publish_health_page
 
-    screen, values = context.obj, locals()
-    assert isinstance(screen, Screen)
-    document = merged("A report's spec", _KEYS, spec, {name: values[name] for name in _KEYS})
+    screen: Screen = context.obj
+    document = merged("A report's spec", _KEYS, spec, locals())
     named = document.get("tables") or [table.table_name for table in USUAL]
     names = [each.strip() for each in named.split(",")] if isinstance(named, str) else named
     if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
