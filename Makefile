@@ -36,11 +36,10 @@ check: .venv/.complete ## Format, lint, types, import contracts
 	@$(BIN)/lint-imports --no-cache
 
 docs: .tools/docs/.complete ## The documentation site, into site/; a broken link or reference fails it
-	@rm -rf .tools/site $(SITE)
-	@mkdir .tools/site
-	@cp -R zensical.toml docs src CHANGELOG.md CONTRIBUTING.md .tools/site
-	@cd .tools/site && ../docs/bin/zensical build --strict
-	@mv .tools/site/site $(SITE)
+	@set -e; build=$$(mktemp -d .tools/site.XXXXXX); trap "rm -rf $$build" EXIT; \
+	cp -R zensical.toml docs src CHANGELOG.md CONTRIBUTING.md $$build; \
+	(cd $$build && ../docs/bin/zensical build --strict); \
+	rm -rf $(SITE); mv $$build/site $(SITE)
 	@echo "Open $(SITE)/index.html, or with the search: python3 -m http.server --directory $(SITE)"
 
 pictures: .venv/.complete ## All that there is to be seen, as files in .pictures; START=http://127.0.0.1:8000 of a `make up` that runs

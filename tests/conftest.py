@@ -12,6 +12,9 @@ from vectorshift_emulator.pytest_plugin import EVENTS
 LIVE = ("tests/airflow_live/", "tests/dagster/test_live.py", "tests/examples/test_up.py")
 """Real servers with all their processes: one after the other, or they take the machine from each other."""
 
+SITE = "tests/docs/test_site.py"
+"""The built site, which one process makes for all of them."""
+
 
 @pytest.fixture(scope="session")
 def vectorshift_emulator_session():
@@ -27,7 +30,9 @@ def pytest_xdist_make_scheduler(config, log):
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            return "live" if nodeid.startswith(LIVE) else nodeid
+            if nodeid.startswith(LIVE):
+                return "live"
+            return SITE if nodeid.startswith(SITE) else nodeid
 
     return Scheduling(config, log)
 
