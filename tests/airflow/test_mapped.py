@@ -1,11 +1,19 @@
 """Mapped tasks: one for each pipeline, limited by a pool, each with a target of its own."""
 
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+
 import duckdb
 import pytest
+from airflow.sdk import DAG, ObjectStoragePath
 
+from airflow_provider_vectorshift._mapped import require_own_target
+from airflow_provider_vectorshift.operators import VectorShiftReportOperator
 from tests.airflow.measuring import Measurements, counted
 from tests.airflow.running import last_day
 from vectorshift import Analytics, Pipeline
+from vectorshift_orchestration.errors import SpecError
 
 pytestmark = pytest.mark.airflow
 
@@ -73,22 +81,55 @@ def test_shared_targets_are_refused(emulator, run, tmp_path):
             "expand": {"query": QUERIES, "table": ["a", "b"]},
         },
         grouped={**HEALTH, "table": "health", "duckdb_path": database, "group": QUERIES},
+        page={
+            "class": "VectorShiftReportOperator",
+            "destination": str(tmp_path / "{{ ds }}.parquet"),
+            "duckdb_path": database,
+            "expand": {"tables": [["health"], ["models"]]},
+        },
     )
     assert done.state == "failed"
-    assert len(done.errors) == 2 + 2 + 4 + 2
+    assert len(done.errors) == 2 + 2 + 4 + 2 + 2
     assert {name for name, _ in done.errors} == {"AirflowFailException"}
     texts = sorted({text.partition(", so each")[0] for _, text in done.errors})
     assert texts == [
-        f"VectorShiftAggregateOperator '{task}': it is mapped, and {name}= is the same for all of its tasks"
-        for task, name in (
-            ("crossed", "table"),
-            ("file", "destination"),
-            ("group.grouped", "table"),
-            ("table", "table"),
+        f"VectorShift{kind}Operator '{task}': it is mapped, and {name}= is the same for all of its tasks"
+        for kind, task, name in (
+            ("Aggregate", "crossed", "table"),
+            ("Aggregate", "file", "destination"),
+            ("Aggregate", "group.grouped", "table"),
+            ("Aggregate", "table", "table"),
+            ("Report", "page", "destination"),
         )
     ]
     assert emulator.counters()["requests"] == {}
     assert not list(tmp_path.glob("*.parquet"))
+
+
+PAGE = {"tables": ["health"], "duckdb_path": "/data/health.duckdb"}
+STARTS = ["2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z"]
+
+
+@pytest.mark.parametrize(
+    ("destination", "differs"),
+    [
+        (Path("/pages/day.html"), False),
+        (Path("/pages/{{ task.start }}.html"), True),
+        ("/pages/{{ ti.map_index }}.html", True),
+        (ObjectStoragePath("s3://conn@pages/day.html"), False),
+    ],
+)
+def test_a_path_counts_as_its_text(destination, differs):
+    """A destination that is a path object is compared like a string: the same one for all tasks is refused."""
+    with DAG("pages", schedule=None) as dag:
+        mapped = VectorShiftReportOperator.partial(
+            task_id="page", destination=destination, **PAGE
+        ).expand(start=STARTS)
+    task = SimpleNamespace(task_id=mapped.task_id, destination=str(destination))
+    context = {"ti": SimpleNamespace(map_index=1), "dag": dag}
+    refusal = nullcontext() if differs else pytest.raises(SpecError, match="it is mapped, and")
+    with refusal:
+        require_own_target(task, context, "destination", example="task.start")
 
 
 def test_tasks_mapped_over_windows_share_a_table(emulator, run, tmp_path):

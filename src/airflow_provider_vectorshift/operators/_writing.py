@@ -1,32 +1,28 @@
 """The base of operators that land rows: in a file, a table, or both."""
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_vectorshift._arguments import check_flags, is_late
+from airflow_provider_vectorshift._arguments import check_flags
 from airflow_provider_vectorshift._assets import publish_to_assets
 from airflow_provider_vectorshift._landing import Place, as_text
+from airflow_provider_vectorshift._mapped import require_own_target
 from airflow_provider_vectorshift._schedules import warn_of_lost_hours
 from airflow_provider_vectorshift.hooks import VectorShiftHook
 from airflow_provider_vectorshift.operators._windowed import WindowedOperator
-from vectorshift_orchestration.errors import SpecError
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
 
-_WINDOW = frozenset({"start", "end", "lookback"})
-
-_HINTS = {
-    "table": " One table holds several queries with source=, mapped as well. Tasks that are mapped over "
-    "start= and end= may share it as they are."
-}
-
-_OWN = re.compile(r"map_index|\btask\.")
-"""What a template has to mention to differ between mapped tasks."""
+_KEEP_APART = ("start", "end", "lookback", "source")
+_SHARED_TABLE = (
+    " One table holds several queries with source=, mapped as well. Tasks that are mapped over start= "
+    "and end= may share it as they are."
+)
 
 
 class WritingOperator(WindowedOperator):
@@ -99,54 +95,11 @@ class WritingOperator(WindowedOperator):
         Tasks that are mapped over windows may share a table: each replaces its own window, and the
         table's ledger refuses that of another query.
         """
-        if getattr(context.get("ti"), "map_index", -1) < 0:
-            return
-        defined = context["dag"].get_task(self.task_id)
-        for name in ("destination", "table"):
-            if getattr(self, name) is not None and not _is_own(defined, name):
-                raise SpecError(
-                    f"{self._name}: it is mapped, and {name}= is the same for all of its tasks, so each "
-                    f"would replace the rows of the previous one. Map {name}= too, with expand_kwargs, or "
-                    "name what differs in its template, such as {{ task.query.object_id }}."
-                    f"{_HINTS.get(name, '')}"
-                )
+        own = partial(require_own_target, self, context, example="task.query.object_id")
+        own("destination")
+        own("table", unless=_KEEP_APART, hint=_SHARED_TABLE)
 
     def _report(self, context: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         """Give the result to assets and lineage."""
         self._lineage = result, self._hook.base_url
         publish_to_assets(self, context, result)
-
-
-def _is_own(defined: Any, name: str) -> bool:
-    if name == "table" and _mapped_names(defined) & {*_WINDOW, "source"}:
-        return True
-    expanded = getattr(getattr(defined, "expand_input", None), "value", None)
-    if expanded is None:  # a plain task in a mapped group
-        value = getattr(defined, name)
-    elif name in defined.partial_kwargs:
-        value = defined.partial_kwargs[name]
-    else:  # expand() makes every combination of what it maps, expand_kwargs() only those given
-        return not isinstance(expanded, Mapping) or len(expanded) == 1
-    return not isinstance(value, str) or _OWN.search(value) is not None
-
-
-def _mapped_names(defined: Any) -> set[str]:
-    """The arguments that differ between the mapped tasks."""
-    expanded = getattr(getattr(defined, "expand_input", None), "value", None)
-    if expanded is None:  # a plain task in a mapped group
-        return {name for name in (*_WINDOW, "source") if _varies(getattr(defined, name, None))}
-    mappings = [expanded] if isinstance(expanded, Mapping) else expanded
-    names = (
-        [set(mapping) for mapping in mappings if isinstance(mapping, Mapping)]
-        if _is_listed(mappings)
-        else []
-    )
-    return set.union(*names) if names else set()
-
-
-def _is_listed(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str)
-
-
-def _varies(value: Any) -> bool:
-    return is_late(value) or (isinstance(value, str) and _OWN.search(value) is not None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_vectorshift._arguments import inherited, is_literal
 from airflow_provider_vectorshift._assets import publish_to_assets
 from airflow_provider_vectorshift._landing import Place, as_text
+from airflow_provider_vectorshift._mapped import require_own_target
 from airflow_provider_vectorshift.errors import failing_fast
 from airflow_provider_vectorshift.operators._windowed import WindowedOperator
 from vectorshift_orchestration.errors import SpecError
@@ -38,7 +39,7 @@ class VectorShiftReportOperator(WindowedOperator):
         lookback: widens the window into the past by so many windows.
 
     Raises, as `AirflowFailException` without retries: a window that is missing or naive, no table, a
-    missing connection. Anything else, such as a table that does not exist yet, fails the try, and
+    missing connection, mapped tasks that share a destination. Anything else, such as a table that does not exist yet, fails the try, and
     retries apply. An older page then stays as it is.
     """
 
@@ -82,6 +83,7 @@ class VectorShiftReportOperator(WindowedOperator):
 
         with failing_fast(self._name):
             window = self._window(context)
+            require_own_target(self, context, "destination", example="task.tables[0]")
             if not self.tables:
                 raise SpecError(f"{self._name}: tables= names no table.")
             landing = self._place(self.tables[0]).landing()
