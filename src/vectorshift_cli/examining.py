@@ -72,7 +72,7 @@ def doctor(
         findings = []
         for each in _findings(document):
             findings.append(each)
-            gauge(f"Looking at {each.topic}", len(findings))
+            gauge(f"Looking at {each.topic}", len(findings), unit=None)
     if as_json:
         screen.rows(
             [_plain(each) for each in findings], ["topic", "state", "seen", "advice"], "json"

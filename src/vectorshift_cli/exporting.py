@@ -13,7 +13,7 @@ import typer
 
 from vectorshift_cli import options as o
 from vectorshift_cli.documents import LANDING, QUERY, WINDOW, merged, query_of
-from vectorshift_cli.places import PLACE, client_of, in_words, landing_of, windows_of
+from vectorshift_cli.places import PLACE, client_of, landing_of, windows_of
 from vectorshift_cli.records import FileRecord
 from vectorshift_cli.screen import Gauge, Screen
 from vectorshift_cli.shown import show_export
@@ -138,7 +138,7 @@ def _exported(
             record,
             directory=Path(folder),
             options=options,
-            progress=_Phases(gauge, record, in_words(window), parquet=landing.parquet),
+            progress=_Phases(gauge, record, f"{window.in_words} (UTC)", parquet=landing.parquet),
         )
         landed = job.finish()
     record.discard()
@@ -159,9 +159,9 @@ class _Phases:
         rows = None if state is None else state.rows or state.counted_before
         match what:
             case "looks":
-                self._gauge(f"{self._window}: the service writes the file, looks", done)
+                self._gauge(f"{self._window}: the service writes the file, polls", done, unit=None)
             case "bytes":
-                self._gauge(f"{self._window}: downloading", done, in_bytes=True)
+                self._gauge(f"{self._window}: downloading", done, unit="bytes")
             case "checked":
                 self._gauge(f"{self._window}: checking rows", done, rows)
             case "loaded":
@@ -170,7 +170,7 @@ class _Phases:
                 self._gauge(f"{self._window}: publishing rows", done, rows)
             case _:
                 size = None if state is None else state.bytes
-                self._gauge(f"{self._window}: publishing", done, size, in_bytes=True)
+                self._gauge(f"{self._window}: publishing", done, size, unit="bytes")
 
 
 def _row(landed: ExportLanded) -> dict[str, Any]:

@@ -89,9 +89,9 @@ def health(
         query = query_of(document).query(client)
         for first in range(0, len(windows), _TOGETHER):
             several = windows[first : first + _TOGETHER]
-            gauge("Measuring and landing windows", first, len(windows))
+            gauge("Measuring and landing windows", first, len(windows), unit="windows")
             _kept(query, several, tables, landings, rows, gauge)
-        gauge("Measuring and landing windows", len(windows), len(windows))
+        gauge("Measuring and landing windows", len(windows), len(windows), unit="windows")
     columns = ["table", "windows", "rows", "deleted", "start", "end"]
     screen.rows(list(rows.values()), columns, form)
 

@@ -88,14 +88,6 @@ def windows_of(document: Mapping[str, Any], every: str | None) -> list[Window]:
     return whole.split(every, document.get("timezone", "UTC"))
 
 
-def in_words(window: Window) -> str:
-    """A window for people."""
-    day = timedelta(days=1)
-    if window.width == day and window.label == window.ds:
-        return f"{window.ds} (UTC)"
-    return f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} (UTC)"
-
-
 def _date(value: Any, today: date) -> date:
     words = {"today": today, "yesterday": today - timedelta(days=1)}
     if isinstance(value, date) and not isinstance(value, datetime):

@@ -10,7 +10,7 @@ import typer
 
 from vectorshift_cli import options as o
 from vectorshift_cli.documents import QUERY, WINDOW, merged, query_of
-from vectorshift_cli.places import client_of, in_words, window_of
+from vectorshift_cli.places import client_of, window_of
 from vectorshift_cli.screen import Gauge, Screen
 from vectorshift_cli.shown import show_figures
 from vectorshift_orchestration.errors import SpecError
@@ -91,7 +91,7 @@ def list_events(
         if name not in EVENT_SCHEMA.names:
             raise SpecError(f"Column {name!r} does not exist. {nearest(name, EVENT_SCHEMA.names)}")
     window, events = window_of(document), query_of(document)
-    most, title = limit or 20, f"Events of {in_words(window)}"
+    most, title = limit or 20, f"Events of {window.in_words} (UTC)"
     streams = form != "table"
     with (
         client_of(document) as client,
@@ -155,7 +155,7 @@ def measure_figures(
     names = [name for name in rows.column_names if figures.sliced_by_time or name != "bucket_start"]
     if form != "table":
         names = rows.column_names
-    screen.rows(rows.to_pylist(), names, form, title=f"Figures of {in_words(window)}")
+    screen.rows(rows.to_pylist(), names, form, title=f"Figures of {window.in_words} (UTC)")
 
 
 _COLUMNS = (

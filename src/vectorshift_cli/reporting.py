@@ -13,7 +13,6 @@ from vectorshift_cli.measuring import USUAL
 from vectorshift_cli.places import (
     PLACE,
     database_of,
-    in_words,
     require_database_file,
     window_of,
 )
@@ -71,4 +70,4 @@ def report(
         connect, names, window, document["output"].replace(PLACE, window.label), **options
     )
     screen.out.print(page.uri, highlight=False)
-    screen.say(f"The health page of {in_words(window)}, {page.bytes / 1e3:,.0f} kB.")
+    screen.say(f"The health page of {window.in_words} (UTC), {page.bytes / 1e3:,.0f} kB.")

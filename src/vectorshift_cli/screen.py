@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -25,7 +26,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 Form: TypeAlias = Literal["table", "json", "csv"]
@@ -142,11 +143,14 @@ class Screen:
         """A line that tells how far something has got, on a terminal; nothing else shows it."""
         with Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            _Done(),
-            _Speed(),
-            TimeRemainingColumn(compact=True),
+            TextColumn(
+                "{task.description}", table_column=Column(overflow="ellipsis", no_wrap=True)
+            ),
+            BarColumn(bar_width=16),
+            *(
+                column(table_column=Column(no_wrap=True))
+                for column in (_Done, _Speed, partial(TimeRemainingColumn, compact=True))
+            ),
             console=self.err,
             disable=hidden or not self.err.is_terminal,
             transient=not self.is_picture,
@@ -155,7 +159,7 @@ class Screen:
 
 
 class Gauge:
-    """One thing after the other, each counted in rows or bytes."""
+    """One thing after the other, each counted in a unit of its own."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -163,13 +167,16 @@ class Gauge:
         self._what = ""
 
     def __call__(
-        self, what: str, done: int, total: int | None = None, *, in_bytes: bool = False
+        self, what: str, done: int, total: int | None = None, *, unit: str | None = "rows"
     ) -> None:
-        """Show that so much of it is done; another `what` ends the one before."""
+        """Show that so much of it is done; another `what` ends the one before.
+
+        `unit` is a plural such as `rows`, or `bytes`; None for what has no speed.
+        """
         if self._task is None or what != self._what:
             if self._task is not None:
                 self._progress.remove_task(self._task)
-            self._task = self._progress.add_task(what, total=total, in_bytes=in_bytes)
+            self._task = self._progress.add_task(what, total=total, unit=unit)
             self._what = what
         self._progress.update(self._task, completed=done, total=total)
 
@@ -180,21 +187,27 @@ class _Done(ProgressColumn):
     _bytes = DownloadColumn()
 
     def render(self, task: Task) -> Text:
-        if task.fields["in_bytes"]:
-            return self._bytes.render(task)
+        if task.fields["unit"] == "bytes":
+            if task.total is not None:
+                return self._bytes.render(task)
+            return Text(f"{task.completed / 1e6:,.1f} MB", style="progress.download")
         total = f" of {task.total:,.0f}" if task.total is not None else ""
         return Text(f"{task.completed:,.0f}{total}", style="progress.download")
 
 
 class _Speed(ProgressColumn):
-    """Rows or megabytes in a second."""
+    """How much of the unit in a second."""
 
     def render(self, task: Task) -> Text:
+        unit = task.fields["unit"]
         speed = task.speed or (task.completed / task.elapsed if task.elapsed else 0)
-        if not speed:
+        if not speed or unit is None:
             return Text("")
-        message = f"{speed / 1e6:,.1f} MB/s" if task.fields["in_bytes"] else f"{speed:,.0f} rows/s"
-        return Text(message, style="progress.data.speed")
+        if unit == "bytes":
+            text = f"{speed / 1e6:,.1f} MB/s"
+        else:
+            text = f"{speed:,.{0 if speed >= 10 else 1}f} {unit}/s"
+        return Text(text, style="progress.data.speed")
 
 
 def plain(value: Any) -> Any:

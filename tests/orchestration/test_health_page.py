@@ -129,7 +129,7 @@ def test_the_figures_are_those_of_the_tables(landed: Store) -> None:
         ["pl_2", "10", "20", "50.00%"],
         ["pl_1", "5", "205", "2.44%"],
     ]
-    assert rows["What they say"][1:] == [
+    assert rows["Error messages"][1:] == [
         ["timeout", "18"],
         ["quota <b>exceeded</b> & more", "5"],
     ]

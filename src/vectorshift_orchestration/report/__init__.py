@@ -70,9 +70,9 @@ def health_page(
     moment = now or datetime.now(UTC)
     database = database_of(connection)
     with reading(database):
-        tables_read = landed_tables(database, tables)
+        tables_read = landed_tables(database, tables, window)
         shown = sections(database, tables_read, window)
-        landed = landings(database, tables_read, window, late=late, now=moment)
+        landed = landings(tables_read, window, late=late, now=moment)
     return render(title, window, [*shown, landed], moment)
 
 

@@ -32,6 +32,8 @@ _CONFIG = {
     },
     "range": {"category": _COLOURS},
 }
+_TIMES = {"date": "%b %d", "day": "%b %d", "hours": "%H:%M", "minutes": "%H:%M"}
+"""Labels of a time axis where Vega's own would be weekdays and a clock of twelve hours."""
 
 
 def lines(
@@ -59,7 +61,12 @@ def lines(
                     "field": "at",
                     "type": "temporal",
                     "scale": {"type": "utc"},
-                    "axis": {"title": None, "grid": False, "labelOverlap": True},
+                    "axis": {
+                        "title": None,
+                        "grid": False,
+                        "labelOverlap": True,
+                        "format": _TIMES,
+                    },
                 },
                 "y": {
                     "field": "figure",

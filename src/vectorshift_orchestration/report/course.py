@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import accumulate, count, groupby, pairwise, takewhile
 from typing import Any, TypeAlias
 
-from vectorshift_orchestration.report.figures import LandedTable, Row, over_time, written
+from vectorshift_orchestration.report.figures import LandedTable, Row, over_time
 from vectorshift_orchestration.storage.databases import Database
 from vectorshift_orchestration.windows import Window
 
@@ -31,7 +31,7 @@ def course(
     rows = over_time(database, table, columns, window)
     width = min((after[0] - row[0] for row, after in pairwise(rows)), default=timedelta(days=1))
     if width in _WIDTHS:
-        rows = _filled(rows, width, window, _covered(database, table, window), join is sum)
+        rows = _filled(rows, width, window, _covered(table), join is sum)
     if len(rows) <= MOST_POINTS:
         return rows, _WIDTHS.get(width, "bucket")
     days = groupby(rows, key=lambda row: row[0].replace(hour=0, minute=0, second=0, microsecond=0))
@@ -58,11 +58,10 @@ def _filled(
     ]
 
 
-def _covered(database: Database, table: LandedTable, window: Window) -> Callable[[datetime], bool]:
+def _covered(table: LandedTable) -> Callable[[datetime], bool]:
     """Tells whether a commit covers an instant."""
-    done = written(database, table, window)
-    begun = [each.start for each in done]
-    ended = list(accumulate((each.end for each in done), max))
+    begun = [each.start for each in table.notes]
+    ended = list(accumulate((each.end for each in table.notes), max))
 
     def covered(at: datetime) -> bool:
         place = bisect_right(begun, at)

@@ -24,10 +24,11 @@ Row: TypeAlias = "tuple[Any, ...]"
 
 @dataclass(frozen=True, slots=True)
 class LandedTable:
-    """A landed table and its columns."""
+    """A landed table: its columns, and what the ledger notes of a window, of all sources, in order of time."""
 
     name: TableName
     columns: tuple[str, ...]
+    notes: tuple[Note, ...]
 
     @property
     def dimensions(self) -> tuple[str, ...]:
@@ -39,14 +40,15 @@ class LandedTable:
         return set(columns) <= set(self.columns)
 
 
-def landed_tables(database: Database, names: Sequence[str]) -> list[LandedTable]:
+def landed_tables(database: Database, names: Sequence[str], window: Window) -> list[LandedTable]:
     """The tables, those with the fewest dimensions first. Raises `StorageError` for one that is not there."""
     return sorted(
-        (_landed_table(database, name) for name in names), key=lambda table: len(table.dimensions)
+        (_landed_table(database, name, window) for name in names),
+        key=lambda table: len(table.dimensions),
     )
 
 
-def _landed_table(database: Database, name: str) -> LandedTable:
+def _landed_table(database: Database, name: str, window: Window) -> LandedTable:
     table = database.resolve(TableName.parse(name))
     columns = database.columns(table)
     if columns is None or BUCKET_TIME not in columns:
@@ -54,12 +56,8 @@ def _landed_table(database: Database, name: str) -> LandedTable:
         raise StorageError(
             f"Table {name} {problem}. Name tables that health assets or aggregations have written."
         )
-    return LandedTable(table, tuple(columns))
-
-
-def written(database: Database, table: LandedTable, window: Window) -> list[Note]:
-    """What is noted of the table's windows that overlap this one, of all sources, in order of time."""
-    return sorted(overlapping(database, Part(table.name, (window,))), key=lambda note: note.start)
+    notes = sorted(overlapping(database, Part(table, (window,))), key=lambda note: note.start)
+    return LandedTable(table, tuple(columns), tuple(notes))
 
 
 def over_time(

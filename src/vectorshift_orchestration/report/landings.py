@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from vectorshift_orchestration.report.figures import LandedTable, written
-from vectorshift_orchestration.report.sections import Grid, Section, spoken
-from vectorshift_orchestration.storage.databases import Database
+from vectorshift_orchestration.report.figures import LandedTable
+from vectorshift_orchestration.report.sections import Grid, Section
 from vectorshift_orchestration.storage.ledger import Note
 from vectorshift_orchestration.windows import Window
 
@@ -16,7 +15,6 @@ _MOST = 5
 
 
 def landings(
-    database: Database,
     tables: Sequence[LandedTable],
     window: Window,
     *,
@@ -27,7 +25,7 @@ def landings(
     end = min(window.end, now)
     rows = []
     for table in tables:
-        done = written(database, table, window)
+        done = table.notes
         missing = _missing(done, window.start, end)
         delayed = [each for each in done if each.committed_at - each.end > late]
         rows.append(
@@ -64,4 +62,4 @@ def _missing(done: Sequence[Note], start: datetime, end: datetime) -> list[Windo
 
 def _named(windows: Sequence[Window]) -> str:
     more = f" and {len(windows) - _MOST} more" if len(windows) > _MOST else ""
-    return ", ".join(spoken(window) for window in windows[:_MOST]) + more
+    return ", ".join(window.in_words for window in windows[:_MOST]) + more

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
-from vectorshift_orchestration.report.sections import Section, spoken
+from vectorshift_orchestration.report.sections import Section
 from vectorshift_orchestration.windows import Window
 
 
@@ -20,7 +20,7 @@ def render(title: str, window: Window, sections: Sequence[Section], now: datetim
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"shown": _shown, "spoken": spoken}
+    environment.filters |= {"shown": _shown}
     template = environment.get_template("page.html.jinja")
     return template.render(title=title, window=window, sections=sections, now=now)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import time, timedelta
 from typing import Any
 
 from vectorshift_orchestration.report import charts
@@ -26,7 +25,6 @@ _SUMMED = {
     "tokens_sum": "Tokens",
     "model_costs_sum": "Model costs, US dollars",
 }
-_DAY = timedelta(days=1)
 _LATENCY = re.compile(r"latency_(p\d+|mean|max)")
 
 
@@ -74,7 +72,7 @@ def _compared(
     if rows:
         columns = ("Figure", "This window", "The one before", "Change")
         yield Section(
-            "At a glance", Grid(columns, rows), note=f"The window before is {spoken(before)}."
+            "At a glance", Grid(columns, rows), note=f"The window before is {before.in_words}."
         )
 
 
@@ -130,7 +128,7 @@ def _latencies(
         if rows:
             names = [name.removeprefix("latency_") for name in columns]
             series = {name: [row[place] for row in rows] for place, name in enumerate(names, 1)}
-            note = "Of each day its highest bucket." if width == "day" else ""
+            note = "Each day shows its highest value." if width == "day" else ""
             yield Section(
                 "Latency",
                 Grid((f"Start of the {width}, UTC", *(f"{name}, ms" for name in names)), rows),
@@ -192,24 +190,15 @@ def _messages(
         rows = by_slice(database, table, MESSAGE, ["events"], window, most=MOST_SLICES)
         if rows:
             yield Section(
-                "What they say",
+                "Error messages",
                 Grid(
                     ("Message", "Failed events"),
                     [(text or "(no message)", count) for text, count in rows],
                 ),
-                note="Of the events that were examined.",
+                note="Counted among the failed events that were examined.",
             )
 
 
 def _first(tables: Sequence[LandedTable], *columns: str) -> LandedTable | None:
     """The table with the fewest dimensions that has the columns."""
     return next((table for table in tables if table.has(*columns)), None)
-
-
-def spoken(window: Window) -> str:
-    """The window as people say it, in UTC."""
-    whole_days = window.start.time() == window.end.time() == time()
-    form = "%Y-%m-%d" if whole_days else "%Y-%m-%d %H:%M"
-    if whole_days and window.width == _DAY:
-        return window.label
-    return f"{window.start:{form}} to {window.end:{form}}"

@@ -109,6 +109,18 @@ class Window:
             return f"{self.start:%Y-%m-%d}"
         return f"{_stamp(self.start)}-{_stamp(self.end)}"
 
+    @property
+    def in_words(self) -> str:
+        """The window for people, in UTC: `2026-11-22`, `2026-11-01 to 2026-11-08`, or with hours and minutes.
+
+        The second one does not belong to the window.
+        """
+        whole_days = self.start.time() == self.end.time() == time()
+        if whole_days and self.width == _DAY:
+            return self.ds
+        form = "%Y-%m-%d" if whole_days else "%Y-%m-%d %H:%M"
+        return f"{self.start:{form}} to {self.end:{form}}"
+
     def contains(self, instant: datetime) -> bool:
         """Whether an aware instant lies in the window. Raises `WindowError` for a naive one."""
         if instant.tzinfo is None or instant.utcoffset() is None:
