@@ -42,7 +42,7 @@ docs: .tools/docs/.complete ## The documentation site, into site/; a broken link
 	rm -rf $(SITE); mv $$build/site $(SITE)
 	@echo "Open $(SITE)/index.html, or with the search: python3 -m http.server --directory $(SITE)"
 
-pictures: .venv/.complete ## All that there is to be seen, as files in .pictures; START=http://127.0.0.1:8000 of a `make up` that runs
+pictures: .venv/.complete docs ## All that there is to be seen, as files in .pictures; START=http://127.0.0.1:8000 of a `make up` that runs
 	@$(BIN)/python -m dags_examples.pictures $(if $(START),--start $(START)) $(if $(KEEP),--keep $(KEEP))
 
 reliability: .venv/.complete ## Faults, kills and disturbed answers at full size: 1,000,000 answers and 200,000 files (hours); SHARE=100 does a hundredth

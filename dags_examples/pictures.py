@@ -4,12 +4,15 @@
     make pictures START=http://127.0.0.1:8000    of a `make up` that is running
     make pictures KEEP=docs/pictures     the few that README and docs show, as well
 
-Takes Chromium; on Debian, apt-get install chromium.
+`make pictures` builds the documentation site first. Takes Chromium; on Debian, apt-get install chromium.
 """
 
 import argparse
+import io
 import json
 import os
+import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -23,11 +26,14 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from rich.console import Console
+from rich.text import Text
+
 from tests.browser import Page, browsing
 
 ROOT = Path(__file__).parents[1]
-SITE = ROOT / "site" / "index.html"
-KEPT = ("emulator", "health-dark")
+SITE = ROOT / "site"
+KEPT = ("emulator", "health-dark", "start")
 LARGEST = 150_000
 """Bytes of a picture that is kept."""
 COMMANDS = {
@@ -37,6 +43,10 @@ COMMANDS = {
     "command-refusal": "query count --where statsu=failure",
 }
 """What people type, by the name of its picture."""
+LONG = "export --days 30 --table events --duckdb {folder}/events.duckdb"
+"""A command whose picture is taken while it is at work."""
+SETTLED = "!document.querySelector('[class*=skeleton i], [class*=spinner i]')"
+"""JavaScript that is true once the two orchestrators show what they promised to load."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,7 @@ class Picture:
         name: of the file, without its ending.
         url: the page.
         ready: JavaScript that is true once what should be seen is there.
+        press: the text of a button that is pressed then, and `pressed` is `ready` for what follows.
         whole: the whole page, whatever its height.
     """
 
@@ -58,6 +69,8 @@ class Picture:
     scheme: str = "light"
     medium: str = "screen"
     whole: bool = True
+    press: str = ""
+    pressed: str = "true"
 
 
 def main() -> int:
@@ -73,7 +86,8 @@ def main() -> int:
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
         browsing(Path(profile)) as page,
     ):
-        for picture in [*_pictures(state), *_commands(state, Path(profile))]:
+        commands = _commands(state, Path(profile))
+        for picture in [*_pictures(state), *_site(), *commands]:
             _take(page, picture, options.to / f"{picture.name}.png")
     if options.keep:
         options.keep.mkdir(exist_ok=True)
@@ -93,13 +107,18 @@ def _take(page: Page, picture: Picture, file: Path) -> None:
     )
     page.open(picture.url)
     page.wait_for(picture.ready)
+    if picture.press:
+        button = f"[...document.querySelectorAll('button')].find(it => it.innerText.trim() === {json.dumps(picture.press)})"
+        page.wait_for(button + " !== undefined")
+        page.value(button + ".click()")
+        page.wait_for(picture.pressed)
     time.sleep(1)  # charts are drawn with a movement
     page.screenshot(file, whole=picture.whole)
     print(f"{file}  {file.stat().st_size / 1000:.0f} kB", flush=True)
 
 
 def _pictures(state: dict[str, Any]) -> list[Picture]:
-    """All of them; the docs site only where `make docs` has built it."""
+    """What `make up` shows in a browser."""
     places = {name: place["url"] for name, place in state["places"].items()}
 
     def has(text: str) -> str:
@@ -118,10 +137,33 @@ def _pictures(state: dict[str, Any]) -> list[Picture]:
         Picture("health-dark", health, width=900, height=900, scheme="dark", whole=False),
         Picture("health-phone", health, width=390),
         Picture("health-print", health, width=794, medium="print"),
-        Picture("airflow-dags", f"{airflow}dags", has("pipeline_health"), whole=False),
-        Picture("airflow-run", f"{airflow}dags/pipeline_health", has("check_latency"), whole=False),
-        Picture("dagster-assets", f"{dagster}asset-groups", has("vectorshift_events"), whole=False),
-        Picture("dagster-plots", f"{dagster}assets/pipeline_health?view=overview", has("Overview")),
+        Picture(
+            "airflow-dags",
+            f"{airflow}dags",
+            f"{has('pipeline_health')} && {SETTLED}",
+            width=1400,
+            height=900,
+            whole=False,
+        ),
+        Picture(
+            "airflow-run",
+            f"{airflow}dags/pipeline_health",
+            f"{has('check_latency')} && {SETTLED}",
+            width=1400,
+            height=900,
+            whole=False,
+        ),
+        Picture("dagster-assets", f"{dagster}asset-groups", has("1 materialized"), whole=False),
+        Picture(
+            "dagster-plots",
+            f"{dagster}assets/run_health?view=events",
+            f"{has('Plots')} && {SETTLED}",
+            width=1400,
+            height=1100,
+            whole=False,
+            press="Plots",
+            pressed="document.querySelectorAll('canvas').length > 2",
+        ),
         Picture(
             "dagster-checks",
             f"{dagster}assets/run_health?view=checks",
@@ -129,8 +171,26 @@ def _pictures(state: dict[str, Any]) -> list[Picture]:
             width=1400,
             whole=False,
         ),
-        *([Picture("docs", SITE.as_uri(), whole=False)] if SITE.exists() else []),
     ]
+
+
+def _site() -> Iterator[Picture]:
+    """Pages of the documentation site in both themes; none where `make docs` has not built it."""
+    pages = {
+        "docs": "index",
+        "docs-how-to": "how-to/postgres",
+        "docs-reference": "reference/queries",
+    }
+    for name, page in pages.items() if SITE.exists() else ():
+        url = (SITE / f"{page}.html").as_uri()
+        for scheme, suffix in (("light", ""), ("dark", "-dark")):
+            yield Picture(
+                f"{name}{suffix}", url, width=1400, height=900, scheme=scheme, whole=False
+            )
+    if SITE.exists():
+        yield Picture(
+            "docs-phone", (SITE / "how-to/postgres.html").as_uri(), width=390, whole=False
+        )
 
 
 def _commands(state: dict[str, Any], folder: Path) -> list[Picture]:
@@ -148,7 +208,29 @@ def _commands(state: dict[str, Any], folder: Path) -> list[Picture]:
         arguments = command.format(folder=folder).split()
         subprocess.run([program, "--svg", svg, *arguments], env=env, check=False)
         pictures.append(Picture(name, svg.as_uri(), height=400, whole=False))
-    return pictures
+    svg = folder / "command-progress.svg"
+    _progress([str(program), *LONG.format(folder=folder).split()], env, svg)
+    return [*pictures, Picture("command-progress", svg.as_uri(), height=180, whole=False)]
+
+
+def _progress(command: list[str], env: dict[str, str], svg: Path) -> None:
+    """Run a command on a terminal, and draw the line of its progress that had some time left."""
+    ours, theirs = pty.openpty()
+    shown = b""
+    with subprocess.Popen(command, env=env, stdin=theirs, stdout=theirs, stderr=theirs):
+        os.close(theirs)
+        try:
+            while part := os.read(ours, 65536):
+                shown += part
+        except OSError:  # how Linux says that the other side is closed
+            pass
+    os.close(ours)
+    lines = re.split(r"[\r\n]+|\x1b\[\d*[AK]", shown.decode())
+    going = [line for line in lines if re.search(r"rows/s.* \D*\d\d:\d\d", line)]
+    console = Console(record=True, width=100, force_terminal=True, file=io.StringIO())
+    console.print(f"$ vectorshift-orchestration {' '.join(command[1:4])} --table events ...")
+    console.print(Text.from_ansi(going[len(going) // 2]))
+    console.save_svg(str(svg), title="vectorshift-orchestration export")
 
 
 @contextmanager

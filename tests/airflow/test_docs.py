@@ -1,8 +1,10 @@
 """Every Python block of the pages that imports Airflow is a DAG file, and Airflow reads it without the network."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.pages import blocks, commands
 
@@ -23,6 +25,33 @@ def test_the_blocks_are_dag_files(metadata_database, tmp_path):
     assert errors == {}
     files = {Path(dag.fileloc).name for dag in found.dags.values()}
     assert files == written.keys()
+
+
+@pytest.mark.airflow
+def test_the_operators_of_a_yaml_dag_take_their_arguments():
+    """What dag-factory makes of a block, without it: classes by their path, every other key an argument."""
+    from airflow.sdk import DAG
+
+    documents = [
+        yaml.safe_load(block.text)
+        for block in blocks("yaml")
+        if "airflow_provider_vectorshift." in block.text
+    ]
+    assert documents
+    for document in documents:
+        for dag_id, described in document.items():
+            schedule = described["schedule"]
+            timetable = class_of(schedule.pop("__type__"))(*schedule.pop("__args__"), **schedule)
+            with DAG(dag_id, schedule=timetable):
+                for task in described["tasks"]:
+                    task.pop("dependencies", None)
+                    class_of(task.pop("operator"))(**task)
+
+
+def class_of(path):
+    """The class that a dotted path names."""
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)
 
 
 @pytest.mark.airflow

@@ -26,7 +26,7 @@ KINDS = {
         "tests/dagster/test_docs.py",
     },
     "json": {"tests/docs/test_commands.py", "tests/official/test_wire_document.py"},
-    "yaml": {"tests/cli/test_docs.py", "tests/dagster/test_docs.py"},
+    "yaml": {"tests/airflow/test_docs.py", "tests/cli/test_docs.py", "tests/dagster/test_docs.py"},
     "sql": {"tests/airflow/test_how_to.py"},
     "text": set(),  # a diagram
 }
