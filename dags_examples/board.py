@@ -87,12 +87,16 @@ class Board:
             step.state, step.text = "failed", str(error) or type(error).__name__
             raise
         step.state, step.seconds = "done", self.seconds
-        print(f"{self.seconds:4.0f} s  {step.title}: {step.text}", flush=True)
+        self.note(f"{step.title}: {step.text}")
 
     def opened(self, name: str, text: str) -> None:
         """A place answers from now on."""
         self.places[name].up = True
-        print(f"{self.seconds:4.0f} s  {self.places[name].name} {text}", flush=True)
+        self.note(f"{self.places[name].name} {text}")
+
+    def note(self, text: str) -> None:
+        """A line on the terminal, behind the seconds since the start."""
+        print(f"{self.seconds:4.0f} s  {text}", flush=True)
 
     def ready(self) -> float:
         """All is there; the seconds that it took."""
@@ -106,7 +110,7 @@ class Board:
             self._alerts = [*self._alerts, alert][-MOST_ALERTS:]
             with self._file.open("a") as file:
                 file.write(json.dumps(alert) + "\n")
-        print(f"{self.seconds:4.0f} s  alert from {sender}: {title}", flush=True)
+        self.note(f"alert from {sender}: {title}")
 
     def alerts(self) -> Counter[tuple[str, bool]]:
         """How many on counts of errors arrived, by sender and whether that was since the start."""

@@ -74,13 +74,14 @@ class Picture:
 
 
 def main() -> int:
-    """Take the pictures; 0 when each was taken."""
+    """Take the pictures; 0 when each was taken, 1 when some page did not become what it should."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--start", help="the start page of a `make up` that is running")
     parser.add_argument("--to", type=Path, default=ROOT / ".pictures")
     parser.add_argument("--keep", type=Path, help="where the few that documents show go, too")
     options = parser.parse_args()
     options.to.mkdir(exist_ok=True)
+    failed = []
     with (
         _running(options.start) as state,
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
@@ -88,7 +89,11 @@ def main() -> int:
     ):
         commands = _commands(state, Path(profile))
         for picture in [*_pictures(state), *_site(), *commands]:
-            _take(page, picture, options.to / f"{picture.name}.png")
+            try:
+                _take(page, picture, options.to / f"{picture.name}.png")
+            except (AssertionError, TimeoutError) as error:
+                failed.append(picture.name)
+                print(f"{picture.name} was not taken: {error!r}", flush=True)
     if options.keep:
         options.keep.mkdir(exist_ok=True)
         for name in KEPT:
@@ -98,7 +103,7 @@ def main() -> int:
                     f"{name}.png has {size:,} bytes, more than {LARGEST:,}: make it smaller."
                 )
             shutil.copy(options.to / f"{name}.png", options.keep)
-    return 0
+    return 1 if failed else 0
 
 
 def _take(page: Page, picture: Picture, file: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -132,6 +133,12 @@ def test_everything_is_at_work_after_a_demo_that_was_killed(home):
     with running("up.py", home, "--events", "2000", **ports) as up:
         said = "".join(iter(up.stdout.readline, "Ctrl-C stops everything.\n"))
         assert "Ready after" in said, said
+        for milestone in (
+            *("Emulator is up", "Airflow is up at", "Dagster is up at", "alert from Airflow"),
+            *(f"{name} has a green run" for name in DAGS),
+            "The health page is made",
+        ):
+            assert re.search(rf"^ *\d+ s  {milestone}", said, re.M), said
         assert all(f"http://127.0.0.1:{port}/ " in said for port in ports.values()), said
         with closing(Rest(f"http://127.0.0.1:{ports['VECTORSHIFT_AIRFLOW_PORT']}")) as airflow:
             airflow.sign_in()
