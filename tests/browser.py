@@ -66,7 +66,7 @@ class Page:
             self._ask("Input.dispatchKeyEvent", type=kind, **enter)
 
     def watch(self) -> None:
-        """From now on `events` has what is logged and asked for over the network, too."""
+        """From now on `events` has what is logged and requested over the network, too."""
         for domain in ("Runtime", "Log", "Network"):
             self._ask(f"{domain}.enable")
 

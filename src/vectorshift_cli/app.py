@@ -1,7 +1,7 @@
 """The commands, and what an error becomes: one sentence on stderr, and an exit code.
 
 0 all is well; 1 a check has failed, or `doctor` has found something; 2 the command, its spec or its
-surroundings have to be changed; 3 it failed, and would fail again; 4 it failed, and may succeed later; 130 it was
+environment have to be changed; 3 it failed, and would fail again; 4 it failed, and may succeed later; 130 it was
 interrupted.
 """
 

@@ -58,7 +58,7 @@ class Landing:
         reconnect: gives another connection to the same database, to look up the outcome of
             a COMMIT whose answer was lost.
         parquet: publish exported events as Parquet instead of the service's own format.
-        source: a name that the table's rows bear in a column of their own, so that several queries
+        source: a name that the table's rows carry in a column of their own, so that several queries
             share a table; only rows of that source are replaced.
         replace_other: replace windows that hold the rows of another query.
         note: path or URI of a small file that says which query the file at `destination` answers, so
@@ -319,7 +319,7 @@ class Landing:
 
         With both, the file appears after all rows are in and just before they are committed, so an
         error leaves neither; only a failing COMMIT can leave the new file beside the old rows, and
-        running again mends that. `key` names the request and `query_key` what is asked of any window;
+        running again mends that. `key` identifies the request and `query_key` the query, whatever the window;
         a window that holds another query's rows is refused. `on_published` is called once the file is at its destination,
         `progress` with the number of rows loaded, `copied` with the bytes published (the rows, for
         Parquet).

@@ -230,7 +230,7 @@ def test_json_may_come_as_text(emulator):
 
 
 def test_templates_are_checked_once_filled_in(emulator):
-    """What a template stands for is refused at run time, without retries, before anything is asked."""
+    """What a template stands for is refused at run time, without retries, before any request."""
     task = VectorShiftAggregateOperator(task_id="health", metrics=["{{ params.metric }}"], **UNTIL)
     task.metrics = ["latency.p9x"]
     with pytest.raises(
@@ -346,7 +346,7 @@ def test_serialized_round_trip():
 
 
 def nightly(day, **arguments):
-    """What a daily run of `day` returns, without buckets unless told otherwise."""
+    """What a daily run of `day` returns, without buckets by default."""
     task = VectorShiftAggregateOperator(
         task_id="health", **{"metrics": METRICS, "query": PIPELINES, **arguments}
     )

@@ -1,4 +1,4 @@
-"""Retries in real Airflow go on with the export that the first try asked for."""
+"""Retries in real Airflow go on with the export that the first try requested."""
 
 import sqlite3
 

@@ -312,7 +312,7 @@ def test_several_assets_fall_back_to_memory(emulator, caplog):
 
 
 def test_a_store_that_fails_ends_nothing(emulator, capsys):
-    """Where the watermark cannot be read, nothing is told twice by mistake, and the watch goes on."""
+    """Where the watermark cannot be read, nothing is reported twice by mistake, and the watch goes on."""
     emulator.burst(30, at=noon(), object_id="watched")
     assert fired(watcher(BrokenStore()), looks=2) == []
     assert capsys.readouterr().out.count("the next one tries again") == 2
@@ -334,7 +334,7 @@ def test_it_runs_by_itself(emulator):
 
 
 def test_secrets_in_messages_are_blotted_out(emulator):
-    """An error message that holds a key or a signed URL is told without it, on one line, cut to size."""
+    """An error message that holds a key or a signed URL is reported without it, on one line, cut to size."""
     message = f"GET https://files/x?signature=abc failed\nfor sk_live_12345 {'x' * 999}"
     emulator.burst(30, at=noon(), object_id="watched", error_message=message)
     (payload,) = fired(watcher())

@@ -38,7 +38,7 @@ def state(run, task_id):
 
 
 def test_pipeline_health(emulator, tmp_path, monkeypatch, metadata_database):
-    """A good day lands and is told; a pause of three days is caught up in one request a table."""
+    """A good day lands and is reported; a pause of three days is caught up in one request a table."""
     monkeypatch.setenv("VECTORSHIFT_EXAMPLES_HOME", str(tmp_path))
     paused = DAY.start - timedelta(days=3)
     first = run_dag("pipeline_health", paused, str(EXAMPLES))

@@ -103,7 +103,7 @@ def test_parquet(emulator, tmp_path):
     ],
 )
 def test_destinations_that_are_not_a_file(emulator, lake, destination, words):
-    """What a template turns into no one file is refused at once, before anything is asked."""
+    """What a template turns into no one file is refused at once, before any request."""
     day = last_day()
     task = VectorShiftExportOperator(
         task_id="export", start=day.start, end=day.end, destination="{{ params.destination }}"
@@ -138,7 +138,7 @@ QUERIES = [Analytics.query().where(status=status).to_dict() for status in ("succ
 
 
 def test_mapped_tasks_with_one_target_are_refused(emulator):
-    """Mapped tasks that share a file would replace each other's rows, so they fail before anything is asked."""
+    """Mapped tasks that share a file would replace each other's rows, so they fail before any request."""
     with DAG("d", schedule=None) as dag:
         mapped = VectorShiftExportOperator.partial(task_id="export", destination="x.csv")
         mapped.expand(query=QUERIES)

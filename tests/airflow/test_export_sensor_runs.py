@@ -153,7 +153,7 @@ def test_result_stored_by_the_triggerer(emulator, run, metadata_database, monkey
 
 
 def test_documented_example(emulator, metadata_database, tmp_path, monkeypatch):
-    """The example of docs/airflow-waiting.md runs: asked for, waited for, loaded by its id."""
+    """The example of docs/airflow-waiting.md runs: requested, waited for, loaded by its id."""
     monkeypatch.setenv("EXPORT_SENSOR_FOLDER", str(tmp_path))
     done = run_dag("failures", None)
     assert str(done.state) == "success"

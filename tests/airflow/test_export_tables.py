@@ -170,7 +170,7 @@ def test_commit_without_a_response(emulator, postgres, monkeypatch):
     ],
 )
 def test_connections_that_are_not_databases(emulator, monkeypatch, connection, words):
-    """A connection that is missing or of another kind fails at once, before anything is asked."""
+    """A connection that is missing or of another kind fails at once, before any request."""
     if connection is not None:
         monkeypatch.setenv("AIRFLOW_CONN_DB", json.dumps(connection))
     with pytest.raises(VectorShiftConnectionError, match=words) as caught:

@@ -1,4 +1,4 @@
-"""One export over several tries: where a killed one stopped, what is reused, and what is told in the end."""
+"""One export over several tries: where a killed one stopped, what is reused, and what is reported in the end."""
 
 import json
 import os

@@ -66,7 +66,7 @@ def test_each_pipeline_its_own(emulator, run, tmp_path):
 
 
 def test_shared_targets_are_refused(emulator, run, tmp_path):
-    """Mapped tasks that would write over each other fail at once, before anything is asked."""
+    """Mapped tasks that would write over each other fail at once, before any request."""
     database = str(tmp_path / "health.duckdb")
     done = run(
         table={**HEALTH, "table": "health", "duckdb_path": database, "expand": {"query": QUERIES}},

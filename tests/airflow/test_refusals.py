@@ -44,7 +44,7 @@ def assert_refused(run, done, *words):
     ],
 )
 def test_bad_rendered_arguments(emulator, run, arguments, words):
-    """What templates come to is checked like any argument, before anything is asked."""
+    """What templates come to is checked like any argument, before any request."""
     assert_refused(run, run(**arguments, **FINAL), words)
     assert emulator.counters()["requests"] == {}
 
@@ -110,7 +110,7 @@ def test_never_ready(emulator, run, deferrable):
     [False, pytest.param(True, marks=pytest.mark.airflow33)],
 )
 def test_failed_export(emulator, run, deferrable):
-    """An export that the service could not make is asked for again, twice at most; then the try fails."""
+    """An export that the service could not make is requested again, twice at most; then the try fails."""
     emulator.fault("export_poll", "task_failed", body="out of rows", times=1)
     done = run(deferrable=deferrable)
     assert (done.state, done.result["recreated"]) == ("success", 1)
@@ -123,7 +123,7 @@ def test_failed_export(emulator, run, deferrable):
 
 
 def test_damaged_file(emulator, run):
-    """A file that is cut never lands, however often it is asked for, and what landed before stands."""
+    """A file that is cut never lands, however often it is requested, and what landed before stands."""
     before = run()
     content, rows = run.file.read_bytes(), run.rows()
     emulator.fault("download", "truncate", times=0, fraction=0.5, framing="chunked")

@@ -59,7 +59,7 @@ LOSING = [
 
 @pytest.mark.parametrize("schedule", LOSING, ids=range(len(LOSING)))
 def test_an_hour_is_left_out(schedule):
-    """Intervals as wide as the steps of a wall clock do not meet on the long day: that is told, with what to take."""
+    """Intervals as wide as the steps of a wall clock do not meet on the long day: that is reported, with what to take."""
     with pytest.warns(UserWarning, match="leaves .* out.*CronDataIntervalTimetable"):
         define(schedule)
 

@@ -182,7 +182,7 @@ def test_money_is_json(emulator):
 
 
 def test_no_messages_is_still_an_alert(emulator, failures):
-    """When the error messages cannot be read, the breach is told without them."""
+    """When the error messages cannot be read, the breach is reported without them."""
     failures(20)
     emulator.fault("tables", "status", code=403, times=0)
     verdict = check(fail_on="never").execute({})
@@ -248,7 +248,7 @@ def test_bad_arguments(arguments, words):
     ],
 )
 def test_bad_at_run_time(emulator, arguments, words):
-    """What only shows when the task runs fails it without retries, before anything is asked."""
+    """What only shows when the task runs fails it without retries, before any request."""
     with pytest.raises(AirflowFailException, match=words):
         check(**arguments).execute({})
     assert emulator.counters()["requests"] == {}

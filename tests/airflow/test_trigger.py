@@ -45,7 +45,7 @@ def events_of(trigger):
 
 
 def test_ready(emulator, export_id):
-    """A ready export is told with its id alone, and nothing was created or downloaded for it."""
+    """A ready export is reported with its id alone, and nothing was created or downloaded for it."""
     assert told(export_id) == {"status": "ready", "export_id": export_id, "error": ""}
     counted = emulator.counters()
     assert set(counted["requests"]) == {"export_poll"}
@@ -53,20 +53,20 @@ def test_ready(emulator, export_id):
 
 
 def test_failed(emulator, export_id):
-    """A failed export is told with the service's reason, without any URL's query."""
+    """A failed export is reported with the service's reason, without any URL's query."""
     emulator.fault("export_poll", "task_failed", body="see http://x/y?signature=secret")
     event = told(export_id)
     assert (event["status"], event["error"]) == ("failed", "see http://x/y?***")
 
 
 def test_missing(emulator):
-    """An export that the service does not know is told as missing."""
+    """An export that the service does not know is reported as missing."""
     assert told("ex_unknown")["status"] == "missing"
 
 
 @pytest.mark.parametrize("connection", ["vectorshift_default", "vs_elsewhere"])
 def test_refused(emulator, export_id, connect, connection):
-    """A wrong key and a missing connection are told at once, not waited out."""
+    """A wrong key and a missing connection are reported at once, not waited out."""
     connect(host=emulator.base_url, password="sk_wrong_key")
     event = told(export_id, connection=connection)
     assert event["status"] == "refused"
@@ -133,7 +133,7 @@ def test_one_limit(limits):
 
 
 def test_empty_id(emulator):
-    """A template that came out empty is told as such, and nobody is asked."""
+    """A template that came out empty is reported as such, and nobody is asked."""
     event = told("")
     assert (event["status"], event["error"]) == ("refused", "export_id= is empty.")
     assert emulator.counters()["requests"] == {}

@@ -23,6 +23,6 @@ def submit(account: Emulator, name: str = "everything.csv") -> str:
 
 
 def measured(account: Emulator) -> int:
-    """How often the account's error counts were asked for."""
+    """How often the account's error counts were requested."""
     result: int = account.counters()["requests"].get("aggregations", 0)
     return result

@@ -30,7 +30,7 @@ CHATTY = {"AIRFLOW__LOGGING__NAMESPACE_LEVELS": "httpx=DEBUG httpcore=DEBUG"}
 """Workers log all that their HTTP library tells, for whoever looks for secrets; hundreds of triggers
 would do little else."""
 PATIENCE = 180.0
-"""Seconds that a wait lasts at most, unless told otherwise."""
+"""Seconds that a wait lasts at most, by default."""
 
 
 class NotInTime(AssertionError):
@@ -241,7 +241,7 @@ def _migrate(stack: Stack) -> None:
 
 
 def environment(home: Path, server: str, port: int, dags: Path) -> dict[str, str]:
-    """What Airflow is told: where things are, and thresholds so low that a test can wait for them."""
+    """What Airflow is configured with: where things are, and thresholds so low that a test can wait for them."""
     where = conninfo_to_dict(server)
     database = f"{where['user']}@{where['host']}:{where['port']}/airflow"
     settings = {

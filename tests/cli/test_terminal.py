@@ -66,7 +66,7 @@ REFUSED.pop("query aggregate --metrics runs.sum --where status=failure")
 
 @pytest.mark.parametrize("line", REFUSED)
 def test_a_refusal_is_a_sentence(line, capsys, monkeypatch, tmp_path):
-    """What cannot be done is told in words on stderr, with a documented exit code, before anything is asked."""
+    """What cannot be done is reported in words on stderr, with a documented exit code, before any request."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("VECTORSHIFT_API_KEY", raising=False)
     monkeypatch.setenv("VECTORSHIFT_BASE_URL", "http://127.0.0.1:9/v1")
@@ -165,7 +165,7 @@ def on_terminal(command, answer, *arguments, **environment):
 
 
 def test_a_terminal_is_asked_for_the_key_and_shows_progress(command, emulator, window):
-    """Without a key in the environment people are asked for it, unseen; long work tells rows and rows a second."""
+    """Without a key in the environment people are asked for it, unseen; long work shows rows and rows a second."""
     arguments = ("query", "events", "--all", "--columns", "span_id", *window)
     shown, code = on_terminal(command, emulator.api_key, *arguments, VECTORSHIFT_API_KEY="")
     assert code == 0, shown[-500:]

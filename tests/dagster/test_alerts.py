@@ -133,7 +133,7 @@ def test_a_check_of_somebody_else_is_reported_as_well(instance, tick, told):
 
 
 def test_passed_checks_are_not_told(evaluate, tick, told):
-    """A check that passes is no alert, and the tick says that there was none."""
+    """A check that passes is not an alert, and the tick says that there was none."""
     evaluate(passed=True)
     tick()
     assert told == []
@@ -155,7 +155,7 @@ def test_passed_checks_are_not_told(evaluate, tick, told):
     ],
 )
 def test_no_cursor_loses_or_repeats_an_alert(evaluate, tick, told, cursor):
-    """Whatever the cursor is (none, garbage, an id, of the future, of another version), all is told once."""
+    """Whatever the cursor is (none, garbage, an id, of the future, of another version), all is reported once."""
     evaluate(partition="a")
     evaluate(partition="b", severity=WARN)
     tick(cursor)
@@ -165,7 +165,7 @@ def test_no_cursor_loses_or_repeats_an_alert(evaluate, tick, told, cursor):
 
 
 def test_a_repeated_tick_reports_nothing_again(evaluate, tick, told):
-    """The same cursor twice, and the next one, find nothing that was not told."""
+    """The same cursor twice, and the next one, find nothing that was not reported."""
     start = tick()
     evaluate()
     after = tick(start)
@@ -195,7 +195,7 @@ def test_trouble_that_comes_back_is_reported_again(evaluate, tick, told):
 
 
 def test_partitions_and_checks_have_troubles_of_their_own(evaluate, tick, told):
-    """The same check on another partition, and another check, are told by themselves."""
+    """The same check on another partition, and another check, are reported by themselves."""
     for partition, check in (("a", "one"), ("b", "one"), ("a", "two"), (None, "one")):
         evaluate(partition=partition, check=check)
     tick()
@@ -224,7 +224,7 @@ def test_alerts_can_be_chosen(evaluate, tick, told, options, expected):
 
 
 def test_an_alert_that_cannot_be_sent_is_tried_again(evaluate, tick, told):
-    """The tick fails and is seen to; the others are told meanwhile, once, and this one in the end."""
+    """The tick fails and is seen to; the others are reported meanwhile, once, and this one in the end."""
     for partition in "abc":
         evaluate(partition=partition)
     broken = True
@@ -256,7 +256,7 @@ def test_a_channel_that_says_no_has_not_taken_the_alert(evaluate, tick, told, an
 
 
 def test_a_backfill_of_old_days_stays_silent(evaluate, tick, told):
-    """With `max_age` only what ended lately is told; without it, everything is."""
+    """With `max_age` only what ended lately is reported; without it, everything is."""
     now = datetime.now(UTC).replace(microsecond=0)
     for partition, days in (("old", 40), ("new", 1)):
         window = {
@@ -305,7 +305,7 @@ def test_a_tick_out_of_time_leaves_the_rest_to_the_next(evaluate, tick, told):
 
 
 def test_two_sensors_report_independently(evaluate, tick, told):
-    """What one channel has been told, another one has not."""
+    """What one channel has received, another one has not."""
     evaluate()
     tick(name="pager")
     tick(name="chat")

@@ -264,7 +264,7 @@ def test_any_rule_makes_a_check(blank, execute):
 
 
 def test_days_of_another_zone_are_measured_one_by_one(blank, execute):
-    """A percentile of local days cannot come from UTC buckets, so each day is asked for, and exact."""
+    """A percentile of local days cannot come from UTC buckets, so each day is requested, and exact."""
     days = dg.DailyPartitionsDefinition("2025-01-01", timezone="America/New_York")
     local = dg.AssetSpec("local", partitions_def=days)
 

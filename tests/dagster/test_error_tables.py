@@ -1,4 +1,4 @@
-"""Tables of error messages: what lands, what it costs, what is told, and which queries are refused."""
+"""Tables of error messages: what lands, what it costs, what is reported, and which queries are refused."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -113,7 +113,7 @@ def test_definitions_load_without_a_key(definitions):
 
 
 def test_the_schedule_asks_for_the_day_that_ended(definitions, tmp_path):
-    """Every night one run is asked for, for the day that has ended and the two before it."""
+    """Every night one run is requested, for the day that has ended and the two before it."""
     schedule = definitions.resolve_schedule_def("daily_pipeline_health_schedule")
     night = datetime(2026, 11, 23, 2, tzinfo=UTC)
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:

@@ -248,7 +248,7 @@ def two_phase(emulator, options, instance, tmp_path):
 
 
 def test_a_landing_that_failed_is_tried_again(two_phase, emulator, monkeypatch, tmp_path):
-    """After a pause the sensor asks for it with another key; asked for anew, with another one at once."""
+    """After a pause the sensor asks for it with another key; requested anew, with another one at once."""
     emulator.settings(export_delay=0)
     assert two_phase.run(two_phase.asking).success
     (first,) = two_phase.tick().run_requests
@@ -267,7 +267,7 @@ def test_a_landing_that_failed_is_tried_again(two_phase, emulator, monkeypatch, 
 
 
 def test_a_landing_is_not_tried_for_ever(two_phase, monkeypatch):
-    """After some tries nothing is asked for until somebody asks for the export again."""
+    """After some tries nothing is requested until somebody asks for the export again."""
     monkeypatch.setattr(_ready, "_PAUSE", timedelta(0))
     monkeypatch.setattr(_ready, "is_pending", lambda *_: False)
     two_phase.ask_for(str(DAY))
@@ -316,7 +316,7 @@ def test_a_tick_is_bounded_and_the_next_goes_on(two_phase, monkeypatch):
 
 
 def test_one_failed_poll_does_not_end_the_others(two_phase, emulator, monkeypatch):
-    """A look that fails is told, and the others land; only when all fail the tick does."""
+    """A look that fails is reported, and the others land; only when all fail the tick does."""
     two_phase.ask_for("2026-01-01", "2026-01-02")
 
     def look(client, task_id, seconds):

@@ -249,7 +249,7 @@ FRAMES = {"arrow": pa.Table, "pandas": pd.DataFrame, "polars": pl.DataFrame}
 
 @pytest.mark.parametrize("as_type", FRAMES)
 def test_files_of_dagster_hold_each_type(emulator, tmp_path, as_type):
-    """Dagster's own IO manager keeps a partition as the type that was asked for, and gives it to what is downstream."""
+    """Dagster's own IO manager keeps a partition as the type that was requested, and gives it to what is downstream."""
     health = build_health_assets(
         tables=[RUNS],
         partitions_def=DAYS,

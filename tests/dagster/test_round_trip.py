@@ -1,4 +1,4 @@
-"""Several tables and checks in one round trip: what it costs, and what is told of each partition."""
+"""Several tables and checks in one round trip: what it costs, and what is reported of each partition."""
 
 from datetime import UTC, datetime, timedelta
 

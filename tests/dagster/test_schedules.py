@@ -118,7 +118,7 @@ def test_what_was_missed_is_caught_up_in_one_run(asked, instance):
 
 
 def test_what_failed_behind_a_finished_day_is_requested(asked, instance):
-    """A night that failed or was cancelled while later ones succeeded is asked for, by itself, and no finished one."""
+    """A night that failed or was cancelled while later ones succeeded is requested, by itself, and no finished one."""
     assets = health()
     materialized(instance, "2026-11-10", "2026-11-17", "2026-11-19", "2026-11-20", "2026-11-21")
     materialized(instance, "2026-11-16", keys=["one"])
@@ -189,7 +189,7 @@ def test_a_partition_that_does_not_exist_is_refused(ahead, instance, emulator, t
 
 
 def test_hours_are_counted_as_instants(asked):
-    """In the night in which the clocks go forward the hour that has settled is asked for, and not the next."""
+    """In the night in which the clocks go forward the hour that has settled is requested, and not the next."""
     hours = dg.HourlyPartitionsDefinition("2026-01-01-00:00", timezone="Europe/Berlin")
     assets = health(hours, [HealthTable("one", metrics=["runs.sum"], interval="hour")])
     schedule = build_health_schedule(assets, settle=timedelta(hours=2), catch_up=0)

@@ -133,7 +133,7 @@ def test_a_long_pause_is_caught_up_with_in_several_ticks(tick):
     ["", "no cursor", "[]", "12", '{"version": 1, "until": "2199-01-01T00:00:00+00:00"}'],
 )
 def test_an_unusable_cursor_begins_again(blank, tick, cursor):
-    """What cannot be read, and what lies in the future, is as no cursor: the last hours are told."""
+    """What cannot be read, and what lies in the future, is as no cursor: the last hours are reported."""
     errors(blank, 1, 30)
     assert evaluations(tick(cursor)) == evaluations(tick()) != []
 

@@ -44,7 +44,7 @@ def test_a_bad_row_inserts_none(blank, row, reason):
 
 
 def test_burst(emulator, client):
-    """A burst is runs of one status, a millisecond apart, at the time asked for."""
+    """A burst is runs of one status, a millisecond apart, at the time requested."""
     at = datetime(2031, 5, 1, 12, tzinfo=UTC)
     spans = emulator.burst(3, at=at, error_message="boom")
     events = client.search(start_time="2031-01-01T00:00:00Z")

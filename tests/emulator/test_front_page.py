@@ -17,7 +17,7 @@ def host(client):
 
 
 def act(client, path, body=None, *, method="POST", **headers):
-    """Status and JSON of a change, asked for as the page does unless `headers` say otherwise."""
+    """Status and JSON of a change, requested as the page does unless `headers` say otherwise."""
     arguments = {"Origin": f"http://{host(client)}"} | headers
     status, _, text = client.raw(method, f"/_page{path}", json.dumps(body), arguments)
     return status, json.loads(text)
@@ -122,7 +122,7 @@ def test_a_page_of_another_site_changes_nothing(client, emulator, headers):
 
 
 def test_a_page_of_another_site_reads_nothing(client):
-    """A name with dots may be anybody's: what is asked for under one is refused."""
+    """A name with dots may be anybody's: what is requested under one is refused."""
     for path in ("/", "/_page/state", "/_page/choices", "/_page/page.js"):
         strange = BROWSER | {"Host": "rebound.example"}
         assert client.raw("GET", path, headers=strange)[0] == 403

@@ -125,7 +125,7 @@ def test_table_cells(one, on_blank):
 
 
 def test_table_flags_and_odd_labels(one, on_blank):
-    """Record count and interface data come when asked for; a label may hold any text."""
+    """Record count and interface data come when requested; a label may hold any text."""
     label = """it's "50%" {}"""
     reply = on_blank.ask(
         "/tables",

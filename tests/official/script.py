@@ -354,7 +354,7 @@ def conversation(truth: Truth, entity: str) -> Case:
 
 
 def form(truth: Truth) -> Case:
-    """The run data of a submitted form, asked for with a user's own object."""
+    """The run data of a submitted form, requested with a user's own object."""
     identity, run_id = longest_run(truth, "form")
     return Case(
         lookup("run", object={"duck": "Form", "id": identity}, run_id=run_id),

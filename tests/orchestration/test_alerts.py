@@ -32,7 +32,7 @@ def receipts():
 
 
 def test_trouble_that_goes_on_is_reported_once(receipts):
-    """What was told, and what only goes on, is not sent; after a pass the next failure is."""
+    """What was reported, and what only goes on, is not sent; after a pass the next failure is."""
     sent = []
     assert deliver(ALERTS[:2], sent.append, receipts, seconds=60) == (1, None)
     assert deliver(ALERTS[:2], sent.append, receipts, seconds=60) == (0, None)
@@ -51,7 +51,7 @@ def test_an_alert_that_cannot_be_sent_keeps_back_no_other(receipts, fail):
 
 
 def test_when_the_time_is_over_the_rest_is_left(receipts):
-    """At least one is sent, and it is told from when on nothing was seen to."""
+    """At least one is sent, and it is reported from when on nothing was seen to."""
     receipts.passes = True
     assert deliver(ALERTS, print, receipts, seconds=-1) == (1, ALERTS[1].evaluated_at)
     assert receipts.written == ALERTS[:1]

@@ -348,7 +348,7 @@ def test_a_request_is_the_same_after_a_journey_as_json(client):
 
 
 def test_a_result_has_everything_as_json():
-    """What an orchestrator passes on: where it landed, how it was checked, how often asked for."""
+    """What an orchestrator passes on: where it landed, how it was checked, how often requested."""
     landed = ExportLanded(
         DAYS,
         5,
@@ -429,7 +429,7 @@ def test_several_days_are_measured_in_one_request(emulator, client):
 
 
 def test_a_window_that_cuts_a_bucket_is_refused(emulator, client):
-    """Half a day reported as a day would be a wrong answer, so it is not asked for."""
+    """Half a day reported as a day would be a wrong answer, so it is not requested."""
     emulator.reset_counters()
     window = Window(DAYS.start + timedelta(hours=12), DAYS.end)
     with pytest.raises(ValueError, match="whole day"):

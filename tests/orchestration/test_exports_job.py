@@ -452,7 +452,7 @@ def test_a_failure_of_another_kind_is_requested_again(
 
 
 def test_two_re_creates_are_the_most(emulator, client, request_of_day, tmp_path):
-    """A task that always fails is asked for three times in all, over any number of tries."""
+    """A task that always fails is requested three times in all, over any number of tries."""
     emulator.fault("export_poll", "task_failed", times=0, body="no memory")
     records = Records()
     with pytest.raises(AnalyticsExportFailed, match="no memory"):

@@ -153,7 +153,7 @@ def test_a_service_with_a_cap_is_read_in_halves(admitting, blank):
     ("floor", "spread"), [(TICK, timedelta(0)), (timedelta(seconds=10), timedelta(seconds=1))]
 )
 def test_what_cannot_be_halved_is_an_error(floor, spread, blank):
-    """More events in the narrowest part than the service hands out: both numbers are told."""
+    """More events in the narrowest part than the service hands out: both numbers are reported."""
     blank.insert([{"start_time": iso(START + number * spread)} for number in range(4)])
     window = Window(START, START + timedelta(seconds=4))
     with (
@@ -222,7 +222,7 @@ def test_a_row_that_comes_twice_counts_once():
 
 
 def test_what_would_leave_rows_out_is_refused(client, blank):
-    """An offset, and parts that can hold nothing, are errors before anything is asked."""
+    """An offset, and parts that can hold nothing, are errors before any request."""
     with pytest.raises(SpecError, match="offset of 10"):
         list(events(client.query(offset=10), DAY))
     for bad in ({"floor": timedelta(0)}, {"chunk_rows": 0}):

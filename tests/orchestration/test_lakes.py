@@ -147,7 +147,7 @@ def test_columns_are_added_and_never_dropped_or_retyped(tables):
 
 
 def test_what_fails_before_the_commit_leaves_the_old_rows(tables):
-    """Batches that break, a row outside, and whoever says no at the last moment; its own error is told."""
+    """Batches that break, a row outside, and whoever says no at the last moment; its own error is reported."""
 
     def breaking():
         yield batch([NOON], n=[2])
@@ -234,7 +234,7 @@ def test_many_writers_lose_and_double_nothing_and_readers_see_whole_windows(tabl
 
 
 def test_windows_in_a_row_are_one_commit(tables):
-    """A backfill's windows together; how many rows each had is told."""
+    """A backfill's windows together; how many rows each had is reported."""
     days = [YESTERDAY, DAY, TOMORROW]
     parts = {
         window: pa.Table.from_batches(

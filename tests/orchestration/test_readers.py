@@ -422,7 +422,7 @@ TIME = "2026-11-22T00:00:00Z"
     ['"abc"def', '""def', 'abc"def"', ' "abc"', '"abc" ', '"a""b"c', '"a,"b', "x\ry"],
 )
 def test_csv_with_text_beside_its_quotes_is_refused(tmp_path, cells):
-    """What is no field of RFC 4180 is not read as the nearest one."""
+    """What is not a field of RFC 4180 is not read as the nearest one."""
     path = tmp_path / "e.csv"
     path.write_bytes(f"span_id,span_start_time,status\na,{TIME},{cells}\n".encode())
     with pytest.raises(ExportFileError):

@@ -139,7 +139,7 @@ def test_as_few_requests_as_are_exact(specs, requests, window, account, vectorsh
 def test_a_reply_that_cannot_be_shared_is_not(
     change, specs, separate_reason, window, vectorshift_emulator
 ):
-    """Without totals, or with slices that overlap, every table is asked for by itself instead of guessed."""
+    """Without totals, or with slices that overlap, every table is requested separately instead of guessed."""
     with altered(vectorshift_emulator, change) as client:
         alone = [aggregate(client.query(), window, spec) for spec in specs]
         answers = aggregate_many(client.query(), window, specs)

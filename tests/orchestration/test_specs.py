@@ -28,7 +28,7 @@ def test_a_shorthand_names_an_operation_and_a_column(text, field, op, column):
 
 
 def test_the_error_rate_is_derived_from_two_metrics():
-    """It asks for errors and runs, once each, also when they are asked for by themselves."""
+    """It asks for errors and runs, once each, also when they are requested separately."""
     assert isinstance(parse_metric("error_rate"), Ratio)
     spec = AggregationSpec(["error_rate", "runs.sum"])
     assert [metric.column for metric in spec.measured] == ["errors_sum", "runs_sum"]

@@ -161,7 +161,7 @@ def test_sqlite_rows_are_read_by_position(path, factory):
     [(dict_row, True), (scalar_row, False), (args_row(lambda *values: set(values)), False)],
 )
 def test_rows_of_any_driver_are_read_by_position_or_refused(postgres, factory, is_read):
-    """A driver of which nothing is known gives dicts, or something whose columns cannot be told."""
+    """A driver of which nothing is known gives dicts, or something whose columns cannot be known."""
     with closing(plain_driver.Connection(postgres)) as fast:
         write(fast, [batch([NOON], n=[1])])
         with closing(plain_driver.Connection(postgres, row_factory=factory)) as slow:

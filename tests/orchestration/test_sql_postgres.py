@@ -118,7 +118,7 @@ def test_a_narrower_column_takes_what_fits(connection, postgres, declared, good,
 
 
 def test_a_value_that_cannot_be_stored_is_named(connection):
-    """NUL characters and nanoseconds: row and column are told, and the old row stays."""
+    """NUL characters and nanoseconds: row and column are reported, and the old row stays."""
     write(connection, [batch([NOON], s=["old"])])
     with pytest.raises(UnstorableValue, match="Row 3 has a NUL") as caught:
         write(connection, [batch([NOON, NOON], s=["a", "b"]), batch([NOON], s=["c\0d"])])
@@ -309,7 +309,7 @@ def test_a_closed_connection_is_an_error_of_ours(connection, postgres):
 
 
 def test_a_transaction_of_adbc_that_only_reads_is_committed(postgres):
-    """One that changes no row, as when a lost COMMIT is asked for, was not ended by somebody else."""
+    """One that changes no row, as when a lost COMMIT is looked up, was not ended by somebody else."""
     from adbc_driver_postgresql import dbapi
 
     territory = Territory(TableName("events", "public"), DAY)

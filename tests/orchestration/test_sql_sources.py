@@ -204,7 +204,7 @@ def test_an_empty_window_of_a_source_takes_only_its_rows(store):
 
 @pytest.mark.parametrize("source", ["", " x", "x\n", "a\0b", "x" * 101, 7])
 def test_what_cannot_name_a_source_is_refused(store, source):
-    """Before anything is asked of the database."""
+    """Before any statement."""
     with pytest.raises(StorageError, match="source"):
         begin_attempt(store.connection, "events", DAY, source=source)
     with pytest.raises(StorageError, match="source"):

@@ -100,7 +100,7 @@ def write(connection, number=1):
 
 @pytest.mark.parametrize(("meddling", "why"), FAULTS.values(), ids=FAULTS)
 def test_a_database_that_changes_what_is_written_is_refused(postgres, meddling, why):
-    """Before any work and before the write: what became of the value is told, and no table is left."""
+    """Before any work and before the write: what became of the value is reported, and no table is left."""
     with closing(Meddling(postgres, **meddling)) as connection:
         for attempt in (write, lambda given: begin_attempt(given, "events", DAY)):
             with pytest.raises(StorageError, match=f"events.*tried in a table of its own.*{why}"):

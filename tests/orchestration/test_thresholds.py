@@ -381,7 +381,7 @@ def test_no_data_raise(rule, figures):
     "history", [[1.7e308] * 6, [-1.7e308, 1.7e308, 0.0, 1.7e308, -1.7e308, 5e-324]]
 )
 def test_figures_at_the_end_of_doubles_have_a_verdict(history):
-    """Where their distance is no number any more, nothing can be judged; nothing is raised."""
+    """Where their distance is not a number any more, nothing can be judged; nothing is raised."""
     rule = Baseline(metric="latency.p95", error=3, windows=6)
     figures = [{"latency_p95": value, "runs_sum": 9} for value in [*history, -1.7e308]]
     result = verdict(rule, Window.day(date(2026, 11, 22)), figures)

@@ -72,7 +72,7 @@ def services() -> Iterator[dict[str, Emulator]]:
 
 
 def spans_of(service: Emulator, window: Window) -> set[str]:
-    """The ids of the window's events, told by the database itself."""
+    """The ids of the window's events, computed by the database itself."""
     start, end = (f"TIMESTAMP '{edge:%Y-%m-%d %H:%M:%S.%f}'" for edge in (window.start, window.end))
     rows = service.truth(
         f"SELECT span_id FROM events WHERE start_time >= {start} AND start_time < {end}"
@@ -81,7 +81,7 @@ def spans_of(service: Emulator, window: Window) -> set[str]:
 
 
 def figures_of(service: Emulator, window: Window) -> dict[str, object]:
-    """What FIGURES measures, told by the database itself."""
+    """What FIGURES measures, computed by the database itself."""
     start, end = (f"TIMESTAMP '{edge:%Y-%m-%d %H:%M:%S}'" for edge in (window.start, window.end))
     [row] = service.truth(
         "SELECT count(*) FILTER (is_run) AS runs_sum, max(latency) FILTER (is_run) AS latency_max, "
@@ -93,7 +93,7 @@ def figures_of(service: Emulator, window: Window) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Truth:
-    """What windows hold, told by the database: asked once for all switches, which change nothing in it."""
+    """What windows hold, computed by the database: asked once for all switches, which change nothing in it."""
 
     figures: dict[Window, dict[str, object]]
     spans: dict[Window, set[str]]

@@ -72,7 +72,7 @@ async def test_an_impossible_request_ends_the_wait_at_once(client, opened):
 
 
 async def test_an_export_is_waited_for(client, opened):
-    """One that is ready is told without its address, and one that nobody asked for is missing."""
+    """One that is ready is reported without its address, and one that nobody requested is missing."""
     task = client.query().export("CSV", "events.csv")
     async with client:
         reported = await ready(opened, task["task_id"])

@@ -118,7 +118,7 @@ def lookups(service):
 
 
 def compared(value):
-    """The parts of an answer that are the same whenever it is asked for."""
+    """The parts of an answer that are the same whenever it is requested."""
     if isinstance(value, dict):
         new = ("task_id", "download_url")
         return [repr({name: each for name, each in value.items() if name not in new})]
@@ -222,7 +222,7 @@ def test_a_broken_wire_is_mended_or_told(wires, terminal, record_faults):
 @pytest.mark.parametrize("way", ["kept", "kept awaiting"], indirect=True)
 @pytest.mark.parametrize("terminal", TERMINALS)
 def test_a_refusal_passes_or_is_told_at_once(wires, terminal, record_faults):
-    """A read is tried again after what may pass, whatever Retry-After says; what lasts longer than we wait is told at once."""
+    """A read is tried again after what may pass, whatever Retry-After says; what lasts longer than we wait is reported at once."""
 
     def judge(fault, truth, found, is_after):
         if not is_after and (fault in LASTING or wires.is_create):

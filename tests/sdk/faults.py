@@ -300,7 +300,7 @@ def a_figure_of_several_years_is_the_first(patch):
 
 @fails("test_mean_over_known_years_is_refused_before_dispatch")
 def the_years_of_a_query_are_unknown(patch):
-    """A mean over several years is asked for."""
+    """A mean over several years is requested."""
     patch.setattr(_flows, "calendar_years", lambda spec: None)
 
 
@@ -505,13 +505,13 @@ def secrets_are_shown(patch):
 
 @fails("test_a_failed_body_is_reported_with_its_request_and_no_secrets")
 def a_failed_body_is_told_without_its_request(patch):
-    """Only the reason is told."""
+    """Only the reason is reported."""
     patch.setattr(_answers, "context", lambda call, reply: {})
 
 
 @fails("test_no_answer_at_all_is_reported_with_its_request")
 def every_request_may_have_arrived(patch):
-    """A connection that was refused is told as one that broke."""
+    """A connection that was refused is reported as one that broke."""
     patch.setattr(kept, "not_connected", exchange.broken)
 
 

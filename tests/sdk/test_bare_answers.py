@@ -31,7 +31,7 @@ def test_a_count_in_any_spelling(scripted, service, told):
 
 
 def test_the_records_of_an_empty_table_are_zero(scripted, service):
-    """total_records is there when it was asked for, unless rows without it would make 0 a lie."""
+    """total_records is there when it was requested, unless rows without it would make 0 a lie."""
     service.script = in_turn(SUCCESS)
     query = scripted.query()
     assert query.table(["status"], return_record_count=True)["total_records"] == 0

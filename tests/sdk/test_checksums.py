@@ -99,7 +99,7 @@ def test_an_encoding_that_changes_nothing_is_none(fetch, named):
 
 @pytest.mark.parametrize("named", ["gzip", "aws-chunked,gzip", "br", "GZIP"])
 def test_an_encoding_that_changes_the_bytes_is_refused(fetch, named):
-    """Plain bytes were asked for; what came is not the file, and the encoding is named."""
+    """Plain bytes were requested; what came is not the file, and the encoding is named."""
     with pytest.raises(AnalyticsDownloadFailed, match=named.rpartition(",")[2].lower()):
         fetch(Answer(CSV, headers={"Content-Encoding": named}))
 

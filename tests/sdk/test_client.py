@@ -178,7 +178,7 @@ def test_threads_share_a_client(scripted, service):
 
 
 def test_requests_at_once_are_bounded(service):
-    """No more than max_connections requests are under way, however many are asked for at once."""
+    """No more than max_connections requests are under way, however many are requested at once."""
     service.script = in_turn(COUNT)
 
     async def many():

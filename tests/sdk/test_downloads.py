@@ -166,7 +166,7 @@ def test_exports_of_the_emulator_arrive(client, emulator, tmp_path, truth, forma
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.999])
 def test_a_broken_transfer_is_resumed(fetch, files, share):
-    """With a strong ETag the rest is asked for, and the file is right; nothing is asked for twice."""
+    """With a strong ETag the rest is requested, and the file is right; nothing is requested twice."""
     files.answers = [files.broken(share)]
     assert fetch(files.task).sha256 == SHA256.hex()
     first, second = files.gets
@@ -213,7 +213,7 @@ def test_a_file_that_changes_is_read_again_from_its_beginning(fetch, files):
     ids=["another range", "416", "503", "no range"],
 )
 def test_a_wrong_answer_to_a_range_starts_again(fetch, files, answer):
-    """A part that was not asked for is never written."""
+    """A part that was not requested is never written."""
     files.answers = [files.broken(0.5), answer]
     assert fetch(files.task).sha256 == SHA256.hex()
 
@@ -227,7 +227,7 @@ def close_delimited(body):
 
 
 def chunked(body, end=b"0\r\n\r\n"):
-    """An answer in chunks, ended in form unless told otherwise."""
+    """An answer in chunks, properly ended by default."""
     chunk = b"%x\r\n%s\r\n" % (len(body), body) if body else b""
     return Answer(raw=[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", chunk, end])
 
@@ -338,7 +338,7 @@ def test_the_content_is_left_to_who_reads_all_of_it(fetch, failed, files, format
 
 
 def test_an_expired_url_is_renewed(fetch, files):
-    """A URL that ended is asked for again, apart from the retries, and the rest resumed."""
+    """A URL that ended is requested again, apart from the retries, and the rest resumed."""
     task = files.task
     files.signature = 5
     assert fetch(task).sha256 == SHA256.hex()
@@ -509,7 +509,7 @@ def test_a_full_disk_leaves_nothing(service, files, tmp_path):
 
 
 def test_a_path_that_cannot_be_written_is_refused_first(scripted, service, tmp_path):
-    """A missing directory or a directory as the file is told before anything is asked."""
+    """A missing directory or a directory as the file is reported before any request."""
     for path in (tmp_path / "none" / "out.csv", tmp_path):
         with pytest.raises(AnalyticsInvalidQuery, match="directory"):
             scripted.download_export("ex_1", path)

@@ -144,7 +144,7 @@ def test_an_unknown_task_reported_with_200_is_not_found(wait, service):
 
 
 def test_passing_failures_of_a_poll_are_not_seen(wait, service):
-    """A look is tried again like any other call; a lasting failure is told as what it is."""
+    """A look is tried again like any other call; a lasting failure is reported as what it is."""
     service.script = in_turn(PENDING, Answer({}, 500), Answer({}, 503), READY)
     assert wait()["download_url"] == URL
     service.script = in_turn(PENDING, Answer({"error": "broken"}, 500))

@@ -74,7 +74,7 @@ def test_the_sentence_of_a_plain_404(scripted, service, page):
 
 @pytest.mark.parametrize("twin", ["blocking", "awaiting"])
 def test_a_poll_route_that_is_missing_ends_the_wait(scripted, service, twin):
-    """An export was made and its state cannot be asked for: one look, and a sentence about the route."""
+    """An export was made and its state cannot be requested: one look, and a sentence about the route."""
 
     def answer(request):
         if request.method == "POST":

@@ -85,7 +85,7 @@ def test_retries_wait_for_their_turn_too():
 
 
 def test_a_call_without_a_turn_in_its_time_ends_at_once():
-    """Waiting for a turn counts in the total time; who cannot get one is told, and leaves the turn."""
+    """Waiting for a turn counts in the total time; who cannot get one gets an error, and leaves the turn."""
     how = persistence(1, total=1.5)
     talks = [Talk(how) for _ in range(3)]
     for talk in talks[:2]:

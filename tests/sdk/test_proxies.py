@@ -131,7 +131,7 @@ def test_a_plain_http_url_takes_http_proxy(ways, monkeypatch):
 
 
 def test_a_transfer_that_breaks_is_resumed_through_the_proxy(hidden, client, ways, monkeypatch):
-    """The rest of the file is asked for by the same way."""
+    """The rest of the file is requested by the same way."""
     service, proxy = hidden
     head = b'HTTP/1.1 200 OK\r\nETag: "v1"\r\nContent-Length: %d\r\n\r\n' % len(CSV)
     rest = {"Content-Range": f"bytes 5-{len(CSV) - 1}/{len(CSV)}", "ETag": '"v1"'}

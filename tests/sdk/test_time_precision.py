@@ -105,7 +105,7 @@ async def test_awaiting_finds_the_same(service):
 
 @pytest.mark.parametrize("told", ["us", "ms", "s"])
 def test_a_setting_is_not_probed(service, told):
-    """A client that was told asks nothing."""
+    """A client that was given the precision does not look for it."""
     insert(service, "07.250")
     with Client(service.api_key, service.base_url, time_precision=told) as client:
         assert hour(client).time_precision() == told

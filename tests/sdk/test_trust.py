@@ -167,7 +167,7 @@ def test_unverified_tls_is_refused(verify):
 
 
 def test_what_is_not_a_bundle_is_refused(tmp_path):
-    """A file that is missing, empty or of something else, a folder, and other values are told at once."""
+    """A file that is missing, empty or of something else, a folder, and other values are reported at once."""
     (tmp_path / "empty.pem").touch()
     (tmp_path / "text.pem").write_text("no certificate")
     for verify in ("nowhere.pem", tmp_path, tmp_path / "empty.pem", tmp_path / "text.pem", None, 1):

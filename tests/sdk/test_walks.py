@@ -64,7 +64,7 @@ def test_every_row_comes_once(walked, client, emulator, size):
 
 
 def test_columns_that_a_walk_needs_may_be_requested(walked, client, emulator):
-    """Span id and start time stay when they were asked for, under the asked labels."""
+    """Span id and start time stay when they were requested, under the asked labels."""
     rows = walked(
         client.query(object_type="form"), "iter_rows", ["EVENT_ID", "status"], page_size=50
     )
@@ -370,7 +370,7 @@ def test_events_without_an_id_are_not_read_twice(walked, scripted, service):
 
 
 def test_a_table_that_caps_its_pages_is_reported(walked, scripted, service):
-    """Tables page by number, so a page shorter than asked for cannot be followed: it says what to do."""
+    """Tables page by number, so a page shorter than requested cannot be followed: it says what to do."""
     row = {"cells": [{"columnLabel": "status"}, {"columnLabel": "event_id", "stringValue": "sp_1"}]}
     service.script = lambda _: Answer(
         {"status": "success", "rows": [row], "columns": [], "total_records": "9"}

@@ -402,7 +402,7 @@ def test_what_comes_unasked_is_nobodys_answer(way):
 
 @pytest.mark.parametrize("extra", [b"HTTP/1.1 200 OK\r\nX", b"x"])
 def test_bytes_after_an_answer_make_no_answer(way, extra):
-    """Half an answer that nobody asked for may cost calls, and is never part of an answer."""
+    """Half an answer that nobody requested may cost calls, and is never part of an answer."""
 
     def answers(connection, request):
         return OK + extra if (connection, request) == (0, 0) else OK
@@ -576,7 +576,7 @@ def test_event_loops_of_several_threads(way, service):
 
 @AWAITING
 def test_aclose_ends_what_is_under_way(way, service):
-    """Whoever still waits for an answer when the client is closed is told, and no connection is left."""
+    """Whoever still waits for an answer when the client is closed gets an error, and no connection is left."""
     asked = threading.Event()
 
     def script(request):

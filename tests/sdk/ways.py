@@ -60,7 +60,7 @@ WAYS = {
 
 @pytest.fixture(params=WAYS)
 def way(request, monkeypatch):
-    """Each wire in turn; httpx as if something asked for it."""
+    """Each wire in turn; httpx as if a setting required it."""
     found = WAYS[request.param]
     if found.library == "httpx":
         asked_for = choice.Choice("httpx", "the test asks for it")

@@ -20,7 +20,7 @@ record goes on from there. Whatever is repeated replaces, and never adds:
 A task that failed or is not found, a download that fails for good (the URL always expired, the
 file cut), and a file that is not complete are requested again, at most twice; what a worksheet cannot
 hold is not (`worksheets`). A record whose time is
-up is not gone on with, and one that is of no more use is discarded (`RetryAdvice`).
+up is not continued, and one that is of no more use is discarded (`RetryAdvice`).
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ class ExportJob:
 
     @contextmanager
     def _recording(self) -> Iterator[None]:
-        """Discard the record of an export that no later try may go on with."""
+        """Discard the record of an export that no later try may continue."""
         from vectorshift.errors import RetryAdvice, VectorshiftError
 
         try:
@@ -201,7 +201,7 @@ class ExportJob:
             raise
 
     def _begin(self) -> None:
-        """Take up the record once, as far as it can be gone on with."""
+        """Take up the record once, as far as it can be continued."""
         if self._state is not None:
             return
         stored = self._record.read()
@@ -219,7 +219,7 @@ class ExportJob:
         self._staged = self._staged_earlier()
 
     def _take_up(self, state: ExportState) -> None:
-        """Go on from a state; the wall clock is looked at once, because it may be set meanwhile."""
+        """Continue from a state; the wall clock is read once, because it may be set meanwhile."""
         now = time.time()
         deadline = now + self._options.timeout if state.deadline is None else state.deadline
         self._state = replace(state, deadline=deadline)

@@ -143,7 +143,7 @@ class PendingNote:
         """Go on with an export that another process reported, whatever was recorded of it.
 
         `noted` is what `PendingExport.to_json` gave where the wait began; None is what the store holds.
-        An export whose time is up gets ten seconds, so that it is looked at once more.
+        An export whose time is up gets ten seconds, so that it is polled once more.
         """
         pending = self.stored() if noted is None else PendingExport.from_json(noted)
         state = self._matching(pending)

@@ -63,7 +63,7 @@ class IcebergLake(Lake):
             loaded = self._catalog.load_table(self._name(table))
         except (NoSuchTableError, NoSuchNamespaceError):
             return None
-        notes: dict[str, None] = {}  # a transaction's two snapshots bear the same
+        notes: dict[str, None] = {}  # a transaction's two snapshots carry the same
         for snapshot in loaded.metadata.snapshots:
             summary = snapshot.summary
             if summary is not None and NOTES in summary.additional_properties:

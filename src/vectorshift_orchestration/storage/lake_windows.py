@@ -316,7 +316,7 @@ def _window(note: Mapping[str, Any]) -> Window:
 
 
 def _standing(table: TableName, state: State | None) -> list[dict[str, Any]]:
-    """What the commits tell, without what a later one replaced or made a part of another request's."""
+    """What the commits record, without what a later one replaced or made a part of another request's."""
     standing: list[dict[str, Any]] = []
     for text in () if state is None else state.notes:
         wrote = json.loads(text)

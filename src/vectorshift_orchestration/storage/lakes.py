@@ -2,7 +2,7 @@
 
 A lake has no locks and no transactions of statements. Its commits are optimistic: each says which state of
 the table it was made from, and is refused when another came first. So what locks and a ledger are elsewhere
-is here in the commits themselves: each bears the notes of the windows that it wrote.
+is here in the commits themselves: each carries the notes of the windows that it wrote.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vectorshift_orchestration.tables import INSTANT
 from vectorshift_orchestration.windows import Window
 
 NOTES = "vectorshift.windows"
-"""Under which a commit bears its notes, as JSON."""
+"""The key under which a commit carries its notes, as JSON."""
 
 _PATH = re.compile(r"[^\x00-\x1f/\\]+")
 _MOST_DIGITS = 38
@@ -87,7 +87,7 @@ class Lake(ABC):
         new: pa.Schema,
         any_there: bool,
     ) -> None:
-        """In one commit on the state: give the table `new` columns, replace the rows if there are any, bear the note."""
+        """In one commit on the state: give the table `new` columns, replace the rows if there are any, record the note."""
 
 
 def kept_schema(schema: pa.Schema) -> pa.Schema:
@@ -159,7 +159,7 @@ def _takes(present: pa.DataType, incoming: pa.DataType) -> bool:
 
 
 def _read(kind: pa.DataType) -> pa.DataType:
-    """A type as lakes tell it, which differs in the size of offsets or the unit from library to library."""
+    """A type as lakes report it, which differs in the size of offsets or the unit from library to library."""
     if is_text(kind) or pa.types.is_string_view(kind):
         return pa.string()
     if pa.types.is_timestamp(kind) and kind.tz is not None:

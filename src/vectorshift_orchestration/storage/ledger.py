@@ -1,15 +1,15 @@
 """The commit record: one row for each window that a table holds, written in the same transaction.
 
 If the row is there, the window's rows are there, all of them; if not, none of that attempt are.
-The table is `_vectorshift_windows`, in the schema of the tables that it tells about. A window of one
+The table is `_vectorshift_windows`, in the schema of the tables that it describes. A window of one
 source has a row of its own, whose `table_name` is `events[orders]`: so old ledgers need no other key.
 
 **Fencing.** Each commit leaves a token of its own. An attempt remembers a digest of the tokens of
 all windows that overlap its own; a commit there, of whatever window, changes it. A greatest number
-would not do: a window that is wider than both would not see a small number rise beside a great one.
+would not do: it hides a small number that rises in one of the windows that a wider one overlaps.
 Windows of different sources do not overlap.
 
-**Whose rows.** A row remembers what was asked for, so that another request does not replace them unseen.
+**Whose rows.** A row identifies the request, so that another one does not replace the rows unnoticed.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ def require_own(part: Part, notes: Iterable[Note], request: Request) -> None:
 
 
 def taken(part: Part, what: str) -> WindowTakenError:
-    """The error for a part that holds what is not to be replaced unseen."""
+    """The error for a part whose rows must not be replaced unnoticed."""
     return WindowTakenError(
         f"{part} was not changed, because it holds {what}. Give each query a table of its own, or "
         f"source=, which keeps the rows of several queries apart in column {SOURCE}; or "
@@ -278,9 +278,9 @@ def goes(note: Note, part: Part, request: Request) -> bool:
 
 
 def _is_other(note: Note, part: Part, request: Request) -> bool:
-    """Whether the note tells of rows that this request has not asked for, as far as both say."""
+    """Whether the note is about another request's rows, as far as both identify theirs."""
     if note.source != part.source:
-        return part.source is None  # rows without a source are looked for in the table itself
+        return part.source is None  # the table itself is searched for rows without a source
     if note.request.query_key and request.query_key:
         return note.request.query_key != request.query_key
     if note.request.query_key or request.query_key or not (note.request.key and request.key):

@@ -177,9 +177,9 @@ def overwrite_windows(
     """`overwrite_window` for windows in a row, all of them in one transaction: all are new, or none is.
 
     Each window begins where the one before it ends, and all tables have the same columns. The
-    windows are told apart by the times in them, so these are few, such as starts of buckets.
+    windows are distinguished by the times in them, so these are few, such as starts of buckets.
     `attempts` is from `begin_attempts`. What is raised is as there, for the first window that is
-    the reason, or for all of them where the database does not tell.
+    the reason, or for all of them where the database does not say.
     """
     database = _target(connection)
     part = _part(database, table, tuple(parts), source)

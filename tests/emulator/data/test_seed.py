@@ -250,7 +250,7 @@ def test_a_burst_is_runs_of_one_object_at_one_moment(store):
 
 
 def test_a_burst_of_an_unknown_object_is_its_pipelines(store):
-    """An id that the generator does not know becomes a pipeline; a status can be asked for."""
+    """An id that the generator does not know becomes a pipeline; a status can be requested."""
     seed.burst(store.cursor(), at=END, count=2, status="in_progress", object_id="mine", seed=1)
     rows = (
         store.cursor()
