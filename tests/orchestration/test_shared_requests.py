@@ -12,7 +12,7 @@ import pytest
 from tests.days import MIDNIGHT
 from vectorshift import Client
 from vectorshift_orchestration.errors import SpecError, WindowError
-from vectorshift_orchestration.extract import aggregate
+from vectorshift_orchestration.extract import aggregate, shared_requests
 from vectorshift_orchestration.extract.shared_requests import aggregate_many, plan
 from vectorshift_orchestration.specs import AggregationSpec
 from vectorshift_orchestration.windows import Window
@@ -181,3 +181,38 @@ def test_an_impossible_question_is_refused(window, account, vectorshift_emulator
     with pytest.raises(WindowError, match="whole day"):
         aggregate_many(account.query(), cut, [P95, P95_ALL])
     assert vectorshift_emulator.counters()["requests"] == {}
+
+
+@pytest.mark.parametrize(
+    ("specs", "most", "parts"),
+    [
+        ([BY_PIPELINE], 10, 3),
+        ([BY_PIPELINE, BY_MODEL, BY_HOUR], 24 * 7, 4),
+        ([P95], 1, 28),
+        ([WEEKS, BY_HOUR], 24 * 10, 4),
+        ([P95, P95_ALL], 28, 1),
+    ],
+    ids=str,
+)
+def test_a_long_window_is_measured_part_by_part(
+    account, vectorshift_emulator, window, monkeypatch, specs, most, parts
+):
+    """No request has more buckets of the finest interval than the limit, and the rows are those of one request."""
+    whole = aggregate_many(account.query(), window, specs)
+    monkeypatch.setattr(shared_requests, "MOST_BUCKETS", most)
+    divided = aggregate_many(account.query(), window, specs)
+    assert divided.requests == whole.requests * parts
+    for one, other in zip(divided.tables, whole.tables, strict=True):
+        assert one.schema == other.schema
+        assert one["bucket_start"].to_pylist() == other["bucket_start"].to_pylist()
+        figures = (table.drop_columns(["bucket_start"]).to_pylist() for table in (one, other))
+        for got, expected in zip(*figures, strict=True):
+            assert got == pytest.approx(expected)
+
+
+def test_a_window_that_no_interval_divides_is_one_request(account, window, monkeypatch):
+    """Weeks and months share few edges, and a figure that is not sliced by time has none."""
+    monkeypatch.setattr(shared_requests, "MOST_BUCKETS", 1)
+    unsliced = AggregationSpec(SUMS, ["pipeline_id"])
+    whole = aggregate_many(account.query(), window, [unsliced])
+    assert whole.requests == 1

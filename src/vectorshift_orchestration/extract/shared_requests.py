@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from vectorshift_orchestration.aggregates.merging import merge_rows
@@ -35,6 +36,16 @@ _FINER = {
     "month": ("day", "hour"),
     "week": ("day", "hour"),
     "day": ("hour",),
+}
+MOST_BUCKETS = 5_000
+"""How many buckets of time one request has at most, each with all of its slices."""
+
+_WIDTHS = {
+    "year": timedelta(days=365),
+    "month": timedelta(days=28),
+    "week": timedelta(weeks=1),
+    "day": timedelta(days=1),
+    "hour": timedelta(hours=1),
 }
 _COARSE_TO_FINE = ("year", "month", "week", "day", "hour")
 _CLOSE = 1e-9
@@ -99,14 +110,54 @@ def aggregate_many(
 ) -> Answers:
     """What `extract.aggregate` gives for each spec, in as few requests as are exact.
 
-    With `share=False` every spec is a request of its own: many dimensions together can make a
+    A window of more than `MOST_BUCKETS` buckets is measured part by part, where all specs are sliced by time: so
+    no answer grows with the length of a backfill. With `share=False` every spec is a request of its own: many dimensions together can make a
     reply large. Raises what `extract.aggregate` raises; `WindowError` before any request.
     """
+    if not specs:
+        raise SpecError("There is nothing to measure. Give at least one aggregation.")
+    parts = [
+        _aggregate_many(query, part, specs, share=share) for part in _of_bounded_size(window, specs)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    import pyarrow as pa
+
+    return Answers(
+        [pa.concat_tables(tables) for tables in zip(*(part.tables for part in parts), strict=True)],
+        sum(part.requests for part in parts),
+        next((part.separate_reason for part in parts if part.separate_reason), None),
+    )
+
+
+def _of_bounded_size(window: Window, specs: Sequence[AggregationSpec]) -> list[Window]:
+    """The window in parts that begin and end with whole buckets of every spec."""
+    intervals = {spec.interval for spec in specs if spec.sliced_by_time and spec.interval}
+    is_sliced = all(spec.sliced_by_time for spec in specs)
+    if not is_sliced or not intervals or not all(map(window.is_aligned, intervals)):
+        return [window]
+    coarsest, *_, finest = sorted([*intervals] * 2, key=_COARSE_TO_FINE.index)
+    most = MOST_BUCKETS * _WIDTHS[finest]
+    if window.width <= most:
+        return [window]
+    parts: list[Window] = []
+    start = window.start
+    for unit in window.split(coarsest):
+        so_far = Window(start, unit.end)
+        if so_far.start < unit.start and so_far.width > most:
+            before = Window(start, unit.start)
+            if all(map(before.is_aligned, intervals)):
+                parts.append(before)
+                start = unit.start
+    return [*parts, Window(start, window.end)]
+
+
+def _aggregate_many(
+    query: Query, window: Window, specs: Sequence[AggregationSpec], *, share: bool
+) -> Answers:
     from vectorshift_orchestration.extract import aggregate, ask
     from vectorshift_orchestration.tables import require_buckets_inside
 
-    if not specs:
-        raise SpecError("There is nothing to measure. Give at least one aggregation.")
     if not share or len(specs) == 1:
         return Answers([aggregate(query, window, spec) for spec in specs], len(specs))
     tables: dict[int, pa.Table] = {}
