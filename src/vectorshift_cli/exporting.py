@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vectorshift_orchestration.exports.job import ExportLanded
     from vectorshift_orchestration.windows import Window
 
-_OPTIONS = ("format", "timeout", "poll_interval", "late_arrival_minutes")
+_OPTIONS = ("format", "timeout", "poll_interval", "late_arrival_minutes", "chunks")
 _KEYS = (*QUERY, *WINDOW, *LANDING, *_OPTIONS, "destination", "parquet", "table", "every")
 
 
@@ -66,6 +66,9 @@ def export(
     every: o.Every = None,
     timeout: Annotated[
         float | None, typer.Option(help="Seconds until the file is ready; 3600.")
+    ] = None,
+    chunks: Annotated[
+        int | None, typer.Option(help="Export a window in so many parts, all at once; 1.")
     ] = None,
     base_url: o.BaseUrl = None,
     account: o.Settings = None,

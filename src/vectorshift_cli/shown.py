@@ -26,7 +26,7 @@ Document = Mapping[str, Any]
 
 def show_export(orchestrator: str, document: Document) -> str:
     """Code for `export`."""
-    waiting = _words(document, "timeout", "poll_interval")
+    waiting = _words(document, "timeout", "poll_interval", "chunks")
     if _is_airflow(orchestrator):
         format_ = document.get("format")
         arguments = {

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class ExportFile:
     """A complete, checked file of exported events, and the format that the service wrote it in.
 
-    `spill` has its rows, to be loaded in the same process; without it the file is read again.
+    `spill` has its rows, to be loaded in the same process; without it the file is read again. `parts` are
+    the files of the parts of one window, in order, where it is several (see `in_one`).
     """
 
     path: Path
@@ -28,6 +29,26 @@ class ExportFile:
     sha256: str
     rows: int
     spill: Spill | None = field(default=None, kw_only=True, repr=False, compare=False)
+    parts: tuple[ExportFile, ...] = field(default=(), kw_only=True)
+
+
+def in_one(files: Sequence[ExportFile]) -> ExportFile:
+    """The files of the parts of a window, as its one file: rows and bytes are sums."""
+    if len(files) == 1:
+        return files[0]
+    return ExportFile(
+        files[0].path,
+        files[0].format,
+        sum(file.bytes for file in files),
+        sha256_in_one([file.sha256 for file in files]),
+        sum(file.rows for file in files),
+        parts=tuple(files),
+    )
+
+
+def sha256_in_one(digests: Sequence[str]) -> str:
+    """One digest for the files of a window: SHA-256 of theirs in hex, one after the other."""
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

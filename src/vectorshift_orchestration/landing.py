@@ -342,10 +342,11 @@ class Landing:
         if self.table is None:
             publish()
         else:
+            from vectorshift_orchestration.file_rows import rows_of
             from vectorshift_orchestration.storage.sql import overwrite_window
             from vectorshift_orchestration.tables import EVENT_TIME
 
-            schema, batches = _read(file, characters)
+            schema, batches = rows_of(file, characters)
             with self._opened() as connection:
                 written = overwrite_window(
                     connection,
@@ -375,9 +376,10 @@ class Landing:
         progress: Progress | None,
     ) -> Published:
         if self.parquet:
+            from vectorshift_orchestration.file_rows import rows_of
             from vectorshift_orchestration.storage.parquet import write_parquet
 
-            schema, batches = _read(file, characters)
+            schema, batches = rows_of(file, characters)
             return write_parquet(schema, batches, destination, progress=progress)
         from vectorshift_orchestration.storage.files import publish
 
@@ -442,20 +444,3 @@ def _together(parts: Mapping[Window, pa.Table]) -> Iterator[Mapping[Window, pa.T
                 several = {}
             several[window] = rows
         yield several
-
-
-def _read(
-    file: ExportFile, characters: Characters | None
-) -> tuple[pa.Schema, Iterable[pa.RecordBatch]]:
-    """The rows of an export's file, as they can be stored."""
-    if file.spill is not None:
-        schema, batches = file.spill.rows()
-        if characters is not None:
-            characters.count += file.spill.replaced
-    else:
-        from vectorshift_orchestration.readers import read_export
-
-        schema, batches = read_export(
-            file.path, file.format, may_be_empty=not file.rows, characters=characters
-        )
-    return schema, batches if characters is None else characters.stored(batches)

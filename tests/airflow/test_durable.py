@@ -41,6 +41,19 @@ def test_retry_goes_on_with_the_export(emulator, run, deferrable):
 
 
 @pytest.mark.airflow33
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_retry_goes_on_with_the_chunks(emulator, run, deferrable):
+    """A chunk that was given up costs the retry that chunk alone, also where the triggerer waited for it."""
+    emulator.fault("export_poll", "task_failed", times=3, body="no memory")
+    emulator.settings(export_delay=1.5 if deferrable else 0)
+    done = run(deferrable=deferrable, destination=None, chunks=3, **RETRY)
+    assert [name for name, _ in done.errors] == ["AnalyticsExportFailed"]
+    assert done.state == "success"
+    assert run.rows() == truth(emulator, last_day())
+    assert emulator.counters()["exports_created"] == 3 + 3
+
+
+@pytest.mark.airflow33
 def test_retry_after_rate_limit(emulator, run):
     """A 429 that asks for a long wait fails the try; the retry needs no new export."""
     emulator.fault("count", "status", code=429, retry_after="3600", times=1)

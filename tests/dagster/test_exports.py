@@ -380,3 +380,23 @@ def test_no_signed_url_is_kept(export, options, tmp_path):
     assert told(result)["vectorshift/task_id"].encode() in stored
     assert b"signature=" not in stored
     assert b"download_url" not in stored
+
+
+@pytest.mark.parametrize("two_phase", [False, True])
+def test_a_partition_is_exported_in_chunks(
+    export, options, emulator, truth, tmp_path, instance, two_phase
+):
+    """Three exports at the service, one partition in the table; in two assets as in one."""
+    emulator.reset_counters()
+    options |= {"chunks": 3}
+    if two_phase:
+        defs = build_two_phase_export("events", **options)
+        for asset in defs.assets:
+            assert export(asset).success
+    else:
+        assert export(build_export_asset("events", **options)).success
+    assert emulator.counters()["exports_created"] == 3
+    with duckdb.connect(str(tmp_path / "events.duckdb"), read_only=True) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM events").fetchone()
+        windows = connection.execute("SELECT row_count FROM _vectorshift_windows").fetchall()
+    assert [(count,)] == windows == [(len(truth(DAY)),)]

@@ -29,7 +29,7 @@ PRIVATE = {
 STORED = {
     "airflow_provider_vectorshift/operators/export.py": "asked",  # in tasks that wait
     "dagster_vectorshift/exports/_assets.py": "asked",
-    "vectorshift_orchestration/exports/job.py": "asked",
+    "vectorshift_orchestration/exports/fetch.py": "asked",
     "vectorshift_orchestration/exports/notes.py": "asked",
     "vectorshift_orchestration/exports/state.py": "asked",
 }

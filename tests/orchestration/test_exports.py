@@ -31,7 +31,7 @@ from vectorshift_orchestration.errors import (
     StorageError,
 )
 from vectorshift_orchestration.exports import ExportJob, ExportLanded, ExportOptions, ExportRequest
-from vectorshift_orchestration.exports.job import submit
+from vectorshift_orchestration.exports.fetch import submit
 from vectorshift_orchestration.exports.staging import stage
 from vectorshift_orchestration.extract import aggregate
 from vectorshift_orchestration.landing import Landing

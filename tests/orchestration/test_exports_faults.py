@@ -23,7 +23,7 @@ from vectorshift._retry import Retry
 from vectorshift.errors import AnalyticsDownloadFailed
 from vectorshift_orchestration.errors import ExportFileError, ExportIncomplete
 from vectorshift_orchestration.exports import ExportRequest
-from vectorshift_orchestration.exports.job import submit
+from vectorshift_orchestration.exports.fetch import submit
 from vectorshift_orchestration.exports.staging import stage
 from vectorshift_orchestration.landing import Landing
 from vectorshift_orchestration.windows import Window

@@ -16,7 +16,7 @@ from tests.days import MIDNIGHT
 from vectorshift import Client
 from vectorshift_emulator import serve
 from vectorshift_orchestration.exports import ExportRequest
-from vectorshift_orchestration.exports.job import submit
+from vectorshift_orchestration.exports.fetch import submit
 from vectorshift_orchestration.exports.staging import stage
 from vectorshift_orchestration.readers import read_export
 from vectorshift_orchestration.tables import EVENT_SCHEMA, event_batch

@@ -17,7 +17,7 @@ from vectorshift_emulator import Emulator, serve
 from vectorshift_orchestration import extract
 from vectorshift_orchestration.errors import AggregationShapeError, SpecError, WindowError
 from vectorshift_orchestration.exports import ExportRequest
-from vectorshift_orchestration.exports.job import submit
+from vectorshift_orchestration.exports.fetch import submit
 from vectorshift_orchestration.specs import AggregationSpec
 from vectorshift_orchestration.windows import Window
 

@@ -13,7 +13,7 @@ from tests.orchestration.laws import counted, law
 from vectorshift.analytics import EventField, FieldFilter
 from vectorshift_orchestration import extract
 from vectorshift_orchestration.exports import ExportRequest
-from vectorshift_orchestration.exports.job import submit
+from vectorshift_orchestration.exports.fetch import submit
 from vectorshift_orchestration.exports.staging import stage
 from vectorshift_orchestration.readers import read_export
 from vectorshift_orchestration.specs import AggregationSpec

@@ -118,8 +118,12 @@ def export(
     address: str,
     observed: str,
     kill_on_reply: bool = False,
+    chunks: int = 1,
 ) -> None:
-    """Bring the export of a window into the table, from where the record says it stands."""
+    """Bring the export of a window into the table, from where the record says it stands.
+
+    In one chunk it becomes a file as well.
+    """
     root = Path(folder)
     with (
         Client(api_key="sk_demo", base_url=base_url) as client,
@@ -128,7 +132,7 @@ def export(
         if kill_on_reply:
             _kill_on_reply()
         landing = Landing(
-            destination=root / "published" / "events.csv",
+            destination=root / "published" / "events.csv" if chunks == 1 else None,
             table=TABLE,
             connect=lambda: nullcontext(connection),
         )
@@ -138,7 +142,7 @@ def export(
             landing,
             FileRecord(root / "record.json"),
             directory=root / "work",
-            options=ExportOptions(timeout=60, poll_interval=0.01),
+            options=ExportOptions(timeout=60, poll_interval=0.01, chunks=chunks),
             progress=lambda what, _: failpoint(f"progress.{what}"),
         )
 

@@ -138,3 +138,42 @@ def test_killed_at_every_point(kind, service, forks, tmp_path, request, capsys):
         "events.csv",
         "record.json",
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600 * max(1, TIMES))
+def test_a_window_in_chunks_is_killed_at_every_point(service, forks, tmp_path, postgres):
+    """No reader sees a part of the window: it is all old or all new, and true after each job that ends."""
+    observed = str(tmp_path / "observed")
+    job = {
+        "base_url": service.base_url,
+        "start": DAY.start.isoformat(),
+        "end": DAY.end.isoformat(),
+        "folder": str(tmp_path),
+        "kind": "postgres",
+        "address": postgres,
+        "observed": observed,
+        "chunks": 3,
+    }
+    service.reset()
+    service.settings(export_delay=0.005)
+    assert forks.run("export", **job) == {"exit": 0}
+    states = [truth(service)]
+    reader = forks.start("observe", address=postgres, observed=observed)
+    for point, (place, in_a_row) in POINTS.items():
+        if place.startswith("publish."):
+            continue
+        (tmp_path / "record.json").unlink()
+        service.burst(1, at=DAY.start + timedelta(minutes=len(states)))
+        for _ in range(min(in_a_row, round(3 * TIMES))):
+            ended = forks.run("export", at=place, kill_on_reply=not place, **job)
+            assert ended == {"signal": 9}, point
+        assert forks.run("export", **job) == {"exit": 0}
+        states.append(truth(service))
+        with psycopg.connect(postgres) as connection:
+            assert list(connection.execute(LOOK).fetchone()) == states[-1], point
+            assert committed(connection, "events", DAY).rows == states[-1][0], point
+    forks.kill(reader)
+    polls = observations(observed)
+    assert [seen for seen in polls if seen not in states] == []
+    assert polls[-1] == states[-1]

@@ -78,6 +78,8 @@ class VectorShiftExportOperator(WritingOperator):
         durable: remember the export over retries, where Airflow has a task state store.
         late_arrival: how long after its end an interval may still hold more rows than the service
             counts.
+        chunks: in how many parts the interval is exported, all at once and each retried by itself; they
+            become visible as one. Needs `table` alone, or `parquet` for a file.
 
     Raises, as `AirflowFailException` without retries: a refused key or query, an interval that is
     missing, empty, reversed or naive, a missing connection, a table that cannot take the rows.
@@ -117,6 +119,7 @@ class VectorShiftExportOperator(WritingOperator):
         timeout: timedelta | float = ExportOptions.timeout,
         durable: bool = True,
         late_arrival: timedelta | float = ExportOptions.late_arrival,
+        chunks: int = ExportOptions.chunks,
         **kwargs: Any,
     ) -> None:
         super().__init__(**inherited(locals()), **kwargs)
@@ -127,6 +130,7 @@ class VectorShiftExportOperator(WritingOperator):
         self.timeout = timeout
         self.durable = durable
         self.late_arrival = late_arrival
+        self.chunks = chunks
         check_flags(self, "deferrable", "durable", "parquet")
         self._check()
 
@@ -135,7 +139,8 @@ class VectorShiftExportOperator(WritingOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         """Request the export or find the pending one, then wait for it here or in the triggerer."""
         request = self._request(context)
-        return self._run_export(context, request, self._note(context, request))
+        note = self._note(context, request)
+        return self._run_export(context, request, note, leaving=self.deferrable)
 
     def execute_complete(
         self,
@@ -163,7 +168,9 @@ class VectorShiftExportOperator(WritingOperator):
         if report["status"] == "refused":
             note.discard()
             raise AirflowFailException(report["error"])
-        return self._run_export(context, request, note)
+        # Without a record of the chunks they are requested again, and to leave again might never end.
+        recorded = self.chunks == 1 or (note.pending is not None and note.pending.state.chunks)
+        return self._run_export(context, request, note, leaving=self.deferrable and bool(recorded))
 
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: "Context"
@@ -216,6 +223,7 @@ class VectorShiftExportOperator(WritingOperator):
             timeout=seconds("timeout", self.timeout),
             poll_interval=seconds("poll_interval", self.poll_interval),
             late_arrival=timedelta(seconds=late_arrival),
+            chunks=self.chunks,
         )
 
     def _check(self) -> None:
@@ -234,6 +242,11 @@ class VectorShiftExportOperator(WritingOperator):
     def _check_file(self) -> None:
         if self.parquet and self.destination is None:
             raise ValueError("parquet= needs a file. Give destination= too.")
+        if self.chunks > 1 and self.destination is not None and not self.parquet:
+            raise ValueError(
+                "chunks= makes several files of the service's, which cannot be one. Land in table= alone, or "
+                "give parquet=True."
+            )
         if self.destination is not None and is_literal(self.lookback) and self.intervals_before:
             raise ValueError(
                 "lookback= overwrites earlier intervals, and destination= names the file of one. "
@@ -275,7 +288,12 @@ class VectorShiftExportOperator(WritingOperator):
         )
 
     def _run_export(
-        self, context: Mapping[str, Any], request: "ExportRequest", note: "PendingNote"
+        self,
+        context: Mapping[str, Any],
+        request: "ExportRequest",
+        note: "PendingNote",
+        *,
+        leaving: bool,
     ) -> dict[str, Any]:
         """The result, the same on every path, or the deferral; the note is discarded last."""
         from vectorshift_orchestration.exports.notes import PendingExport
@@ -290,7 +308,7 @@ class VectorShiftExportOperator(WritingOperator):
                     landing,
                     note,
                     self.options,
-                    leaving=self.deferrable,
+                    leaving=leaving,
                     say=self.log.info,
                 )
         if isinstance(landed, PendingExport):

@@ -25,6 +25,8 @@ class ExportOptions(AssetOptions):
     timeout: seconds until the service has the file ready, over all tries.
     poll_interval: seconds before the second poll of a pending export; it grows with each poll.
     late_arrival: how long after its end a window may still hold more rows than the service counted.
+    chunks: in how many parts a window is exported, all at once and each retried by itself; they become
+        visible as one. Needs a table or Parquet files.
     work_dir: a folder for files on their way, kept over retries; one below the system's folder for
         temporary files unless given.
     description: the asset's.
@@ -38,6 +40,7 @@ class ExportOptions(AssetOptions):
     timeout: float = JobOptions.timeout
     poll_interval: float = JobOptions.poll_interval
     late_arrival: Annotated[timedelta, minutes("late_arrival_minutes")] = JobOptions.late_arrival
+    chunks: int = JobOptions.chunks
     work_dir: OptionalText = None
     description: OptionalText = None
 

@@ -8,7 +8,8 @@ that a file, a ledger row and a second try are known to belong together. Between
 states and counts only: a signed URL lives in one function call.
 
     request.py        the request, and the options of an export
-    job.py            the three steps, from any recorded state
+    fetch.py          one file, from any recorded state
+    job.py            the three steps, over one file or several
     state.py          the record
     staging.py        the file, downloaded and checked; completeness.py is the check of its rows
 """

@@ -21,41 +21,31 @@ A task that failed or is not found, a download that fails for good (the URL alwa
 file cut), and a file that is not complete are requested again, at most twice; what a worksheet cannot
 hold is not (`worksheets`). A record whose time is
 up is not continued, and one that is of no more use is discarded (`RetryAdvice`).
+
+With `chunks` the service writes several files at once, each of a part of the window. Each has its own state in the
+one record, and is requested again by itself; all of their rows land together, as those of one window.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
-from vectorshift_orchestration._failpoints import failpoint
-from vectorshift_orchestration.errors import ExportStateError, StaleWriterError
+from vectorshift_orchestration.errors import ExportStateError, SpecError, StaleWriterError
+from vectorshift_orchestration.exports.fetch import Fetch, Fetching, Progress, ProgressKind
 from vectorshift_orchestration.exports.request import ExportOptions, ExportRequest
-from vectorshift_orchestration.exports.staging import Staged, stage
-from vectorshift_orchestration.exports.state import ExportState, State
-from vectorshift_orchestration.exports.worksheets import too_much
+from vectorshift_orchestration.exports.state import ExportState, State, together
+from vectorshift_orchestration.landed import in_one
 from vectorshift_orchestration.landing import MOST_OVERTAKEN, Landed, Landing
 
 if TYPE_CHECKING:
     from vectorshift import Client
-    from vectorshift.analytics import ExportTask
     from vectorshift_orchestration.storage.files import Published
-
-MOST_RECREATES = 2
-
-_LAST_POLL = 10.0
-"""Seconds for a poll of an export whose time ran out between two processes."""
-
-ProgressKind: TypeAlias = Literal["looks", "bytes", "checked", "copied", "loaded"]
-"""What a progress figure counts: polls of the task, bytes downloaded, rows read, bytes (Parquet:
-rows) published, rows loaded."""
-
-Progress: TypeAlias = Callable[[ProgressKind, int], None]
 
 
 class Record(Protocol):
@@ -95,10 +85,12 @@ class ExportJob:
             `retry_advice` says that this export is no longer usable, or that people have to change
             something first: then the record is discarded.
         directory: a working folder for the file; the same one in another process saves a download.
-        options: the time that it may take, and how often to poll; the format is the request's.
-        progress: called with what is counted and how much of it is done.
+        options: the time that it may take, how often to poll, and in how many chunks; the format is the
+            request's.
+        progress: called with what is counted and how much of it is done, over all chunks.
 
-    Raises `StorageError` when there is nowhere to land.
+    Raises `StorageError` when there is nowhere to land, `SpecError` for chunks that would have to be one file
+    in the service's own format, and `WindowError` for more chunks than the window has seconds.
     """
 
     def __init__(
@@ -113,18 +105,22 @@ class ExportJob:
         progress: Progress | None = None,
     ) -> None:
         landing.check()
+        if options.chunks > 1 and landing.destination is not None and not landing.parquet:
+            raise SpecError(
+                f"chunks={options.chunks} makes as many files of {request.format.upper()}, which cannot be "
+                "one. Land in a table alone, publish the file as Parquet, or leave chunks= out."
+            )
         self._client = client
         self._request = request
+        self._parts = request.parts(options.chunks)
         self._landing = landing
         self._record = record
         self._directory = directory
         self._options = options
         self._progress = progress
         self._state: ExportState | None = None
-        self._answer: ExportTask | None = None
-        self._intervals: Iterator[float] | None = None
-        self._polls = 0
-        self._staged: Staged | None = None
+        self._fetches: list[Fetch] = []
+        self._done: dict[ProgressKind, list[int]] = {}
         self._deadline = 0.0
 
     # --- the three steps ---
@@ -136,13 +132,15 @@ class ExportJob:
         """
         with self._recording():
             self._begin()
-            self._ask()
+            for fetch in self._fetches:
+                fetch.ask()
         return self._current_state
 
     def wait(self, seconds: float) -> bool:
         """Wait for the service at most `seconds`, then download the file and check it.
 
-        True once the file is here and checked, False while the service is still at it. An export
+        True once the file is here and checked, False while the service is still at it; of several
+        chunks, none is downloaded before all are ready, since a caller that leaves may lose them. An export
         that turns out to be unusable is requested again, at most twice. There is always one poll.
 
         Raises `AnalyticsExportTimeout` when the job's time is up, what `stage` raises, and what
@@ -151,7 +149,8 @@ class ExportJob:
         until = time.monotonic() + max(seconds, 0.0)
         with self._recording():
             self._begin()
-            return self._wait(until)
+            ready = all(fetch.wait(until, only_ready=True) for fetch in self._fetches)
+            return ready and self._wait(until)
 
     def finish(self) -> ExportLanded:
         """Land the file, after asking and waiting for it if need be.
@@ -165,10 +164,10 @@ class ExportJob:
         with self._recording():
             self._begin()
             for overtaken in range(MOST_OVERTAKEN + 1):
-                while not self._wait(self._deadline):
-                    pass
                 if self._current_state.state == "committed":
                     break
+                while not self._wait(self._deadline):
+                    pass
                 try:
                     self._land()
                 except StaleWriterError:
@@ -176,6 +175,11 @@ class ExportJob:
                         raise
                     self._begin_again()
             return self._landed()
+
+    def _wait(self, until: float) -> bool:
+        for fetch in self._fetches:
+            fetch.ask()
+        return all(fetch.wait(until) for fetch in self._fetches)
 
     # --- the record ---
 
@@ -188,15 +192,26 @@ class ExportJob:
         self._state = noted = replace(self._current_state, state=state, **changes)
         self._record.write(noted)
 
+    def _note_fetches(self) -> None:
+        states = [fetch.state for fetch in self._fetches]
+        self._state = together(self._current_state, states) if len(states) > 1 else states[0]
+        self._record.write(self._state)
+
     @contextmanager
     def _recording(self) -> Iterator[None]:
-        """Discard the record of an export that no later try may continue."""
-        from vectorshift.errors import RetryAdvice, VectorshiftError
+        """Discard what no later try may continue: the record, or the chunk that was given up."""
+        from vectorshift.errors import AnalyticsExportTimeout, RetryAdvice, VectorshiftError
 
         try:
             yield
         except VectorshiftError as problem:
-            if problem.retry_advice is not RetryAdvice.MAY_PASS:
+            spent = [fetch for fetch in self._fetches if fetch.is_spent]
+            if spent and len(self._fetches) > 1:
+                for fetch in spent:
+                    fetch.start_over()
+            elif problem.retry_advice is not RetryAdvice.MAY_PASS or isinstance(
+                problem, AnalyticsExportTimeout
+            ):
                 self._record.discard()
             raise
 
@@ -210,13 +225,18 @@ class ExportJob:
                 f"The record belongs to export {stored.key[:16]}, and {self._request.key[:16]} is "
                 "requested. Give each request its own record."
             )
-        if stored is None or stored.is_overdue(time.time()):
+        if stored is None or stored.is_overdue(time.time()) or not self._has_my_chunks(stored):
             stored = ExportState(self._request.key)
         self._take_up(stored)
         if self._is_committed():
             return
         self._fence()
-        self._staged = self._staged_earlier()
+        self._fetch_from(self._current_state)
+
+    def _has_my_chunks(self, stored: ExportState) -> bool:
+        """Whether it was recorded in the same chunks: their number may have been changed since."""
+        keys = [part.key for part in self._parts] if len(self._parts) > 1 else []
+        return [chunk.key for chunk in stored.chunks] == keys
 
     def _take_up(self, state: ExportState) -> None:
         """Continue from a state; the wall clock is read once, because it may be set meanwhile."""
@@ -225,13 +245,37 @@ class ExportJob:
         self._state = replace(state, deadline=deadline)
         self._deadline = time.monotonic() + deadline - now
 
+    def _fetch_from(self, state: ExportState) -> None:
+        how = Fetching(
+            client=self._client,
+            directory=self._directory,
+            options=self._options,
+            deadline=self._deadline,
+            keep_rows=self._landing.reads_rows,
+            replace_characters=self._landing.replace_characters,
+        )
+        states: Sequence[ExportState] = [state]
+        if len(self._parts) > 1:
+            states = state.chunks or [ExportState(part.key) for part in self._parts]
+        self._done.clear()
+        self._fetches = [
+            Fetch(
+                how,
+                part,
+                each,
+                on_state=self._note_fetches,
+                progress=partial(self._report, part=at),
+            )
+            for at, (part, each) in enumerate(zip(self._parts, states, strict=True))
+        ]
+
     def _begin_again(self) -> None:
-        """Forget the file and the place in the ledger's order, and ask for newer rows."""
-        if self._staged is not None:
-            self._staged.discard()
-        self._staged, self._answer, self._intervals = None, None, None
+        """Forget the files and the place in the ledger's order, and ask for newer rows."""
+        for fetch in self._fetches:
+            fetch.discard()
         self._take_up(ExportState(self._request.key))
         self._fence()
+        self._fetch_from(self._current_state)
         self._record.write(self._current_state)
 
     def _fence(self) -> None:
@@ -259,198 +303,23 @@ class ExportJob:
         self._note("committed")
         return True
 
-    def _staged_earlier(self) -> Staged | None:
-        """The staged file, if it is still here, unchanged."""
-        state = self._current_state
-        path = self._directory / self._request.file_name
-        if state.state not in ("staged", "published") or not path.is_file():
-            return None
-        from vectorshift_orchestration.storage.files import digest_of
-
-        size, sha256 = digest_of(path)
-        if (size, sha256) != (state.bytes, state.sha256):
-            return None
-        return Staged(
-            path,
-            self._request.format,
-            size,
-            sha256,
-            state.rows or 0,
-            state.counted or 0,
-            state.task_id,
-            state.verified,
-        )
-
-    # --- asking ---
-
-    def _ask(self) -> None:
-        """Ask for the export, again where the answer was lost, until a task is awaited or staged."""
-        from vectorshift.errors import VectorshiftError
-
-        while not self._is_requested:
-            try:
-                self._create()
-            except VectorshiftError as problem:
-                self._request_again(problem)
-
-    @property
-    def _is_requested(self) -> bool:
-        state = self._current_state
-        has_task = bool(state.task_id) or self._answer is not None
-        return state.state == "committed" or self._staged is not None or has_task
-
-    def _create(self) -> None:
-        from vectorshift.errors import (
-            AnalyticsExportFailed,
-            ApiConnectionError,
-            InternalServerError,
-            InvalidResponseError,
-            VectorshiftError,
-        )
-
-        requests = self._current_state.asked
-        if requests > MOST_RECREATES:
-            raise AnalyticsExportFailed(
-                "", f"it was requested {requests} times and no response was recorded"
-            )
-        before = self._current_state.counted_before
-        if before is None and self._is_young:
-            before = self._request.bound(self._client).count()["count"]
-        self._note("intent", asked=requests + 1, counted_before=before)
-        try:
-            answer = submit(self._client, self._request)
-        except AnalyticsExportFailed:
-            raise
-        except VectorshiftError as problem:
-            lost = isinstance(problem, InternalServerError | InvalidResponseError)
-            if lost or (isinstance(problem, ApiConnectionError) and problem.sent):
-                raise AnalyticsExportFailed("", f"the answer was lost: {problem}") from problem
-            self._note("intent", asked=requests)  # it was refused, or never arrived
-            raise
-        self._answer, self._intervals = answer, None
-        self._note("created", task_id=answer.get("task_id", ""))
-
-    @property
-    def _is_young(self) -> bool:
-        """Whether events of the window may still be arriving."""
-        return self._request.window.end > datetime.now(UTC) - self._options.late_arrival
-
-    def _request_again(self, problem: Exception) -> None:
-        """Give up on this export; raises the problem when a new request would not help."""
-        from vectorshift.errors import AnalyticsExportFailed, RetryAdvice
-
-        if isinstance(problem, AnalyticsExportFailed) and (
-            refusal := too_much(problem, self._request, self._client)
-        ):
-            raise refusal from problem
-        remaining = self._deadline - time.monotonic()
-        is_spent = getattr(problem, "retry_advice", None) is RetryAdvice.ASK_ANEW
-        if not is_spent or self._current_state.asked > MOST_RECREATES or remaining <= 0:
-            raise problem
-        self._answer = None
-        self._note("intent", task_id="")
-        time.sleep(min(self._options.poll_interval, remaining))
-
-    # --- waiting ---
-
-    def _wait(self, until: float) -> bool:
-        from vectorshift.errors import AnalyticsExportTimeout, VectorshiftError
-
-        while True:
-            self._ask()
-            if self._staged is not None or self._current_state.state == "committed":
-                return True
-            try:
-                answer = self._poll(until)
-                if answer is not None:
-                    self._staged = self._stage(answer)
-                    return True
-            except VectorshiftError as problem:
-                self._request_again(problem)
-                continue
-            if time.monotonic() >= self._deadline:
-                self._record.discard()
-                raise AnalyticsExportTimeout(self._current_state.task_id, self._options.timeout)
-            return False
-
-    def _poll(self, until: float) -> ExportTask | None:
-        """The task once it is ready; None when it is not by `until`, or by the job's deadline."""
-        from vectorshift.errors import AnalyticsExportFailed, ApiTimeoutError
-        from vectorshift.export_tasks import export_state, poll_intervals
-
-        has_looked = False
-        while True:
-            answer, self._answer = self._answer, None
-            if answer is None:
-                remaining = min(until, self._deadline) - time.monotonic()
-                if remaining <= 0 and has_looked:
-                    return None
-                if self._intervals is None:
-                    self._intervals = poll_intervals(self._options.poll_interval)
-                else:
-                    time.sleep(max(0.0, min(next(self._intervals), remaining)))
-                has_looked = True
-                timeout = max(self._deadline - time.monotonic(), _LAST_POLL)
-                try:
-                    answer = self._client.export_task(self._current_state.task_id, timeout=timeout)
-                except ApiTimeoutError:
-                    if time.monotonic() < self._deadline:
-                        raise
-                    return None
-                self._polls += 1
-                self._report("looks", self._polls)
-            task_id = self._current_state.task_id
-            match export_state(answer):
-                case "failed":
-                    raise AnalyticsExportFailed(task_id, answer.get("error", ""))
-                case "ready":
-                    self._note("ready")
-                    return answer
-                case "pending" if not task_id:
-                    raise AnalyticsExportFailed(
-                        "", "the service gave neither a task id nor a download URL"
-                    )
-
-    # --- the file, and where it lands ---
-
-    def _stage(self, answer: ExportTask) -> Staged:
-        staged = stage(
-            self._client,
-            answer,
-            self._request,
-            self._directory,
-            late_arrival=self._options.late_arrival,
-            counted_before=self._current_state.counted_before,
-            replace_characters=self._landing.replace_characters,
-            keep_rows=self._landing.reads_rows,
-            progress=self._counting("checked"),
-            downloaded=self._counting("bytes"),
-        )
-        self._note(
-            "staged",
-            rows=staged.rows,
-            counted=staged.counted,
-            bytes=staged.bytes,
-            sha256=staged.sha256,
-            verified=staged.verified,
-        )
-        return staged
+    # --- where the rows land ---
 
     def _land(self) -> None:
-        staged = self._staged
-        assert staged is not None
+        staged = [fetch.staged for fetch in self._fetches if fetch.staged is not None]
         done = self._landing.write_export(
-            staged,
+            in_one(staged),
             self._request.window,
             key=self._request.key,
             query_key=self._request.query_key,
             attempt=self._current_state.attempt,
             on_published=self._note_published,
-            progress=self._counting("loaded"),
-            copied=self._counting("copied"),
+            progress=lambda done: self._report("loaded", done),
+            copied=lambda done: self._report("copied", done),
         )
         self._note("committed", uri=done.uri, deleted=done.deleted, replaced=done.replaced)
-        staged.discard()
+        for fetch in self._fetches:
+            fetch.discard()
 
     def _note_published(self, published: Published) -> None:
         self._note("published", uri=published.uri)
@@ -471,29 +340,11 @@ class ExportJob:
             recreated=state.recreated,
         )
 
-    def _counting(self, kind: ProgressKind) -> Callable[[int], None]:
-        return lambda done: self._report(kind, done)
-
-    def _report(self, kind: ProgressKind, done: int) -> None:
+    def _report(self, kind: ProgressKind, done: int, part: int = 0) -> None:
         if self._progress is not None:
-            self._progress(kind, done)
-
-
-def submit(client: Client, request: ExportRequest) -> ExportTask:
-    """Ask the service for the export. The task's id is to be stored before anything else is done.
-
-    The returned task may hold a signed `download_url`: keep it in a local variable. Raises the SDK's
-    errors, `AnalyticsExportFailed` for a task that failed at once.
-    """
-    from vectorshift.errors import AnalyticsExportFailed
-    from vectorshift.export_tasks import export_state
-
-    failpoint("export.asking")
-    task = request.bound(client).export(request.format, request.file_name)
-    failpoint("export.asked")
-    if export_state(task) == "failed":
-        raise AnalyticsExportFailed(task.get("task_id", ""), task.get("error", ""))
-    return task
+            counts = self._done.setdefault(kind, [0] * len(self._parts))
+            counts[part] = done
+            self._progress(kind, sum(counts))
 
 
 def resume(

@@ -67,16 +67,7 @@ class PendingExport:
             return None
         if self.target == target:
             return state
-        if not state.task_id:
-            return None
-        return ExportState(
-            key,
-            "created",
-            state.task_id,
-            state.asked,
-            counted_before=state.counted_before,
-            deadline=state.deadline,
-        )
+        return state.requested() if state.task_id or state.chunks else None
 
 
 class PendingNote:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from vectorshift import Client
     from vectorshift.analytics import Query
     from vectorshift_orchestration.windows import Window
+
+MOST_CHUNKS = 100
 
 _IDENTITY_VERSION = "v1"
 
@@ -30,6 +32,7 @@ class ExportOptions:
         poll_interval: seconds before the second poll of the export; it grows with each poll.
         late_arrival: how long after its end a window may still hold more rows than the service
             counted.
+        chunks: in how many parts the window is exported, of equal length and all at once; 1 to 100.
 
     Raises `SpecError`, which names the option, for a value that it cannot have.
     """
@@ -38,6 +41,7 @@ class ExportOptions:
     timeout: float = 3600.0
     poll_interval: float = 2.0
     late_arrival: timedelta = timedelta(hours=1)
+    chunks: int = 1
 
     def __post_init__(self) -> None:
         from vectorshift.analytics import ExportFormat
@@ -55,6 +59,10 @@ class ExportOptions:
         late: Any = self.late_arrival
         if not (isinstance(late, timedelta) and late >= timedelta(0)):
             raise SpecError(f"late_arrival= is a timedelta of 0 or more, not {late!r}.")
+        if type(self.chunks) is not int or not 1 <= self.chunks <= MOST_CHUNKS:
+            raise SpecError(
+                f"chunks= is a whole number from 1 to {MOST_CHUNKS}, not {self.chunks!r}."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,10 @@ class ExportRequest:
     def file_name(self) -> str:
         """`vs-<key>.<format>`: by it a second export of the same request can be recognised."""
         return f"vs-{self.key[:16]}.{self.format.lower()}"
+
+    def parts(self, number: int) -> list[Self]:
+        """The same for each of so many parts of the window. Raises `WindowError` as `Window.divide`."""
+        return [replace(self, window=window) for window in self.window.divide(number)]
 
     def to_dict(self) -> dict[str, Any]:
         """The request as JSON values."""

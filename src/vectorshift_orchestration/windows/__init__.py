@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vectorshift.analytics import Query
 
 _SECOND = timedelta(seconds=1)
+_MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
 _A_MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 _SOONEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -168,6 +169,26 @@ class Window:
             while (cut := edges.after(cuts[-1], unit, zone, fold)) < self.end:
                 cuts.append(cut)
         return [Window(start, end) for start, end in pairwise([*cuts, self.end])]
+
+    def divide(self, number: int) -> list[Window]:
+        """So many consecutive windows of nearly the same width that make up this one.
+
+        They are cut at whole minutes where they are a minute long or more, else at whole seconds, which any
+        service can compare. Raises `WindowError` for more windows than there are seconds.
+        """
+        if type(number) is not int or number < 1:
+            raise WindowError(f"A window is divided into 1 window or more, not into {number!r}.")
+        unit = _MINUTE if self.width >= 2 * number * _MINUTE else _SECOND
+        first = self.start + (_A_MONDAY - self.start) % unit
+        cuts = [
+            first + (self.end - first) * part // number // unit * unit for part in range(1, number)
+        ]
+        edges_of_all = [self.start, *cuts, self.end]
+        if any(start >= end for start, end in pairwise(edges_of_all)):
+            raise WindowError(
+                f"Window {self.label} is too short for {number} windows of whole seconds. Divide it less."
+            )
+        return [Window(start, end) for start, end in pairwise(edges_of_all)]
 
     def align(self, every: Every, tz: str | tzinfo = "UTC", fold: int = 0) -> Window:
         """The narrowest window of whole `every` that covers this one.
