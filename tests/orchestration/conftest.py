@@ -17,7 +17,7 @@ import psycopg2
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tests import mariadb, plain_driver
+from tests import fake_snowflake, mariadb, plain_driver
 from tests.orchestration.service import (
     anyio_backend,
     blank,
@@ -183,6 +183,40 @@ def mysql_sessions() -> Iterator[MySqlSessions]:
     """Connections to the session's MariaDB."""
     with mariadb.server() as port, closing(MySqlSessions(port)) as made:
         yield made
+
+
+class SnowflakeOutside:
+    """Statements over a connection of its own."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def execute(self, statement: str) -> Any:
+        return self._connection.cursor().execute(statement)
+
+
+class SnowflakeSessions:
+    """Connections that tests use one after the other, each test in a schema of its own."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+
+    @contextmanager
+    def store(self) -> Iterator[Store]:
+        schema = f"T_{uuid4().hex[:12].upper()}"
+
+        def connect(**more: Any) -> Any:
+            return fake_snowflake.connect(self._options, schema, **more)
+
+        with closing(connect()) as connection, closing(connect()) as outside:
+            yield Store("snowflake", connection, SnowflakeOutside(outside), connect)
+
+
+@pytest.fixture(scope="session")
+def snowflake_sessions() -> Iterator[SnowflakeSessions]:
+    """Connections to the session's server that answers as Snowflake does."""
+    with fake_snowflake.server() as options:
+        yield SnowflakeSessions(options)
 
 
 @contextmanager

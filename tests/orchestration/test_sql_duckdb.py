@@ -14,6 +14,7 @@ import pytest
 
 from tests.orchestration.rows import DAY, batch
 from vectorshift_orchestration.errors import SchemaMismatch, StorageError
+from vectorshift_orchestration.storage.duckdb import DuckDB
 from vectorshift_orchestration.storage.ledger import LEDGER, committed
 from vectorshift_orchestration.storage.sql import overwrite_window
 
@@ -125,3 +126,30 @@ def test_a_full_disk_changes_no_row(tmp_path):
     assert done.stdout.strip() == "refused: True", done.stderr
     with duckdb.connect(str(path)) as db:
         assert [row[1] for row in db.execute("FROM e").fetchall()] == ["old"]
+
+
+def test_a_catalog_that_is_attached_is_written_to(connection, tmp_path):
+    """`lake.main.events` is the table of another file, whose ledger lies beside it."""
+    other = str(tmp_path / "other.duckdb")
+    connection.execute(f"ATTACH '{other}' AS lake")
+    for deleted in (0, 1):
+        written = write(connection, [batch([NOON], n=[1])], "lake.main.events")
+        assert (written.rows, written.deleted) == (1, deleted)
+    assert committed(connection, "lake.main.events", DAY).rows == 1
+    connection.execute("DETACH lake")
+    with duckdb.connect(other) as outside:
+        assert outside.execute("SELECT n FROM events").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("kind", ["ducklake", "postgres", "motherduck"])
+def test_a_catalog_of_another_kind_is_refused(connection, monkeypatch, kind):
+    """Its extension is not here, so the answer of DuckDB's own view is: nothing is looked at or made."""
+    plain = DuckDB.run
+
+    def run(self, statement, values=()):
+        asks = "FROM duckdb_databases()" in statement
+        return [(kind,)] if asks else plain(self, statement, values)
+
+    monkeypatch.setattr(DuckDB, "run", run)
+    with pytest.raises(StorageError, match=f"lake is a catalog of type {kind}"):
+        write(connection, [batch([NOON], n=[1])], "lake.main.events")

@@ -24,6 +24,7 @@ DIALECTS = (
     ({"adbc_driver_manager"}, "adbc_get_info", "adbc", "AdbcPostgres"),
     ({"sqlite3", "_sqlite3"}, "text_factory", "sqlite", "Sqlite"),
     ({"pymysql", "MySQLdb", "mysql"}, "get_server_info", "mysql", "MySql"),
+    ({"snowflake"}, "get_query_status", "snowflake", "Snowflake"),
 )
 """The drivers, what distinguishes their connection from their other classes, module and class."""
 
@@ -124,7 +125,7 @@ def database_of(connection: Any) -> Database:
         return DbApi(connection)
     raise StorageError(
         "Windows are written to DuckDB, PostgreSQL (psycopg 3, psycopg2, ADBC), MySQL, MariaDB, "
-        f"SQLite and other DB-API connections, not to {type(connection).__name__}.{_hint(homes)}"
+        f"Snowflake, SQLite and other DB-API connections, not to {type(connection).__name__}.{_hint(homes)}"
     )
 
 

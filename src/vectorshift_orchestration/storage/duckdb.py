@@ -23,6 +23,7 @@ import duckdb
 import pyarrow as pa
 
 from vectorshift_orchestration._failpoints import failpoint
+from vectorshift_orchestration.errors import StorageError
 from vectorshift_orchestration.storage.identifiers import (
     TableName,
     listed,
@@ -57,9 +58,23 @@ class DuckDB:
         return name.lower()
 
     def resolve(self, table: TableName) -> TableName:
-        # With its database: a schema of the same name would make the name ambiguous.
+        """With its database: a schema of the same name would make the name ambiguous.
+
+        Raises `StorageError` for a catalog of another kind, whose writers elsewhere nothing here keeps away.
+        """
         ((database, schema),) = self.run("SELECT current_database(), current_schema()")
-        return TableName(table.name, table.schema or schema, table.database or database)
+        database = table.database or database
+        kinds = self.run(
+            "SELECT type FROM duckdb_databases() WHERE lower(database_name) = lower(\0)", [database]
+        )
+        for (kind,) in kinds:
+            if kind != "duckdb":
+                raise StorageError(
+                    f"{table.sql} was not changed: {database} is a catalog of type {kind}, and through "
+                    "DuckDB tables are written in DuckDB's own files only. Give a connection of that "
+                    "database's own driver, or land Parquet files."
+                )
+        return TableName(table.name, table.schema or schema, database)
 
     def is_open(self) -> bool:
         # Trying to begin another transaction would abort the caller's.

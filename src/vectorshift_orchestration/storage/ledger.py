@@ -125,7 +125,7 @@ def committed(
 def find(database: Database, part: Part) -> Commit | None:
     """The note of exactly this part, inside the caller's transaction."""
     ledger = part.table.beside(LEDGER)
-    columns = database.columns(ledger) or ()
+    columns = _columns(database, ledger)
     if "attempt_token" not in columns:
         return None
     query_key = "query_key" if "query_key" in columns else "NULL"
@@ -145,7 +145,7 @@ def find(database: Database, part: Part) -> Commit | None:
 def overlapping(database: Database, part: Part) -> tuple[Note, ...]:
     """The notes whose windows overlap the part, of all sources or of its own and of none."""
     ledger = part.table.beside(LEDGER)
-    columns = database.columns(ledger) or ()
+    columns = _columns(database, ledger)
     if "attempt_token" not in columns:
         return ()
     instants = (
@@ -287,6 +287,10 @@ def _is_other(note: Note, part: Part, request: Request) -> bool:
         return False
     same_window = (note.start, note.end) == (part.window.start, part.window.end)
     return same_window and note.request.key != request.key
+
+
+def _columns(database: Database, ledger: TableName) -> set[str]:
+    return {database.fold(name) for name in database.columns(ledger) or ()}
 
 
 def _name(table: str, source: str | None) -> str:
