@@ -158,13 +158,18 @@ def _pictures(state: dict[str, Any]) -> list[Picture]:
             height=900,
             whole=False,
         ),
-        Picture("dagster-assets", f"{dagster}asset-groups", has("1 materialized"), whole=False),
+        Picture(
+            "dagster-assets",
+            f"{dagster}asset-groups",
+            f"{has('vectorshift_events')} && !{has('fetching statuses')}",
+            whole=False,
+        ),
         Picture(
             "dagster-plots",
-            f"{dagster}assets/run_health?view=events",
+            f"{dagster}assets/run_health?view=overview",
             f"{has('Plots')} && {SETTLED}",
             width=1400,
-            height=1100,
+            height=2300,
             whole=False,
             press="Plots",
             pressed="document.querySelectorAll('canvas').length > 2",
@@ -205,6 +210,7 @@ def _commands(state: dict[str, Any], folder: Path) -> list[Picture]:
         "VECTORSHIFT_API_KEY": "sk_demo",
         "XDG_STATE_HOME": str(folder),
         "COLUMNS": "100",
+        "TERM": "xterm-256color",
     }
     program = Path(sys.executable).with_name("vectorshift-orchestration")
     pictures = []
@@ -230,11 +236,13 @@ def _progress(command: list[str], env: dict[str, str], svg: Path) -> None:
         except OSError:  # how Linux says that the other side is closed
             pass
     os.close(ours)
-    lines = re.split(r"[\r\n]+|\x1b\[\d*[AK]", shown.decode())
-    going = [line for line in lines if re.search(r"rows/s.* \D*\d\d:\d\d", line)]
+    lines = [Text.from_ansi(line) for line in re.split(r"[\r\n]+|\x1b\[\d*[AK]", shown.decode())]
+    counting = [line for line in lines if "rows/s" in line.plain]
+    going = [it for it in counting if re.search(r"s +(?=[\d:]*[1-9])[\d:]+ *$", it.plain)]
+    line = [*lines[-1:], *counting[-1:], *going[: len(going) // 2 + 1]][-1]
     console = Console(record=True, width=100, force_terminal=True, file=io.StringIO())
     console.print(f"$ vectorshift-orchestration {' '.join(command[1:4])} --table events ...")
-    console.print(Text.from_ansi(going[len(going) // 2]))
+    console.print(line)
     console.save_svg(str(svg), title="vectorshift-orchestration export")
 
 
