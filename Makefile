@@ -25,9 +25,8 @@ test: .venv/.complete ## All tests; PART="tests/sdk tests/emulator" runs some, w
 matrix: .venv/.complete ## The main jobs under ROWS (500) more services out of all that the emulator can be
 	@VECTORSHIFT_MATRIX_MORE=$(or $(ROWS),500) $(BIN)/python -m pytest -n 2 -s tests/matrix
 
-workers: .venv/.complete ## EXPORTS (12) over two Celery workers, of which one is killed; takes Redis (apt-get install redis-server)
-	@$(UV) pip install --quiet --no-deps --require-hashes --python $(BIN)/python -r requirements/workers.txt
-	@CELERY_EXPORTS=$(or $(EXPORTS),12) $(BIN)/python -m pytest -q -s tests/airflow_live/test_celery.py
+workers: .tools/workers/.complete ## EXPORTS (12) by Airflow, DAYS (12) and HOURS (200) by Dagster over Celery workers, one of which is killed; takes Redis (apt-get install redis-server)
+	@WORKERS_EXPORTS=$(or $(EXPORTS),12) WORKERS_DAYS=$(or $(DAYS),12) WORKERS_HOURS=$(or $(HOURS),200) .tools/workers/bin/python -m pytest -q -s tests/workers
 
 check: .venv/.complete ## Format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
@@ -61,6 +60,7 @@ lock: $(UV) ## Resolve the hashed locks again (they hold no index address)
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/clickhouse.in -o requirements/clickhouse.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/mysqlclient.in -o requirements/mysqlclient.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header --extra airflow --extra postgres --extra delta --extra emulator pyproject.toml requirements/airflow31.in -o requirements/airflow31.txt
+	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header -c requirements/dev.txt requirements/workers.in -o requirements/workers.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/docs.in -o requirements/docs.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/tools.in -o requirements/tools.txt
 
@@ -74,6 +74,12 @@ $(UV): requirements/tools.txt
 .tools/docs/.complete: $(UV) requirements/docs.txt
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .tools/docs
 	@$(UV) pip sync --quiet --require-hashes --python .tools/docs/bin/python requirements/docs.txt
+	@touch $@
+
+.tools/workers/.complete: $(UV) requirements/dev.txt requirements/workers.txt
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .tools/workers
+	@$(UV) pip sync --quiet --require-hashes --python .tools/workers/bin/python requirements/dev.txt requirements/workers.txt
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --python .tools/workers/bin/python -e .
 	@touch $@
 
 .venv/.complete: $(UV) requirements/dev.txt pyproject.toml

@@ -23,8 +23,6 @@ from vectorshift_emulator import Emulator, serve
 from vectorshift_orchestration import Window
 
 HERE = Path(__file__).parent
-collect_ignore = [] if "CELERY_EXPORTS" in os.environ else ["test_celery.py"]
-"""Several workers are a second Airflow of nine processes: `make workers` starts it."""
 HELD = (
     "worker_killed",
     "triggerer_killed",

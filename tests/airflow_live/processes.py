@@ -50,6 +50,10 @@ class Component:
             return []
         return [pid for pid, _, session in processes() if session == self.process.pid]
 
+    def memory(self) -> int:
+        """MiB that its processes hold, of what they share with others their part."""
+        return sum(_share(pid) for pid in self.members()) >> 10
+
     def kill(self) -> None:
         """SIGKILL all of it at once, as a container's end does, and wait until it is gone."""
         self._signal(signal.SIGKILL)
@@ -106,6 +110,15 @@ def processes() -> list[tuple[int, int, int]]:
         if state != "Z" or int(session) == int(entry.name):
             result.append((int(entry.name), int(parent), int(session)))
     return result
+
+
+def _share(pid: int) -> int:
+    """A process's proportional share of memory in KiB, 0 when it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 
 
 def parent_of(pid: int) -> int:

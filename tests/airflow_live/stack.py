@@ -46,12 +46,14 @@ class Stack:
         database: connection string of its metadata database.
         env: the environment of its processes.
         rest: its REST interface.
+        nice: how much its processes, but for triggerers, let others go first.
     """
 
     home: Path
     database: str
     env: Mapping[str, str] = field(repr=False)
     rest: Rest
+    nice: int = 10
     components: dict[str, Component] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
 
@@ -125,13 +127,20 @@ class Stack:
     # --- components ---
 
     def add(
-        self, name: str, arguments: Sequence[str], env: Mapping[str, str] = MappingProxyType({})
+        self,
+        name: str,
+        arguments: Sequence[str],
+        env: Mapping[str, str] = MappingProxyType({}),
+        within: Sequence[str] = (),
     ) -> None:
-        """Add a component, not started yet: `airflow` with some arguments, and more of the environment."""
+        """Add a component, not started yet: `airflow` with some arguments, and more of the environment.
+
+        `within` is a command that starts the one behind it, somewhere else.
+        """
         # A full machine must not pass for a trigger that blocks the triggerer's loop. Where it
         # may not go first, `nice` says so and starts it all the same.
         waits = arguments[0] == "triggerer"
-        command = ["nice", "-n", "-15" if waits else "10", AIRFLOW, *arguments]
+        command = [*within, "nice", "-n", "-15" if waits else str(self.nice), AIRFLOW, *arguments]
         log = self.home / "components" / f"{name}.log"
         everything = {**self.env, **({} if waits else CHATTY), **env}
         self.components[name] = Component(name, command, log, everything, self.home)
@@ -167,7 +176,9 @@ class Stack:
 
 
 @contextmanager
-def running(home: Path, server: str, dags: Path, env: Mapping[str, str]) -> Iterator[Stack]:
+def running(
+    home: Path, server: str, dags: Path, env: Mapping[str, str], *, nice: int = 10
+) -> Iterator[Stack]:
     """Airflow over an empty database, ended with everything that it started.
 
     Args:
@@ -175,6 +186,7 @@ def running(home: Path, server: str, dags: Path, env: Mapping[str, str]) -> Iter
         server: connection string of a PostgreSQL server, as its superuser.
         dags: folder of DAGs.
         env: more of the environment: connections, and what the DAG files read.
+        nice: how much its processes, but for triggerers, let others go first.
     """
     began = time.monotonic()
     for folder in ("out", "components"):
@@ -184,7 +196,7 @@ def running(home: Path, server: str, dags: Path, env: Mapping[str, str]) -> Iter
     port = free_port()
     everything = environment(home, server, port, dags) | env
     with closing(Rest(f"http://127.0.0.1:{port}")) as rest:
-        stack = Stack(home, make_conninfo(server, dbname="airflow"), everything, rest)
+        stack = Stack(home, make_conninfo(server, dbname="airflow"), everything, rest, nice)
         _migrate(stack)
         stack.figures["migrated_s"] = round(time.monotonic() - began, 1)
         for name in COMPONENTS:

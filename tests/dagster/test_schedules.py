@@ -274,6 +274,23 @@ def test_a_cap_makes_several_runs_of_a_range(asked, instance):
     ]
 
 
+def test_ten_thousand_hours_are_ten_runs(asked, instance):
+    """Hours that were all missed are asked for in runs of at most a thousand, without a gap."""
+    hours = dg.HourlyPartitionsDefinition(f"{NIGHT - timedelta(hours=10_001):%Y-%m-%d-%H:%M}")
+    assets = build_health_assets(
+        tables=[HealthTable("one", metrics=["runs.sum"], interval="hour")],
+        partitions_def=hours,
+        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1_000),
+    )
+    schedule = build_health_schedule(assets, settle=timedelta(0), catch_up=10_000)
+    landed, *missed = hours.get_partition_keys(NIGHT)
+    instance.report_runless_asset_event(dg.AssetMaterialization("one", partition=landed))
+    assert len(missed) == 10_000
+    assert asked(schedule, assets) == [
+        (missed[first], missed[first + 999]) for first in range(0, 10_000, 1_000)
+    ]
+
+
 def test_nothing_is_requested_before_the_first_partition(asked):
     """Before any partition has ended the tick says so."""
     assets = health(dg.DailyPartitionsDefinition("2026-11-23"))
