@@ -43,7 +43,7 @@ COMMANDS = {
     "command-refusal": "query count --where statsu=failure",
 }
 """What people type, by the name of its picture."""
-LONG = "export --days 30 --table events --duckdb {folder}/events.duckdb"
+LONG = "query events --all --days 7 --columns span_id"
 """A command whose picture is taken while it is at work."""
 SETTLED = "!document.querySelector('[class*=skeleton i], [class*=spinner i]')"
 """JavaScript that is true once the two orchestrators show what they promised to load."""
@@ -220,7 +220,7 @@ def _commands(state: dict[str, Any], folder: Path) -> list[Picture]:
         subprocess.run([program, "--svg", svg, *arguments], env=env, check=False)
         pictures.append(Picture(name, svg.as_uri(), height=400, whole=False))
     svg = folder / "command-progress.svg"
-    _progress([str(program), *LONG.format(folder=folder).split()], env, svg)
+    _progress([str(program), *LONG.split()], env, svg)
     return [*pictures, Picture("command-progress", svg.as_uri(), height=180, whole=False)]
 
 
@@ -241,9 +241,9 @@ def _progress(command: list[str], env: dict[str, str], svg: Path) -> None:
     going = [it for it in counting if re.search(r"s +(?=[\d:]*[1-9])[\d:]+ *$", it.plain)]
     line = [*lines[-1:], *counting[-1:], *going[: len(going) // 2 + 1]][-1]
     console = Console(record=True, width=100, force_terminal=True, file=io.StringIO())
-    console.print(f"$ vectorshift-orchestration {' '.join(command[1:4])} --table events ...")
+    console.print(f"$ vectorshift-orchestration {LONG}", highlight=False)
     console.print(line)
-    console.save_svg(str(svg), title="vectorshift-orchestration export")
+    console.save_svg(str(svg), title="vectorshift-orchestration query events")
 
 
 @contextmanager
