@@ -143,6 +143,8 @@ def test_a_session_of_any_style_and_the_names_of_a_schema_elsewhere(store):
         for _ in range(2):
             written = write(connection, "Elsewhere.events", [rows_of(1, s=["? %s"])])
         assert (written.rows, written.deleted) == (1, 1)
+        current = connection.cursor().execute("SELECT CURRENT_SCHEMA()").fetchone()
+        assert current == store.query("SELECT CURRENT_SCHEMA()")[0]  # CREATE SCHEMA chose the other
     finally:
         connection.close()
     assert store.query("SELECT s FROM elsewhere.events") == [("? %s",)]
