@@ -45,7 +45,8 @@ pictures: .venv/.complete docs ## All that there is to be seen, as files in .pic
 	@$(BIN)/python -m dags_examples.pictures $(if $(START),--start $(START)) $(if $(KEEP),--keep $(KEEP))
 
 reliability: .venv/.complete ## Faults, kills and disturbed answers at full size: 1,000,000 answers and 200,000 files (hours); SHARE=100 does a hundredth
-	@$(BIN)/python -W ignore -m tests.sdk.fuzzing $$((1000000 / $(or $(SHARE),1))) 1
+	@$(BIN)/python -W ignore -m tests.sdk.fuzzing bytes $$((1000000 / $(or $(SHARE),1))) 1
+	@$(BIN)/python -W ignore -m tests.sdk.fuzzing structures $$((66000 / $(or $(SHARE),1))) 1
 	@$(BIN)/python -W ignore -m tests.orchestration.fuzzing_files $$((200000 / $(or $(SHARE),1))) 1
 	@TEST_KILL_TIMES=$(if $(SHARE),1,15) $(BIN)/python -m pytest -q -n 2 tests/reliability
 

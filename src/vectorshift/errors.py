@@ -36,7 +36,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, ClassVar
 
-_QUERY_STRING = re.compile(r"(https?://[^\s\"'<>?]+)\?[^\s\"'<>]*")
+_URL = re.compile(r"(https?://[^\s\"'<>?]+)(\?[^\s\"'<>]*)?")
 _KEY = re.compile(r"\bsk_[A-Za-z0-9_\-]{4,}")
 _BODY_LIMIT = 2000
 _OF_AN_ID = "Check the id; the service also answers 404 for objects of other organisations."
@@ -48,7 +48,7 @@ def redact(text: str, *secrets: str) -> str:
     for secret in secrets:
         if secret:
             text = text.replace(secret, "***")
-    return _QUERY_STRING.sub(r"\1?***", _KEY.sub("sk_***", text))
+    return _URL.sub(lambda url: f"{url[1]}?***" if url[2] else url[1], _KEY.sub("sk_***", text))
 
 
 def _rebuild(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> Any:

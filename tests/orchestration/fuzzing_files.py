@@ -6,6 +6,7 @@ reads one of them again.
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import random
@@ -61,7 +62,7 @@ def structure_of(chance: random.Random, format: str, folder: Path) -> bytes:
     rows = [event(number) for number in range(4)]
     for _ in range(chance.choice((1, 1, 2, 3))):
         holder, key = chance.choice([each for each in places(rows) if each[0] is not rows])
-        holder[key] = chance.choice(NASTY)
+        holder[key] = copy.deepcopy(chance.choice(NASTY))
     if format == "JSON":
         return json.dumps(rows).encode(errors="surrogatepass")
     if format == "CSV":
@@ -99,8 +100,8 @@ def ended(seed: int, folder: Path) -> str:
     """What the file of a seed ended in: `table`, or the name of an error of ours. Raises AssertionError for anything else."""
     began = time.process_time()
     try:
-        found = read(seed, folder)
-        found.validate(full=True)
+        table = read(seed, folder)
+        table.validate(full=True)
         outcome = "table"
     except ExportFileError as error:
         outcome = type(error).__name__
@@ -118,14 +119,17 @@ def main(files: int, first: int) -> int:
     wrong = 0
     with TemporaryDirectory() as folder:
         for seed in range(first, first + files):
+            if seed > first and not (seed - first) % 1000:
+                sys.stdout.write(f"{seed - first:,} of {files:,} files, {wrong:,} wrong\n")
+                sys.stdout.flush()
             try:
                 outcomes[ended(seed, Path(folder))] += 1
             except AssertionError as problem:
                 wrong += 1
                 if wrong <= 20:
                     sys.stdout.write(f"{problem}\n")
-    told = ", ".join(f"{name} {count:,}" for name, count in outcomes.most_common())
-    sys.stdout.write(f"{files:,} files, {wrong:,} wrong; {told}\n")
+    reported = ", ".join(f"{name} {count:,}" for name, count in outcomes.most_common())
+    sys.stdout.write(f"{files:,} files, {wrong:,} wrong; {reported}\n")
     return wrong
 
 

@@ -1,17 +1,21 @@
 """Replies that nobody would send, at every terminal: each ends in a value or an error of ours, soon.
 
-`python -m tests.sdk.fuzzing 200000 7` throws so many calls, of seed 7, and prints what they ended in. A failure names its own
-seed, and `replay(seed)` makes the same call again.
+`python -m tests.sdk.fuzzing bytes 200000 7` disturbs the bytes of so many replies, of seed 7, and `structures` their parts, the
+same number at every terminal; both print what the calls ended in. A failure names its own seed, and `replay(how, seed)` makes the
+same call again.
 """
 
 import asyncio
+import atexit
 import copy
 import json
+import logging
 import random
 import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from vectorshift import Client, Retry, VectorshiftError
@@ -107,6 +111,11 @@ REPLIES: dict[str, Any] = {
     "/analytics/events/{event_id}": {"status": "success", "event": EVENT},
     "/analytics/run-data": RUN,
 }
+_WRITTEN = {template: [json.dumps(reply).encode()] for template, reply in REPLIES.items()}
+_WRITTEN["/analytics/aggregations"].append(json.dumps(FLAT).encode())
+_AGAIN = "(again)"
+"""Before a key that is there twice, until it is written."""
+INSERTED = (b"[" * 5000, b'"', b"\\ud800", b"\xff", b"9" * 400, b"9" * 20_000, b"-", b"\x00")
 NASTY: list[Any] = [
     None, True, False, 0, -1, -0.0, 1, 2, 2**53 + 1, 2**63, 2**64, 10**30, 1e308, 5e-324, 0.5,
     "", " ", "0", "-1", "NaN", "nan", "-Infinity", "1e999", "1_000", "0x10", "9" * 5000, "1.0", "٣",
@@ -153,66 +162,90 @@ def places(node: Any) -> list[tuple[Any, Any]]:
     return [pair for key in keys for pair in [(node, key), *places(node[key])]]
 
 
-def changed(chance: random.Random, reply: Any) -> bytes:
-    """A reply with a few parts replaced, removed, moved or repeated, or with its bytes disturbed."""
-    whole = json.loads(json.dumps(reply))
-    for _ in range(chance.choice((0, 1, 1, 1, 2, 3))):
-        result = places(whole)
-        if not result:
-            break
-        holder, key = chance.choice(result)
-        how = chance.randrange(6)
-        if how < 3:
-            holder[key] = copy.deepcopy(chance.choice(NASTY))
-        elif how == 3:
-            del holder[key]
-        elif how == 4:
-            other, its = chance.choice(result)
-            if its in other if isinstance(other, dict) else its < len(other):
-                holder[key] = json.loads(json.dumps(other[its]))
-        elif isinstance(holder, dict):
-            name = chance.choice(("x", "status", "events", "__total__", str(key).upper()))
-            holder[name] = copy.deepcopy(holder[key])
-        else:
-            holder.extend(copy.deepcopy(holder[key]) for _ in range(chance.choice((1, 3, 40))))
-    body = bytearray(json.dumps(whole).encode())
-    for _ in range(chance.choice((0, 0, 0, 1, 2, 8))):
-        at = chance.randrange(len(body) + 1)
-        how = chance.randrange(5)
+def bytes_of(chance: random.Random, template: str) -> bytes:
+    """A reply with a few of its bytes removed, replaced, repeated or added."""
+    body = bytearray(chance.choice(_WRITTEN[template]))
+    for _ in range(chance.choice((1, 1, 1, 2, 8))):
+        at, how = chance.randrange(len(body) + 1), chance.randrange(5)
         if how == 0:
             del body[at : at + chance.choice((1, 2, 30))]
         elif how == 1:
-            body[at:at] = chance.choice(
-                (b"[" * 5000, b'"', b"\\ud800", b"\xff", b"9" * 400, b"-", b"\x00")
-            )
+            body[at:at] = chance.choice(INSERTED)
         elif how == 2:
             del body[at:]
         elif how == 3 and at < len(body):
-            body[at] = chance.randrange(256)
+            body[at] = chance.choice((chance.randrange(256), chance.choice(b'0179"{}[],:.-eE ntf')))
         else:
             body += body[:at]
     return bytes(body)
 
 
+def structure_of(chance: random.Random, template: str) -> bytes:
+    """A reply with a few parts replaced, removed, moved, repeated, wrapped, renamed, or in another unit."""
+    whole = json.loads(chance.choice(_WRITTEN[template]))
+    for _ in range(chance.choice((1, 1, 1, 2, 3))):
+        parts = places(whole)
+        if not parts:
+            break
+        holder, key = chance.choice(parts)
+        how = chance.randrange(9)
+        if how < 3:
+            holder[key] = copy.deepcopy(chance.choice(NASTY))
+        elif how == 3:
+            del holder[key]
+        elif how == 4:
+            other, its = chance.choice(parts)
+            if its in other if isinstance(other, dict) else its < len(other):
+                holder[key] = json.loads(json.dumps(other[its]))
+        elif how == 5:
+            holder[key] = chance.choice(([holder[key]], {str(key): holder[key]}, [[], holder[key]]))
+        elif how == 6:
+            holder[key] = in_another_unit(chance, holder[key])
+        elif isinstance(holder, list):
+            holder.extend(copy.deepcopy(holder[key]) for _ in range(chance.choice((1, 3, 40))))
+        elif how == 7:
+            name = chance.choice(("x", "status", "events", "__total__", str(key).upper()))
+            holder[name] = copy.deepcopy(holder[key])
+        else:
+            holder[_AGAIN + str(key)] = copy.deepcopy(chance.choice((holder[key], *NASTY)))
+    return json.dumps(whole).encode().replace(_AGAIN.encode(), b"")
+
+
+def in_another_unit(chance: random.Random, value: Any) -> Any:
+    """A number that is off by one or a power of ten, a time as a number, and anything else as its text."""
+    try:
+        if isinstance(value, str) and value.startswith("2026-"):
+            since = datetime.fromisoformat(value.upper()).timestamp()
+            return chance.choice(
+                (since, int(since), int(since * 1e3), int(since * 1e9), value[:10])
+            )
+        number = float(value)
+        changed = chance.choice((number * 1e3, number / 1e9, number + 1, number - 1, -number))
+        return chance.choice((changed, str(changed), int(changed)))
+    except (TypeError, ValueError, OverflowError):
+        return str(value)
+
+
+DISTURBED = {"bytes": bytes_of, "structures": structure_of}
+
+
 class Liar:
     """A transport whose every reply is disturbed, by a seed; it counts its requests."""
 
-    def __init__(self, seed: int) -> None:
-        self.chance = random.Random(seed)
+    def __init__(self, how: str, chance: random.Random) -> None:
+        self.disturbed = DISTURBED[how]
+        self.chance = chance
         self.requests = 0
-        self.same = self.chance.random() < 0.5
-        self.told: dict[str, bytes] = {}
+        self.repeats = chance.random() < 0.5
+        self.sent: dict[str, bytes] = {}
 
     def send(self, call: Call) -> Reply:
         self.requests += 1
         if self.requests > MOST_REQUESTS:
             raise AssertionError(f"more than {MOST_REQUESTS} requests")
-        body = self.told.get(call.template) if self.same else None
+        body = self.sent.get(call.template) if self.repeats else None
         if body is None:
-            reply = REPLIES[call.template]
-            if call.template == "/analytics/aggregations" and self.chance.random() < 0.5:
-                reply = FLAT
-            body = self.told[call.template] = changed(self.chance, reply)
+            body = self.sent[call.template] = self.disturbed(self.chance, call.template)
         status = self.chance.choice((200,) * 20 + (204, 404, 429, 500))
         return Reply(status, body, now=time.monotonic(), wall=time.time(), key="sk_x")
 
@@ -223,16 +256,15 @@ class Liar:
         """Nothing is open."""
 
 
-def replay(seed: int) -> Any:
+def replay(how: str, seed: int) -> Any:
     """Make the call of a seed; return its value, or raise what it raises."""
     chance = random.Random(seed)
-    name, arguments, options = chance.choice(TERMINALS)
-    awaiting = chance.random() < 0.3
+    name, arguments, options = TERMINALS[seed % len(TERMINALS)]
+    liar: Any = Liar(how, chance)
     client = Client("sk_x", "https://api.example/v1", retry=PATIENCE)
-    liar: Any = Liar(seed)
     client._open_transport = liar
     owner: Any = client if name in LOOKUPS else client.query().where(SINCE, UNTIL)
-    if not awaiting:
+    if chance.random() < 0.7:
         result = getattr(owner, name)(*arguments, **options)
         return list(result) if name.startswith("iter_") else result
 
@@ -240,14 +272,22 @@ def replay(seed: int) -> Any:
         result = getattr(owner, f"a{name}")(*arguments, **options)
         return [each async for each in result] if name.startswith("iter_") else await result
 
-    return asyncio.run(ask())
+    return _loop().run_until_complete(ask())
 
 
-def ended(seed: int) -> str:
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """One event loop for all calls: making one takes longer than a call."""
+    loop = asyncio.new_event_loop()
+    atexit.register(loop.close)
+    return loop
+
+
+def ended(how: str, seed: int) -> str:
     """What the call of a seed ended in: `value`, or the name of an error of ours. Raises AssertionError for anything else."""
     began = time.process_time()
     try:
-        replay(seed)
+        replay(how, seed)
         outcome = "value"
     except VectorshiftError as error:
         outcome = type(error).__name__
@@ -259,21 +299,23 @@ def ended(seed: int) -> str:
     return outcome
 
 
-def main(calls: int, first: int) -> int:
-    """Throw `calls` calls; print how they ended, and return how many ended wrongly."""
+def main(how: str, calls: int, first: int) -> int:
+    """Make `calls` calls; print how they ended, and return how many ended wrongly."""
     outcomes: Counter[str] = Counter()
     wrong = 0
     for seed in range(first, first + calls):
         try:
-            outcomes[ended(seed)] += 1
+            outcomes[ended(how, seed)] += 1
         except AssertionError as problem:
             wrong += 1
             if wrong <= 20:
                 sys.stdout.write(f"{problem}\n")
+                sys.stdout.flush()
     reported = ", ".join(f"{name} {count:,}" for name, count in outcomes.most_common())
     sys.stdout.write(f"{calls:,} calls, {wrong:,} wrong; {reported}\n")
     return wrong
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])) > 0)
+    logging.disable()
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])) > 0)

@@ -209,8 +209,9 @@ def test_a_file_that_changes_is_read_again_from_its_beginning(fetch, files):
         Answer(b"", 416, {"Content-Range": f"bytes */{len(CSV)}"}),
         Answer(b"busy", 503),
         Answer(CSV[:10], 206, {"ETag": '"v1"'}),
+        Answer(b"", 206, {"Content-Range": "bytes 0-49/" + "9" * 5000, "ETag": '"v1"'}),
     ],
-    ids=["another range", "416", "503", "no range"],
+    ids=["another range", "416", "503", "no range", "a size of 5,000 digits"],
 )
 def test_a_wrong_answer_to_a_range_starts_again(fetch, files, answer):
     """A part that was not requested is never written."""
@@ -390,6 +391,13 @@ def test_a_redirect_to_another_scheme_is_refused(failed, files, target):
     files.answers = [Answer(b"", 302, {"Location": target})] * 9
     failed(files.task, "not an https address|location header|InvalidURL")
     failed(files.task | {"download_url": target}, "not an https address")
+
+
+@pytest.mark.parametrize("target", ["http://[::1", "http://[", "//[/x"])
+def test_a_redirect_that_cannot_be_read_is_an_error_of_ours(failed, files, target):
+    """A Location with half an address in it is not worth a ValueError of the standard library."""
+    files.answers = [Answer(b"", 302, {"Location": target})]
+    failed(files.task, "redirected to a URL that cannot be read|InvalidURL|location header")
 
 
 def test_plain_http_is_refused_where_the_api_is_not_plain(tmp_path, files):

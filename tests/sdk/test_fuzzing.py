@@ -4,13 +4,19 @@ import asyncio
 import json
 import os
 import random
+import time
 from datetime import UTC, datetime
 
 import pytest
 
 from tests.sdk import fuzzing
 from tests.sdk.scripted import Answer
-from vectorshift import AnalyticsExportFailed, InvalidResponseError, VectorshiftError
+from vectorshift import (
+    AnalyticsExportFailed,
+    AnalyticsRequestFailed,
+    InvalidResponseError,
+    VectorshiftError,
+)
 from vectorshift.analytics import Analytics, EventField, FieldFilter
 
 CALLS = int(os.environ.get("TEST_FUZZED_CALLS", "600"))
@@ -18,19 +24,34 @@ SHARES = 6
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("how", fuzzing.DISTURBED)
 @pytest.mark.parametrize("share", range(SHARES))
-def test_every_disturbed_reply_ends_in_a_value_or_an_error_of_ours(share):
+def test_every_disturbed_reply_ends_in_a_value_or_an_error_of_ours(how, share):
     """No foreign exception, no more than 50 requests and a second of CPU for a call, at every terminal and its twin."""
     for seed in range(share, CALLS, SHARES):
-        fuzzing.ended(seed)
+        fuzzing.ended(how, seed)
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_the_disturbed_replies_reach_every_terminal_in_both_ways():
     """The seeds that are tried hold values and errors, and the replies differ."""
-    kinds = {fuzzing.ended(seed) for seed in range(200)}
-    assert {"value", "InvalidResponseError", "AnalyticsRequestFailed"} <= kinds
-    bodies = {fuzzing.changed(random.Random(seed), fuzzing.EVENTS) for seed in range(200)}
-    assert len(bodies) > 150
+    for how, disturbed in fuzzing.DISTURBED.items():
+        kinds = {fuzzing.ended(how, seed) for seed in range(200)}
+        assert {"value", "InvalidResponseError", "AnalyticsRequestFailed"} <= kinds
+        template = "/analytics/events/search"
+        assert len({disturbed(random.Random(seed), template) for seed in range(200)}) > 150
+
+
+@pytest.mark.parametrize(
+    "sent", [{"count": "9" * 300_000 + "x"}, {"count": 2, "error": "http://" * 100_000}]
+)
+def test_a_long_text_is_read_in_time_that_grows_with_its_length(scripted, service, sent):
+    """A figure that is no number, and an error that names many addresses: the square of their length would be minutes."""
+    service.begin({"status": "failed" if "error" in sent else "success", **sent})
+    began = time.process_time()
+    with pytest.raises((InvalidResponseError, AnalyticsRequestFailed)):
+        Analytics.query().using(scripted).count()
+    assert time.process_time() - began < fuzzing.MOST_CPU * 10
 
 
 @pytest.mark.parametrize("twin", ["blocking", "awaiting"])
@@ -96,13 +117,13 @@ def test_a_bound_at_the_end_of_the_calendar(scripted, service):
 
 def test_a_failure_would_be_seen(monkeypatch):
     """An exception of anybody else, and an endless walk, fail the search, and name the seed."""
-    monkeypatch.setattr(fuzzing, "replay", lambda seed: 1 / 0)
+    monkeypatch.setattr(fuzzing, "replay", lambda how, seed: 1 / 0)
     with pytest.raises(AssertionError, match="seed 3: ZeroDivisionError"):
-        fuzzing.ended(3)
+        fuzzing.ended("bytes", 3)
     monkeypatch.undo()
     monkeypatch.setattr(fuzzing, "MOST_REQUESTS", 0)
     with pytest.raises((AssertionError, VectorshiftError), match="requests"):
-        fuzzing.ended(0)
+        fuzzing.ended("bytes", 0)
 
 
 def test_a_figure_of_hundreds_of_digits_is_an_error_of_ours(scripted, service):

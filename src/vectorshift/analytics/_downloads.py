@@ -171,7 +171,7 @@ def _transfer(
         tries += 1
         if fetched.status in _REDIRECTS and redirects < _MOST_REDIRECTS:
             redirects, tries = redirects + 1, tries - 1
-            url = urljoin(url, fetched.headers.get("location", ""))
+            url = _redirected(url, fetched.headers.get("location", ""), task_id)
         elif fetched.status in _EXPIRED and task_id and refreshes < _MOST_REFRESHES:
             refreshes, tries = refreshes + 1, tries - 1
             url = yield from _fresh_url(task_id)
@@ -219,6 +219,13 @@ def _checked_route(url: str, rules: Rules, task_id: str, budget: float) -> Flow[
     return route
 
 
+def _redirected(url: str, location: str, task_id: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise AnalyticsDownloadFailed(task_id, "it was redirected to a URL that cannot be read") from None
+
+
 def _literal(host: str) -> tuple[str, ...]:
     try:
         return (str(ip_address(host)),)
@@ -244,7 +251,7 @@ def _safe_host(url: str, rules: Rules, task_id: str) -> str:
 
 def _length(headers: Mapping[str, str]) -> int | None:
     """The size of the whole file, if the service says it."""
-    if match := re.fullmatch(r"bytes \d+-\d+/(\d+)", headers.get("content-range", "")):
+    if match := re.fullmatch(r"bytes \d+-\d+/(\d{1,18})", headers.get("content-range", "")):
         return int(match[1])
     text = headers.get("content-length", "")
     return int(text) if text.isdigit() and "content-range" not in headers else None
