@@ -311,7 +311,7 @@ class Exporting(RuleBasedStateMachine):
             assert self.target.read_bytes() == file_of(self.newest)
 
 
-def test_a_job_survives_whatever_happens_in_any_order():
+def test_a_job_survives_whatever_happens_in_any_order() -> None:
     """Deaths at every note, lost answers, cut files, clocks that jump or stop, refused uploads and a second writer."""
     run_state_machine_as_test(
         Exporting,

@@ -181,8 +181,13 @@ def bytes_of(chance: random.Random, template: str) -> bytes:
 
 
 def structure_of(chance: random.Random, template: str) -> bytes:
-    """A reply with a few parts replaced, removed, moved, repeated, wrapped, renamed, or in another unit."""
-    whole = json.loads(chance.choice(_WRITTEN[template]))
+    """A reply with a few of its parts disturbed."""
+    return restructured(chance, chance.choice(_WRITTEN[template]))
+
+
+def restructured(chance: random.Random, text: bytes) -> bytes:
+    """JSON with a few parts replaced, removed, moved, repeated, wrapped, renamed, or in another unit."""
+    whole = json.loads(text)
     for _ in range(chance.choice((1, 1, 1, 2, 3))):
         parts = places(whole)
         if not parts:
