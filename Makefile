@@ -50,6 +50,7 @@ reliability: .venv/.complete ## Faults, kills and disturbed answers at full size
 	@$(BIN)/python -W ignore -m tests.orchestration.fuzzing_files $$((200000 / $(or $(SHARE),1))) 1
 	@TEST_JOB_CASES=$$((500 / $(or $(SHARE),1) + 1)) TEST_GENERATED_REQUESTS=$$((20000 / $(or $(SHARE),1) + 100)) $(BIN)/python -m pytest -q -n 2 \
 		tests/orchestration/test_exports_stateful.py tests/emulator/test_generated_requests.py
+	@$(BIN)/python -m tests.reliability.endurance $$((10000 / $(or $(SHARE),1))) $$((1000 / $(or $(SHARE),1))) $$((1000 / $(or $(SHARE),1)))
 	@TEST_KILL_TIMES=$(if $(SHARE),1,15) $(BIN)/python -m pytest -q -n 2 tests/reliability
 
 bench: .venv/.complete ## Side-by-side measurements, written into docs/performance.md; QUICK=1 only prints them

@@ -12,6 +12,7 @@ import sys
 import time
 import zipfile
 from io import BytesIO
+from urllib.parse import quote
 
 import pytest
 
@@ -376,6 +377,15 @@ def test_a_redirect_is_followed_by_hand(fetch, files):
     assert not any("authorization" in get.headers for get in files.gets)
 
 
+@pytest.mark.parametrize("name", ["../../evil.csv", "/etc/evil.csv", "..\\evil.csv", "out.csv\0"])
+def test_a_name_of_the_service_is_never_a_path(fetch, files, tmp_path, name):
+    """What the service calls a file, in a task or in a header, decides nothing about where it lies."""
+    files.headers["Content-Disposition"] = f'attachment; filename="{quote(name, safe="./")}"'
+    assert fetch(files.task | {"file_name": name}).path == tmp_path / "out.csv"
+    assert [each.name for each in tmp_path.iterdir()] == ["out.csv"]
+    assert not list(tmp_path.parent.glob("*evil*"))
+
+
 def test_a_redirect_loop_ends(failed, files):
     """The fourth redirect is one too many."""
     files.answers = [Answer(b"", 302, {"Location": files.url})] * 30
@@ -396,7 +406,7 @@ def test_a_redirect_to_another_scheme_is_refused(failed, files, target):
 @pytest.mark.parametrize("target", ["http://[::1", "http://[", "//[/x"])
 def test_a_redirect_that_cannot_be_read_is_an_error_of_ours(failed, files, target):
     """A Location with half an address in it is not worth a ValueError of the standard library."""
-    files.answers = [Answer(b"", 302, {"Location": target})]
+    files.answers = [Answer(b"", 302, {"Location": target})] * 9
     failed(files.task, "redirected to a URL that cannot be read|InvalidURL|location header")
 
 

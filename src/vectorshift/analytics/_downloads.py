@@ -223,7 +223,9 @@ def _redirected(url: str, location: str, task_id: str) -> str:
     try:
         return urljoin(url, location)
     except ValueError:
-        raise AnalyticsDownloadFailed(task_id, "it was redirected to a URL that cannot be read") from None
+        raise AnalyticsDownloadFailed(
+            task_id, "it was redirected to a URL that cannot be read"
+        ) from None
 
 
 def _literal(host: str) -> tuple[str, ...]:
