@@ -8,7 +8,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test matrix reliability workers check docs pictures bench lock clean
+.PHONY: help demo up test matrix reliability workers check docs pictures bench scale lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
@@ -55,6 +55,9 @@ reliability: .venv/.complete ## Faults, kills and disturbed answers at full size
 
 bench: .venv/.complete ## Side-by-side measurements, written into docs/performance.md; QUICK=1 only prints them
 	@$(BIN)/python benchmarks/report.py $(if $(QUICK),--quick)
+
+scale: .venv/.complete ## What grows with the size of a deployment: the slopes behind docs/scale.md
+	@$(BIN)/python benchmarks/bench_scale.py --quick
 
 lock: $(UV) ## Resolve the hashed locks again (they hold no index address)
 	@rm -f requirements/*.txt
