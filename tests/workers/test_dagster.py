@@ -151,11 +151,11 @@ def status(dev, backfill):
 
 
 def landed(warehouse):
-    """How many days have exported events."""
+    """How many days have exported events, by the ledger."""
     with psycopg.connect(warehouse.conninfo) as connection:
-        if connection.execute("SELECT to_regclass('events')").fetchone() == (None,):
+        if connection.execute("SELECT to_regclass('_vectorshift_windows')").fetchone() == (None,):
             return 0
-        statement = "SELECT count(DISTINCT start_time::date) FROM events"
+        statement = "SELECT count(*) FROM _vectorshift_windows WHERE table_name = 'events'"
         return connection.execute(statement).fetchone()[0]
 
 
