@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,6 +30,9 @@ OURS = Path(sys.executable)
 _BOUNDS = {">=": operator.ge, "<=": operator.le}
 
 Figures = dict[str, float]
+
+BEFORE = "before "
+"""The ways of another commit begin with it; BENCH_BEFORE is that commit's `src` folder."""
 
 
 def official_python() -> Path:
@@ -94,6 +98,27 @@ def print_figures(**figures: float) -> None:
     print(json.dumps(figures), flush=True)
 
 
+def measured(work: Callable[[], object]) -> None:
+    """Run, and print wall and CPU seconds, and how much memory grew; what the work itself prints is dropped."""
+    before, wall, cpu = resident(), time.perf_counter(), time.process_time()
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        work()
+    seconds = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+    print_figures(**seconds, growth=resident("VmHWM") - before)
+
+
+def past(name: str) -> list[str]:
+    """The same way of the other commit, where there is one."""
+    return [BEFORE + name] if "BENCH_BEFORE" in os.environ else []
+
+
+def before(name: str) -> str:
+    """The name of a way without `BEFORE`; where it had that, the other commit's packages come first from now on."""
+    if name.startswith(BEFORE):
+        sys.path.insert(0, os.environ["BENCH_BEFORE"])
+    return name.removeprefix(BEFORE)
+
+
 def medians(figures: list[Figures]) -> Figures:
     """The median of each figure."""
     return {name: statistics.median(each[name] for each in figures) for name in figures[0]}
@@ -155,3 +180,18 @@ def tell(claim: Claim) -> None:
     if results := os.environ.get("BENCH_RESULTS"):
         with open(results, "a") as file:
             file.write(json.dumps({"script": Path(sys.argv[0]).name} | asdict(claim)) + "\n")
+
+
+def compare(
+    found: dict[str, Figures],
+    name: str,
+    peer: str,
+    what: str,
+    target: str = "",
+    before: str = "",
+    figure: str = "wall",
+) -> None:
+    """Claim how many times as long as a peer we take."""
+    figures = ", ".join(f"{way} {each[figure]:.2f} s" for way, each in found.items())
+    times = found[name][figure] / found[peer][figure]
+    tell(Claim(what, times, f"x {peer}", target, before, figures))
