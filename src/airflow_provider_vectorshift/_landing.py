@@ -7,7 +7,7 @@ a connection whose hook is a `DbApiHook`.
 
 import os
 from collections.abc import Callable
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -109,7 +109,7 @@ class Place:
         elif (lake := self.lake) is not None:
             from vectorshift_orchestration.storage.lake_address import lake_of
 
-            connect = lambda: nullcontext(lake_of(lake))  # noqa: E731  # one line beside its twin
+            connect = lambda: closing(lake_of(lake))  # noqa: E731  # one line beside its twin
         return Landing(
             destination=None if self.destination is None else _file(self.destination),
             table=self.table,

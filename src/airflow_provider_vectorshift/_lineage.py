@@ -1,6 +1,7 @@
 """Where rows came from and went, as OpenLineage; imported when its provider asks."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 from airflow.providers.openlineage.extractors import OperatorLineage
@@ -57,7 +58,8 @@ def _places(uri: str | None, place: Place) -> Iterator[tuple[str, str]]:
         from vectorshift_orchestration.storage.identifiers import TableName
         from vectorshift_orchestration.storage.lake_address import lake_of
 
-        yield _file(lake_of(place.lake).address(TableName.parse(place.table)))
+        with closing(lake_of(place.lake)) as lake:
+            yield _file(lake.address(TableName.parse(place.table)))
     if place.table is not None and place.sql_conn_id is not None:
         yield _sql_table(place.sql_conn_id, place.table)
 

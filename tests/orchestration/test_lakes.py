@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -354,8 +356,9 @@ def test_a_lake_in_an_object_store(endpoint, kind, tmp_path, monkeypatch):
         }.items():
             monkeypatch.setenv(f"PYICEBERG_CATALOG__PROD__{name}", value)
         text = "iceberg:prod"
+    with closing(lake_of(text)) as first, closing(lake_of(text)) as second:
+        attempts = [begin_attempt(each, "health.events", DAY) for each in (first, second)]
     lake = lake_of(text)
-    attempts = [begin_attempt(lake_of(text), "health.events", DAY) for _ in range(2)]
     rows = [batch([NOON], n=[1])]
     overwrite_window(lake, "health.events", DAY, rows, time_column="at", attempt=attempts[0])
     with pytest.raises(StaleWriterError):
@@ -363,6 +366,9 @@ def test_a_lake_in_an_object_store(endpoint, kind, tmp_path, monkeypatch):
     assert overwrite_window(lake, "health.events", DAY, rows, time_column="at").deleted == 1
     address = lake.address(TableName.parse("health.events"))
     assert address.startswith("s3://lake/")
+    lake.close()
+    catalog = str(tmp_path / "catalog.db")
+    assert catalog not in {os.path.realpath(each) for each in Path("/proc/self/fd").iterdir()}
 
 
 @pytest.mark.parametrize(

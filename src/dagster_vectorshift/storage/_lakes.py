@@ -1,6 +1,6 @@
 """Tables of a lake: Delta in a folder, Iceberg in a catalog."""
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing
 from typing import Any, ClassVar
 
 import dagster as dg
@@ -20,7 +20,8 @@ class _LakeStorage(dg.ConfigurableResource, Document):  # type: ignore[type-arg]
         """The table's address without credentials, for metadata."""
         from vectorshift_orchestration.storage.identifiers import TableName
 
-        return lake_of(self._lake).address(TableName.parse(table))
+        with self.connect() as lake:
+            return str(lake.address(TableName.parse(table)))
 
     def landing(self, table: str, window: Window, format: str) -> Landing:
         """The table, which is read again for each commit."""
@@ -28,7 +29,7 @@ class _LakeStorage(dg.ConfigurableResource, Document):  # type: ignore[type-arg]
 
     def connect(self) -> AbstractContextManager[Any]:
         """The lake. Raises `StorageError` for a library or a catalog that is missing."""
-        return nullcontext(lake_of(self._lake))
+        return closing(lake_of(self._lake))
 
     @property
     def _lake(self) -> str:

@@ -54,6 +54,10 @@ class IcebergLake(Lake):
         self._catalog = catalog
         self._namespace = namespace
 
+    def close(self) -> None:
+        """Close the catalog's connections."""
+        self._catalog.close()
+
     def address(self, table: TableName) -> str:
         location = self._catalog.properties.get("warehouse") or self._catalog.name
         return f"{without_secrets(str(location)).removesuffix('/')}/{'.'.join(self._name(table))}"

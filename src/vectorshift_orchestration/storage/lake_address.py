@@ -27,7 +27,7 @@ def check_lake(text: str) -> tuple[str, str]:
 
 
 def lake_of(text: str) -> Lake:
-    """The lake, opened. Raises as `check_lake`, and `StorageError` for a library or a catalog that is missing."""
+    """The lake, opened, for the caller to close. Raises as `check_lake`, and `StorageError` for a library or a catalog that is missing."""
     kind, place = check_lake(text)
     try:
         if kind == "delta":

@@ -56,6 +56,9 @@ class Lake(ABC):
     conflicts: tuple[type[Exception], ...]
     """Of these errors, those that say that another commit came first."""
 
+    def close(self) -> None:  # noqa: B027  # most lakes hold nothing open
+        """Let go of what is open."""
+
     @abstractmethod
     def address(self, table: TableName) -> str:
         """Where the table is, for messages and metadata."""
