@@ -3,12 +3,14 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 UV := .tools/bin/uv
 SITE ?= site
 BIN := .venv/bin
+BUT_AIRFLOW := $(addprefix --extra ,cli dagster delta emulator fast iceberg mysql postgres report s3 snowflake)
+WITH_AIRFLOW := $(addprefix --extra ,airflow delta emulator postgres s3)
 
 # Airflow and Dagster start many processes, and each would compile all of their modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test matrix reliability workers check docs pictures bench scale lock clean
+.PHONY: help demo up test matrix environments reliability workers check docs pictures bench scale lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
@@ -24,6 +26,9 @@ test: .venv/.complete ## All tests; PART="tests/sdk tests/emulator" runs some, w
 
 matrix: .venv/.complete ## The main jobs under ROWS (500) more services out of all that the emulator can be
 	@VECTORSHIFT_MATRIX_MORE=$(or $(ROWS),500) $(BIN)/python -m pytest -n 2 -s tests/matrix
+
+environments: .venv/.complete ## The built wheel under Python 3.11 to 3.13, Airflow 3.1 to 3.3, the lowest and the newest versions; ends with a table
+	@TEST_ENVIRONMENTS=1 $(BIN)/python -m pytest -q tests/environments
 
 workers: .tools/workers/.complete ## EXPORTS (12) by Airflow, DAYS (12) and HOURS (200) by Dagster over Celery workers, one of which is killed; takes Redis (apt-get install redis-server)
 	@WORKERS_EXPORTS=$(or $(EXPORTS),12) WORKERS_DAYS=$(or $(DAYS),12) WORKERS_HOURS=$(or $(HOURS),200) .tools/workers/bin/python -m pytest -q -s tests/workers
@@ -66,7 +71,12 @@ lock: $(UV) ## Resolve the hashed locks again (they hold no index address)
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/dlt.in -o requirements/dlt.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/clickhouse.in -o requirements/clickhouse.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/mysqlclient.in -o requirements/mysqlclient.txt
-	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header --extra airflow --extra postgres --extra delta --extra emulator pyproject.toml requirements/airflow31.in -o requirements/airflow31.txt
+	@$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-annotate --no-header $(BUT_AIRFLOW) --resolution lowest-direct pyproject.toml requirements/tests.in -o requirements/lowest.txt
+	@$(UV) pip compile -q --python-version 3.13 --generate-hashes --no-annotate --no-header $(BUT_AIRFLOW) pyproject.toml requirements/tests.in -o requirements/newest.txt
+	@# What was there on the day of Airflow 3.1.2, as its constraints have it; then what we and the tests need beside it.
+	@$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-annotate --no-header --exclude-newer 2025-11-06 requirements/airflow31.in requirements/airflow.in -o requirements/airflow31.txt
+	@$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-annotate --no-header $(WITH_AIRFLOW) pyproject.toml requirements/airflow31.in requirements/airflow.in requirements/tests.in -o requirements/airflow31.txt
+	@$(UV) pip compile -q --python-version 3.12 --generate-hashes --no-annotate --no-header $(WITH_AIRFLOW) pyproject.toml requirements/airflow32.in requirements/airflow.in requirements/tests.in -o requirements/airflow32.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header -c requirements/dev.txt requirements/workers.in -o requirements/workers.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/docs.in -o requirements/docs.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/tools.in -o requirements/tools.txt

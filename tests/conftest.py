@@ -49,7 +49,8 @@ def pytest_unconfigure(config):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Say what the tests of tests/reliability injected, and what it did to rows."""
+    """Say what the tests of tests/reliability injected and what it did to rows, and how each environment did."""
+    environments(terminalreporter)
     faults, rows = Counter(), Counter()
     for outcome in ("passed", "failed"):
         for report in terminalreporter.stats.get(outcome, ()):
@@ -63,3 +64,16 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(f"{faults.total():,} faults injected; rows: {rows}")
         kinds = ", ".join(f"{name} {count:,}" for name, count in faults.most_common())
         terminalreporter.write_line(f"  {kinds}")
+
+
+def environments(terminalreporter):
+    """The table of tests/environments: what passed and failed under which Python."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            for name, value in report.user_properties if report.when == "call" else ():
+                if name == "environment":
+                    where, python, counts = value
+                    counted = ", ".join(f"{count} {each}" for each, count in counts.items())
+                    terminalreporter.write_line(
+                        f"{where:30} Python {python:5} {outcome}: {counted or 'no test'}"
+                    )

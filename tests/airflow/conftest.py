@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import schemas
-
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "dags_examples" / "airflow"
 HOME = Path(tempfile.mkdtemp(prefix="airflow-home-"))
@@ -71,10 +69,3 @@ def emulator(vectorshift_emulator, connect):
         extra={"time_precision": "us"},
     )
     return vectorshift_emulator
-
-
-@pytest.fixture(scope="session")
-def postgres_schemas():
-    """A running PostgreSQL, one for the session."""
-    with schemas() as created:
-        yield created

@@ -1,14 +1,16 @@
 """What `pip install` would bring: the built wheel has every file, and Airflow and Dagster find it by its entry points."""
 
+import hashlib
+import os
+import shutil
 import subprocess
 import sys
 from configparser import ConfigParser
-from pathlib import Path
-from zipfile import ZipFile
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.built import ROOT, built, unpacked
+
 INFO = """
 import sys
 import airflow_provider_vectorshift.provider_info as found
@@ -29,24 +31,24 @@ for kind in ("operators", "sensors", "hooks", "triggers"):
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """The wheel, built from this checkout, unpacked."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (built,) = folder.glob("*.whl")
-    with ZipFile(built) as archive:
-        archive.extractall(folder / "installed")
-    return folder / "installed"
+    return unpacked(built(tmp_path_factory.mktemp("wheel")))
 
 
 def test_every_file_is_in_it(wheel):
-    """All modules and type markers of the six packages, and nothing else beside the metadata."""
+    """All modules and type markers of the six packages, the metadata with the notice, and nothing else."""
     packed = {path.relative_to(wheel) for path in wheel.rglob("*") if path.is_file()}
     source = {
         path.relative_to(ROOT / "src")
         for path in (ROOT / "src").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {path for path in packed if not path.parts[0].endswith(".dist-info")} == source
+    (metadata,) = wheel.glob("*.dist-info")
+    about = {path.relative_to(wheel) for path in metadata.rglob("*") if path.is_file()}
+    assert packed - about == source
+    assert {str(path.relative_to(metadata.name)) for path in about} == {
+        *("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/NOTICE"),
+    }
+    assert (metadata / "licenses" / "NOTICE").read_bytes() == (ROOT / "NOTICE").read_bytes()
     assert len([path for path in source if path.name == "py.typed"]) == 6
 
 
@@ -69,3 +71,20 @@ def test_the_provider_is_found_in_it(wheel):
     loaded = [line for line in done.stdout.splitlines() if line.endswith(".py")]
     assert len(loaded) == 10
     assert all(line.startswith(str(wheel)) for line in loaded)
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_two_builds_are_one_file(tmp_path, kind):
+    """The same commit gives the same bytes elsewhere: in another folder, on another day, as a user whose files are private."""
+    digests = set()
+    for name, mode, day in (("one", 0o644, 1_700_000_000), ("two", 0o600, 1_750_000_000)):
+        copy = tmp_path / name
+        kept = shutil.ignore_patterns(".*", "__pycache__", "site", "dist")
+        shutil.copytree(ROOT, copy, ignore=kept)
+        for path in copy.rglob("*"):
+            if path.is_file():
+                path.chmod(mode)
+            os.utime(path, (day, day))
+        archive = built(tmp_path / f"{name}-{kind}", kind, copy, SOURCE_DATE_EPOCH="1700000000")
+        digests.add(hashlib.sha256(archive.read_bytes()).hexdigest())
+    assert len(digests) == 1

@@ -17,7 +17,7 @@ import psycopg2
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tests import fake_snowflake, mariadb, plain_driver
+from tests import mariadb, plain_driver
 from tests.orchestration.service import (
     anyio_backend,
     blank,
@@ -206,6 +206,8 @@ class SnowflakeSessions:
         schema = f"T_{uuid4().hex[:12].upper()}"
 
         def connect(**more: Any) -> Any:
+            from tests import fake_snowflake  # whose library pins its neighbours
+
             return fake_snowflake.connect(self._options, schema, **more)
 
         with closing(connect()) as connection, closing(connect()) as outside:
@@ -215,6 +217,8 @@ class SnowflakeSessions:
 @pytest.fixture(scope="session")
 def snowflake_sessions() -> Iterator[SnowflakeSessions]:
     """Connections to the session's server that answers as Snowflake does."""
+    from tests import fake_snowflake  # whose library pins its neighbours
+
     with fake_snowflake.server() as options:
         yield SnowflakeSessions(options)
 
