@@ -1,4 +1,4 @@
-"""Run every benchmark and write docs/performance.md: which machine, which day, each ratio beside its target.
+"""Run the benchmarks and write docs/performance.md: which machine, which day, each ratio beside its target.
 
     python benchmarks/report.py [--quick] [bench_query.py ...]
 
@@ -24,6 +24,8 @@ turn on one machine, each in a process of its own where state matters, against c
 over to other machines, seconds do not, and a load above the number of cores spoils both. `x official` is the official client's time over ours (above 1 we are faster); `x` anything else
 is our time over that. *Before* is commit 1f6a76b.
 """
+APART = {HERE / "bench_databases.py"}
+"""Commands of their own, whose figures are elsewhere: with them all would take longer than ten minutes."""
 LAST = (
     "What takes longer, and why targets are missed: [limits of performance](performance-limits.md)."
 )
@@ -65,7 +67,7 @@ def main() -> int:
     began = time.monotonic()
     docs, failed = {}, []
     with tempfile.NamedTemporaryFile(prefix="bench-", suffix=".jsonl") as results:
-        for script in named or sorted(HERE.glob("bench_*.py")):
+        for script in named or sorted({*HERE.glob("bench_*.py")} - APART):
             print(f"== {script.name}", flush=True)
             docs[script.name] = script.read_text().split('"""')[1]
             done = subprocess.run(

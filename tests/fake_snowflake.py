@@ -53,8 +53,8 @@ def _completed(plain: Any) -> Any:
             command = "SELECT 'removed'"
         if "CURRENT_TRANSACTION()" in command:
             ids = [self._duck_conn.execute("SELECT txid_current()").fetchone() for _ in range(2)]
-            known = "'1'" if ids[0] == ids[1] else "NULL"
-            command = command.replace("CURRENT_TRANSACTION()", known)
+            answer = "'1'" if ids[0] == ids[1] else "NULL"
+            command = command.replace("CURRENT_TRANSACTION()", answer)
         return plain(self, command, *args, **options)
 
     return execute

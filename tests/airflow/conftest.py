@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgres import schemas
+
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "dags_examples" / "airflow"
 HOME = Path(tempfile.mkdtemp(prefix="airflow-home-"))
@@ -69,3 +71,10 @@ def emulator(vectorshift_emulator, connect):
         extra={"time_precision": "us"},
     )
     return vectorshift_emulator
+
+
+@pytest.fixture(scope="session")
+def postgres_schemas():
+    """A running PostgreSQL, one for the session."""
+    with schemas() as created:
+        yield created

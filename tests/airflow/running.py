@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 
 import duckdb
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.days import MIDNIGHT
 from vectorshift_orchestration import Window
@@ -21,6 +22,20 @@ def last_day():
 def yesterday():
     """The last complete UTC day by the clock, for what judges by the clock; it may be past the emulator's events."""
     return Window.day(datetime.now(UTC).date() - timedelta(days=1))
+
+
+def postgres_connection(conninfo):
+    """Airflow's connection to where a connection string leads."""
+    parts = conninfo_to_dict(conninfo)
+    return {
+        "conn_type": "postgres",
+        "host": parts["host"],
+        "port": int(parts["port"]),
+        "login": parts["user"],
+        "schema": parts["dbname"],
+        "password": parts.get("password"),
+        "extra": {"options": parts["options"]},
+    }
 
 
 @dataclass(frozen=True)

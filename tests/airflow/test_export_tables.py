@@ -12,7 +12,6 @@ import duckdb
 import psycopg
 import pytest
 from deltalake import DeltaTable
-from psycopg.conninfo import conninfo_to_dict
 
 from airflow_provider_vectorshift._airflow import AirflowFailException
 from airflow_provider_vectorshift._landing import Place
@@ -21,34 +20,16 @@ from airflow_provider_vectorshift.operators import (
     VectorShiftAggregateOperator,
     VectorShiftExportOperator,
 )
-from tests.airflow.running import Runner, last_day, truth
-from tests.postgres import schemas
+from tests.airflow.running import Runner, last_day, postgres_connection, truth
 from vectorshift_orchestration import Window
 from vectorshift_orchestration.errors import SpecError
-
-
-@pytest.fixture(scope="module")
-def postgres_schemas():
-    """A running PostgreSQL."""
-    with schemas() as created:
-        yield created
 
 
 @pytest.fixture
 def postgres(postgres_schemas, monkeypatch):
     """A connection from outside; Airflow's connection `pg` leads to the same schema."""
     conninfo = postgres_schemas.new()
-    parts = conninfo_to_dict(conninfo)
-    connection = {
-        "conn_type": "postgres",
-        "host": parts["host"],
-        "port": int(parts["port"]),
-        "login": parts["user"],
-        "schema": parts["dbname"],
-        "password": parts.get("password"),
-        "extra": {"options": parts["options"]},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_PG", json.dumps(connection))
+    monkeypatch.setenv("AIRFLOW_CONN_PG", json.dumps(postgres_connection(conninfo)))
     with psycopg.connect(conninfo, autocommit=True) as outside:
         yield outside
 

@@ -6,12 +6,10 @@ import duckdb
 import psycopg
 import pytest
 from airflow.sdk import DAG, Asset
-from psycopg.conninfo import conninfo_to_dict
 
 from airflow_provider_vectorshift.operators import VectorShiftReportOperator
 from tests.airflow.conftest import bundle
-from tests.airflow.running import last_day, run_dag
-from tests.postgres import schemas
+from tests.airflow.running import last_day, postgres_connection, run_dag
 from vectorshift_cli.app import run
 from vectorshift_orchestration.errors import SpecError, StorageError
 
@@ -79,31 +77,21 @@ with DAG("report", schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC
     assert ">77<" in page.read_text()
 
 
-def test_the_page_out_of_postgres(tmp_path, monkeypatch, request):
+def test_the_page_out_of_postgres(tmp_path, monkeypatch, postgres_schemas):
     """Out of PostgreSQL, by the connection of its provider; a lookback widens the window."""
-    with schemas() as made:
-        conninfo = made.new()
-        parts = conninfo_to_dict(conninfo)
-        connection = {
-            "conn_type": "postgres",
-            "host": parts["host"],
-            "port": int(parts["port"]),
-            "login": parts["user"],
-            "schema": parts["dbname"],
-            "extra": {"options": parts["options"]},
-        }
-        monkeypatch.setenv("AIRFLOW_CONN_PG", json.dumps(connection))
-        with psycopg.connect(conninfo, autocommit=True) as outside:
-            landed(outside)
-        VectorShiftReportOperator(
-            task_id="report",
-            tables=["by_day"],
-            destination=tmp_path / "page.html",
-            sql_conn_id="pg",
-            start=DAY.start,
-            end=DAY.end,
-            lookback=1,
-        ).execute({"outlet_events": {}})
+    conninfo = postgres_schemas.new()
+    monkeypatch.setenv("AIRFLOW_CONN_PG", json.dumps(postgres_connection(conninfo)))
+    with psycopg.connect(conninfo, autocommit=True) as outside:
+        landed(outside)
+    VectorShiftReportOperator(
+        task_id="report",
+        tables=["by_day"],
+        destination=tmp_path / "page.html",
+        sql_conn_id="pg",
+        start=DAY.start,
+        end=DAY.end,
+        lookback=1,
+    ).execute({"outlet_events": {}})
     text = (tmp_path / "page.html").read_text()
     assert ">70<" in text
     assert ">147<" in text

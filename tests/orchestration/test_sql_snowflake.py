@@ -79,10 +79,10 @@ def test_values_arrive_as_they_are_under_the_names_that_users_write(store, count
     assert [row[0] for row in found[:2]] == [
         (NOON + timedelta(microseconds=number)).replace(tzinfo=None) for number in (0, 1)
     ]
-    wanted = zip(*values.values(), amounts, [2**64 - 1, 0, None], strict=True)
-    assert [row[1:] for row in found[:3]] == list(wanted)
-    told = committed(store.connection, table, DAY)
-    assert (told.window, told.rows) == (DAY, count)
+    expected = zip(*values.values(), amounts, [2**64 - 1, 0, None], strict=True)
+    assert [row[1:] for row in found[:3]] == list(expected)
+    commit = committed(store.connection, table, DAY)
+    assert (commit.window, commit.rows) == (DAY, count)
 
 
 def test_a_window_is_replaced_with_its_note_or_not_at_all(store):
@@ -143,6 +143,8 @@ def test_a_session_of_any_style_and_the_names_of_a_schema_elsewhere(store):
         for _ in range(2):
             written = write(connection, "Elsewhere.events", [rows_of(1, s=["? %s"])])
         assert (written.rows, written.deleted) == (1, 1)
+        current = connection.cursor().execute("SELECT CURRENT_SCHEMA()").fetchone()
+        assert current == store.query("SELECT CURRENT_SCHEMA()")[0]  # CREATE SCHEMA chose the other
     finally:
         connection.close()
     assert store.query("SELECT s FROM elsewhere.events") == [("? %s",)]

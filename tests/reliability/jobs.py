@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,15 @@ from vectorshift_orchestration.exports import (
     resume,
 )
 from vectorshift_orchestration.landing import Landing
+from vectorshift_orchestration.storage.delta import DeltaLake
+from vectorshift_orchestration.storage.iceberg import IcebergLake
+from vectorshift_orchestration.storage.identifiers import TableName
+from vectorshift_orchestration.storage.lakes import Lake
 from vectorshift_orchestration.storage.sql import begin_attempt, overwrite_window
 from vectorshift_orchestration.windows import Window
 
 TABLE = "events"
+LAKES = ("delta", "iceberg")
 MOMENT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LOOK = (
     "SELECT count(*), count(DISTINCT span_id), "
@@ -52,12 +57,35 @@ def seen_as(rows: list[tuple[str, str]]) -> list[Any]:
     return [len(rows), len(rows), hashlib.md5(text.encode()).hexdigest()]
 
 
+def lake(kind: str, address: str) -> Lake:
+    """The lake in a folder, with a catalog of its own if it is Iceberg's."""
+    if kind == "delta":
+        return DeltaLake(address)
+    from pyiceberg.catalog import load_catalog
+
+    options = {"uri": f"sqlite:///{address}/catalog.db", "warehouse": f"file://{address}/tables"}
+    return IcebergLake(load_catalog("lake", type="sql", **options))
+
+
+def lake_rows(kind: str, address: str, table: str, *columns: str) -> list[tuple[Any, ...]]:
+    """What a reader finds, in order."""
+    state = lake(kind, address).state(TableName.parse(table))
+    assert state is not None
+    found = (
+        state.handle.to_pyarrow_table() if kind == "delta" else state.handle.scan().to_arrow()
+    ).select(columns)
+    return sorted(zip(*(column.to_pylist() for column in found.columns), strict=True))
+
+
 @contextmanager
 def database(kind: str, address: str, observed: str) -> Iterator[Any]:
     """A connection; with DuckDB, whose file one process has, the reader is a thread in here."""
     if kind == "postgres":
         with psycopg.connect(address) as connection:
             yield connection
+        return
+    if kind in LAKES:
+        yield lake(kind, address)
         return
     with closing(duckdb.connect(address, config={"threads": 1})) as connection:
         done = threading.Event()
@@ -183,6 +211,31 @@ def write(
     Path(report).write_text(outcome)
 
 
+def measure(*, kind: str, address: str, start: str, days: int, mark: int) -> None:
+    """Make a health table's figures of several days the one `mark`, all days at once."""
+    first = datetime.fromisoformat(start)
+    windows = Window(first, first + timedelta(days=days)).split(timedelta(days=1))
+    landing = Landing(table="health.runs", connect=lambda: nullcontext(lake(kind, address)))
+    instant = pa.timestamp("us", "UTC")
+    landing.write_rows(
+        {
+            window: pa.table({"bucket_start": pa.array([window.start], instant), "value": [mark]})
+            for window in windows
+        },
+        time_column="bucket_start",
+    )
+
+
+def observe_lake(*, kind: str, address: str, observed: str) -> None:
+    """Look at both tables of a lake again and again until killed."""
+    file = os.open(observed, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    while True:
+        seen = seen_as(lake_rows(kind, address, TABLE, "span_id", "status"))
+        figures = {value for (value,) in lake_rows(kind, address, "health.runs", "value")}
+        os.write(file, (json.dumps([seen, sorted(figures)]) + "\n").encode())
+        time.sleep(0.3)  # the writers need the processor as well
+
+
 def _opened(kind: str, address: str) -> Any:
     return psycopg.connect(address) if kind == "postgres" else duckdb.connect(address)
 
@@ -197,4 +250,6 @@ def observe(*, address: str, observed: str) -> None:
             time.sleep(0.01)  # the writers need the processor as well
 
 
-JOBS: dict[str, Callable[..., None]] = {"export": export, "write": write, "observe": observe}
+JOBS: dict[str, Callable[..., None]] = {
+    job.__name__: job for job in (export, measure, write, observe, observe_lake)
+}

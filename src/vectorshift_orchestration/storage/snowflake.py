@@ -61,7 +61,13 @@ class Snowflake(DbApi):
 
     def resolve(self, table: TableName) -> TableName:
         """With database and schema, spelled as Snowflake keeps them. Raises `StorageError` where none is chosen."""
-        ((database, schema),) = self.run("SELECT CURRENT_DATABASE(), CURRENT_SCHEMA()")
+        ((database, schema),) = self._current()
+        for name in (database, schema):
+            if name is not None and name != _stored_name(name):
+                raise StorageError(
+                    f"The connection has chosen {quoted(name)}, which was made in quotes and is another than "
+                    f"{_stored_name(name)}. Choose a database and a schema whose names need no quotes."
+                )
         database, schema = table.database or database, table.schema or schema
         if database is None or schema is None:
             raise StorageError(
@@ -127,7 +133,10 @@ class Snowflake(DbApi):
             # CREATE SCHEMA needs a right that a writer of existing ones may lack.
             if getattr(problem, "errno", None) not in _DO_NOT_EXIST:
                 raise
+            ((database, schema),) = self._current()
             self.run(f"CREATE SCHEMA IF NOT EXISTS {table.schema_sql}")
+            if schema is not None:  # Snowflake makes the new one the session's
+                self.run(f"USE SCHEMA {quoted(database)}.{quoted(schema)}")
             self.run(f"CREATE TABLE IF NOT EXISTS {table.sql} ({', '.join(columns)})")
 
     def add_column(self, table: TableName, name: str, kind: str) -> None:
@@ -173,6 +182,9 @@ class Snowflake(DbApi):
             with suppress(*self.errors):  # it would hide what went wrong
                 self.run(f"REMOVE {stage}")
         return count
+
+    def _current(self) -> list[tuple[Any, ...]]:
+        return self.run("SELECT CURRENT_DATABASE(), CURRENT_SCHEMA()")
 
     def _start(self) -> None:
         self.run("BEGIN")
