@@ -37,7 +37,10 @@ def make(words):
 
 
 def python(words):
-    """A module of ours with its options, or a run of the tests."""
+    """A module of ours with its options, a run of the tests, or a benchmark."""
+    if words[0].startswith("benchmarks/"):
+        assert (ROOT / words[0]).is_file(), words[0]
+        return
     _, module, *rest = words
     if module == "vectorshift_emulator":
         emulator_parser().parse_args(rest)
