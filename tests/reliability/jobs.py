@@ -18,6 +18,7 @@ from typing import Any
 import duckdb
 import psycopg
 import pyarrow as pa
+from pyiceberg.catalog.sql import SqlCatalog
 
 from vectorshift import Client
 from vectorshift_orchestration._failpoints import failpoint
@@ -61,10 +62,8 @@ def lake(kind: str, address: str) -> Lake:
     """The lake in a folder, with a catalog of its own if it is Iceberg's."""
     if kind == "delta":
         return DeltaLake(address)
-    from pyiceberg.catalog import load_catalog
-
     options = {"uri": f"sqlite:///{address}/catalog.db", "warehouse": f"file://{address}/tables"}
-    return IcebergLake(load_catalog("lake", type="sql", **options))
+    return IcebergLake(SqlCatalog("lake", **options))
 
 
 def lake_rows(kind: str, address: str, table: str, *columns: str) -> list[tuple[Any, ...]]:
