@@ -15,7 +15,7 @@ import pymysql
 
 from tests import unprivileged
 from tests.locked_environment import ROOT, locked_python
-from tests.postgres import free_port
+from tests.processes import free_port
 
 HINT = "Install MariaDB: on Debian, apt-get install mariadb-server-core mariadb-client-core."
 

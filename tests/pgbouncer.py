@@ -13,7 +13,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests import unprivileged
-from tests.postgres import free_port
+from tests.processes import free_port
 
 SETTINGS = """
 [databases]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from tests import unprivileged
+from tests.processes import free_port
 
 
 @dataclass
@@ -71,6 +72,20 @@ class Server:
         )
         if self.process is not None:
             self.process.wait(30)
+
+    def kill(self) -> None:
+        """SIGKILL the postmaster, wait for the backends that notice it, and start again."""
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait(30)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return self.start()
+            except RuntimeError:  # a backend still has the shared memory
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
 
 @contextmanager
@@ -150,11 +165,3 @@ def _binaries(folder: Path) -> Path:
             shutil.copytree(part, folder / part.name, symlinks=True)
     unprivileged.lend(folder)
     return folder / installed.relative_to(package.parent)
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

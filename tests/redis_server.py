@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.postgres import free_port
+from tests.processes import free_port
 
 
 @contextmanager

@@ -19,8 +19,8 @@ import psycopg
 from cryptography.fernet import Fernet
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.airflow_live.processes import Component, free_port, parent_of, processes, tail
 from tests.airflow_live.rest import Rest
+from tests.processes import Component, free_port, parent_of, processes, tail
 
 AIRFLOW = Path(sys.executable).parent / "airflow"
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
@@ -29,7 +29,7 @@ ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 CHATTY = {"AIRFLOW__LOGGING__NAMESPACE_LEVELS": "httpx=DEBUG httpcore=DEBUG"}
 """Workers log all that their HTTP library tells, for whoever looks for secrets; hundreds of triggers
 would do little else."""
-PATIENCE = 180.0
+PATIENCE = float(os.environ.get("LIVE_PATIENCE", "180"))
 """Seconds that a wait lasts at most, by default."""
 
 

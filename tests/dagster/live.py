@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import dagster as dg
+
+from tests.processes import free_port
 
 SETTINGS = """
 telemetry: {{enabled: false}}
@@ -130,13 +131,6 @@ def until(what, *, seconds=480):
         assert time.monotonic() < deadline, f"{what.__qualname__} did not come to pass"
         time.sleep(0.05)
     return result
-
-
-def free_port():
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager

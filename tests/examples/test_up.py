@@ -18,10 +18,10 @@ import dagster as dg
 import duckdb
 import pytest
 
-from tests.airflow_live.processes import free_port, processes, tail
 from tests.airflow_live.rest import Rest
 from tests.browser import browsing
 from tests.dagster.live import Dev, until
+from tests.processes import free_port, processes, tail
 
 AXE = Path(axe_core_python.__file__).with_name("axe.min.js")
 EXAMPLES = Path(__file__).parents[2] / "dags_examples"

@@ -20,7 +20,7 @@ from pyiceberg.catalog import load_catalog
 from upath import UPath
 
 from tests.orchestration.rows import DAY, batch
-from tests.postgres import free_port
+from tests.processes import free_port
 from vectorshift_orchestration.errors import (
     RowOutsideWindow,
     SchemaMismatch,

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
-from tests.airflow_live.processes import Component
+from tests.processes import Component
 
 
 def within(own: Path, seen_as: Path) -> list[str]:

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from tests.airflow_live.accounts import hold, release
-from tests.airflow_live.processes import free_port
 from tests.airflow_live.stack import running
 from tests.days import LAST_MIDNIGHT
+from tests.processes import free_port
 from tests.workers.machines import Memory, within
 from vectorshift_emulator import serve
 from vectorshift_orchestration import Window

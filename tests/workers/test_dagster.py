@@ -13,9 +13,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.airflow_live.processes import Component
 from tests.dagster.live import Dev, started, until
 from tests.days import LAST_MIDNIGHT
+from tests.processes import Component
 from tests.workers.machines import Memory, within
 from vectorshift_emulator import serve
 
