@@ -2,10 +2,13 @@
 
 import gc
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
 from tests.days import MIDNIGHT
+from tests.fault_proxy import FaultProxy, Seen
 from vectorshift_emulator import serve
 from vectorshift_emulator.pytest_plugin import EVENTS
 
@@ -21,6 +24,26 @@ def vectorshift_emulator_session():
     """The plugin's emulator, with events up to the midnight that the run began after."""
     with serve(events=EVENTS, end=MIDNIGHT) as emulator:
         yield emulator
+
+
+@pytest.fixture
+def record_faults(
+    record_property: Callable[[str, object], None],
+) -> Callable[..., AbstractContextManager[Seen]]:
+    """Count the faults of proxies, and what they did to rows, for the line at the end of a run."""
+
+    @contextmanager
+    def recording(*proxies: FaultProxy) -> Iterator[Seen]:
+        seen = Seen()
+        yield seen
+        for proxy in proxies:
+            assert not proxy.pending
+            seen.injected += proxy.injected
+        assert seen.injected, "no fault was injected"
+        record_property("faults", dict(seen.injected))
+        record_property("rows", [seen.lost, seen.duplicated, seen.wrong])
+
+    return recording
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -6,6 +6,7 @@ exchange, in order. What was planned and never happened fails the test that plan
 
 from __future__ import annotations
 
+import hashlib
 import re
 import select
 import socket
@@ -13,10 +14,12 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Literal, Self, TypeAlias, get_args
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any, Literal, Self, TypeAlias, get_args
+from urllib.parse import urlsplit
 
 Kind: TypeAlias = Literal[
     "refused",  # the connection is reset as soon as it is made
@@ -71,6 +74,13 @@ class FaultProxy:
         self._opened: set[socket.socket] = set()
         self._renamed = f"{host}:{port}".encode(), f"127.0.0.1:{self.port}".encode()
 
+    @classmethod
+    def before(cls, base_url: str) -> Self:
+        """A proxy before the service at an address."""
+        port = urlsplit(base_url).port
+        assert port is not None
+        return cls(port)
+
     @property
     def origin(self) -> str:
         """Where HTTP clients go."""
@@ -80,6 +90,19 @@ class FaultProxy:
         """Spoil these exchanges, beside what is still planned."""
         with self._lock:
             self._plan += [(fault, [fault.skip]) for fault in faults]
+
+    def everywhere(self, faults: Iterable[Fault], fewest: int = 1) -> Iterator[tuple[Fault, int]]:
+        """Plan each fault at the first exchange, at the second and so on, as long as there are so many.
+
+        The caller does the same work each time, of `fewest` exchanges or more; the last time it does not come to the place.
+        """
+        for fault in faults:
+            for place in count():
+                self.plan(replace(fault, skip=fault.skip + place))
+                yield fault, place
+                if self.forgotten():
+                    break
+            assert place >= fewest, f"the work had {place} exchanges"
 
     def forgotten(self) -> list[Fault]:
         """What has not happened, which is not planned any more."""
@@ -265,3 +288,31 @@ def _reset(connection: socket.socket) -> bool:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     connection.close()
     return False
+
+
+class Seen:
+    """What a test injected, and what became of the rows."""
+
+    def __init__(self) -> None:
+        self.injected: Counter[str] = Counter()
+        self.lost = self.duplicated = self.wrong = 0
+
+    def compare(self, truth: Iterable[Any], found: Iterable[Any]) -> None:
+        """Count what a sink lacks, has too often, and has without its being true; all three have to be none."""
+        missing = Counter(truth)
+        wanted = set(missing)
+        missing.subtract(found)
+        self.lost += sum(count for count in missing.values() if count > 0)
+        extra = {value: -count for value, count in missing.items() if count < 0}
+        self.duplicated += sum(count for value, count in extra.items() if value in wanted)
+        self.wrong += sum(count for value, count in extra.items() if value not in wanted)
+        assert not +missing, f"lost: {list(+missing)[:3]}"
+        assert not extra, f"too many: {list(extra)[:3]}"
+
+
+def hashed(connection: Any, table: str = "events") -> list[tuple[str, str]]:
+    """Each row of a table as its span id and the hash of everything in it."""
+    return [
+        (row[0], hashlib.sha256(repr(row).encode()).hexdigest())
+        for row in connection.execute(f"SELECT span_id, * FROM {table}").fetchall()
+    ]

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 from vectorshift._bodies import decode, error_message
 from vectorshift._pace import Pace
@@ -65,6 +66,24 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedUrl:
+    """An address from which anybody could download, kept out of representations: tracebacks may print every variable."""
+
+    text: str = field(repr=False)
+
+    @property
+    def origin(self) -> str | None:
+        """Scheme, host and port, with `***@` in place of a user name; None where they cannot be read."""
+        try:
+            parts = urlsplit(self.text)
+            _ = parts.port
+        except ValueError:
+            return None
+        _, user, place = parts.netloc.rpartition("@")
+        return f"{parts.scheme}://{'***@' if user else ''}{place}"
+
+
+@dataclass(frozen=True, slots=True)
 class Resolve:
     """Find the route to a URL's host within `budget` seconds, past the process's proxies unless `proxies`. The outcome is a `Route`."""
 
@@ -95,7 +114,7 @@ class Fetch:
     The connection goes through `proxy`, or else to the IP `address`, whatever the host in `url` would resolve to by now.
     """
 
-    url: str
+    url: SignedUrl
     address: str | None
     proxy: str | None = field(repr=False)
     sink: Sink
@@ -155,7 +174,7 @@ class Fetched:
 
     status: int
     received: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)  # one may lead on to another signed address
     usable: bool = False
     reason: str = ""
     now: float = 0.0

@@ -29,6 +29,11 @@ def run(flow: Flow[T], transport: "Transport") -> T:
     except StopIteration as done:
         result: T = done.value
         return result
+    except BaseException as error:
+        if isinstance(error, Exception):
+            raise
+        # An interrupt strikes anywhere, and the frames of the wire hold the key and signed addresses.
+        raise error.with_traceback(None) from None
     finally:
         flow.close()
 
@@ -59,6 +64,11 @@ async def arun(flow: Flow[T], transport: "Transport") -> T:
     except StopIteration as done:
         result: T = done.value
         return result
+    except BaseException as error:
+        if isinstance(error, Exception):
+            raise
+        # An interrupt strikes anywhere, and the frames of the wire hold the key and signed addresses.
+        raise error.with_traceback(None) from None
     finally:
         flow.close()
 

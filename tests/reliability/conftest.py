@@ -7,15 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
 
-from tests.fault_proxy import FaultProxy
 from tests.postgres import Schemas, schemas
 from vectorshift_emulator import Emulator
 
@@ -112,43 +109,3 @@ def forks(service: Emulator) -> Iterator[Forks]:
     """A fork server that has everything loaded."""
     with Forks(service.base_url) as made:
         yield made
-
-
-class Seen:
-    """What a test injected, and what became of the rows."""
-
-    def __init__(self) -> None:
-        self.injected: Counter[str] = Counter()
-        self.lost = self.duplicated = self.wrong = 0
-
-    def compare(self, truth: Iterable[Any], found: Iterable[Any]) -> None:
-        """Count what a sink lacks, has too often, and has without its being true; all three have to be none."""
-        missing = Counter(truth)
-        wanted = set(missing)
-        missing.subtract(found)
-        self.lost += sum(count for count in missing.values() if count > 0)
-        extra = {value: -count for value, count in missing.items() if count < 0}
-        self.duplicated += sum(count for value, count in extra.items() if value in wanted)
-        self.wrong += sum(count for value, count in extra.items() if value not in wanted)
-        assert not +missing, f"lost: {list(+missing)[:3]}"
-        assert not extra, f"too many: {list(extra)[:3]}"
-
-
-@pytest.fixture
-def record_faults(
-    record_property: Callable[[str, object], None],
-) -> Callable[..., AbstractContextManager[Seen]]:
-    """Count the faults of proxies, and what they did to rows, for the line at the end of a run."""
-
-    @contextmanager
-    def recording(*proxies: FaultProxy) -> Iterator[Seen]:
-        seen = Seen()
-        yield seen
-        for proxy in proxies:
-            assert not proxy.pending
-            seen.injected += proxy.injected
-        assert seen.injected, "no fault was injected"
-        record_property("faults", dict(seen.injected))
-        record_property("rows", [seen.lost, seen.duplicated, seen.wrong])
-
-    return recording

@@ -172,8 +172,7 @@ class Wires:
                 for is_after, pair in enumerate(zip(truth, found, strict=True)):
                     judge(fault, *pair, is_after)
 
-        port = int(self.service.base_url.split(":")[2].split("/")[0])
-        with FaultProxy(port) as proxy, record(proxy) as seen:
+        with FaultProxy.before(self.service.base_url) as proxy, record(proxy) as seen:
             self.seen = seen
             asyncio.run(everything(proxy))
 
@@ -237,7 +236,6 @@ def test_a_refusal_passes_or_is_told_at_once(wires, terminal, record_faults):
 @pytest.mark.parametrize("way", WAYS, indirect=True)
 def test_a_trickle_ends_with_the_time_of_the_call(way, service, lookups, record_faults):
     """A byte every 50 ms does not outlast the total time by more than two seconds, wherever it begins."""
-    port = int(service.base_url.split(":")[2].split("/")[0])
 
     async def trickle(proxy, at):
         settings = SETTINGS | {"total_timeout": 0.5}
@@ -247,7 +245,7 @@ def test_a_trickle_ends_with_the_time_of_the_call(way, service, lookups, record_
             found = await asked(way, client, "events", lookups)
             return found, time.monotonic() - began
 
-    with FaultProxy(port) as proxy, record_faults(proxy):
+    with FaultProxy.before(service.base_url) as proxy, record_faults(proxy):
         for at in (0, 30, 0.5):
             found, seconds = asyncio.run(trickle(proxy, at))
             assert isinstance(found, ApiTimeoutError)

@@ -206,7 +206,7 @@ def _built(request: Request) -> dict[str, Any]:
 
 
 def _download(step: Fetch, extensions: dict[str, Any]) -> dict[str, Any]:
-    url = httpx.URL(step.url)
+    url = httpx.URL(step.url.text)
     headers = {
         "Host": url.netloc.decode(),
         # Compressed bodies cut short pass unnoticed; plain ones are counted.

@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 
 from vectorshift._account import Account
 from vectorshift._addresses import kind_of
-from vectorshift._calls import Fetch, Fetched, Flow, Pause, Resolve, Route, Work
+from vectorshift._calls import Fetch, Fetched, Flow, Pause, Resolve, Route, SignedUrl, Work
 from vectorshift._completeness import (
     Arriving,
     Incomplete,
@@ -139,10 +139,10 @@ def _transfer(
     """
     task_id = task.get("task_id", "")
     deadline: float = (yield Pause(0)) + rules.total
-    url = task.get("download_url") or ""
+    url = SignedUrl(task.get("download_url") or "")
     offset, etag, refreshes, redirects, tries = 0, None, 0, 0, 0
     headers: Mapping[str, str] = {}
-    if not url:
+    if not url.text:
         url = yield from _fresh_url(task_id)
     while True:
         now: float = yield Pause(0)
@@ -171,7 +171,7 @@ def _transfer(
         tries += 1
         if fetched.status in _REDIRECTS and redirects < _MOST_REDIRECTS:
             redirects, tries = redirects + 1, tries - 1
-            url = _redirected(url, fetched.headers.get("location", ""), task_id)
+            url = _redirected(url, fetched, task_id)
         elif fetched.status in _EXPIRED and task_id and refreshes < _MOST_REFRESHES:
             refreshes, tries = refreshes + 1, tries - 1
             url = yield from _fresh_url(task_id)
@@ -188,7 +188,7 @@ def _transfer(
             raise AnalyticsDownloadFailed(task_id, _why(fetched, offset))
 
 
-def _fresh_url(task_id: str) -> Flow[str]:
+def _fresh_url(task_id: str) -> Flow[SignedUrl]:
     if not task_id:
         raise AnalyticsDownloadFailed(
             "", "the task has neither a download URL nor an id to ask for one"
@@ -196,13 +196,14 @@ def _fresh_url(task_id: str) -> Flow[str]:
     task = yield from flows.export_task(task_id, failed_raises=True)
     if (state := export_state(task)) != "ready":
         raise AnalyticsDownloadFailed(task_id, f"the export is {state} and has no download URL yet")
-    return task["download_url"]
+    return SignedUrl(task["download_url"])
 
 
-def _checked_route(url: str, rules: Rules, task_id: str, budget: float) -> Flow[Route]:
+def _checked_route(url: SignedUrl, rules: Rules, task_id: str, budget: float) -> Flow[Route]:
     """The way to the URL's host; a URL that must not be fetched is refused."""
-    host = _safe_host(url, rules, task_id)
-    route: Route = yield Resolve(url, budget, rules.proxies)
+    origin = url.origin
+    host = _safe_host(origin, rules, task_id)
+    route: Route = yield Resolve(origin or "", budget, rules.proxies)
     # A proxy resolves names and decides; an IP address in the URL is checked nevertheless.
     kinds = {kind_of(each) for each in route.addresses or _literal(host)} - {"public"}
     if kinds:
@@ -219,9 +220,9 @@ def _checked_route(url: str, rules: Rules, task_id: str, budget: float) -> Flow[
     return route
 
 
-def _redirected(url: str, location: str, task_id: str) -> str:
+def _redirected(url: SignedUrl, fetched: Fetched, task_id: str) -> SignedUrl:
     try:
-        return urljoin(url, location)
+        return SignedUrl(urljoin(url.text, fetched.headers.get("location", "")))
     except ValueError:
         raise AnalyticsDownloadFailed(
             task_id, "it was redirected to a URL that cannot be read"
@@ -235,18 +236,17 @@ def _literal(host: str) -> tuple[str, ...]:
         return ()
 
 
-def _safe_host(url: str, rules: Rules, task_id: str) -> str:
-    try:
-        parts = urlsplit(url)
-        host, name, _ = parts.hostname or "", parts.username, parts.port
-    except ValueError:
-        raise AnalyticsDownloadFailed(task_id, "its URL cannot be read") from None
+def _safe_host(origin: str | None, rules: Rules, task_id: str) -> str:
+    if origin is None:
+        raise AnalyticsDownloadFailed(task_id, "its URL cannot be read")
+    parts = urlsplit(origin)
+    host = parts.hostname or ""
     schemes = ("https", "http") if urlsplit(rules.api).scheme == "http" else ("https",)
     if parts.scheme not in schemes or not host:
         raise AnalyticsDownloadFailed(
             task_id, f"its URL is not an https address ({parts.scheme or 'no scheme'}://{host})"
         )
-    if name is not None:
+    if parts.username is not None:
         raise AnalyticsDownloadFailed(task_id, f"its URL has a user name before {host}")
     return host
 

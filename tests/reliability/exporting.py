@@ -1,0 +1,66 @@
+"""An export of two hours as an orchestrator runs it: a record that outlives a try, and tries until one succeeds."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from tests.days import LAST_MIDNIGHT
+from vectorshift import Client, Retry, VectorshiftError
+from vectorshift_emulator import Emulator
+from vectorshift_orchestration.exports import ExportOptions, ExportRequest, ExportState, resume
+from vectorshift_orchestration.landed import Landed
+from vectorshift_orchestration.landing import Landing
+from vectorshift_orchestration.windows import Window
+
+NIGHT = Window(LAST_MIDNIGHT - timedelta(hours=2), LAST_MIDNIGHT)
+MOST_TRIES = 3
+
+
+class Memory:
+    """The record of a job, for tries in this process."""
+
+    def __init__(self) -> None:
+        self.state: ExportState | None = None
+
+    def read(self) -> ExportState | None:
+        """The record, if there is one."""
+        return self.state
+
+    def write(self, state: ExportState) -> None:
+        """Keep a record."""
+        self.state = state
+
+    def discard(self) -> None:
+        """Forget it."""
+        self.state = None
+
+
+def exported(
+    base_url: str,
+    key: str,
+    format: str,
+    folder: Path,
+    landing: Landing,
+    retry: Retry = Retry(attempts=3, first_wait=0.0),
+) -> Landed:
+    """What the job landed, by the first of its tries that succeeded. Raises the error of the last one."""
+    record, told = Memory(), VectorshiftError("no try")
+    for _ in range(MOST_TRIES):
+        with Client(key, base_url, retry=retry, timeout=0.5, time_precision="us") as client:
+            request = ExportRequest(client.query().to_dict(), NIGHT, format)
+            options = ExportOptions(timeout=30, poll_interval=0.001)
+            try:
+                return resume(client, request, landing, record, directory=folder, options=options)
+            except VectorshiftError as error:
+                told = error
+    raise told
+
+
+def true_ids(service: Emulator) -> list[str]:
+    """The ids that the export of the night should have, straight from the service's database."""
+    found = service.truth(
+        f"SELECT span_id FROM events WHERE start_time >= '{NIGHT.start:%F %T}'"
+        f" AND start_time < '{NIGHT.end:%F %T}'"
+    )
+    return [row["span_id"] for row in found]
