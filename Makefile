@@ -10,7 +10,7 @@ WITH_AIRFLOW := $(addprefix --extra ,airflow delta emulator postgres s3)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test matrix environments reliability workers check docs pictures bench scale lock clean
+.PHONY: help demo up test matrix environments reliability kills workers check docs pictures bench scale lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
@@ -57,6 +57,10 @@ reliability: .venv/.complete ## Faults, kills and disturbed answers at full size
 		tests/orchestration/test_exports_stateful.py tests/emulator/test_generated_requests.py
 	@$(BIN)/python -m tests.reliability.endurance $$((10000 / $(or $(SHARE),1))) $$((1000 / $(or $(SHARE),1))) $$((1000 / $(or $(SHARE),1)))
 	@TEST_KILL_TIMES=$(if $(SHARE),1,15) $(BIN)/python -m pytest -q -n 2 tests/reliability
+
+kills: .venv/.complete ## KILLS (20) of each process of Airflow and of Dagster while exports run (an hour)
+	@LIVE_KILLS=$(or $(KILLS),20) LIVE_PATIENCE=900 $(BIN)/python -m pytest -q -s -n 2 \
+	tests/airflow_live/test_kill_rounds.py tests/dagster/test_kill_rounds.py
 
 bench: .venv/.complete ## Side-by-side measurements, written into docs/performance.md; QUICK=1 only prints them
 	@$(BIN)/python benchmarks/report.py $(if $(QUICK),--quick)

@@ -23,6 +23,8 @@ from vectorshift_emulator import Emulator, serve
 from vectorshift_orchestration import Window
 
 HERE = Path(__file__).parent
+collect_ignore = [] if "LIVE_KILLS" in os.environ else ["test_kill_rounds.py"]
+"""An Airflow of its own, beside that of all other tests: `make kills` starts it."""
 HELD = (
     "worker_killed",
     "triggerer_killed",

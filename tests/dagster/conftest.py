@@ -14,6 +14,8 @@ from vectorshift import Analytics
 from vectorshift_emulator import serve
 
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
+collect_ignore = [] if "LIVE_KILLS" in os.environ else ["test_kill_rounds.py"]
+"""A Dagster of its own, whose processes die again and again: `make kills` starts it."""
 
 
 def pytest_collection_modifyitems(items):

@@ -105,7 +105,6 @@ def assert_no_secret(error):
         ("download", "reset", {"fraction": 0.5}),
         ("download", "flip_byte", {}),
         ("download", "html_200", {}),
-        ("export_create", "short_file", {"fraction": 0.5}),
     ],
 )
 def test_a_fault_of_the_service(service, tmp_path, route, kind, options):
