@@ -13,8 +13,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import fakesnow
 import snowflake.connector
+
+# Before its first call, which puts a module of that name in the function's place.
+from fakesnow import server as serve
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.transforms.stage import LOCAL_BUCKET_PATH
 
@@ -28,7 +30,7 @@ def server() -> Iterator[dict[str, Any]]:
     plain = FakeSnowflakeCursor.execute
     FakeSnowflakeCursor.execute = _completed(plain)
     try:
-        with fakesnow.server() as options:
+        with serve() as options:
             yield options | {"database": DATABASE, "network_timeout": 30}
     finally:
         FakeSnowflakeCursor.execute = plain
