@@ -116,7 +116,7 @@ class Service:
         return self._reply(200, json.dumps(body).encode())
 
     def fetch(self, step: Fetch) -> Fetched:
-        rows = self.exports[int(step.url.rpartition("_")[2])]
+        rows = self.exports[int(step.url.text.rpartition("_")[2])]
         content = file_of(rows)
         headers = {"content-length": str(len(content))}
         if self.breaks:
@@ -154,7 +154,10 @@ class Exporting(RuleBasedStateMachine):
         self.clock = Clock()
         self.patches = [
             patch(f"{module}.time", self.clock)
-            for module in ("vectorshift_orchestration.exports.job", "vectorshift._drivers")
+            for module in (
+                *("vectorshift_orchestration.exports.job", "vectorshift_orchestration.exports.fetch"),
+                "vectorshift._drivers",
+            )
         ]
         for each in self.patches:
             each.start()
