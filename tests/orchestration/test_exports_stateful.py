@@ -155,7 +155,10 @@ class Exporting(RuleBasedStateMachine):
         self.patches = [
             patch(f"{module}.time", self.clock)
             for module in (
-                *("vectorshift_orchestration.exports.job", "vectorshift_orchestration.exports.fetch"),
+                *(
+                    "vectorshift_orchestration.exports.job",
+                    "vectorshift_orchestration.exports.fetch",
+                ),
                 "vectorshift._drivers",
             )
         ]
