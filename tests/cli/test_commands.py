@@ -76,7 +76,7 @@ def test_an_export_lands_and_is_replaced(command, emulator, window):
 
 def test_an_interrupted_export_goes_on(command, emulator, window):
     """After Ctrl-C while the service writes the file, the same command takes that export up again."""
-    emulator.settings(export_delay=3.0)
+    emulator.fault("export_poll", "never_ready", times=0)
     arguments = ["export", "--destination", "e.csv", *window]
     first = subprocess.Popen(
         [SCRIPT, *arguments], cwd=command.folder, env=command.environment, stderr=subprocess.PIPE
@@ -89,7 +89,8 @@ def test_an_interrupted_export_goes_on(command, emulator, window):
         time.sleep(0.05)
     first.send_signal(signal.SIGINT)
     _, errors = first.communicate(timeout=60)
-    assert (first.returncode, b"Traceback" in errors) == (130, False)
+    assert (first.returncode, b"Traceback" in errors) == (130, False), errors
+    emulator.clear_faults()
     command(*arguments)
     assert emulator.counters()["exports_created"] == 1
     assert not list((command.folder / "home").rglob("export-*.json"))
