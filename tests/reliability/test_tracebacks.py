@@ -23,7 +23,7 @@ from vectorshift_orchestration.landing import Landing
 
 KEY, PASSWORD = (f"{name}_canary_{secrets.token_hex(12)}" for name in ("sk", "pw"))
 SECRET = re.compile(rf"{KEY}|{PASSWORD}|signature=[0-9A-Za-z_-]{{6}}")
-WIDE = 100_000
+WIDE = 10_000
 
 
 @pytest.fixture(scope="module")
