@@ -2,6 +2,7 @@
 
 import multiprocessing
 import re
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
@@ -12,8 +13,9 @@ from tests.sdk.faults import FAULTS, NAMED, ROOT, failures
 def test_each_named_test_fails_with_its_fault():
     """Each fault fails each of its tests; without any, all of them pass."""
     numbers = [None, *range(len(FAULTS))]
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        one, other = pool.map(failures, (numbers[::2], numbers[1::2]), chunksize=1)
+    # Its processes end by themselves: a `Pool` sends SIGTERM, which a process may have inherited as ignored.
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        one, other = pool.map(failures, (numbers[::2], numbers[1::2]))
     result = one | other
     unharmed, output = result[None]
     assert unharmed == set(), output
