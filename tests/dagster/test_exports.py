@@ -127,6 +127,50 @@ def test_a_retry_goes_on_with_the_same_export(export, options, truth, emulator, 
     assert sorted(ids(tmp_path / "events.duckdb")) == sorted(truth)
 
 
+@pytest.mark.parametrize("by_daemon", [True, False])
+def test_a_retried_run_leaves_what_has_landed(
+    export, options, truth, emulator, instance, tmp_path, by_daemon
+):
+    """A run that the daemon starts again exports the days that are missing; one that a user does, every day."""
+    nightly = build_export_asset(
+        "nightly", backfill_policy=dg.BackfillPolicy.multi_run(3), **options
+    )
+    days = [str(DAY - timedelta(days=number)) for number in (2, 1, 0)]
+    job = dg.Definitions(
+        assets=[nightly],
+        resources={
+            "vectorshift": VectorShiftResource(
+                api_key=emulator.api_key, base_url=emulator.base_url
+            ),
+            "storage": DuckDBStorage(path=str(tmp_path / "events.duckdb")),
+        },
+    ).resolve_implicit_global_asset_job_def()
+    tags = {
+        "dagster/asset_partition_range_start": days[0],
+        "dagster/asset_partition_range_end": days[-1],
+    }
+
+    def run(**more):
+        return job.execute_in_process(
+            instance=instance,
+            raise_on_error=False,
+            tags=tags | {f"dagster/{name}": value for name, value in more.items()},
+        )
+
+    emulator.reset_counters()
+    emulator.fault("download", "status", code=400, after=2, times=0)
+    first = run()
+    assert not first.success
+    emulator.clear_faults()
+    created = emulator.counters()["requests"]["export_create"]
+    number = {"retry_number": "1"} if by_daemon else {}
+    again = run(parent_run_id=first.run_id, root_run_id=first.run_id, **number)
+    assert again.success
+    landed = [event.partition for event in again.get_asset_materialization_events()]
+    assert landed == days
+    assert emulator.counters()["requests"]["export_create"] - created == (1 if by_daemon else 3)
+
+
 def test_a_task_whose_time_is_up_is_given_up(export, options, truth, emulator, tmp_path):
     """A run that gave up waiting leaves nothing to go on with; the next run has the whole time."""
     emulator.fault("export_poll", "never_ready", times=0)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vectorshift_orchestration.exports.state import ExportState
 
 STATE = "vectorshift/export_state"
+_PARENT, _RETRY = "dagster/parent_run_id", "dagster/retry_number"
 _LIMIT = 20
 _KEPT = timedelta(days=1)
 """A task of another day is requested again: how long the service keeps its file is unknown."""
@@ -29,7 +30,7 @@ class InstanceRecord:
     request_key: str
 
     def read(self) -> "ExportState | None":
-        """The state of an export that was begun and not ended, or None."""
+        """The state of an export that was begun and not ended, or that landed in an earlier try of the run."""
         from vectorshift_orchestration.errors import ExportStateError
         from vectorshift_orchestration.exports.state import ExportState
 
@@ -45,8 +46,8 @@ class InstanceRecord:
                 state = ExportState.from_json(entry.value)
             except ExportStateError:
                 return None
-            ended = state.state == "committed" or state.key != self.request_key
-            return None if ended else state
+            landed = state.state == "committed" and not self._is_of_this_run(record.run_id)
+            return None if landed or state.key != self.request_key else state
         return None
 
     def write(self, state: "ExportState") -> None:
@@ -57,6 +58,17 @@ class InstanceRecord:
     def discard(self) -> None:
         """Record that the next try starts over."""
         self._note("The export is given up.", {}, {})
+
+    def _is_of_this_run(self, run_id: str) -> bool:
+        """Whether a run is this one, or one that Dagster's daemon retries with it.
+
+        A run that somebody starts again exports again.
+        """
+        run: dg.DagsterRun | None = self.context.run
+        while run is not None and run.run_id != run_id:
+            parent = run.tags.get(_PARENT) if _RETRY in run.tags else None
+            run = None if parent is None else self.context.instance.get_run_by_id(parent)
+        return run is not None
 
     def _note(self, description: str, state: dict[str, Any], shown: dict[str, str]) -> None:
         metadata: dict[str, Any] = {STATE: dg.MetadataValue.json(state), **shown}
