@@ -31,7 +31,7 @@ environments: .venv/.complete ## The built wheel under Python 3.11 to 3.13, Airf
 	@TEST_ENVIRONMENTS=1 $(BIN)/python -m pytest -q tests/environments
 
 workers: .tools/workers/.complete ## EXPORTS (12) by Airflow, DAYS (12) and HOURS (200) by Dagster over Celery workers, one of which is killed; takes Redis (apt-get install redis-server)
-	@WORKERS_EXPORTS=$(or $(EXPORTS),12) WORKERS_DAYS=$(or $(DAYS),12) WORKERS_HOURS=$(or $(HOURS),200) .tools/workers/bin/python -m pytest -q -s tests/workers
+	@LIVE_PATIENCE=900 WORKERS_EXPORTS=$(or $(EXPORTS),12) WORKERS_DAYS=$(or $(DAYS),12) WORKERS_HOURS=$(or $(HOURS),200) .tools/workers/bin/python -m pytest -q -s tests/workers
 
 check: .venv/.complete ## Format, lint, types, import contracts
 	@$(BIN)/ruff format --check .

@@ -75,12 +75,7 @@ class Stack:
         """Wait until `what()` gives something true, and return it."""
         deadline = time.monotonic() + seconds
         while not (result := what()):
-            dead = [
-                name
-                for name, each in self.components.items()
-                if each.process is not None and each.process.poll() not in (None, -9)
-            ]
-            if dead or time.monotonic() > deadline:
+            if (dead := self.dead()) or time.monotonic() > deadline:
                 raise NotInTime(f"not within {seconds:.0f} s: {expected}; ended: {dead}")
             time.sleep(every)
         return result
@@ -163,6 +158,14 @@ class Stack:
         self.components[name].start()
 
     # --- looking ---
+
+    def dead(self) -> list[str]:
+        """The components that ended by themselves."""
+        return [
+            name
+            for name, each in self.components.items()
+            if each.process is not None and each.process.poll() not in (None, -9)
+        ]
 
     def task_logs(self, dag_id: str) -> str:
         """The ends of a DAG's newest task logs."""

@@ -16,13 +16,14 @@ from tests.airflow_live.stack import running
 from tests.days import LAST_MIDNIGHT
 from tests.processes import free_port
 from tests.workers.machines import Memory, within
+from tests.workers.progress import until
 from vectorshift_emulator import serve
 from vectorshift_orchestration import Window
 
 pytestmark = [
     pytest.mark.airflow,
     pytest.mark.slow,
-    pytest.mark.timeout(6000),
+    pytest.mark.timeout(0),  # a wait ends when nothing moves
 ]
 DAGS = Path(__file__).parent / "dags"
 EXPORTS = int(os.environ.get("WORKERS_EXPORTS", "12"))
@@ -32,7 +33,6 @@ SLOTS = 8
 """Exports that the pool lets run at a time."""
 AT_WORK = 4
 """Tasks that a worker runs at a time."""
-PATIENCE = 5400
 
 
 @pytest.fixture(scope="module")
@@ -134,10 +134,21 @@ def stack(home, postgres, warehouse, broker, bucket, account, parts):
         yield made
 
 
-def ended(stack):
-    """How many exports have succeeded."""
-    statement = "SELECT count(*) FROM task_instance WHERE dag_id = 'shared' AND state = 'success'"
-    return stack.query(statement)[0][0]
+def states(stack):
+    """How many exports are in each state."""
+    assert not (dead := stack.dead()), dead
+    statement = """
+        SELECT coalesce(state, 'none'), count(*) FROM task_instance
+        WHERE dag_id = 'shared' GROUP BY state
+    """
+    return dict(stack.query(statement))
+
+
+def ended(stack, run_id):
+    """The state of the run once it has ended."""
+    statement = "SELECT state FROM dag_run WHERE run_id = %s"
+    ((state,),) = stack.query(statement, run_id)
+    return state if state in ("success", "failed") else None
 
 
 def waiting(stack):
@@ -171,20 +182,21 @@ def test_workers_come_and_go(stack, account, warehouse, bucket, parts, day, show
     """A triggerer and a worker are killed half-way and a worker is added: each row lands once."""
     half, quarter = EXPORTS // 2, EXPORTS // 4
     memory = Memory(stack.components)
+
+    def wait(what, expected):
+        return until(what, expected, lambda: {**states(stack), "by triggerer": waiting(stack)})
+
     hold(account)
     began = time.monotonic()
     with memory.watching():
         run_id = stack.rest.trigger("shared", (day.start, day.end))
-        stack.until(
-            lambda: sum(waiting(stack).values()) >= half, "half wait", seconds=PATIENCE, every=1
-        )
+        wait(lambda: sum(waiting(stack).values()) >= half, "half wait")
         submitted = time.monotonic() - began
         apart = waiting(stack)
         stack.kill("triggerer")
-        stack.until(
+        wait(
             lambda: len(found := waiting(stack)) == 1 and sum(found.values()) >= half,
             "one triggerer has them all",
-            seconds=PATIENCE,
         )
         polls, since = account.counters()["requests"]["export_poll"], time.monotonic()
         together = waiting(stack)
@@ -194,10 +206,10 @@ def test_workers_come_and_go(stack, account, warehouse, bucket, parts, day, show
         held = stack.components["triggerer-2"].memory()
         release(account)
         released = time.monotonic()
-        stack.until(lambda: ended(stack) >= quarter, "a quarter has landed", seconds=PATIENCE)
+        wait(lambda: states(stack).get("success", 0) >= quarter, "a quarter has landed")
         stack.kill("worker-1")
         worker(stack, "worker-3")
-        state = stack.ended("shared", run_id, seconds=PATIENCE)
+        state = wait(lambda: ended(stack, run_id), "the run ends")
         landed = time.monotonic()
     with psycopg.connect(warehouse.conninfo) as connection:
         rows = connection.execute("SELECT source_name, span_id FROM events").fetchall()
