@@ -24,6 +24,7 @@ from dagster_vectorshift._documents import (
 )
 from dagster_vectorshift._partitions import require_time
 from dagster_vectorshift.resource import VectorShiftResource
+from dagster_vectorshift.storage._protocol import ExportStorage
 from dagster_vectorshift.translator import (
     DagsterVectorShiftTranslator,
     ExportProps,
@@ -48,13 +49,16 @@ class AssetOptions(Document):
     partitions_def: windows of time.
     query: which events, without a time; None is every event of the account.
     key_prefix: parts of the asset keys before the name.
-    group_name, owners, tags, kinds, automation_condition, freshness_policy: of every asset, besides
-        what the translator says.
+    group_name, owners, tags, automation_condition, freshness_policy: of every asset, besides what the
+        translator says.
+    kinds: of every asset, besides vectorshift; the storage's unless given.
     backfill_policy: how many partitions a run may have.
     retry_policy: for errors that pass, see `as_dagster_failures`; None retries none of them.
     pool: the assets' pool; a limit of 1 keeps writers of one DuckDB file apart.
     resource_key: name of the `VectorShiftResource`.
     storage_key: name of the storage.
+    storage: the resource that has this name, where it is at hand: the catalog shows its kind and the
+        table's whole name before the first run.
     source: a name that the rows of a database's tables bear in column `source_name`, so that assets
         share a table: only rows of that source are replaced.
     replace_other: replace partitions that hold the rows of another query or account, which is refused
@@ -78,6 +82,7 @@ class AssetOptions(Document):
     pool: OptionalText = VectorShiftResource.pool
     resource_key: Text = _ACCOUNT
     storage_key: Text = _STORAGE
+    storage: dg.Injected[ExportStorage] | None = None
     source: OptionalText = None
     replace_other: bool = False
     replace_characters: bool = False
@@ -127,11 +132,15 @@ class AssetOptions(Document):
         """How the assets are named and described; for components to override."""
         return self.translator or DagsterVectorShiftTranslator()
 
+    @property
+    def _kinds(self) -> set[str]:
+        return set(self.kinds or ([] if self.storage is None else [self.storage.kind]))
+
     def spec(self, props: HealthTableProps | ExportProps) -> dg.AssetSpec:
         """The translator's spec with the factory's other options."""
         spec = self.get_translator().get_asset_spec(props)
         spec = spec.merge_attributes(
-            owners=list(self.owners), tags=dict(self.tags), kinds=set(self.kinds)
+            owners=list(self.owners), tags=dict(self.tags), kinds=self._kinds
         )
         return spec.replace_attributes(
             key=spec.key.with_prefix(self.prefix),

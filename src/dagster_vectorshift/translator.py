@@ -1,5 +1,6 @@
 """What the assets are called and how they are described: one class to inherit from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,18 +10,57 @@ from dagster_vectorshift.tables import Table
 from vectorshift_orchestration.specs.documents import digest
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from dagster_vectorshift.storage._protocol import ExportStorage
     from vectorshift.analytics import Query
 
 KIND = "vectorshift"
 TABLE_NAME = "dagster/table_name"
+COLUMN_SCHEMA = "dagster/column_schema"
+STORAGE_KIND = "dagster/storage_kind"
+
+_CADENCES = {"HOURLY": "an hour", "DAILY": "a day", "WEEKLY": "a week", "MONTHLY": "a month"}
+
+
+def place_of(storage: "ExportStorage | None", table: str) -> dict[str, str]:
+    """The table's whole name and what it is in, as far as the storage is known and tells it."""
+    if storage is None:
+        return {TABLE_NAME: table}
+    qualified = getattr(storage, "qualified", lambda name: name)
+    return {TABLE_NAME: qualified(table), STORAGE_KIND: storage.kind}
+
+
+def cadence_of(partitions_def: dg.TimeWindowPartitionsDefinition | None) -> dict[str, str]:
+    """How wide a partition is, and in which time zone it is cut."""
+    if partitions_def is None:
+        return {}
+    cron, cadence = partitions_def.cron_schedule, partitions_def.schedule_type
+    width = f"windows by {cron}" if cadence is None else _CADENCES[cadence.name]
+    return {"vectorshift/window": f"{width}, {partitions_def.timezone}"}
+
+
+def table_schema(
+    schema: "pa.Schema", descriptions: Mapping[str, str] | None = None
+) -> dg.TableSchema:
+    """Arrow's columns as Dagster shows them."""
+    known = descriptions or {}
+    return dg.TableSchema(
+        [dg.TableColumn(each.name, str(each.type), known.get(each.name)) for each in schema]
+    )
 
 
 @dataclass(frozen=True)
 class HealthTableProps:
-    """A table of health or of error messages, and the query whose events it measures (None: every event)."""
+    """A table of health or of error messages, and the query whose events it measures (None: every event).
+
+    `storage` is where the table is kept, if that is known, and `partitions_def` what cuts it.
+    """
 
     table: Table
     query: "Query | None" = None
+    storage: "ExportStorage | None" = None
+    partitions_def: dg.TimeWindowPartitionsDefinition | None = None
 
 
 @dataclass(frozen=True)
@@ -28,6 +68,7 @@ class ExportProps:
     """An export: the asset's name, its query (None: every event) and its file format.
 
     `table` is the table, or the folder of files, in the storage, named like the asset unless given.
+    `storage` and `partitions_def` are as in `HealthTableProps`.
     """
 
     name: str
@@ -35,6 +76,8 @@ class ExportProps:
     format: str
     description: str | None
     table: str | None = None
+    storage: "ExportStorage | None" = None
+    partitions_def: dg.TimeWindowPartitionsDefinition | None = None
 
 
 class DagsterVectorShiftTranslator:
@@ -59,10 +102,23 @@ class DagsterVectorShiftTranslator:
         return dg.AssetSpec(
             dg.AssetKey([name]),
             description=description,
-            metadata={TABLE_NAME: table},
+            metadata={
+                **place_of(props.storage, table),
+                COLUMN_SCHEMA: self.get_column_schema(props),
+                "vectorshift/source": dg.MetadataValue.json(query) if query else "every event",
+                **cadence_of(props.partitions_def),
+            },
             code_version=digest({"query": query, "asked": request}),
             kinds={KIND},
         )
+
+    def get_column_schema(self, props: HealthTableProps | ExportProps) -> dg.TableSchema:
+        """The columns of a table or of exported events, with their types and what they hold."""
+        from vectorshift_orchestration.tables import EVENT_SCHEMA
+
+        if isinstance(props, ExportProps):
+            return table_schema(EVENT_SCHEMA)
+        return table_schema(props.table.schema, props.table.descriptions)
 
     def get_source_spec(self) -> dg.AssetSpec:
         """The account's events as an external asset: what column lineage leads to.

@@ -82,6 +82,13 @@ class HealthTable:
         return self.spec.to_dict()
 
     @property
+    def schema(self) -> pa.Schema:
+        """The columns and their types."""
+        from vectorshift_orchestration.tables import aggregation_schema
+
+        return aggregation_schema(self.spec)
+
+    @property
     def origins(self) -> dict[str, list[str]]:
         """Which measured fields and dimensions of an event each column is made of."""
         origins = {BUCKET_TIME: ["time"]} | {name: [name] for name in self.group_by}
@@ -189,6 +196,13 @@ class ErrorTable:
     def definition(self) -> dict[str, Any]:
         """The definition as JSON: the code version follows from it."""
         return {"error_messages": self.limit}
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns and their types."""
+        from vectorshift_orchestration.thresholds.error_messages import messages_schema
+
+        return messages_schema()
 
     def figures(self, rows: pa.Table) -> dict[str, float]:
         """How many events of a window failed, and how many of them were examined."""

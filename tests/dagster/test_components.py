@@ -27,6 +27,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*parse_obj_as"),
     pytest.mark.filterwarnings("ignore:.*CodeReference"),
     pytest.mark.filterwarnings("ignore:.*environment_vars"),
+    pytest.mark.filterwarnings("ignore:Parameter `owners` of initializer `SensorDefinition"),
 ]
 
 KEY, PASSWORD = "sk_canary_77c1d2", "pg_canary_90ab3e"
@@ -56,6 +57,20 @@ attributes:
 """
 
 
+OURS = """
+import dagster as dg
+from dagster_vectorshift import DagsterVectorShiftTranslator
+
+class Ours(DagsterVectorShiftTranslator):
+    def get_asset_spec(self, props):
+        return super().get_asset_spec(props).merge_attributes(tags={"named_by": "ours"})
+
+@dg.template_var
+def ours():
+    return Ours()
+"""
+
+
 @pytest.fixture(autouse=True)
 def canaries(monkeypatch):
     """Secrets in the environment, as where a code server runs."""
@@ -69,9 +84,11 @@ def load():
     """Definitions of one component from its YAML, in a project of its own."""
     with create_defs_folder_sandbox() as sandbox:
 
-        def load(text):
+        def load(text, **modules):
             folder = sandbox.defs_folder_path / "one"
             folder.mkdir(exist_ok=True)
+            for name, code in modules.items():
+                (folder / f"{name}.py").write_text(code)
             (folder / "defs.yaml").write_text(text)
             with sandbox.load_component_and_build_defs(defs_path=folder) as (_, defs):
                 return defs
@@ -223,17 +240,30 @@ def test_every_key_is_described(component):
         if not written.get("description") and key != "type"  # one of the words that are listed
     }
     assert silent == set()
-    examples = {
-        key: written["examples"]
-        for key, written in schema["properties"].items()
-        if "examples" in written
-    }
-    document = yaml.safe_dump({key: each for key, (each,) in examples.items()})
-    assert {"account", "storage", "partitions", "query", "schedule"} < set(examples)
-    assert component.resolve_from_yaml(document).query.to_dict()["object_type"] == "pipeline"
     minutes = schema["$defs"]["ScheduleModel"]["properties"]["settle_minutes"]["description"]
     assert "how long after its end" in minutes
     assert "In minutes." in minutes
+
+
+@BOTH
+def test_every_key_has_an_example(component, load):
+    """One document of all examples loads, and its definitions have what it says."""
+    schema = component.get_model_cls().model_json_schema()
+    examples = {key: written["examples"] for key, written in schema["properties"].items()}
+    attributes = {key: each for key, (each,) in examples.items()}
+    document = {
+        "type": f"dagster_vectorshift.{component.__name__}",
+        "template_vars_module": ".ours",
+        "attributes": attributes,
+    }
+    tables = dg.Definitions(resources={"tables": dg.InMemoryIOManager()})
+    defs = dg.Definitions.merge(load(yaml.safe_dump(document), ours=OURS), tables)
+    assert all(each.default_status.value == "RUNNING" for each in defs.sensors or ())
+    (spec, *_) = defs.resolve_all_asset_specs()
+    assert spec.key.path[0] == "ai"
+    assert spec.owners == ["team:ai"]
+    assert spec.tags["named_by"] == "ours"
+    assert spec.freshness_policy is not None
 
 
 @pytest.mark.parametrize(

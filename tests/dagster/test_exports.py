@@ -98,7 +98,7 @@ def test_a_day_lands_in_the_table_once(export, options, truth, tmp_path):
     assert len(truth) > 3
     assert sorted(landed) == sorted(truth)
     assert first["dagster/partition_row_count"] == again["vectorshift/rows_replaced"] == len(truth)
-    assert first["dagster/table_name"] == "nightly"
+    assert first["dagster/table_name"] == "events.main.nightly"
 
 
 @pytest.mark.parametrize(
@@ -403,6 +403,14 @@ def test_a_day_that_cannot_land_keeps_back_no_other(instance, options, tmp_path,
     assert f"partition {days[1]}" in str(failure.step_failure_data)
     marked = instance.get_materialized_partitions(dg.AssetKey("nightly"))
     assert marked == {str(days[0]), str(days[2])}
+    statuses = instance.get_status_by_partition(
+        dg.AssetKey("nightly"), [str(day) for day in days], options["partitions_def"]
+    )
+    assert [status.name for status in statuses.values()] == [
+        "MATERIALIZED",
+        "FAILED",
+        "MATERIALIZED",
+    ]
 
 
 def test_an_export_comes_with_its_schedule(options):

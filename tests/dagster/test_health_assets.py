@@ -134,7 +134,7 @@ def test_each_partition_has_its_own_metadata(runs, build):
 def test_the_table_has_its_own_metadata(runs, build):
     """Table name, file and columns are those of the table that was written."""
     metadata = by_partition(runs(build(), LAST))[str(LAST)]
-    assert metadata["dagster/table_name"] == "pipeline_health"
+    assert metadata["dagster/table_name"] == "health.main.pipeline_health"
     assert metadata["dagster/uri"] == runs.path.as_uri()
     assert [column.name for column in metadata["dagster/column_schema"].columns] == [
         row["column_name"] for row in runs.sql("DESCRIBE pipeline_health")
@@ -405,6 +405,17 @@ def test_a_day_that_cannot_be_written_keeps_back_no_other(runs, build, instance)
     written = {str(row["day"]) for row in runs.sql("SELECT bucket_start::DATE AS day FROM health")}
     marked = instance.get_materialized_partitions(dg.AssetKey("health"))
     assert written == marked == {str(day) for day in days} - {str(days[1])}
+    statuses = instance.get_status_by_partition(
+        dg.AssetKey("health"),
+        [str(day) for day in days],
+        dg.DailyPartitionsDefinition(str(days[0])),
+    )
+    assert [status.name for status in statuses.values()] == [
+        "MATERIALIZED",
+        "FAILED",
+        "MATERIALIZED",
+        "MATERIALIZED",
+    ]
     assert instance.get_materialized_partitions(dg.AssetKey("by_pipeline")) == {
         str(day) for day in days
     }

@@ -20,13 +20,16 @@ from dagster_vectorshift import (
     ParquetStorage,
     PostgresStorage,
     VectorShiftResource,
+    build_export_asset,
     build_health_assets,
 )
 from tests.dagster.landed import write
 from tests.days import MIDNIGHT
 from tests.postgres import schemas
+from vectorshift.analytics import Analytics
 from vectorshift.errors import ConfigurationError
 from vectorshift_orchestration.errors import PublishError, StorageError
+from vectorshift_orchestration.tables import EVENT_SCHEMA
 from vectorshift_orchestration.windows import Window
 
 TODAY = MIDNIGHT.date()
@@ -83,6 +86,21 @@ def place(request, tmp_path, monkeypatch):
     return PostgresStorage(url=address), read
 
 
+def whole_name(storage):
+    """The table's name with all that it is in, as the storage itself tells."""
+    if isinstance(storage, IcebergStorage):
+        return "lake.default.health"
+    if not isinstance(storage, DuckDBStorage | PostgresStorage):
+        return "health"
+    with storage.connect() as connection:
+        return ".".join(
+            connection.execute(
+                "SELECT table_catalog, table_schema, table_name FROM information_schema.tables"
+                " WHERE table_name = 'health'"
+            ).fetchone()
+        )
+
+
 def test_every_storage_holds_the_same_rows(emulator, place):
     """Five days in one run, and two of them again, leave the service's rows in any storage, and say where."""
     storage, read = place
@@ -110,7 +128,64 @@ def test_every_storage_holds_the_same_rows(emulator, place):
     (event, *_) = done.get_asset_materialization_events()
     metadata = event.materialization.metadata
     assert metadata["dagster/storage_kind"].value == storage.kind
+    assert metadata["dagster/table_name"].value == whole_name(storage)
     assert "postgres@" not in metadata["dagster/uri"].value
+
+
+@pytest.mark.parametrize(
+    ("storage", "whole"),
+    [
+        (DuckDBStorage(path="/data/health.duckdb"), "health.main.runs"),
+        (DuckDBStorage(path=dg.EnvVar("CANARY_FILE")), "runs"),
+        (PostgresStorage(url=dg.EnvVar("CANARY_URL")), "runs"),
+        (PostgresStorage(url="postgresql://me@host/db"), "db.public.runs"),
+        (PostgresStorage(url="postgresql:///db?options=-csearch_path%3Dai,x"), "db.ai.runs"),
+        (IcebergStorage(catalog="lake"), "lake.default.runs"),
+        (ParquetStorage(path="/data/lake"), "runs"),
+    ],
+)
+@pytest.mark.parametrize("schema", ["", "own."])
+def test_the_catalog_knows_a_table_before_its_first_run(storage, whole, schema, monkeypatch):
+    """The spec has kind, whole name, columns, window and source, and reads no variable for it."""
+    monkeypatch.setenv("CANARY_FILE", "/data/canary.duckdb")
+    monkeypatch.setenv("CANARY_URL", "postgresql://me@host/canary")
+    hours = dg.HourlyPartitionsDefinition("2026-01-01-00:00", timezone="Europe/Berlin")
+    name = f"{schema}runs"
+    table = HealthTable("health", metrics=["runs.sum"], interval="hour", table=name)
+    pipelines = Analytics.query(object_type="pipeline")
+    options = {"partitions_def": hours, "storage": storage}
+    (health,) = build_health_assets(tables=[table], **options).specs
+    (events,) = build_export_asset("events", table=name, query=pipelines, **options).specs
+    last = whole.rpartition(".")[2]
+    for spec in (health, events):
+        assert spec.kinds == {"vectorshift", storage.kind}
+        assert spec.metadata["dagster/storage_kind"] == storage.kind
+        assert spec.metadata["vectorshift/window"] == "an hour, Europe/Berlin"
+        known = (
+            whole if not schema else name if whole == last else f"{whole.partition('.')[0]}.{name}"
+        )
+        assert spec.metadata["dagster/table_name"] == known
+    assert [(each.name, each.type) for each in columns(health)] == [
+        ("bucket_start", "timestamp[us, tz=UTC]"),
+        ("pipeline_id", "string"),
+        ("runs_sum", "int64"),
+    ]
+    assert [each.name for each in columns(events)] == EVENT_SCHEMA.names
+    assert health.metadata["vectorshift/source"] == "every event"
+    assert events.metadata["vectorshift/source"].data == pipelines.to_dict()
+
+
+def columns(spec):
+    """The columns that a spec tells."""
+    return spec.metadata["dagster/column_schema"].columns
+
+
+def test_kinds_of_ones_own_take_the_place_of_the_storages():
+    """Dagster shows three kinds at most, so the storage's is there unless others are given."""
+    days, storage = dg.DailyPartitionsDefinition("2026-01-01"), DuckDBStorage(path="/data/x.duckdb")
+    asset = build_export_asset("e", partitions_def=days, storage=storage, kinds=["gold", "iceberg"])
+    (spec,) = asset.specs
+    assert spec.kinds == {"vectorshift", "gold", "iceberg"}
 
 
 def test_a_database_is_named_without_its_secrets(monkeypatch):

@@ -8,8 +8,8 @@ import dagster as dg
 
 from dagster_vectorshift.components._resources import BringsResources, TableStorage
 from dagster_vectorshift.components._scaffolders import (
-    EXPORT,
-    HEALTH,
+    EXPORT_EXAMPLES,
+    HEALTH_EXAMPLES,
     ExportScaffolder,
     HealthScaffolder,
 )
@@ -28,7 +28,7 @@ class VectorShiftHealthComponent(BringsResources, HealthDefinitionsOptions, dg.C
     error_messages: also keep the commonest error messages of each partition; {} is enough.
     """
 
-    examples: ClassVar[Mapping[str, Any]] = HEALTH
+    examples: ClassVar[Mapping[str, Any]] = HEALTH_EXAMPLES
 
     tables: Sequence[HealthTable]
     error_messages: ErrorTable | None = None
@@ -49,7 +49,7 @@ class VectorShiftHealthComponent(BringsResources, HealthDefinitionsOptions, dg.C
 class VectorShiftExportComponent(BringsResources, ExportDefinitionsOptions, dg.Component):
     """A VectorShift export of every event, one partition at a time, with its schedule."""
 
-    examples: ClassVar[Mapping[str, Any]] = EXPORT
+    examples: ClassVar[Mapping[str, Any]] = EXPORT_EXAMPLES
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The asset or the two, their schedule, and the resources that are written here."""

@@ -1,4 +1,4 @@
-"""An example of each component, and what `dg scaffold defs` writes of it: YAML that loads as it stands."""
+"""An example of each key of each component, and what `dg scaffold defs` writes: YAML that loads as it stands."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +17,54 @@ HEALTH = _BOTH | {
     "checks": [{"table": "pipeline_health", "rule": {"rule": "rate", "warn": 0.02, "error": 0.1}}],
 }
 EXPORT = {"name": "pipeline_events"} | _BOTH
+
+_BOTH_MORE: dict[str, Any] = {
+    "key_prefix": ["ai"],
+    "group_name": "ai",
+    "owners": ["team:ai"],
+    "tags": {"tier": "1"},
+    "kinds": ["gold"],
+    "automation_condition": "{{ dg.AutomationCondition.on_cron('@daily') }}",
+    "freshness_policy": "{{ dg.FreshnessPolicy.time_window(fail_window=datetime.timedelta(hours=36)) }}",
+    "backfill_policy": {"type": "multi_run", "max_partitions_per_run": 10},
+    "retry_policy": {"max_retries": 2, "delay": 30, "backoff": "exponential"},
+    "pool": "vectorshift",
+    "resource_key": "vectorshift",
+    "storage_key": "storage",
+    "source": "orders",
+    "replace_other": True,
+    "replace_characters": True,
+    "translator": "{{ ours }}",
+}
+HEALTH_EXAMPLES = (
+    HEALTH
+    | _BOTH_MORE
+    | {
+        "name": "pipeline_health",
+        "io_manager_key": "tables",
+        "as_type": "polars",
+        "share_requests": False,
+        "error_messages": {"limit": 5},
+    }
+)
+EXPORT_EXAMPLES = (
+    EXPORT
+    | _BOTH_MORE
+    | {
+        "op_name": "pipeline_events",
+        "format": "JSON",
+        "table": "raw.pipeline_events",
+        "timeout": 7200,
+        "poll_interval": 10,
+        "late_arrival_minutes": 90,
+        "chunks": 4,
+        "work_dir": "/data/exports",
+        "description": "Every run of every pipeline.",
+        "minimum_interval_seconds": 60,
+        "default_status": "RUNNING",
+        "two_phase": True,
+    }
+)
 
 
 class HealthScaffolder(dg.Scaffolder[Any]):

@@ -20,7 +20,7 @@ from dagster_vectorshift.exports._ready import TASK, ready_sensor
 from dagster_vectorshift.exports._steps import Export
 from dagster_vectorshift.failures import as_dagster_failures, collected, require_none
 from dagster_vectorshift.schedules import planned
-from dagster_vectorshift.translator import TABLE_NAME
+from dagster_vectorshift.translator import COLUMN_SCHEMA, STORAGE_KIND, TABLE_NAME
 from vectorshift.errors import VectorshiftError
 from vectorshift_orchestration.arguments import takes
 from vectorshift_orchestration.windows import Window
@@ -79,7 +79,8 @@ def _two_phases(options: TwoPhaseExportOptions) -> tuple[dg.AssetsDefinition, dg
     """The asset that asks, and all of the export."""
     export, name = Export.of(options), options.op
     *above, last = export.spec.key.path
-    metadata = {name: value for name, value in export.spec.metadata.items() if name != TABLE_NAME}
+    of_table = {TABLE_NAME, STORAGE_KIND, COLUMN_SCHEMA}
+    metadata = {name: value for name, value in export.spec.metadata.items() if name not in of_table}
     requested = export.spec.replace_attributes(
         metadata=metadata,
         key=dg.AssetKey([*above, f"{last}_request"]),

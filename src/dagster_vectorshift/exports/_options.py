@@ -13,6 +13,8 @@ from dagster_vectorshift.failures import as_invalid_definition
 from dagster_vectorshift.schedules import PLANNED, Schedule
 from vectorshift_orchestration.exports.request import ExportOptions as JobOptions
 
+STATUS = dg.Resolver(lambda _, written: dg.DefaultSensorStatus(written))
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions(AssetOptions):
@@ -70,7 +72,7 @@ class TwoPhaseExportOptions(ExportOptions):
     """
 
     minimum_interval_seconds: int = 30
-    default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED
+    default_status: Annotated[dg.DefaultSensorStatus, STATUS] = dg.DefaultSensorStatus.STOPPED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import dagster as dg
 from dagster_vectorshift._partitions import edges_of
 from dagster_vectorshift.exports._options import ExportOptions
 from dagster_vectorshift.exports._records import InstanceRecord
-from dagster_vectorshift.translator import ExportProps
+from dagster_vectorshift.translator import COLUMN_SCHEMA, ExportProps, place_of, table_schema
 from vectorshift_orchestration.specs.scopes import scoped
 from vectorshift_orchestration.windows import Window
 
@@ -28,8 +28,16 @@ class Export:
     @classmethod
     def of(cls, options: ExportOptions) -> Self:
         """The export that the options describe."""
-        values = (options.name, options.query, options.format, options.description, options.table)
-        return cls(options.spec(ExportProps(*values)), options)
+        props = ExportProps(
+            options.name,
+            options.query,
+            options.format,
+            options.description,
+            options.table,
+            options.storage,
+            options.partitions_def,
+        )
+        return cls(options.spec(props), options)
 
     @property
     def table(self) -> str:
@@ -60,12 +68,10 @@ class Export:
         from vectorshift_orchestration.tables import EVENT_SCHEMA
 
         storage, ui_url = self._storage(context), self._account(context).ui_url
-        columns = [dg.TableColumn(field.name, str(field.type)) for field in EVENT_SCHEMA]
         return {
-            "dagster/table_name": self.table,
+            **place_of(storage, self.table),
             "dagster/uri": storage.locate(self.table),
-            "dagster/storage_kind": storage.kind,
-            "dagster/column_schema": dg.TableSchema(columns),
+            COLUMN_SCHEMA: table_schema(EVENT_SCHEMA),
             **({} if ui_url is None else {"vectorshift/ui": dg.MetadataValue.url(ui_url)}),
         }
 

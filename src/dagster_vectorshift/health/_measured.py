@@ -51,7 +51,9 @@ class HealthSet:
         """The set that the options describe."""
         translator = options.get_translator()
         specs = {
-            table.name: options.spec(HealthTableProps(table, options.query))
+            table.name: options.spec(
+                HealthTableProps(table, options.query, options.storage, options.partitions_def)
+            )
             for table in options.tables
         }
         checks = {

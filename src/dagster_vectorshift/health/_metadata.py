@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from dagster_vectorshift._partitions import edges_of
+from dagster_vectorshift.translator import COLUMN_SCHEMA, TABLE_NAME, table_schema
 from vectorshift_orchestration.previews import fingerprint, preview, trends
 from vectorshift_orchestration.windows import Window
 
@@ -25,13 +26,9 @@ def table_metadata(
     schema: "pa.Schema", lineage: dg.TableColumnLineage, table: "Table"
 ) -> dict[str, Any]:
     """Name, columns and origins of the table."""
-    columns = [
-        dg.TableColumn(field.name, str(field.type), table.descriptions.get(field.name))
-        for field in schema
-    ]
     return {
-        "dagster/table_name": table.table_name,
-        "dagster/column_schema": dg.TableSchema(columns),
+        TABLE_NAME: table.table_name,
+        COLUMN_SCHEMA: table_schema(schema, table.descriptions),
         "dagster/column_lineage": lineage,
     }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dagster_vectorshift.health._options import HealthOptions
 from dagster_vectorshift.tables import Table
+from dagster_vectorshift.translator import place_of
 from vectorshift.errors import VectorshiftError
 from vectorshift_orchestration.aggregates.answers import BUCKET_TIME
 from vectorshift_orchestration.frames import RowType, converted
@@ -77,8 +78,8 @@ class ToStorage:
             windows[window] = {"dagster/uri": storage.locate(name, window)}
             if outcome.deleted is not None:
                 windows[window]["vectorshift/rows_replaced"] = outcome.deleted
-        place_of = {"dagster/uri": storage.locate(name), "dagster/storage_kind": storage.kind}
-        return Stored(place_of, windows, failed)
+        place = {"dagster/uri": storage.locate(name), **place_of(storage, name)}
+        return Stored(place, windows, failed)
 
     @cached_property
     def _query_key(self) -> str:

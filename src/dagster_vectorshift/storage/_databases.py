@@ -14,7 +14,8 @@ from vectorshift_orchestration.errors import StorageError
 from vectorshift_orchestration.landing import Landing
 from vectorshift_orchestration.storage.destinations import file_uri
 from vectorshift_orchestration.storage.duckdb_file import database_file, duckdb_file
-from vectorshift_orchestration.storage.postgres_url import address, connected
+from vectorshift_orchestration.storage.identifiers import TableName
+from vectorshift_orchestration.storage.postgres_url import address, connected, schema_and_database
 from vectorshift_orchestration.windows import Window
 
 
@@ -38,6 +39,13 @@ class DuckDBStorage(dg.ConfigurableResource, Document):  # type: ignore[type-arg
     def locate(self, table: str, window: Window | None = None) -> str:
         """The file as a URI, for metadata."""
         return file_uri(self._file)
+
+    def qualified(self, table: str) -> str:
+        """The table with database and schema, for the catalog; as it is where only a run knows the file."""
+        if isinstance(self.path, dg.EnvVar):
+            return table
+        database = self._file.name.lstrip(".").partition(".")[0]
+        return TableName.parse(table).within("main", database).dotted
 
     def landing(self, table: str, window: Window, format: str) -> Landing:
         """The table; the file is open only while it is read or written."""
@@ -81,6 +89,15 @@ class PostgresStorage(dg.ConfigurableResource, Document):  # type: ignore[type-a
     def locate(self, table: str, window: Window | None = None) -> str:
         """The database without user, password and options, for metadata."""
         return address(resolved(self.url))
+
+    def qualified(self, table: str) -> str:
+        """The table with database and schema, for the catalog; as it is where only a run knows the URL.
+
+        A schema that is not written is the first of the URL's search path, or `public`.
+        """
+        if isinstance(self.url, dg.EnvVar):
+            return table
+        return TableName.parse(table).within(*schema_and_database(self.url)).dotted
 
     def landing(self, table: str, window: Window, format: str) -> Landing:
         """The table; a connection is open only while it is read or written."""

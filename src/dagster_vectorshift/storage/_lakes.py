@@ -9,6 +9,7 @@ from pydantic import Field
 from dagster_vectorshift._documents import Document, resolved
 from dagster_vectorshift.storage._protocol import PathText
 from vectorshift_orchestration.landing import Landing
+from vectorshift_orchestration.storage.identifiers import ICEBERG_NAMESPACE, TableName
 from vectorshift_orchestration.storage.lake_address import lake_of
 from vectorshift_orchestration.windows import Window
 
@@ -18,8 +19,6 @@ class _LakeStorage(dg.ConfigurableResource, Document):  # type: ignore[type-arg]
 
     def locate(self, table: str, window: Window | None = None) -> str:
         """The table's address without credentials, for metadata."""
-        from vectorshift_orchestration.storage.identifiers import TableName
-
         with self.connect() as lake:
             return str(lake.address(TableName.parse(table)))
 
@@ -60,6 +59,12 @@ class IcebergStorage(_LakeStorage):
         description="The name of a catalog in pyiceberg's configuration: ~/.pyiceberg.yaml, or "
         "PYICEBERG_CATALOG__NAME__URI and the like in the environment."
     )
+
+    def qualified(self, table: str) -> str:
+        """The table with catalog and namespace; as it is written where only a run knows the catalog."""
+        if isinstance(self.catalog, dg.EnvVar):
+            return table
+        return TableName.parse(table).within(ICEBERG_NAMESPACE, self.catalog).dotted
 
     @property
     def _lake(self) -> str:

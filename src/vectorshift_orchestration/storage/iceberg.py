@@ -32,7 +32,7 @@ from pyiceberg.expressions import (
 from pyiceberg.table import TableProperties
 
 from vectorshift_orchestration.addresses import without_secrets
-from vectorshift_orchestration.storage.identifiers import TableName
+from vectorshift_orchestration.storage.identifiers import ICEBERG_NAMESPACE, TableName
 from vectorshift_orchestration.storage.lakes import NOTES, Lake, Rows, State
 from vectorshift_orchestration.storage.parts import SOURCE
 
@@ -50,7 +50,7 @@ class IcebergLake(Lake):
     )  # of the catalog's and the file system's libraries, which have no common one
     conflicts = (CommitFailedException, ValidationException)
 
-    def __init__(self, catalog: Catalog, namespace: str = "default") -> None:
+    def __init__(self, catalog: Catalog, namespace: str = ICEBERG_NAMESPACE) -> None:
         self._catalog = catalog
         self._namespace = namespace
 

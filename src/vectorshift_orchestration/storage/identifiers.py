@@ -12,6 +12,9 @@ from vectorshift_orchestration.errors import StorageError
 VALUE = "\0"
 """Stands for a bound value in our statements. No identifier can hold it, so none is taken for one."""
 
+ICEBERG_NAMESPACE = "default"
+"""Of an Iceberg table whose name has none."""
+
 _QUOTED = re.compile(r'"((?:[^"]|"")+)"')
 
 _MARKERS: dict[str, Callable[[int], str]] = {
@@ -90,6 +93,15 @@ class TableName:
     def beside(self, name: str) -> Self:
         """Another table in the same schema."""
         return replace(self, name=name)
+
+    def within(self, schema: str, database: str | None = None) -> Self:
+        """The same table with the schema and the database that its name leaves open."""
+        return replace(self, schema=self.schema or schema, database=self.database or database)
+
+    @property
+    def dotted(self) -> str:
+        """The name as people write it."""
+        return ".".join(self.parts)
 
     @property
     def parts(self) -> tuple[str, ...]:

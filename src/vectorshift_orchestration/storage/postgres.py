@@ -12,7 +12,6 @@ setting of a session, once the encoding is set for the transaction.
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -40,14 +39,13 @@ from vectorshift_orchestration.storage.postgres_types import (
     copy_text,
     holds,
 )
+from vectorshift_orchestration.storage.postgres_url import search_path
 
 ENDED = "Somebody ended the transaction before its COMMIT, so the window was not written by it."
 FAILED = "A statement of the transaction failed unseen, so its COMMIT would have undone everything."
 
 
 _KINDS = {"v": "view", "m": "materialized view", "f": "foreign table", "S": "sequence"}
-
-_SEARCH_PATH = re.compile(r"search_path=((?:\\.|\S)*)")
 
 _IDLE, _INERROR, _UNKNOWN = 0, 3, 4
 """Of libpq's PGTransactionStatusType."""
@@ -158,9 +156,8 @@ class CopyingPostgres(Postgres):
 
     def resolve(self, table: TableName) -> TableName:
         """As in `Postgres`; raises `StorageError` when a pooler kept a search path to itself."""
-        paths = _SEARCH_PATH.findall(self._connection.info.options or "")
-        if table.schema is None and paths:
-            path = re.sub(r"\\(.)", r"\1", paths[-1])
+        path = search_path(self._connection.info.options or "")
+        if table.schema is None and path is not None:
             ((default,),) = self.run("SELECT reset_val FROM pg_settings WHERE name = 'search_path'")
             if default != path:
                 raise StorageError(

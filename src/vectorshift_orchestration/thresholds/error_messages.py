@@ -59,13 +59,7 @@ class ErrorMessages:
         """
         import pyarrow as pa
 
-        from vectorshift_orchestration.tables import BUCKET_TIME, INSTANT
-
-        counts = ("events", "examined_events", "failed_events")
-        schema = pa.schema(
-            [(BUCKET_TIME, INSTANT), ("error_message", pa.string())]
-            + [(name, pa.int64()) for name in counts]
-        )
+        schema = messages_schema()
         rows = [
             (window.start, text, count, errors.examined, errors.failed)
             for window, errors in self.windows.items()
@@ -74,6 +68,19 @@ class ErrorMessages:
         return pa.Table.from_pylist(
             [dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema
         )
+
+
+def messages_schema() -> pa.Schema:
+    """The columns of `ErrorMessages.table`."""
+    import pyarrow as pa
+
+    from vectorshift_orchestration.tables import BUCKET_TIME, INSTANT
+
+    counts = ("events", "examined_events", "failed_events")
+    return pa.schema(
+        [(BUCKET_TIME, INSTANT), ("error_message", pa.string())]
+        + [(name, pa.int64()) for name in counts]
+    )
 
 
 def error_messages(
