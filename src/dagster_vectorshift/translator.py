@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -41,12 +42,11 @@ def cadence_of(partitions_def: dg.TimeWindowPartitionsDefinition | None) -> dict
 
 
 def table_schema(
-    schema: "pa.Schema", descriptions: Mapping[str, str] | None = None
+    schema: "pa.Schema", descriptions: Mapping[str, str] = MappingProxyType({})
 ) -> dg.TableSchema:
     """Arrow's columns as Dagster shows them."""
-    known = descriptions or {}
     return dg.TableSchema(
-        [dg.TableColumn(each.name, str(each.type), known.get(each.name)) for each in schema]
+        [dg.TableColumn(each.name, str(each.type), descriptions.get(each.name)) for each in schema]
     )
 
 
