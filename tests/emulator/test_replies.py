@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.emulator.wire import scope, text_filter
+from vectorshift_emulator.exports.tasks import Exports
 
 ROW = {
     "span_id": "s1",
@@ -297,3 +298,19 @@ def test_export_modes(blank, on_blank):
         assert ready["download_url"]
         on_blank.ask(f"/exports/{ready['task_id']}", status=polled)
     assert "not found" in on_blank.ask("/exports/ex_404", status=404)["error"]
+
+
+def test_an_export_is_pending_first_however_quick_it_is(blank, on_blank, monkeypatch):
+    """Without a delay, and written before the service answers, an export is to be polled all the same."""
+
+    def quick(self, *arguments, **named):
+        task = create(self, *arguments, **named)
+        assert task.ended.wait(30)
+        return task
+
+    create = Exports.create
+    monkeypatch.setattr(Exports, "create", quick)
+    blank.settings(export_mode="async", export_delay=0)
+    pending = export(on_blank)
+    assert pending["task_status"] == "pending"
+    assert on_blank.ask(f"/exports/{pending['task_id']}")["task_status"] == "ready"

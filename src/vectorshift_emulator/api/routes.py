@@ -153,7 +153,9 @@ async def export_create(service: Service, request: Request) -> Response:
         file_name=export.file_name,
     )
     service.counters.exports_created += 1
-    return json_reply(replies.reply(task.reply(datetime.now(UTC)), service.settings.envelope))
+    is_waited_for = task.ready_at > task.created_at  # and so it is pending, however late this is
+    moment = task.created_at if is_waited_for else datetime.now(UTC)
+    return json_reply(replies.reply(task.reply(moment), service.settings.envelope))
 
 
 async def export_poll(service: Service, request: Request) -> Response:

@@ -115,6 +115,7 @@ class Exports:
             file_name: Name that the reply and the download show; any non-empty text.
         """
         waits = self._settings.export_mode == "async"
+        delay = timedelta(seconds=self._settings.export_delay) or timedelta.resolution
         task_id, now = f"ex_{secrets.token_hex(8)}", datetime.now(UTC)
         task = Task(
             task_id=task_id,
@@ -122,7 +123,7 @@ class Exports:
             file_name=file_name,
             path=self._directory / f"{task_id}.{extension.lower()}",
             created_at=now,
-            ready_at=now + timedelta(seconds=self._settings.export_delay if waits else 0),
+            ready_at=now + delay if waits else now,
             link=self._link,
         )
         cursor = self._store.cursor().cursor()
