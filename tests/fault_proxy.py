@@ -310,9 +310,9 @@ class Seen:
         assert not extra, f"too many: {list(extra)[:3]}"
 
 
-def hashed(connection: Any, table: str = "events") -> list[tuple[str, str]]:
-    """Each row of a table as its span id and the hash of everything in it."""
+def hashed(connection: Any, table: str = "events", key: str = "span_id") -> list[tuple[Any, str]]:
+    """Each row of a table as its key and the hash of everything in it."""
     return [
         (row[0], hashlib.sha256(repr(row).encode()).hexdigest())
-        for row in connection.execute(f"SELECT span_id, * FROM {table}").fetchall()
+        for row in connection.execute(f"SELECT {key}, * FROM {table}").fetchall()
     ]
