@@ -35,7 +35,7 @@ HOURS = int(os.environ.get("WORKERS_HOURS", "200"))
 HOURS_CHUNK = max(HOURS // 20, 50)
 AT_WORK = 2
 """Runs that a worker executes at a time."""
-LOST_AFTER = max(120, 30 * CHUNK, HOURS_CHUNK)
+LOST_AFTER = max(120, 30 * CHUNK, HOURS_CHUNK // 2)
 """Seconds after which a run counts as lost, so longer than any run takes."""
 END = LAST_MIDNIGHT.date()
 START = END - timedelta(days=DAYS)
