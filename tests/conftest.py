@@ -1,6 +1,7 @@
 """What holds for every test folder."""
 
 import gc
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,6 +15,9 @@ from vectorshift_emulator.pytest_plugin import EVENTS
 
 LIVE = ("tests/airflow_live/", "tests/dagster/test_live.py", "tests/examples/test_up.py")
 """Real servers with all their processes: one after the other, or they take the machine from each other."""
+
+MOST_OVERSHOOT = 2.0
+"""Seconds by which a call may outlast its time, as docs/faults.md promises."""
 
 SITE = "tests/docs/test_site.py"
 """The built site, which one process makes for all of them."""
@@ -46,6 +50,23 @@ def record_faults(
     return recording
 
 
+@pytest.fixture
+def record_overshoot(
+    record_property: Callable[[str, object], None],
+) -> Callable[[float], AbstractContextManager[None]]:
+    """Hold a block to the seconds that it was given and `MOST_OVERSHOOT`, for the line at the end of a run."""
+
+    @contextmanager
+    def recording(seconds: float) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        over = time.monotonic() - began - seconds
+        record_property("overshoot", over)
+        assert over < MOST_OVERSHOOT
+
+    return recording
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Spread the tests over the processes one by one, and the live ones together on one."""
@@ -74,12 +95,14 @@ def pytest_unconfigure(config):
 def pytest_terminal_summary(terminalreporter):
     """Say what the tests of tests/reliability injected and what it did to rows, and how each environment did."""
     environments(terminalreporter)
-    faults, rows = Counter(), Counter()
+    faults, rows, overshoots = Counter(), Counter(), []
     for outcome in ("passed", "failed"):
         for report in terminalreporter.stats.get(outcome, ()):
             for name, value in report.user_properties if report.when == "call" else ():
                 if name == "faults":
                     faults.update(value)
+                elif name == "overshoot":
+                    overshoots.append(value)
                 elif name == "rows":
                     rows.update(dict(zip(("lost", "duplicated", "wrong"), value, strict=True)))
     if faults:
@@ -87,6 +110,10 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(f"{faults.total():,} faults injected; rows: {rows}")
         kinds = ", ".join(f"{name} {count:,}" for name, count in faults.most_common())
         terminalreporter.write_line(f"  {kinds}")
+    if overshoots:
+        terminalreporter.write_line(
+            f"{len(overshoots):,} calls without an answer outlasted their time by {max(overshoots):.2f} s at most"
+        )
 
 
 def environments(terminalreporter):

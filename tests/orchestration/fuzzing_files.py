@@ -13,8 +13,7 @@ import random
 import sys
 import time
 import zipfile
-from collections import Counter
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +21,7 @@ import pyarrow as pa
 
 from tests.orchestration.rows import event, write_csv, write_json, write_xlsx
 from tests.sdk.fuzzing import NASTY, places
+from tests.seeds import search
 from vectorshift_orchestration.errors import ExportFileError
 from vectorshift_orchestration.readers import read_export
 
@@ -113,25 +113,7 @@ def ended(seed: int, folder: Path) -> str:
     return outcome
 
 
-def main(files: int, first: int) -> int:
-    """Read `files` files; print how they ended, and return how many ended wrongly."""
-    outcomes: Counter[str] = Counter()
-    wrong = 0
-    with TemporaryDirectory() as folder:
-        for seed in range(first, first + files):
-            if seed > first and not (seed - first) % 1000:
-                sys.stdout.write(f"{seed - first:,} of {files:,} files, {wrong:,} wrong\n")
-                sys.stdout.flush()
-            try:
-                outcomes[ended(seed, Path(folder))] += 1
-            except AssertionError as problem:
-                wrong += 1
-                if wrong <= 20:
-                    sys.stdout.write(f"{problem}\n")
-    reported = ", ".join(f"{name} {count:,}" for name, count in outcomes.most_common())
-    sys.stdout.write(f"{files:,} files, {wrong:,} wrong; {reported}\n")
-    return wrong
-
-
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])) > 0)
+    with TemporaryDirectory() as work:
+        FILES, FIRST = int(sys.argv[1]), int(sys.argv[2])
+        sys.exit(search("files", partial(ended, folder=Path(work)), FILES, FIRST) > 0)

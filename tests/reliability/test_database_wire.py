@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from itertools import count
 
 import psycopg
@@ -11,11 +13,13 @@ import pytest
 from adbc_driver_postgresql import dbapi
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests import plain_driver
+from tests import mariadb, plain_driver
 from tests.fault_proxy import Fault, FaultProxy
 from tests.orchestration.conftest import uri
 from tests.orchestration.rows import DAY, batch
+from tests.reliability.exporting import exported, true_ids
 from vectorshift_orchestration.errors import CommitUnknownError, StorageError
+from vectorshift_orchestration.landing import Landing
 from vectorshift_orchestration.storage.ledger import committed
 from vectorshift_orchestration.storage.sql import begin_attempt, overwrite_window
 
@@ -123,6 +127,82 @@ def test_a_commit_without_an_answer_is_looked_up_under_every_driver(
                 attempt = begin_attempt(look, "events", DAY)  # waits for whoever is at its COMMIT
                 assert attempt
             seen.compare([holds] * 3, table(straight)[0])
+
+
+@contextmanager
+def opened(connect, address):
+    """A connection, which a driver may refuse to close where it is lost; that there is none is an error to try again after."""
+    try:
+        connection = connect(address)
+    except Exception as problem:
+        raise StorageError(str(problem)) from problem
+    try:
+        yield connection
+    finally:
+        with suppress(Exception):
+            connection.close()
+
+
+LOST_COMMITS = [Fault(kind, on=b"COMMIT") for kind in ("lost request", "lost reply", "unanswered")]
+
+
+def lands(service, connect, weak, straight, seen, folder):
+    """An export of the night through the weak address lands its true rows."""
+    landing = Landing(table="events", connect=partial(opened, connect, weak))
+    exported(service.base_url, service.api_key, "CSV", folder, landing)
+    with opened(connect, straight) as look, closing(look.cursor()) as cursor:
+        cursor.execute("SELECT span_id FROM events")
+        seen.compare(true_ids(service), [row[0] for row in cursor.fetchall()])
+        cursor.execute("DELETE FROM events")
+        look.commit()
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_an_export_lands_wherever_its_database_breaks(
+    driver, wire, service, tmp_path, record_faults
+):
+    """The whole job through a broken wire: on COMMIT in three ways, and reset at places all the way through it; each row once."""
+    proxy, weak, straight = wire
+    with record_faults(proxy) as seen:
+        land = partial(lands, service, DRIVERS[driver], weak, straight, seen, tmp_path)
+        land()
+        for fault in LOST_COMMITS:
+            for skip in range(2):
+                proxy.plan(replace(fault, skip=skip))
+                land()
+                assert not proxy.pending
+        for place in range(0, 60, 7):
+            proxy.plan(Fault("reset", at=3, skip=place))
+            land()
+            if proxy.forgotten():
+                break  # the job has no more exchanges
+        assert place >= 14
+
+
+@pytest.fixture(scope="module")
+def mariadb_port():
+    """A server of its own."""
+    with mariadb.server() as port:
+        yield port
+
+
+@pytest.mark.parametrize("driver", ["pymysql", "mysql-connector"])
+def test_an_export_lands_wherever_mariadb_breaks(
+    driver, mariadb_port, service, tmp_path, record_faults
+):
+    """As with PostgreSQL, by the drivers that speak the protocol themselves."""
+    connect = partial(mariadb.DRIVERS[driver], database="lake")
+    with closing(mariadb.by_pymysql(mariadb_port)) as setup, closing(setup.cursor()) as cursor:
+        cursor.execute("CREATE OR REPLACE DATABASE lake")
+    with FaultProxy(mariadb_port) as proxy, record_faults(proxy) as seen:
+        land = partial(lands, service, connect, proxy.port, mariadb_port, seen, tmp_path)
+        land()
+        for fault in LOST_COMMITS:
+            proxy.plan(fault)
+            land()
+        for place in range(0, 30, 5):
+            proxy.plan(Fault("reset", at=3, skip=place))
+            land()
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

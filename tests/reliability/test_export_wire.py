@@ -7,10 +7,13 @@ from contextlib import nullcontext
 import duckdb
 import pytest
 
+from tests.broken_wires import OF_FILES
 from tests.fault_proxy import Fault, FaultProxy, hashed
 from tests.orchestration.s3_server import s3_server
-from tests.reliability.exporting import exported, true_ids
+from tests.reliability.exporting import NIGHT, Memory, exported, true_ids
+from vectorshift import Client, VectorshiftError
 from vectorshift_orchestration.errors import PublishError
+from vectorshift_orchestration.exports import ExportOptions, ExportRequest, resume
 from vectorshift_orchestration.landing import Landing
 
 FAULTS = [
@@ -69,6 +72,42 @@ def test_an_export_lands_the_truth_whichever_exchange_breaks(
             seen.compare(rows, hashed(database))
             assert format == "XLSX" or (tmp_path / "lake" / "events").read_bytes() == file
     assert list((tmp_path / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize("rest", [name for name in OF_FILES if name.startswith("F8")])
+def test_a_rest_that_is_none_is_not_joined_to_the_beginning(nightly, rest, tmp_path, record_faults):
+    """A download that breaks, and is answered with 416, another part or all of something for its rest, begins again (F8)."""
+    service = nightly
+
+    def content(base_url):
+        landing = Landing(destination=tmp_path / "events")
+        exported(base_url, service.api_key, "CSV", tmp_path / "work", landing)
+        return (tmp_path / "events").read_bytes()
+
+    with FaultProxy.before(service.base_url) as proxy, record_faults(proxy) as seen:
+        truth = content(service.base_url)
+        proxy.plan(*OF_FILES[rest])
+        seen.compare([truth], [content(f"{proxy.origin}/v1")])
+
+
+@pytest.mark.parametrize("route", ["export_create", "export_poll"])
+def test_a_job_without_an_answer_ends_with_its_time(nightly, route, tmp_path, record_overshoot):
+    """Silence of the service does not outlast the job's time by more than two seconds (F4)."""
+    service, seconds = nightly, 1.0
+    service.fault(route, "hang", times=0)
+    with Client(service.api_key, service.base_url, total_timeout=seconds) as client:
+        request = ExportRequest(client.query().to_dict(), NIGHT)
+        options = ExportOptions(timeout=seconds, poll_interval=0.01)
+        with record_overshoot(seconds), pytest.raises(VectorshiftError):
+            resume(
+                client,
+                request,
+                Landing(destination=tmp_path / "events"),
+                Memory(),
+                directory=tmp_path / "work",
+                options=options,
+            )
+    service.clear_faults()
 
 
 def test_an_object_is_old_or_new_whichever_exchange_breaks(tmp_path, record_faults):

@@ -13,11 +13,11 @@ import logging
 import random
 import sys
 import time
-from collections import Counter
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
+from tests.seeds import search
 from vectorshift import Client, Retry, VectorshiftError
 from vectorshift._calls import Call, Reply
 from vectorshift.analytics import EventField, FieldFilter, GroupBy, Interval
@@ -304,23 +304,7 @@ def ended(how: str, seed: int) -> str:
     return outcome
 
 
-def main(how: str, calls: int, first: int) -> int:
-    """Make `calls` calls; print how they ended, and return how many ended wrongly."""
-    outcomes: Counter[str] = Counter()
-    wrong = 0
-    for seed in range(first, first + calls):
-        try:
-            outcomes[ended(how, seed)] += 1
-        except AssertionError as problem:
-            wrong += 1
-            if wrong <= 20:
-                sys.stdout.write(f"{problem}\n")
-                sys.stdout.flush()
-    reported = ", ".join(f"{name} {count:,}" for name, count in outcomes.most_common())
-    sys.stdout.write(f"{calls:,} calls, {wrong:,} wrong; {reported}\n")
-    return wrong
-
-
 if __name__ == "__main__":
     logging.disable()
-    sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])) > 0)
+    HOW, CALLS, FIRST = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    sys.exit(search("calls", partial(ended, HOW), CALLS, FIRST) > 0)
