@@ -8,7 +8,7 @@ Memory is bounded by one batch, not by the file.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from importlib import import_module
 from os import PathLike
@@ -86,10 +86,14 @@ def read_export(
     reading = _Reading(path, format.lower(), characters)
     reader = import_module(f"vectorshift_orchestration.formats.{format.lower()}")
     text: TextColumns = reader.open_text(path, characters)
-    names = _column_names(path, format.lower(), text.names)
+    try:
+        names = _column_names(path, format.lower(), text.names)
+    except ExportFileError:
+        text.close()
+        raise
     extras = [(name, pa.string()) for name in names if name not in EVENT_SCHEMA.names]
     schema = pa.schema([*EVENT_SCHEMA, *extras])
-    return schema, _typed(reading, schema, names, text.batches, progress)
+    return schema, _typed(reading, schema, names, text, progress)
 
 
 def _check_kind(path: Path, format: str) -> None:
@@ -139,20 +143,20 @@ def _typed(
     reading: _Reading,
     schema: pa.Schema,
     names: Sequence[str],
-    batches: Generator[list[pa.Array], None, None],
+    text: TextColumns,
     progress: Callable[[int], None] | None,
 ) -> Iterator[pa.RecordBatch]:
-    with closing(batches):  # else an error's traceback would hold the file open
-        for columns in batches:
+    with closing(text):
+        for columns in text.batches:
             texts = dict(zip(names, columns, strict=True))
             size = len(columns[0])
             arrays = []
             for field in schema:
-                text = texts.get(field.name)
-                if text is None:
+                cells = texts.get(field.name)
+                if cells is None:
                     arrays.append(pa.nulls(size, field.type))
                     continue
-                column = reading.column(field, text)
+                column = reading.column(field, cells)
                 if field.name in _REQUIRED and column.null_count:
                     raise reading.missing(field, column, columns)
                 arrays.append(column)

@@ -12,7 +12,7 @@ import xlsxwriter
 
 from tests.orchestration.rows import event, write_csv, write_json, write_xlsx
 from vectorshift_orchestration.errors import ExportFileError
-from vectorshift_orchestration.formats import json as json_format, xlsx as xlsx_format
+from vectorshift_orchestration.formats import json as json_format, json_rows, xlsx as xlsx_format
 from vectorshift_orchestration.readers import read_export
 from vectorshift_orchestration.tables import EVENT_SCHEMA
 
@@ -454,17 +454,47 @@ def test_a_column_without_a_name_is_refused(tmp_path, format):
         read_export(path, format)
 
 
-def test_a_file_that_is_refused_is_not_held_open(tmp_path, format, monkeypatch):
+@pytest.mark.parametrize(
+    ("format", "bad"),
+    [
+        ("CSV", {"latency": "fast"}),
+        ("JSON", {"latency": "fast"}),
+        ("XLSX", {"latency": "fast"}),
+        ("JSON", {"later": "a key that the first row lacks"}),
+        ("XLSX", {"error_message": "x" * 32_767}),
+    ],
+)
+def test_a_file_that_is_refused_is_not_held_open(tmp_path, format, bad, monkeypatch):
     """While the error is looked at, or kept for later, the file can be removed and its place is free."""
-    for module in (json_format, xlsx_format):
-        monkeypatch.setattr(
-            module, "_BATCH_ROWS", 2
-        )  # so that some of the file is still to be read
-    rows = [event(number) for number in range(4)]
-    rows[1]["latency"] = "fast"
+    read_little(monkeypatch)
+    rows = [event(number) for number in range(9)]
+    rows[1] |= bad
     path = WRITERS[format](tmp_path / "f", rows)
     with pytest.raises(ExportFileError, match="row 2") as reported:
         table(path, format)
-    opened = {os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")}
     assert reported.value.row == 2
-    assert str(path) not in opened
+    assert str(path) not in opened()
+
+
+def test_a_file_whose_header_is_refused_is_not_held_open(tmp_path, format, monkeypatch):
+    """Nor is one that has the columns of something else."""
+    read_little(monkeypatch)
+    path = WRITERS[format](
+        tmp_path / "f", [event(number) | {"caller.id": "x"} for number in range(9)]
+    )
+    with pytest.raises(ExportFileError, match="caller in parts") as reported:
+        table(path, format)
+    assert reported.value.path == path
+    assert str(path) not in opened()
+
+
+def read_little(monkeypatch):
+    """So that some of the file is still to be read when its second row is refused."""
+    for module in (json_format, xlsx_format):
+        monkeypatch.setattr(module, "_BATCH_ROWS", 2)
+    monkeypatch.setattr(json_rows, "_READ_BYTES", 100)
+
+
+def opened():
+    """The files that this process has open."""
+    return {os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,10 +16,20 @@ import pyarrow.compute as pc
 
 @dataclass(frozen=True, slots=True)
 class TextColumns:
-    """Column names as the file spells them, and batches with an array for each name: of strings, or of doubles for a double."""
+    """Column names as the file spells them, and batches with an array for each name: of strings, or of doubles for a double.
+
+    `source` is what has the file open from the header on.
+    """
 
     names: list[str]
     batches: Generator[list[pa.Array], None, None]
+    source: Generator[Any, None, None] | None = None
+
+    def close(self) -> None:
+        """Close the file, which an error's traceback would hold open otherwise."""
+        self.batches.close()
+        if self.source is not None:
+            self.source.close()
 
 
 def without_empty(column: pa.Array) -> pa.Array:

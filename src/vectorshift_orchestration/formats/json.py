@@ -55,7 +55,7 @@ def open_text(path: Path, characters: Characters | None = None) -> TextColumns:
         names += [key for key in row if canonical_name(key) not in names]
         shape.learn(names, row)
     reading = _Reading(path, names, characters)
-    return TextColumns(names, reading.batches(chain(first, blocks)))
+    return TextColumns(names, reading.batches(chain(first, blocks)), blocks)
 
 
 class _Reading:

@@ -14,7 +14,7 @@ those in memory are decoded at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -45,7 +45,9 @@ _ROWS = frozenset({"events", "data", "rows", "items", "records", "results"})
 _list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-def rows_of(path: Path, shape: Shape, characters: Characters | None = None) -> Iterator[Block]:
+def rows_of(
+    path: Path, shape: Shape, characters: Characters | None = None
+) -> Generator[Block, None, None]:
     """The rows of the file as `shape` decodes them, the first one by itself; what is not a character is replaced by `characters`.
 
     Raises `ExportFileError` where it breaks off, `ExportFormatError` for another form.

@@ -52,10 +52,10 @@ def open_text(path: Path, _: object = None) -> TextColumns:
             _check_entry(archive, entry)
     rows = _rows(path)
     names = [name or "" for name in next(rows, [])]
-    return TextColumns(names, _batches(path, rows))
+    return TextColumns(names, _batches(path, rows), rows)
 
 
-def _rows(path: Path) -> Iterator[list[str | None]]:
+def _rows(path: Path) -> Generator[list[str | None], None, None]:
     """The header, then the rows."""
     with _readable(path), zipfile.ZipFile(path) as archive:
         sheets, shared = parts_of(path, archive)
