@@ -36,7 +36,7 @@ class Document(dg.Resolvable):
         defaults: Any = model.model_config.get("json_schema_extra")
 
         def describe(schema: dict[str, Any]) -> None:
-            schema.update(defaults)
+            schema.update(defaults or {})
             descriptions = described(cls)
             for name, field in schema["properties"].items():
                 texts = (descriptions.get(name.removesuffix("_minutes")), field.get("description"))

@@ -62,4 +62,7 @@ def typed(value: Any, kind: type[_Typed]) -> _Typed:
         raise ValueError(
             f"{kind.__name__} has no other keys than {', '.join(kind.__annotations__)}."
         )
-    return msgspec.convert(value, kind)
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as problem:  # which is no ValueError in msgspec 0.19
+        raise ValueError(str(problem)) from None

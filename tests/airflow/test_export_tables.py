@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from importlib import import_module
 from threading import Thread
 
 import duckdb
@@ -121,17 +123,21 @@ def test_commit_without_a_response(emulator, postgres, monkeypatch):
 
     def breaking(hook):
         connection = opened(hook)
-        commit = connection.commit
+        driver = import_module(type(connection).__module__.partition(".")[0])
 
-        def committing():
-            commit()
-            if not broken:
-                broken.append(connection)
-                connection.close()
-                raise psycopg.OperationalError("server closed the connection unexpectedly")
+        class Breaking(type(connection)):
+            def commit(self):
+                super().commit()
+                if not broken:
+                    broken.append(self)
+                    self.close()
+                    raise driver.OperationalError("server closed the connection unexpectedly")
 
-        connection.commit = committing
-        return connection
+        if driver is psycopg:
+            connection.__class__ = Breaking
+            return connection
+        with closing(connection):
+            return driver.connect(connection.dsn, connection_factory=Breaking)
 
     monkeypatch.setattr(PostgresHook, "get_conn", breaking)
     result = export(day, table="events", sql_conn_id="pg")

@@ -40,6 +40,7 @@ class TimeLimitedSensor(BaseSensorOperator):
         except AirflowSensorTimeout as error:
             if isinstance(error.__cause__, TaskDeferralTimeout) and self._try_ends_first:
                 raise self._out_of_time(str(error)) from error
+            self._skip(error)  # which Airflow 3.1 leaves out
             raise
 
     def _longest_wait(self, context: "Mapping[str, Any]") -> float:

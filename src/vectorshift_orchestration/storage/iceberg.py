@@ -29,12 +29,13 @@ from pyiceberg.expressions import (
     LessThan,
     Or,
 )
-from pyiceberg.table import TableProperties
 
 from vectorshift_orchestration.addresses import without_secrets
 from vectorshift_orchestration.storage.identifiers import ICEBERG_NAMESPACE, TableName
 from vectorshift_orchestration.storage.lakes import NOTES, Lake, Rows, State
 from vectorshift_orchestration.storage.parts import SOURCE
+
+_RETRIES = "commit.retry.num-retries"
 
 
 class IcebergLake(Lake):
@@ -101,7 +102,7 @@ class IcebergLake(Lake):
     ) -> None:
         table = state.handle
         # Of this object alone: a commit that the library makes again on another state was not fenced there.
-        table.metadata.properties[TableProperties.COMMIT_NUM_RETRIES] = "0"
+        table.metadata.properties[_RETRIES] = "0"
         with table.transaction() as transaction:
             if new.names:
                 with transaction.update_schema() as update:
