@@ -1,7 +1,7 @@
 """Read the example DAG files and the Dagster definitions
 
 A fresh interpreter that has loaded Airflow, or Dagster, reads one file, as the DAG processor's children and code servers do. Beside a
-plain DAG, and plain definitions, of the same shape.
+plain DAG, and plain definitions, of the same shape. Seconds of CPU.
 """
 
 import gc
@@ -80,9 +80,9 @@ def main() -> None:
         load(orchestrator)
         if orchestrator == "airflow":
             gc.freeze()  # as the DAG processor does before it forks
-        before, began = set(sys.modules), time.perf_counter()
+        before, began = set(sys.modules), time.process_time()
         runpy.run_path(str(file))
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
         print_figures(seconds=seconds, modules=len(set(sys.modules) - before))
         return
     os.environ["PYTHONPATH"] = str(EXAMPLES / "dagster")

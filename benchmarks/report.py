@@ -24,7 +24,7 @@ turn on one machine, each in a process of its own where state matters, against c
 over to other machines, seconds do not, and a load above the number of cores spoils both. `x official` is the official client's time over ours (above 1 we are faster); `x` anything else
 is our time over that. *Before* is commit 1f6a76b.
 """
-APART = {HERE / "bench_databases.py"}
+APART = {HERE / "bench_databases.py", HERE / "bench_scale.py"}
 """Commands of their own, whose figures are elsewhere: with them all would take longer than ten minutes."""
 LAST = (
     "What takes longer, and why targets are missed: [limits of performance](performance-limits.md)."

@@ -30,12 +30,12 @@ from dagster_vectorshift.translator import (
     ExportProps,
     HealthTableProps,
 )
-from vectorshift_orchestration.landing import Landing
 from vectorshift_orchestration.specs.documents import require_list
 from vectorshift_orchestration.specs.measurable import require_timeless
 
 if TYPE_CHECKING:
     from vectorshift.analytics import Query
+    from vectorshift_orchestration.landing import Landing
 
 _ACCOUNT, _STORAGE = "vectorshift", "storage"
 
@@ -119,7 +119,7 @@ class AssetOptions(Document):
             "required_resource_keys": set(resources),
         }
 
-    def placed(self, landing: Landing) -> Landing:
+    def placed(self, landing: "Landing") -> "Landing":
         """A storage's landing, as these assets use it."""
         return replace(
             landing,

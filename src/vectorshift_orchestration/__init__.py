@@ -4,10 +4,7 @@ Nothing in here knows an orchestrator. The names below load when they are first 
 DAG file is parsed again and again: Arrow and DuckDB come with the functions that need them.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vectorshift_orchestration.errors import (
@@ -78,43 +75,33 @@ if TYPE_CHECKING:
     )
     from vectorshift_orchestration.thresholds.verdicts import Verdict as Verdict
     from vectorshift_orchestration.windows import Window as Window, merge as merge
+else:
+    from vectorshift_orchestration.lazily import lazily
 
-_HOMES = {
-    "errors": (
-        *("AggregationShapeError", "CommitUnknownError", "EventShapeError", "ExportFileError"),
-        "ExportFormatError",
-        *("ExportIncomplete", "ExportStateError", "ExtractIncomplete", "MergeError"),
-        *("OrchestrationError", "PublishError", "RowOutsideWindow", "SchemaMismatch", "SpecError"),
-        *("StaleWriterError", "StorageError", "UnstorableValue", "WindowError"),
-        "WindowTakenError",
-    ),
-    "exports": (
-        *("ExportJob", "ExportLanded", "ExportOptions", "ExportRequest", "ExportState", "Record"),
-        "resume",
-    ),
-    "extract": ("aggregate", "events"),
-    "landing": ("Landed", "Landing"),
-    "readers": ("read_export",),
-    "specs": ("AggregationSpec", "QuerySpec"),
-    "storage.destinations": ("partition_path",),
-    "storage.files": ("Published", "publish"),
-    "storage.ledger": ("Attempt", "Commit", "committed"),
-    "storage.parquet": ("write_parquet",),
-    "storage.sql": ("Written", "begin_attempt", "overwrite_window"),
-    "storage.sweeper": ("sweep",),
-    "thresholds": ("aevaluate", "evaluate"),
-    "thresholds.judging": ("Judging",),
-    "thresholds.rules": ("Absolute", "Baseline", "Change", "Rate", "Rule", "rule_from_dict"),
-    "thresholds.error_messages": ("TopErrors", "atop_errors", "top_errors"),
-    "thresholds.verdicts": ("Verdict",),
-    "windows": ("Window", "merge"),
-}
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
-
-__all__ = sorted(_HOME)  # names are strings
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    __getattr__, __dir__, __all__ = lazily(
+        __name__,
+        {
+            "errors": "AggregationShapeError CommitUnknownError EventShapeError ExportFileError "
+            "ExportFormatError ExportIncomplete ExportStateError ExtractIncomplete "
+            "MergeError OrchestrationError PublishError RowOutsideWindow SchemaMismatch "
+            "SpecError StaleWriterError StorageError UnstorableValue WindowError "
+            "WindowTakenError",
+            "exports": "ExportJob ExportLanded ExportOptions ExportRequest ExportState Record resume",
+            "extract": "aggregate events",
+            "landing": "Landed Landing",
+            "readers": "read_export",
+            "specs": "AggregationSpec QuerySpec",
+            "storage.destinations": "partition_path",
+            "storage.files": "Published publish",
+            "storage.ledger": "Attempt Commit committed",
+            "storage.parquet": "write_parquet",
+            "storage.sql": "Written begin_attempt overwrite_window",
+            "storage.sweeper": "sweep",
+            "thresholds": "aevaluate evaluate",
+            "thresholds.error_messages": "TopErrors atop_errors top_errors",
+            "thresholds.judging": "Judging",
+            "thresholds.rules": "Absolute Baseline Change Rate Rule rule_from_dict",
+            "thresholds.verdicts": "Verdict",
+            "windows": "Window merge",
+        },
+    )

@@ -29,7 +29,7 @@ def test_importing_adds_little():
         "from airflow.sdk import BaseOperator, BaseOperatorLink, BaseHook\n"
         "import airflow_provider_vectorshift._airflow\n"
         "before = set(sys.modules)\n"
-        "import airflow_provider_vectorshift.operators\n"
+        "from airflow_provider_vectorshift.operators import *\n"
         "print(*sorted(set(sys.modules) - before))"
     )
     done = subprocess.run(

@@ -7,12 +7,13 @@ partitions costs one request, history included.
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
+from msgspec.structs import fields
 
 from dagster_vectorshift._partitions import before, require_time
 from dagster_vectorshift.checks._evaluations import (

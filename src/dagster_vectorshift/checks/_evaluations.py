@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Set
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dagster as dg
 
 from dagster_vectorshift._partitions import edges_of
-from vectorshift_orchestration.thresholds.error_messages import TopErrors
-from vectorshift_orchestration.thresholds.rules import Rule
-from vectorshift_orchestration.thresholds.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from vectorshift_orchestration.thresholds.error_messages import TopErrors
+    from vectorshift_orchestration.thresholds.rules import Rule
+    from vectorshift_orchestration.thresholds.verdicts import Verdict
 
 CheckedAsset: TypeAlias = dg.AssetsDefinition | dg.AssetSpec | dg.AssetKey | str
 """An asset as a definition, a spec, a key, or a text with slashes between the key's parts."""

@@ -12,14 +12,13 @@ from dagster_vectorshift.translator import place_of
 from vectorshift.errors import VectorshiftError
 from vectorshift_orchestration.aggregates.answers import BUCKET_TIME
 from vectorshift_orchestration.frames import RowType, converted
-from vectorshift_orchestration.landing import Landed
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from dagster_vectorshift.storage._protocol import TableStorage
-    from vectorshift_orchestration.landing import Landing
+    from vectorshift_orchestration.landing import Landed, Landing
     from vectorshift_orchestration.storage.ledger import Attempt
 
 
@@ -63,7 +62,8 @@ class ToStorage:
     def keep(self, table: Table, rows: "pa.Table", parts: "Mapping[Window, pa.Table]") -> Stored:
         """Write each window; one that cannot be written keeps its old rows, and the others go on."""
         storage, name = self._storage, table.table_name
-        landed, failed = dict[Window, Landed](), dict[Window, VectorshiftError]()
+        landed: dict[Window, Landed] = {}
+        failed: dict[Window, VectorshiftError] = {}
         for landing, several in self._landings(table, list(parts)):
             done, refused = landing.write_apart(
                 {window: parts[window] for window in several},

@@ -10,19 +10,34 @@
 Any of them is the `storage` resource of an asset. Assets with `io_manager_key` need none of them.
 """
 
-from dagster_vectorshift.storage._databases import (
-    DuckDBStorage as DuckDBStorage,
-    PostgresStorage as PostgresStorage,
-)
-from dagster_vectorshift.storage._files import (
-    FileStorage as FileStorage,
-    ParquetStorage as ParquetStorage,
-)
-from dagster_vectorshift.storage._lakes import (
-    DeltaStorage as DeltaStorage,
-    IcebergStorage as IcebergStorage,
-)
-from dagster_vectorshift.storage._protocol import (
-    ExportStorage as ExportStorage,
-    TableStorage as TableStorage,
-)
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dagster_vectorshift.storage._databases import (
+        DuckDBStorage as DuckDBStorage,
+        PostgresStorage as PostgresStorage,
+    )
+    from dagster_vectorshift.storage._files import (
+        FileStorage as FileStorage,
+        ParquetStorage as ParquetStorage,
+    )
+    from dagster_vectorshift.storage._lakes import (
+        DeltaStorage as DeltaStorage,
+        IcebergStorage as IcebergStorage,
+    )
+    from dagster_vectorshift.storage._protocol import (
+        ExportStorage as ExportStorage,
+        TableStorage as TableStorage,
+    )
+else:
+    from vectorshift_orchestration.lazily import lazily
+
+    __getattr__, __dir__, __all__ = lazily(
+        __name__,
+        {
+            "_databases": "DuckDBStorage PostgresStorage",
+            "_files": "FileStorage ParquetStorage",
+            "_lakes": "DeltaStorage IcebergStorage",
+            "_protocol": "ExportStorage TableStorage",
+        },
+    )

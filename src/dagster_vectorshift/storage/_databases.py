@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
 from pydantic import Field
@@ -11,12 +11,14 @@ from dagster_vectorshift._documents import Document, Secret, resolved
 from dagster_vectorshift.storage._protocol import PathText
 from vectorshift.errors import ConfigurationError
 from vectorshift_orchestration.errors import StorageError
-from vectorshift_orchestration.landing import Landing
 from vectorshift_orchestration.storage.destinations import file_uri
 from vectorshift_orchestration.storage.duckdb_file import database_file, duckdb_file
 from vectorshift_orchestration.storage.identifiers import TableName
 from vectorshift_orchestration.storage.postgres_url import address, connected, schema_and_database
 from vectorshift_orchestration.windows import Window
+
+if TYPE_CHECKING:
+    from vectorshift_orchestration.landing import Landing
 
 
 class DuckDBStorage(dg.ConfigurableResource, Document):  # type: ignore[type-arg]  # yields itself
@@ -47,8 +49,10 @@ class DuckDBStorage(dg.ConfigurableResource, Document):  # type: ignore[type-arg
         database = self._file.name.lstrip(".").partition(".")[0]
         return TableName.parse(table).within("main", database).dotted
 
-    def landing(self, table: str, window: Window, format: str) -> Landing:
+    def landing(self, table: str, window: Window, format: str) -> "Landing":
         """The table; the file is open only while it is read or written."""
+        from vectorshift_orchestration.landing import Landing
+
         return Landing(table=table, connect=self.connect)
 
     def connect(self) -> AbstractContextManager[Any]:
@@ -99,8 +103,10 @@ class PostgresStorage(dg.ConfigurableResource, Document):  # type: ignore[type-a
             return table
         return TableName.parse(table).within(*schema_and_database(self.url)).dotted
 
-    def landing(self, table: str, window: Window, format: str) -> Landing:
+    def landing(self, table: str, window: Window, format: str) -> "Landing":
         """The table; a connection is open only while it is read or written."""
+        from vectorshift_orchestration.landing import Landing
+
         return Landing(table=table, connect=self.connect, reconnect=self.reconnect)
 
     def connect(self) -> AbstractContextManager[Any]:

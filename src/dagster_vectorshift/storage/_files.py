@@ -1,16 +1,18 @@
 """Files on a disk or in an object store: one for each partition."""
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import dagster as dg
 from pydantic import Field
 
 from dagster_vectorshift._documents import Document, resolved
 from dagster_vectorshift.storage._protocol import PathText
-from vectorshift_orchestration.landing import Landing
 from vectorshift_orchestration.storage.destinations import partition_path, uri_of
 from vectorshift_orchestration.windows import Window
+
+if TYPE_CHECKING:
+    from vectorshift_orchestration.landing import Landing
 
 
 class FileStorage(dg.ConfigurableResource, Document):  # type: ignore[type-arg]  # yields itself
@@ -31,8 +33,9 @@ class FileStorage(dg.ConfigurableResource, Document):  # type: ignore[type-arg] 
         """The URI of the folder that holds a table's files."""
         return uri_of(f"{resolved(self.path).removesuffix('/')}/{table}")
 
-    def landing(self, table: str, window: Window, format: str) -> Landing:
+    def landing(self, table: str, window: Window, format: str) -> "Landing":
         """One file at a fixed name, which replaces the previous one."""
+        from vectorshift_orchestration.landing import Landing
         from vectorshift_orchestration.storage.notes import note_path
 
         root = resolved(self.path)
@@ -56,6 +59,6 @@ class ParquetStorage(FileStorage):
             return super().locate(table)
         return uri_of(partition_path(resolved(self.path), table, window, "parquet"))
 
-    def landing(self, table: str, window: Window, format: str) -> Landing:
+    def landing(self, table: str, window: Window, format: str) -> "Landing":
         """One Parquet file, whatever the service exports."""
         return replace(super().landing(table, window, "parquet"), parquet=True)

@@ -1,17 +1,19 @@
 """Tables of a lake: Delta in a folder, Iceberg in a catalog."""
 
 from contextlib import AbstractContextManager, closing
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
 from pydantic import Field
 
 from dagster_vectorshift._documents import Document, resolved
 from dagster_vectorshift.storage._protocol import PathText
-from vectorshift_orchestration.landing import Landing
 from vectorshift_orchestration.storage.identifiers import ICEBERG_NAMESPACE, TableName
 from vectorshift_orchestration.storage.lake_address import lake_of
 from vectorshift_orchestration.windows import Window
+
+if TYPE_CHECKING:
+    from vectorshift_orchestration.landing import Landing
 
 
 class _LakeStorage(dg.ConfigurableResource, Document):  # type: ignore[type-arg]  # yields itself
@@ -22,8 +24,10 @@ class _LakeStorage(dg.ConfigurableResource, Document):  # type: ignore[type-arg]
         with self.connect() as lake:
             return str(lake.address(TableName.parse(table)))
 
-    def landing(self, table: str, window: Window, format: str) -> Landing:
+    def landing(self, table: str, window: Window, format: str) -> "Landing":
         """The table, which is read again for each commit."""
+        from vectorshift_orchestration.landing import Landing
+
         return Landing(table=table, connect=self.connect)
 
     def connect(self) -> AbstractContextManager[Any]:

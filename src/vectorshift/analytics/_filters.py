@@ -5,10 +5,12 @@ raise. Source: reference page "EventField", "EventField operators", "Filter help
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, NoReturn, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from vectorshift.analytics import _literals as literals, _validation as check
 from vectorshift.analytics._enums import EventStatus, FieldFilterOp, FieldOp, LogicalOp, choice
@@ -180,8 +182,7 @@ def _refuse_unjoinable(column: EventField, values: tuple[literals.Scalar, ...]) 
             )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Filter(_Truthless):
+class Filter(_Truthless, Struct, frozen=True, eq=False):
     """A condition on a scope column (OBJECT_ID, TRACE_ID, PROJECT_ID, EXECUTION_ID, …).
 
     `Filter.eq` and `Filter.in_` build it; a data column raises a TypeError that names `FieldFilter`.
@@ -200,11 +201,11 @@ class Filter(_Truthless):
             )
         if self.op is _EQUAL and literals.goes_as_it_is(self.value):
             return
-        object.__setattr__(self, "op", choice(FieldOp, self.op, "scope operator"))
+        force_setattr(self, "op", choice(FieldOp, self.op, "scope operator"))
         checked = _value(self.column, self.value, several=self.op is FieldOp.IN)
         if isinstance(checked, tuple) and len(checked) > 1:
             _refuse_unjoinable(self.column, checked)
-        object.__setattr__(self, "value", checked)
+        force_setattr(self, "value", checked)
 
     @classmethod
     def eq(cls, column: EventField, value: Any) -> "Filter":
@@ -220,8 +221,7 @@ class Filter(_Truthless):
         return self.column, self.op, _typed(self.value)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FieldFilter(_Truthless):
+class FieldFilter(_Truthless, Struct, frozen=True, eq=False):
     """A condition on a data column (STATUS, ERROR_MESSAGE, EVENT_START_TIME, INTERFACE_TYPE, …).
 
     Raises `AnalyticsInvalidQuery` for a scope column, a naive datetime, a status that does not exist, or a value that
@@ -245,7 +245,7 @@ class FieldFilter(_Truthless):
             and (self.column is not _STATUS or self.value in _STATUSES)
         ):
             return
-        object.__setattr__(self, "op", choice(FieldFilterOp, self.op, "filter operator"))
+        force_setattr(self, "op", choice(FieldFilterOp, self.op, "filter operator"))
         checked = _value(self.column, self.value, several=self.op is FieldFilterOp.INCLUDES)
         if self.op is FieldFilterOp.MATCHES:
             checked = check.text(checked, f"a pattern for EventField.{self.column.name}")
@@ -258,7 +258,7 @@ class FieldFilter(_Truthless):
                 if isinstance(checked, tuple)
                 else check.status(checked)
             )
-        object.__setattr__(self, "value", checked)
+        force_setattr(self, "value", checked)
 
     @classmethod
     def eq(cls, column: EventField, value: Any) -> "FieldFilter":
@@ -302,15 +302,14 @@ class FieldFilter(_Truthless):
 Atom: TypeAlias = Filter | FieldFilter
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FilterGroup(_Truthless):
+class FilterGroup(_Truthless, Struct, frozen=True, eq=False):
     """Filters joined by one `LogicalOp`. Flat: a group inside a group is not representable on the wire."""
 
     filters: Any
     op: LogicalOp = LogicalOp.AND
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "op", choice(LogicalOp, self.op, "logical operator"))
+        force_setattr(self, "op", choice(LogicalOp, self.op, "logical operator"))
         if not isinstance(self.filters, (list, tuple)):
             raise AnalyticsTypeError(
                 f"FilterGroup needs a list of filters, not {literals.shown(self.filters)}."
@@ -325,7 +324,7 @@ class FilterGroup(_Truthless):
                 raise AnalyticsInvalidQuery(
                     f"{literals.shown(each)} is not a filter; build one with EventField operators."
                 )
-        object.__setattr__(self, "filters", tuple(self.filters))
+        force_setattr(self, "filters", tuple(self.filters))
 
     def _key(self) -> tuple[Any, ...]:
         return self.op, self.filters

@@ -1,7 +1,8 @@
 """One flow per terminal: its requests, their order, and what the responses mean. See `_calls.py` for how they run."""
 
-from dataclasses import replace
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from vectorshift._bodies import error_message
 from vectorshift._calls import Call, Flow, Pause, Read, Reply, answer, ask, error_from

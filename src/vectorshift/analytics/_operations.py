@@ -4,8 +4,10 @@ Source: reference page "AggregationOperation", "Percentile"; labels from docs/co
 """
 
 import re
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from vectorshift.analytics import _validation as check
 from vectorshift.analytics._enums import AggregationField, AggregationOp, choice, nearest
@@ -15,18 +17,16 @@ from vectorshift.errors import AnalyticsInvalidQuery
 _PERCENTILE_WORD = re.compile(r"p(?:ercentile_?)?(\d+)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Percentile:
+class Percentile(Struct, frozen=True):
     """The n-th percentile; `n` is one of 50, 75, 95, 99, anything else raises ValueError."""
 
     n: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "n", check.percentile_n(self.n))
+        force_setattr(self, "n", check.percentile_n(self.n))
 
 
-@dataclass(frozen=True, slots=True)
-class AggregationOperation:
+class AggregationOperation(Struct, frozen=True):
     """One (field, op) pair for `raw_aggregate`. Text is accepted for both: `("latency", "p95")`, `("runs", "sum")`.
 
     Raises `AnalyticsInvalidQuery` for an unknown field or op, and for a percentile of anything but a latency.
@@ -37,9 +37,9 @@ class AggregationOperation:
 
     def __post_init__(self) -> None:
         field = choice(AggregationField, self.field, "aggregation field")
-        object.__setattr__(self, "field", field)
+        force_setattr(self, "field", field)
         op = _op(self.op)
-        object.__setattr__(self, "op", op)
+        force_setattr(self, "op", op)
         if isinstance(op, Percentile):
             check.percentile_field(field)
 

@@ -176,7 +176,7 @@ class Walk(Generic[R]):
             self.unsure
         ):  # a whole second, since nothing else would show that the service cuts the bound
             end = (end + _SECOND).replace(microsecond=0)
-        self._spec = replace(self._spec, terms=(*self._spec.terms, FieldFilter.lte(_TIME, end)))
+        self._spec = self._spec.narrowed((FieldFilter.lte(_TIME, end),))
 
 
 class EventWalk(Walk[Event]):

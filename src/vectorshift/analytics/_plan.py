@@ -6,10 +6,11 @@ scoping", "Aggregation terminals"; docs/contract.md A3, B4, G2 (the rewrites a t
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import combinations
 from typing import Any, Literal, TypeGuard
+
+from msgspec import Struct
 
 from vectorshift.analytics._enums import EventKind, FieldFilterOp, LogicalOp
 from vectorshift.analytics._filters import Atom, EventField, FieldFilter, Filter, FilterGroup, Term
@@ -23,8 +24,7 @@ _UPPER = (FieldFilterOp.LT, FieldFilterOp.LTE)
 _MOST_ALTERNATIVES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True, dict=True):
     """The filters of one request. Everything ANDs, except that `any_of` ORs `scope` and `data` among themselves."""
 
     object_id: str | None
@@ -34,8 +34,11 @@ class Plan:
     start: datetime | None = None
     end: datetime | None = None
     any_of: bool = False
-    body: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """What `_requests.py` made of it: once, for this very object."""
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What `_requests.py` made of it: once, for this very object."""
+        return self.__dict__
 
 
 class _Parts:

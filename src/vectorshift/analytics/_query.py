@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, overload
+
+from msgspec.structs import replace
 
 from vectorshift.analytics._enums import FieldOp, GroupBy, Interval, LogicalOp
 from vectorshift.analytics._filters import FieldFilter, Filter, FilterGroup
@@ -25,22 +26,16 @@ One: TypeAlias = GroupBy | str
 """A dimension."""
 
 
-class _GroupedQuery(Terminals[Sliced, Sliced], Generic[Sliced]):
+class _GroupedQuery(Terminals[Sliced, Sliced], Generic[Sliced], frozen=True):
     """A query with a group-by: one dimension gives `{slice label: figure}`, more give an `AggregationResult`."""
 
-    __slots__ = ()
 
-
-class _AsyncGroupedQuery(Awaiting[Sliced, Sliced], _GroupedQuery[Sliced]):
+class _AsyncGroupedQuery(Awaiting[Sliced, Sliced], _GroupedQuery[Sliced], frozen=True):
     """A grouped query whose terminals are the awaiting ones."""
 
-    __slots__ = ()
 
-
-class Query(Terminals[float, int]):
+class Query(Terminals[float, int], frozen=True):
     """Which events: scope, filters, page defaults. Immutable, comparable, hashable, picklable; refining returns a copy."""
-
-    __slots__ = ()
 
     def where(
         self,
@@ -111,10 +106,8 @@ class Query(Terminals[float, int]):
         return cls(from_dict(data), client)
 
 
-class AsyncQuery(Awaiting[float, int], Query):
+class AsyncQuery(Awaiting[float, int], Query, frozen=True):
     """A `Query` whose terminals are the awaiting ones: `await Analytics.aquery().count()`."""
-
-    __slots__ = ()
 
     @overload
     def group_by(

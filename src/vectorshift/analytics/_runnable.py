@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from msgspec import Struct
 
 from vectorshift.analytics import _spec as specs
 from vectorshift.errors import ConfigurationError
@@ -19,12 +20,11 @@ class _Detached:
     """Stands for the client of a query that was pickled: its key stayed behind."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Runnable:
+class Runnable(Struct, frozen=True):
     """A spec with the client that runs it (None: the default client)."""
 
     _spec: specs.Spec
-    _client: Any = field(default=None)
+    _client: Any = None
 
     def __repr__(self) -> str:
         parts = [

@@ -4,9 +4,11 @@ Source: reference page "query", "group_by"; docs/contract.md B2.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vectorshift.analytics import _literals as literals, _validation as check
 from vectorshift.analytics._enums import (
@@ -26,8 +28,7 @@ from vectorshift.errors import AnalyticsInvalidQuery, AnalyticsTypeError
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(Struct, frozen=True, dict=True):
     """Scope, filters, page defaults and grouping of one query."""
 
     object_id: str | None = None
@@ -38,11 +39,11 @@ class Spec:
     offset: int = 0
     dims: tuple[GroupBy, ...] = ()
     interval: Interval | None = None
-    plans: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """What was made of it, plans by verb and the request for its own page: once for this very object, whatever else is equal to it."""
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Spec, tuple(getattr(self, each.name) for each in fields(self) if each.init)
+    @property
+    def plans(self) -> dict[str, Any]:
+        """What was made of it, plans by verb and the request for its own page: once for this very object, whatever else is equal to it."""
+        return self.__dict__
 
     def narrowed(self, terms: tuple[Term, ...]) -> "Spec":
         """The same with more conditions."""

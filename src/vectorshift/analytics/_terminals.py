@@ -47,10 +47,8 @@ Figure = TypeVar("Figure")
 Number = TypeVar("Number")
 
 
-class Terminals(Runnable, Generic[Figure, Number]):
+class Terminals(Runnable, Generic[Figure, Number], frozen=True):
     """The terminals. An aggregation gives a `Figure`, and `count_distinct` a `Number`: what they are is the subclass's to say."""
-
-    __slots__ = ()
 
     # --- terminals without aggregation ---
 
@@ -336,10 +334,8 @@ class Terminals(Runnable, Generic[Figure, Number]):
         return result
 
 
-class Awaiting(Terminals[Figure, Number]):
+class Awaiting(Terminals[Figure, Number], frozen=True):
     """The same, where each terminal is its awaiting twin."""
-
-    __slots__ = ()
 
     count = Terminals.acount  # type: ignore[assignment]  # the awaiting twin, on purpose
     events = Terminals.aevents  # type: ignore[assignment]  # as above

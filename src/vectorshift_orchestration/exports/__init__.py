@@ -14,8 +14,7 @@ states and counts only: a signed URL lives in one function call.
     staging.py        the file, downloaded and checked; completeness.py is the check of its rows
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vectorshift_orchestration.exports.job import (
@@ -29,16 +28,14 @@ if TYPE_CHECKING:
         ExportRequest as ExportRequest,
     )
     from vectorshift_orchestration.exports.state import ExportState as ExportState
+else:
+    from vectorshift_orchestration.lazily import lazily
 
-_HOMES = {
-    "job": ("ExportJob", "ExportLanded", "Record", "resume"),
-    "request": ("ExportOptions", "ExportRequest"),
-    "state": ("ExportState",),
-}
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    __getattr__, __dir__, __all__ = lazily(
+        __name__,
+        {
+            "job": "ExportJob ExportLanded Record resume",
+            "request": "ExportOptions ExportRequest",
+            "state": "ExportState",
+        },
+    )

@@ -11,9 +11,11 @@ what all descriptions share in `documents`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from vectorshift_orchestration.errors import SpecError
 from vectorshift_orchestration.specs import conditions
@@ -33,8 +35,7 @@ _QUERY_KEYS = ("object_id", "object_type", "kinds", "where", "limit", "offset")
 _AGGREGATION_KEYS = ("metrics", "group_by", "interval")
 
 
-@dataclass(frozen=True, slots=True)
-class QuerySpec:
+class QuerySpec(Struct, frozen=True):
     """Which events, as plain strings that are checked at once.
 
     `object_id` is one object, `object_type` all objects of a type, `kinds` are `pipeline.run` and
@@ -59,7 +60,7 @@ class QuerySpec:
                 raise SpecError(f"{name} of a query is a list, not {value!r}.")
         for name in ("limit", "offset"):
             if isinstance(text := getattr(self, name), str) and text.strip().isdecimal():
-                object.__setattr__(self, name, int(text))  # as a template leaves it
+                force_setattr(self, name, int(text))  # as a template leaves it
         terms = [term for condition in self.where for term in conditions.read(condition)]
         document = {name: getattr(self, name) for name in _QUERY_KEYS} | {"where": terms}
         document["kinds"] = list(self.kinds) or None
@@ -67,11 +68,11 @@ class QuerySpec:
             query = Query.from_dict(document).to_dict()
         except AnalyticsInvalidQuery as problem:
             raise SpecError(f"The query is not valid. {problem}") from None
-        object.__setattr__(self, "object_id", query.get("object_id"))
-        object.__setattr__(self, "object_type", query.get("object_type"))
-        object.__setattr__(self, "kinds", tuple(query.get("kinds", ())))
+        force_setattr(self, "object_id", query.get("object_id"))
+        force_setattr(self, "object_type", query.get("object_type"))
+        force_setattr(self, "kinds", tuple(query.get("kinds", ())))
         canonical = tuple(conditions.write(term) for term in query.get("where", ()))
-        object.__setattr__(self, "where", canonical)
+        force_setattr(self, "where", canonical)
 
     def __hash__(self) -> int:
         return hash(self.query())
@@ -119,8 +120,7 @@ class QuerySpec:
         return Query.from_dict(document | {"where": terms}, client)
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(Struct, frozen=True):
     """One number that the service computes, and the column that it becomes."""
 
     operation: AggregationOperation
@@ -148,8 +148,7 @@ class Metric:
         return 0 if self.operation.op in ("sum", "count_distinct") else None
 
 
-@dataclass(frozen=True, slots=True)
-class Ratio:
+class Ratio(Struct, frozen=True):
     """A number computed here from two metrics; unknown (null) where the second is 0."""
 
     column: str
@@ -179,8 +178,7 @@ def _metric(text: str) -> Metric | Ratio:
         raise SpecError(f"Metric {text!r} does not exist. {problem}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class AggregationSpec:
+class AggregationSpec(Struct, frozen=True):
     """What to measure and how to slice it, as plain strings that are checked at once.
 
     `metrics` are shorthands, `group_by` dimensions of the reference page in either case (`time`,
@@ -193,12 +191,12 @@ class AggregationSpec:
     interval: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "metrics", _listed(self.metrics, "metrics"))
-        object.__setattr__(self, "group_by", _listed(self.group_by, "group_by"))
+        force_setattr(self, "metrics", _listed(self.metrics, "metrics"))
+        force_setattr(self, "group_by", _listed(self.group_by, "group_by"))
         if self.interval is not None:
             if not isinstance(self.interval, str):
                 raise SpecError(f"An interval is a string such as day, not {self.interval!r}.")
-            object.__setattr__(self, "interval", self.interval.lower())
+            force_setattr(self, "interval", self.interval.lower())
         if not self.metrics:
             raise SpecError("An aggregation needs at least one metric, such as runs.sum.")
         if self.sliced_by_time != (self.interval is not None):

@@ -12,10 +12,11 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
+
+from msgspec import Struct
 
 from vectorshift_orchestration.addresses import (
     SECRET_NAME,
@@ -52,8 +53,7 @@ Destination: TypeAlias = "str | PathLike[str] | FsspecPath"
 Root = TypeVar("Root")
 
 
-@dataclass(frozen=True, slots=True)
-class RemotePath:
+class RemotePath(Struct, frozen=True):
     """A path in an fsspec file system; `text` is how it was written, if it was a text."""
 
     fs: Any

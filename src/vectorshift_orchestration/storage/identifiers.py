@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vectorshift_orchestration.errors import StorageError
 
@@ -70,8 +72,7 @@ def as_text(value: Any) -> Any:
     return bytes(value).decode(errors="replace") if isinstance(value, bytes | bytearray) else value
 
 
-@dataclass(frozen=True, slots=True)
-class TableName:
+class TableName(Struct, frozen=True):
     """A table, perhaps in a schema, perhaps in a database."""
 
     name: str

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vectorshift_orchestration.errors import StorageError
 from vectorshift_orchestration.storage.identifiers import TableName
@@ -15,8 +17,7 @@ SOURCE = "source_name"
 _LONGEST = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """Windows of a table: all rows in them, or those whose `SOURCE` is `source`.
 
     Each of the windows begins where the one before it ends; there is at least one.

@@ -12,10 +12,11 @@ What differs between databases is in `databases.py` and the modules that it name
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pyarrow as pa
+from msgspec.structs import replace
 
 from vectorshift_orchestration._failpoints import failpoint
 from vectorshift_orchestration.errors import CommitUnknownError, StorageError

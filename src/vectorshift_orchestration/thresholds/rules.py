@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Literal
+
+from msgspec import NODEFAULT, Struct
+from msgspec.structs import fields, force_setattr
 
 from vectorshift_orchestration.errors import SpecError
 from vectorshift_orchestration.specs import AggregationSpec, Ratio, parse_metric
@@ -24,8 +26,7 @@ Severity = Literal["WARN", "ERROR"]
 _SIDES = ("above", "below", "either")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(Struct, frozen=True, kw_only=True):
     """What all rules share; see `Absolute`, `Rate`, `Change` and `Baseline`.
 
     Args:
@@ -46,8 +47,8 @@ class Rule:
     def __post_init__(self) -> None:
         for side in ("warn", "error"):
             if getattr(self, side) is not None:
-                object.__setattr__(self, side, _number(getattr(self, side), side))
-        object.__setattr__(
+                force_setattr(self, side, _number(getattr(self, side), side))
+        force_setattr(
             self, "minimum_sample", _count(self.minimum_sample, "minimum_sample", least=0)
         )
         if self.breach not in _SIDES:
@@ -94,13 +95,12 @@ class Rule:
         values = {
             each.name: getattr(self, each.name)
             for each in fields(self)
-            if each.default is MISSING or getattr(self, each.name) != each.default
+            if each.default is NODEFAULT or getattr(self, each.name) != each.default
         }
         return {"version": VERSION, "rule": self.name, **values}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Absolute(Rule):
+class Absolute(Rule, frozen=True, kw_only=True):
     """The figure itself: `Absolute(metric="errors.sum", error=10)`, `metric="error_rate"`."""
 
     name: ClassVar[str] = "absolute"
@@ -110,8 +110,7 @@ class Absolute(Rule):
         return [self.metric]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rate(Rule):
+class Rate(Rule, frozen=True, kw_only=True):
     """One sum divided by another, once the other reaches `minimum_sample`: 2 of 3 is not a rate."""
 
     name: ClassVar[str] = "rate"
@@ -141,8 +140,7 @@ class Rate(Rule):
                 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change(Rule):
+class Change(Rule, frozen=True, kw_only=True):
     """The relative change of a figure against the window before: 0.5 is half as much again.
 
     Both windows need `minimum_sample` runs. A change from 0 has no size: too little to judge.
@@ -160,8 +158,7 @@ class Change(Rule):
         return [self.metric]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Baseline(Rule):
+class Baseline(Rule, frozen=True, kw_only=True):
     """How far a figure lies from the median of the windows before, in robust standard deviations.
 
     One deviation is 1.4826 times the median absolute deviation (MAD), which equals the standard
@@ -187,8 +184,8 @@ class Baseline(Rule):
 
     def __post_init__(self) -> None:
         for count in ("windows", "minimum_windows"):
-            object.__setattr__(self, count, _count(getattr(self, count), count, least=1))
-        object.__setattr__(self, "tolerance", _number(self.tolerance, "tolerance"))
+            force_setattr(self, count, _count(getattr(self, count), count, least=1))
+        force_setattr(self, "tolerance", _number(self.tolerance, "tolerance"))
         if self.tolerance < 0:
             raise SpecError(f"tolerance is a distance, 0 or more, not {self.tolerance:g}.")
         if self.minimum_windows > self.windows:
@@ -219,7 +216,7 @@ def rule_from_dict(document: Any, render: Render | None = None) -> Rule:
     parts = opened(document, ["rule", *names], f"A rule {name}", render)
     del parts["rule"]
     missing = [
-        each.name for each in fields(rule) if each.default is MISSING and each.name not in parts
+        each.name for each in fields(rule) if each.default is NODEFAULT and each.name not in parts
     ]
     if missing:
         raise SpecError(f"A rule {name} needs {', '.join(missing)}.")

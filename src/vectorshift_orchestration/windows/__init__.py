@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from vectorshift_orchestration.errors import WindowError
 from vectorshift_orchestration.windows import edges
@@ -42,8 +44,7 @@ Every = timedelta | str
 """A fixed width, or a unit of the calendar: hour, day, week, month or year."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Window:
+class Window(Struct, frozen=True, order=True):
     """A half-open interval of time, `start <= t < end`, in UTC.
 
     Both ends are aware datetimes on whole milliseconds, in any zone; they are stored as UTC.
@@ -55,8 +56,8 @@ class Window:
     end: datetime
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "start", _instant(self.start, "start"))
-        object.__setattr__(self, "end", _instant(self.end, "end"))
+        force_setattr(self, "start", _instant(self.start, "start"))
+        force_setattr(self, "end", _instant(self.end, "end"))
         if self.start == self.end:
             raise WindowError(
                 f"The window starts and ends at {_iso(self.start)}, so it holds nothing. "
