@@ -2,7 +2,8 @@
 
 Events per second at each client's defaults (ours: `iter_events`; the official client: a loop over `offset`, since it has no walk), beside
 aiohttp with msgspec in pages of 500, which checks nothing. Then a page that takes the service 50 ms and the caller 50 ms: what the walk
-takes over the longer of the two. Then memory: what draining 200,000 events takes more than draining 10,000.
+takes over the longer of the two. Then growth: what draining 200,000 events takes more of memory than draining 10,000, and how the cost of
+2,000, 20,000 and 200,000 grows.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from side_by_side import (
     official_python,
     print_figures,
     resident,
+    slope,
     tell,
 )
 
@@ -102,13 +104,13 @@ def drain(way: str, origin: str, bundle: str, total: int, work: float) -> None:
     """One way, in this process; `work` is seconds that the caller takes for 500 events."""
     for _ in zip(WAYS[way](origin, bundle, 500), range(500), strict=False):
         pass  # modules load, connections open
-    seen, began = 0, time.perf_counter()
+    seen, began, cpu = 0, time.perf_counter(), time.process_time()
     for seen, _ in enumerate(WAYS[way](origin, bundle, total), 1):
         if work and seen % 500 == 0:
             time.sleep(work)
-    seconds = time.perf_counter() - began
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     assert seen == total, f"{way} brought {seen} of {total} events"
-    print_figures(seconds=seconds, rate=seen / seconds, peak=resident("VmHWM"))
+    print_figures(seconds=seconds, cpu=cpu, rate=seen / seconds, peak=resident("VmHWM"))
 
 
 def main() -> None:
@@ -153,12 +155,12 @@ def main() -> None:
         )
     )
     few, many = (2_000, 20_000) if options.quick else (10_000, 200_000)
-    peaks = []
-    for count in (few, many):
+    sizes = [many // 100, many // 10, many]
+    grown = {}
+    for count in {few, *sizes}:
         with canned(service(count)) as served:
-            peaks.append(
-                in_turn(__file__, {"ours": OURS}, 3, served.origin, count, 0)["ours"]["peak"]
-            )
+            [grown[count]] = in_turn(__file__, {"ours": OURS}, 3, served.origin, count, 0).values()
+    peaks = [grown[count]["peak"] for count in (few, many)]
     tell(
         Claim(
             f"drain {many:,} events instead of {few:,}: peak of memory",
@@ -169,6 +171,10 @@ def main() -> None:
             f"{peaks[0]:.0f} and {peaks[1]:.0f} MiB",
         )
     )
+    costs = [grown[count]["cpu"] for count in sizes]
+    told = ", ".join(f"{count:,}: {each:.3g} s" for count, each in zip(sizes, costs, strict=True))
+    what = f"drain: growth of its CPU from {sizes[0]:,} to {many:,} events"
+    tell(Claim(what, slope([*map(float, sizes)], costs), "as a slope", "<= 1.1", "", told))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -99,10 +100,15 @@ def print_figures(**figures: float) -> None:
 
 
 def measured(work: Callable[[], object]) -> None:
-    """Run, and print wall and CPU seconds, and how much memory grew; what the work itself prints is dropped."""
+    """Run, and print wall and CPU seconds, and how much memory grew; what the work itself prints is told only if it fails."""
     before, wall, cpu = resident(), time.perf_counter(), time.process_time()
-    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-        work()
+    with TemporaryFile("w+") as printed, redirect_stdout(printed), redirect_stderr(printed):
+        try:
+            work()
+        except BaseException:
+            printed.seek(0)
+            print(printed.read(), file=sys.__stderr__)
+            raise
     seconds = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
     print_figures(**seconds, growth=resident("VmHWM") - before)
 
