@@ -6,6 +6,8 @@ import pytest
 import structlog
 from airflow.sdk import Asset, AssetAlias
 
+from airflow_provider_vectorshift._assets import uri_of_table
+from airflow_provider_vectorshift._landing import Place
 from airflow_provider_vectorshift.links import VectorShiftExportLink
 from airflow_provider_vectorshift.operators import (
     VectorShiftAggregateOperator,
@@ -153,15 +155,67 @@ def test_assets_are_reported_directly(emulator, tmp_path):
     assert event.extra == result
 
 
-def test_an_alias_without_a_file(emulator, tmp_path, caplog):
-    """An alias for a table alone has no event, and the log says why."""
+def test_an_alias_without_an_address(emulator, tmp_path, monkeypatch, caplog):
+    """An alias for a table of which no provider says how to write its address has no event, and the log says why."""
     from airflow.sdk.execution_time.context import OutletEventAccessors
 
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_LITE", json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "x")})
+    )
     events, alias = OutletEventAccessors(), AssetAlias("any")
-    where = {"table": "events", "duckdb_path": tmp_path / "events.duckdb"}
-    export({"outlet_events": events}, outlets=[alias], **where)
+    export({"outlet_events": events}, outlets=[alias], table="events", sql_conn_id="lite")
     assert events[alias].asset_alias_events == []
     assert "'any' among the outlets gets no event" in caplog.text
+
+
+def test_a_task_without_outlets_has_an_alias():
+    """It is there while the DAG is parsed, unless outlets are given, also none, or nothing lands."""
+    where = {"task_id": "export", "destination": "x.csv"}
+    assert VectorShiftExportOperator(**where).outlets == [AssetAlias("vectorshift")]
+    assert VectorShiftExportOperator(**where, outlets=[]).outlets == []
+    assert VectorShiftExportOperator(**where, outlets=[Asset("own")]).outlets == [Asset("own")]
+    assert VectorShiftAggregateOperator(task_id="measure", metrics=["runs.sum"]).outlets == []
+
+
+@pytest.mark.parametrize("table", ["events", "raw.events"])
+def test_a_table_is_the_asset_that_its_provider_makes(monkeypatch, table):
+    """The address has no credential, and is that of the Postgres provider's `create_asset`; MySQL's has no schema."""
+    from airflow.providers.postgres.assets.postgres import create_asset
+
+    monkeypatch.setenv("AIRFLOW_CONN_PG", "postgres://me:secret@db/lake")
+    monkeypatch.setenv("AIRFLOW_CONN_MY", "mysql://me:secret@db/lake")
+    schema = table.rpartition(".")[0]
+    made = create_asset(host="db", database="lake", schema=schema or "public", table="events")
+    (of_postgres,) = uri_of_table(Place(table=table, sql_conn_id="pg"))
+    (of_mysql,) = uri_of_table(Place(table=table, sql_conn_id="my"))
+    assert Asset(of_postgres) == made
+    assert of_mysql == f"mysql://db:3306/{schema or 'lake'}/events"
+
+
+@pytest.mark.airflow
+def test_what_landed_is_an_asset_by_itself(emulator, tmp_path, monkeypatch, metadata_database):
+    """A real run leaves an event for the file and one for the table, each with the result; a file of each run is none."""
+    import sqlite3
+
+    run = Runner(tmp_path, monkeypatch)
+    done = [run(outlets=None), run(outlets=None, destination=f"{tmp_path}/out/{{{{ ds }}}}.csv")]
+    assert [each.errors for each in done] == [[], []]
+    with sqlite3.connect(metadata_database) as connection:
+        events = {
+            each.run_id: dict(
+                connection.execute(
+                    "SELECT uri, asset_event.extra FROM asset_event JOIN asset ON asset.id = asset_id"
+                    " WHERE source_run_id = ?",
+                    [each.run_id],
+                ).fetchall()
+            )
+            for each in done
+        }
+    table = Asset(f"duckdb://{run.database}/main/events").uri
+    assert set(events[done[0].run_id]) == {run.file.as_uri(), table}
+    assert set(events[done[1].run_id]) == {table}
+    for each in done:
+        assert all(json.loads(extra) == each.result for extra in events[each.run_id].values())
 
 
 @pytest.mark.airflow

@@ -48,6 +48,9 @@ PROVIDER = tuple(
     for name in ("aggregate", "error_count_trigger", "export_files", "hook", "provider_info")
 )
 
+HOOKS = ("airflow/test_export_databases",)
+"""Over the providers' own hooks, where the lock of the tests has only the drivers."""
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -72,6 +75,7 @@ ENVIRONMENTS = (
     Environment("Airflow 3.1, its constraints", "3.11", "airflow31", AIRFLOW, 330, PROVIDER),
     Environment("Airflow 3.2", "3.12", "airflow32", AIRFLOW, 330),
     Environment("Airflow 3.3", "3.13", "dev", AIRFLOW, 330),
+    Environment("hooks of MySQL, Snowflake", "3.11", "hooks", HOOKS, 7),
 )
 
 

@@ -1,13 +1,15 @@
 """The base of operators that land rows: in a file, a table, or both."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_vectorshift._arguments import check_flags
-from airflow_provider_vectorshift._assets import publish_to_assets
+from airflow.sdk import AssetAlias
+
+from airflow_provider_vectorshift._arguments import check_flags, is_literal
+from airflow_provider_vectorshift._assets import ALIAS, publish_to_assets, uri_of_table
 from airflow_provider_vectorshift._landing import Place, as_text
 from airflow_provider_vectorshift._mapped import require_own_target
 from airflow_provider_vectorshift._schedules import warn_of_lost_hours
@@ -54,9 +56,12 @@ class WritingOperator(WindowedOperator):
         replace_characters: bool = False,
         **kwargs: Any,
     ) -> None:
+        if kwargs.get("outlets") is None and not (destination is None and table is None):
+            kwargs["outlets"] = [AssetAlias(ALIAS)]
         super().__init__(**kwargs)
         with self._checking("destination="):
             self.destination = as_text(destination)
+        self._is_one_file = is_literal(self.destination)
         self.table = table
         self.sql_conn_id = sql_conn_id
         self.duckdb_path = as_text(duckdb_path)
@@ -102,4 +107,15 @@ class WritingOperator(WindowedOperator):
     def _report(self, context: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         """Give the result to assets and lineage."""
         self._lineage = result, self._hook.base_url
-        publish_to_assets(self, context, result)
+        publish_to_assets(self, context, result, [*self._landed_in(context, result)])
+
+    def _landed_in(self, context: Mapping[str, Any], result: Mapping[str, Any]) -> Iterator[str]:
+        """The URIs of the file and the table; a file of each run is an asset only to an alias that was asked for."""
+        is_own = any(getattr(each, "name", None) == ALIAS for each in self.outlets)
+        is_mapped = getattr(context.get("ti"), "map_index", -1) >= 0
+        if (uri := result["uri"]) is not None and not (
+            is_own and (is_mapped or not self._is_one_file)
+        ):
+            yield uri
+        if any(isinstance(each, AssetAlias) for each in self.outlets):
+            yield from uri_of_table(self.place)
