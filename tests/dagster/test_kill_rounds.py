@@ -33,6 +33,7 @@ pytestmark = [
     pytest.mark.timeout(14_000),
 ]
 KILLS = int(os.environ.get("LIVE_KILLS", "1"))
+PATIENCE = float(os.environ.get("LIVE_PATIENCE", "480"))
 SEED = int(os.environ.get("KILL_SEED", "1"))
 BIN = Path(sys.executable).parent
 DEFINITIONS = Path(__file__).parent / "round_definitions.py"
@@ -170,15 +171,22 @@ def test_rounds_of_kills(deployment, account, postgres):
         return [run for run in runs if dg.AssetKey(asset) in run.asset_selection]
 
     def succeeds(asset, backfill):
-        until(lambda: any(run.is_success for run in tries_of(asset, backfill)))
+        until(lambda: any(run.is_success for run in tries_of(asset, backfill)), seconds=PATIENCE)
 
-    def worker(backfill, number):
-        """The process of a try that polls."""
+    def worker(backfill, *, after=None):
+        """The newest try and its process, once that polls; `after` is a try that is over."""
         polled = account.counters()["polls"]
-        run = until(lambda: dict(enumerate(tries_of("exported", backfill))).get(number))
-        pid = until(lambda: dev.worker(run.run_id))
+
+        def begun():
+            # A try that was caught while it started is failed by run monitoring, and has a successor.
+            run = next(iter(tries_of("exported", backfill)[::-1]), None)
+            if run is None or run.run_id == after or (pid := dev.worker(run.run_id)) is None:
+                return None
+            return run, pid
+
+        result = until(begun, seconds=PATIENCE)
         until(lambda: account.counters()["polls"] > polled)
-        return run, pid
+        return result
 
     for number in range(KILLS):
         began, before = time.monotonic(), account.counters()["exports_created"]
@@ -188,11 +196,11 @@ def test_rounds_of_kills(deployment, account, postgres):
         backfill = dev.backfill(ASSETS, [f"{hour.start:%Y-%m-%d-%H:%M}"])
         time.sleep(dice.uniform(0, 3))
         kill("daemon")
-        run, pid = worker(backfill, 0)
+        run, pid = worker(backfill)
         os.kill(pid, signal.SIGKILL)
         kills["run worker"] += 1
         assert dev.ended(run.run_id).is_failure
-        worker(backfill, 1)
+        worker(backfill, after=run.run_id)
         kill("code server")
         kill("daemon")
         release(account)
