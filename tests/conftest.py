@@ -1,6 +1,7 @@
 """What holds for every test folder."""
 
 import gc
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -65,6 +66,12 @@ def record_overshoot(
         assert over < MOST_OVERSHOOT
 
     return recording
+
+
+def pytest_configure(config):
+    """Have the signals that tests send arrive: a shell starts what runs in its background deaf to Ctrl-C, and commands inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @pytest.hookimpl(optionalhook=True)
