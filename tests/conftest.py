@@ -125,7 +125,7 @@ def pytest_terminal_summary(terminalreporter):
 
 def environments(terminalreporter):
     """The table of tests/environments: what passed and failed under which Python."""
-    for outcome in ("passed", "failed"):
+    for outcome in ("passed", "failed", "skipped"):
         for report in terminalreporter.stats.get(outcome, ()):
             for name, value in report.user_properties if report.when == "call" else ():
                 if name == "environment":

