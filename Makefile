@@ -10,7 +10,7 @@ WITH_AIRFLOW := $(addprefix --extra ,airflow delta emulator postgres s3)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test matrix environments reliability kills workers check docs pictures bench scale lock clean
+.PHONY: help demo up test matrix environments reliability kills soak workers check docs pictures bench scale lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
@@ -61,6 +61,9 @@ reliability: .venv/.complete ## Faults, kills and disturbed answers at full size
 kills: .venv/.complete ## KILLS (20) of each process of Airflow and of Dagster while exports run (an hour)
 	@LIVE_KILLS=$(or $(KILLS),20) LIVE_PATIENCE=900 $(BIN)/python -m pytest -q -s -n 2 \
 	tests/airflow_live/test_kill_rounds.py tests/dagster/test_kill_rounds.py
+
+soak: .venv/.complete ## Exports of hour after hour into two databases for HOURS (1) while service and wires misbehave; SEED=2 for other trouble
+	@$(BIN)/python -W ignore -m tests.reliability.soak $$(awk 'BEGIN { print 3600 * $(or $(HOURS),1) }') $(or $(SEED),1)
 
 bench: .venv/.complete ## Side-by-side measurements, written into docs/performance.md; QUICK=1 only prints them
 	@$(BIN)/python benchmarks/report.py $(if $(QUICK),--quick)

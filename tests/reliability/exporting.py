@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from tests.days import LAST_MIDNIGHT
 from vectorshift import Client, Retry, VectorshiftError
 from vectorshift_emulator import Emulator
+from vectorshift_orchestration.errors import StorageError
 from vectorshift_orchestration.exports import ExportOptions, ExportRequest, ExportState, resume
 from vectorshift_orchestration.landed import Landed
 from vectorshift_orchestration.landing import Landing
@@ -43,12 +47,16 @@ def exported(
     folder: Path,
     landing: Landing,
     retry: Retry = Retry(attempts=3, first_wait=0.0),
+    *,
+    window: Window = NIGHT,
+    tries: int = MOST_TRIES,
+    timeout: float = 0.5,
 ) -> Landed:
     """What the job landed, by the first of its tries that succeeded. Raises the error of the last one."""
     record, told = Memory(), VectorshiftError("no try")
-    for _ in range(MOST_TRIES):
-        with Client(key, base_url, retry=retry, timeout=0.5, time_precision="us") as client:
-            request = ExportRequest(client.query().to_dict(), NIGHT, format)
+    for _ in range(tries):
+        with Client(key, base_url, retry=retry, timeout=timeout, time_precision="us") as client:
+            request = ExportRequest(client.query().to_dict(), window, format)
             options = ExportOptions(timeout=30, poll_interval=0.001)
             try:
                 return resume(client, request, landing, record, directory=folder, options=options)
@@ -64,3 +72,17 @@ def true_ids(service: Emulator) -> list[str]:
         f" AND start_time < '{NIGHT.end:%F %T}'"
     )
     return [row["span_id"] for row in found]
+
+
+@contextmanager
+def opened(connect: Callable[[Any], Any], address: Any) -> Iterator[Any]:
+    """A connection, which a driver may refuse to close where it is lost; that there is none is an error to try again after."""
+    try:
+        connection = connect(address)
+    except Exception as problem:
+        raise StorageError(str(problem)) from problem
+    try:
+        yield connection
+    finally:
+        with suppress(Exception):
+            connection.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -17,7 +17,7 @@ from tests import mariadb, plain_driver
 from tests.fault_proxy import Fault, FaultProxy
 from tests.orchestration.conftest import uri
 from tests.orchestration.rows import DAY, batch
-from tests.reliability.exporting import exported, true_ids
+from tests.reliability.exporting import exported, opened, true_ids
 from vectorshift_orchestration.errors import CommitUnknownError, StorageError
 from vectorshift_orchestration.landing import Landing
 from vectorshift_orchestration.storage.ledger import committed
@@ -127,20 +127,6 @@ def test_a_commit_without_an_answer_is_looked_up_under_every_driver(
                 attempt = begin_attempt(look, "events", DAY)  # waits for whoever is at its COMMIT
                 assert attempt
             seen.compare([holds] * 3, table(straight)[0])
-
-
-@contextmanager
-def opened(connect, address):
-    """A connection, which a driver may refuse to close where it is lost; that there is none is an error to try again after."""
-    try:
-        connection = connect(address)
-    except Exception as problem:
-        raise StorageError(str(problem)) from problem
-    try:
-        yield connection
-    finally:
-        with suppress(Exception):
-            connection.close()
 
 
 LOST_COMMITS = [Fault(kind, on=b"COMMIT") for kind in ("lost request", "lost reply", "unanswered")]
