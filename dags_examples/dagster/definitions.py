@@ -28,6 +28,7 @@ from vectorshift_orchestration.thresholds.rules import Rate
 
 HOME = Path(os.environ.get("VECTORSHIFT_EXAMPLES_HOME", "~/vectorshift")).expanduser()
 START = os.environ.get("VECTORSHIFT_EXAMPLES_START", "2026-01-01")
+STORAGE = DuckDBStorage(path=str(HOME / "health.duckdb"))
 SUMS = ["runs.sum", "errors.sum", "error_rate", "tokens.sum", "model_costs.sum"]
 
 defs = dg.Definitions.merge(
@@ -56,13 +57,14 @@ defs = dg.Definitions.merge(
             "lookback": 2,
         },
         group_name="vectorshift",
+        storage=STORAGE,  # the catalog shows it before the first run
         retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
     ),
     dg.Definitions(
         executor=dg.in_process_executor,  # a run has one step, which needs no process of its own
         resources={
             "vectorshift": VectorShiftResource(api_key=dg.EnvVar("VECTORSHIFT_API_KEY")),
-            "storage": DuckDBStorage(path=str(HOME / "health.duckdb")),
+            "storage": STORAGE,
         },
     ),
 )

@@ -18,6 +18,7 @@ from vectorshift import Analytics
 
 HOME = Path(os.environ.get("VECTORSHIFT_EXAMPLES_HOME", "~/vectorshift")).expanduser()
 START = os.environ.get("VECTORSHIFT_EXAMPLES_START", "2026-01-01")
+STORAGE = DuckDBStorage(path=str(HOME / "health.duckdb"))
 
 defs = dg.Definitions.merge(
     build_export_definitions(
@@ -26,13 +27,14 @@ defs = dg.Definitions.merge(
         partitions_def=dg.DailyPartitionsDefinition(START),
         schedule={"settle": timedelta(hours=2), "lookback": 2},
         group_name="vectorshift_events",
+        storage=STORAGE,  # the catalog shows it before the first run
         retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
     ),
     dg.Definitions(
         executor=dg.in_process_executor,
         resources={
             "vectorshift": VectorShiftResource(api_key=dg.EnvVar("VECTORSHIFT_API_KEY")),
-            "storage": DuckDBStorage(path=str(HOME / "health.duckdb")),
+            "storage": STORAGE,
         },
     ),
 )
