@@ -13,6 +13,7 @@ from vectorshift import Client, Retry, VectorshiftError
 from vectorshift_emulator import Emulator
 from vectorshift_orchestration.errors import StorageError
 from vectorshift_orchestration.exports import ExportOptions, ExportRequest, ExportState, resume
+from vectorshift_orchestration.exports.fetch import Progress
 from vectorshift_orchestration.landed import Landed
 from vectorshift_orchestration.landing import Landing
 from vectorshift_orchestration.windows import Window
@@ -51,15 +52,22 @@ def exported(
     window: Window = NIGHT,
     tries: int = MOST_TRIES,
     timeout: float = 0.5,
+    record: Memory | None = None,
+    progress: Progress | None = None,
 ) -> Landed:
     """What the job landed, by the first of its tries that succeeded. Raises the error of the last one."""
-    record, told = Memory(), VectorshiftError("no try")
+    record, told = record or Memory(), VectorshiftError("no try")
     for _ in range(tries):
         with Client(key, base_url, retry=retry, timeout=timeout, time_precision="us") as client:
             request = ExportRequest(client.query().to_dict(), window, format)
             options = ExportOptions(timeout=30, poll_interval=0.001)
             try:
-                return resume(client, request, landing, record, directory=folder, options=options)
+                return resume(
+                    *(client, request, landing, record),
+                    directory=folder,
+                    options=options,
+                    progress=progress,
+                )
             except VectorshiftError as error:
                 told = error
     raise told

@@ -210,6 +210,23 @@ def write(
     Path(report).write_text(outcome)
 
 
+def checkpoint(*, breaks_off: str, **written: Any) -> None:
+    """Write to a DuckDB file as `write` does, and checkpoint; die where that is told to break off.
+
+    Without such a place, the COMMIT checkpoints as well.
+    """
+    with closing(_opened("duckdb", written["address"])) as connection:
+        if breaks_off:
+            connection.execute(f"SET debug_checkpoint_abort = '{breaks_off}'")
+        else:
+            connection.execute("SET checkpoint_threshold = '1KB'")
+        write(kind="duckdb", **written)
+        try:
+            connection.execute("CHECKPOINT")
+        except duckdb.FatalException:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 def measure(*, kind: str, address: str, start: str, days: int, mark: int) -> None:
     """Make a health table's figures of several days the one `mark`, all days at once."""
     first = datetime.fromisoformat(start)
@@ -250,5 +267,5 @@ def observe(*, address: str, observed: str) -> None:
 
 
 JOBS: dict[str, Callable[..., None]] = {
-    job.__name__: job for job in (export, measure, write, observe, observe_lake)
+    job.__name__: job for job in (export, checkpoint, measure, write, observe, observe_lake)
 }
