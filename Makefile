@@ -80,9 +80,10 @@ lock: $(UV) ## Resolve the hashed locks again (they hold no index address)
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/mysqlclient.in -o requirements/mysqlclient.txt
 	@$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-annotate --no-header $(BUT_AIRFLOW) --resolution lowest-direct pyproject.toml requirements/tests.in -o requirements/lowest.txt
 	@$(UV) pip compile -q --python-version 3.13 --generate-hashes --no-annotate --no-header $(BUT_AIRFLOW) pyproject.toml requirements/tests.in -o requirements/newest.txt
-	@# What was there on the day of Airflow 3.1.2, as its constraints have it; then what we and the tests need beside it.
+	@# What was there on the days of Airflow 3.1.2 and 3.2.2, as their constraints have it; then what we and the tests need beside it.
 	@$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-annotate --no-header --exclude-newer 2025-11-06 requirements/airflow31.in requirements/airflow.in -o requirements/airflow31.txt
 	@$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-annotate --no-header $(WITH_AIRFLOW) pyproject.toml requirements/airflow31.in requirements/airflow.in requirements/tests.in -o requirements/airflow31.txt
+	@$(UV) pip compile -q --python-version 3.12 --generate-hashes --no-annotate --no-header --exclude-newer 2026-05-30 requirements/airflow32.in requirements/airflow.in -o requirements/airflow32.txt
 	@$(UV) pip compile -q --python-version 3.12 --generate-hashes --no-annotate --no-header $(WITH_AIRFLOW) pyproject.toml requirements/airflow32.in requirements/airflow.in requirements/tests.in -o requirements/airflow32.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header -c requirements/dev.txt requirements/workers.in -o requirements/workers.txt
 	@$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-annotate --no-header $(WITH_AIRFLOW) --extra mysql --extra snowflake -c requirements/dev.txt pyproject.toml requirements/hooks.in requirements/airflow.in requirements/tests.in -o requirements/hooks.txt

@@ -162,7 +162,8 @@ def matches(version, floor):
 
 
 def test_the_constraints_of_airflow_are_of_its_time():
-    """Airflow 3.1 stands beside SQLAlchemy 1.4 and psycopg2, as its constraints install them."""
+    """Airflow 3.1 stands beside SQLAlchemy 1.4 and psycopg2, and 3.2 beside svcs 25, as their constraints have them."""
     found = versions("airflow31")
     assert found["sqlalchemy"].startswith("1.4.")
     assert "psycopg2-binary" in found
+    assert versions("airflow32")["svcs"].startswith("25.")
