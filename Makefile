@@ -58,9 +58,9 @@ reliability: .venv/.complete ## Faults, kills and disturbed answers at full size
 	@$(BIN)/python -m tests.reliability.endurance $$((10000 / $(or $(SHARE),1))) $$((1000 / $(or $(SHARE),1))) $$((1000 / $(or $(SHARE),1)))
 	@TEST_KILL_TIMES=$(if $(SHARE),1,15) $(BIN)/python -m pytest -q -n 2 tests/reliability
 
-kills: .venv/.complete ## KILLS (20) of each process of Airflow and of Dagster while exports run (an hour)
+kills: .venv/.complete ## KILLS (20) of each process of Airflow, of Dagster and of what exports stand on, while they run (an hour)
 	@LIVE_KILLS=$(or $(KILLS),20) LIVE_PATIENCE=900 $(BIN)/python -m pytest -q -s -n 2 \
-	tests/airflow_live/test_kill_rounds.py tests/dagster/test_kill_rounds.py
+	tests/airflow_live/test_kill_rounds.py tests/dagster/test_kill_rounds.py tests/reliability/test_kill_others.py
 
 soak: .venv/.complete ## Exports of hour after hour into two databases for HOURS (1) while service and wires misbehave; SEED=2 for other trouble
 	@$(BIN)/python -W ignore -m tests.reliability.soak $$(awk 'BEGIN { print 3600 * $(or $(HOURS),1) }') $(or $(SEED),1)

@@ -83,21 +83,21 @@ class Came:
     """After each cycle: the windows landed, and what was held then."""
 
     @property
-    def slope(self) -> float:
-        """MiB of memory for each 1,000 windows, after the first third; 0 where that is too short to tell."""
-        after = self.held[len(self.held) // 3 :]
-        if len(after) < 3:
-            return 0.0
-        windows, held = zip(*after, strict=True)
+    def slope(self) -> float | None:
+        """MiB of memory for each 1,000 windows, after the first third; None where fewer than 1,000 are left to tell by."""
+        windows, held = zip(*self.held[len(self.held) // 3 :], strict=True)
+        if windows[-1] - windows[0] < 1000:
+            return None
         return linear_regression(windows, [each.memory for each in held]).slope * 1000 / 1024
 
     def told(self) -> str:
         """The figures, in words."""
         kinds = ", ".join(f"{name} {count:,}" for name, count in self.injected.most_common())
+        grows = "" if self.slope is None else f"; {self.slope:+.2f} MiB for each 1,000 windows"
         return (
             f"{self.windows:,} windows landed, {self.wrong} wrong; {self.exports:,} exports, {self.requests:,} requests, "
             f"{self.late:,} late events, {self.injected.total():,} faults ({kinds}); after the first cycle "
-            f"{self.held[-1][1].since(self.held[0][1])}; {self.slope:+.2f} MiB for each 1,000 windows"
+            f"{self.held[-1][1].since(self.held[0][1])}{grows}"
         )
 
 
@@ -165,6 +165,7 @@ class Trouble:
         self._random = random.Random(seed)
         self._service = service
         self._wires = service_wire, database_wire
+        self._of_the_service: Counter[str] = Counter()
 
     def comes(self) -> None:
         """What may go wrong with the next export."""
@@ -184,10 +185,11 @@ class Trouble:
         return len(self._service.burst(1, at=at, seed=self._random.randrange(1 << 30)))
 
     def injected(self) -> Counter[str]:
-        """What was put on and has happened, by kind."""
-        return Counter(
-            {f"{each['route']} {each['kind']}": each["injected"] for each in self._service.faults()}
-        ) + sum((wire.injected for wire in self._wires), Counter())
+        """What was put on and has happened, by kind; the service forgets what has not."""
+        for each in self._service.faults():
+            self._of_the_service[f"{each['route']} {each['kind']}"] += each["injected"]
+        self._service.clear_faults()
+        return sum((wire.injected for wire in self._wires), +self._of_the_service)
 
 
 @contextmanager
