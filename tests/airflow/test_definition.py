@@ -70,7 +70,7 @@ TABLE = {"table": "events", "duckdb_path": "x"}
         (FILE | {"late_arrival": "3600"}, "late_arrival= is a timedelta"),
         (FILE | {"late_arrival": timedelta(hours=-1)}, "late_arrival="),
         (TABLE | {"chunks": 0}, "chunks= is a whole number from 1 to 100, not 0"),
-        (TABLE | FILE | {"chunks": 2}, "chunks= makes several files"),
+        (TABLE | FILE | {"chunks": 2}, "chunks=2 makes as many files"),
         (FILE | {"deferrable": "yes"}, "deferrable= is True or False"),
         (FILE | {"durable": 1}, "durable="),
         (FILE | {"file_format": "CVS"}, "file_format= .* Did you mean csv?"),

@@ -234,7 +234,7 @@ class VectorShiftExportOperator(WritingOperator):
         self.place.check(self._name)
         with checking(self._name):
             try:
-                _ = self.options
+                self.options.check_destination(self.destination, parquet=self.parquet)
             except SpecError as problem:  # which has the core's name for `file_format`
                 raise SpecError(str(problem).replace("format=", "file_format=", 1)) from problem
             self._check_file()
@@ -242,11 +242,6 @@ class VectorShiftExportOperator(WritingOperator):
     def _check_file(self) -> None:
         if self.parquet and self.destination is None:
             raise ValueError("parquet= needs a file. Give destination= too.")
-        if self.chunks > 1 and self.destination is not None and not self.parquet:
-            raise ValueError(
-                "chunks= makes several files of the service's, which cannot be one. Land in table= alone, or "
-                "give parquet=True."
-            )
         if self.destination is not None and is_literal(self.lookback) and self.intervals_before:
             raise ValueError(
                 "lookback= overwrites earlier intervals, and destination= names the file of one. "

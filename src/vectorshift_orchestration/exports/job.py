@@ -36,7 +36,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from vectorshift_orchestration.errors import ExportStateError, SpecError, StaleWriterError
+from vectorshift_orchestration.errors import ExportStateError, StaleWriterError
 from vectorshift_orchestration.exports.fetch import Fetch, Fetching, Progress, ProgressKind
 from vectorshift_orchestration.exports.request import ExportOptions, ExportRequest
 from vectorshift_orchestration.exports.state import ExportState, State, together
@@ -105,11 +105,7 @@ class ExportJob:
         progress: Progress | None = None,
     ) -> None:
         landing.check()
-        if options.chunks > 1 and landing.destination is not None and not landing.parquet:
-            raise SpecError(
-                f"chunks={options.chunks} makes as many files of {request.format.upper()}, which cannot be "
-                "one. Land in a table alone, publish the file as Parquet, or leave chunks= out."
-            )
+        options.check_destination(landing.destination, parquet=landing.parquet)
         self._client = client
         self._request = request
         self._parts = request.parts(options.chunks)

@@ -64,6 +64,14 @@ class ExportOptions:
                 f"chunks= is a whole number from 1 to {MOST_CHUNKS}, not {self.chunks!r}."
             )
 
+    def check_destination(self, destination: object | None, *, parquet: bool) -> None:
+        """Raise `SpecError` for chunks that would have to be one file in the service's own format."""
+        if self.chunks > 1 and destination is not None and not parquet:
+            raise SpecError(
+                f"chunks={self.chunks} makes as many files of the service's, which cannot be one. Land in a "
+                "table alone, publish the file as Parquet, or leave chunks= out."
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
