@@ -85,6 +85,7 @@ lock: $(UV) ## Resolve the hashed locks again (they hold no index address)
 	@$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-annotate --no-header $(WITH_AIRFLOW) pyproject.toml requirements/airflow31.in requirements/airflow.in requirements/tests.in -o requirements/airflow31.txt
 	@$(UV) pip compile -q --python-version 3.12 --generate-hashes --no-annotate --no-header --exclude-newer 2026-05-30 requirements/airflow32.in requirements/airflow.in -o requirements/airflow32.txt
 	@$(UV) pip compile -q --python-version 3.12 --generate-hashes --no-annotate --no-header $(WITH_AIRFLOW) pyproject.toml requirements/airflow32.in requirements/airflow.in requirements/tests.in -o requirements/airflow32.txt
+	@$(UV) pip compile -q --python-version 3.12 --generate-hashes --no-annotate --no-header --extra dagster -c requirements/dev.txt pyproject.toml requirements/desk.in -o requirements/desk.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header -c requirements/dev.txt requirements/workers.in -o requirements/workers.txt
 	@$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-annotate --no-header $(WITH_AIRFLOW) --extra mysql --extra snowflake -c requirements/dev.txt pyproject.toml requirements/hooks.in requirements/airflow.in requirements/tests.in -o requirements/hooks.txt
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header requirements/docs.in -o requirements/docs.txt

@@ -96,7 +96,16 @@ def _commands(home: Path, lock: Path, interpreter: str) -> list[list[str]]:
     if UV.exists():
         uv = str(UV)
         return [
-            [uv, "venv", "--no-config", "--quiet", "--python", interpreter, str(home)],
+            [
+                uv,
+                "venv",
+                "--no-config",
+                "--quiet",
+                "--relocatable",
+                "--python",
+                interpreter,
+                str(home),
+            ],
             [uv, "pip", "install", "--no-config", "--quiet", "--python", python, *hashed],
         ]
     return [

@@ -134,8 +134,8 @@ def until(what, *, seconds=480):
 
 
 @contextmanager
-def started(home, workspace, environment):
-    """The port of a `dagster dev` over a workspace, ended with everything that it started.
+def started(home, workspace, environment, *, python=sys.executable, kind="-w"):
+    """The port of a `dagster dev` over a workspace, or with `-f` a file, ended with everything that it started.
 
     `home` is its DAGSTER_HOME with a dagster.yaml. What it prints goes to `<home>/dev.log`.
     """
@@ -143,7 +143,7 @@ def started(home, workspace, environment):
     with (home / "dev.log").open("wb") as log:
         process = subprocess.Popen(
             [
-                *(Path(sys.executable).parent / "dagster", "dev", "-w", workspace),
+                *(Path(python).parent / "dagster", "dev", kind, workspace),
                 *("-h", "127.0.0.1", "-p", str(port)),
             ],
             cwd=home,
@@ -152,7 +152,7 @@ def started(home, workspace, environment):
             start_new_session=True,
             env=os.environ
             | {
-                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+                "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}",
                 "DAGSTER_HOME": str(home),
                 "PYTHONPATH": str(Path(__file__).parents[2]),
                 "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "1",
