@@ -10,7 +10,7 @@ WITH_AIRFLOW := $(addprefix --extra ,airflow delta emulator postgres s3)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test matrix environments reliability kills soak workers check docs pictures bench scale lock clean
+.PHONY: help demo up test clock matrix environments reliability kills soak workers check docs pictures bench scale lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
@@ -26,6 +26,10 @@ test: .venv/.complete ## All tests; PART="tests/sdk tests/emulator" runs some, w
 
 matrix: .venv/.complete ## The main jobs under ROWS (500) more services out of all that the emulator can be
 	@VECTORSHIFT_MATRIX_MORE=$(or $(ROWS),500) $(BIN)/python -m pytest -n 2 -s tests/matrix
+
+clock: .venv/.complete ## The tests without the slow ones, DAYS (400) ahead of today; PART="tests/sdk" runs some
+	@mkdir -p .cache && $(CC) -shared -fPIC -O2 -o .cache/moved_clock.so tests/moved_clock.c
+	@CLOCK_DAYS=$(or $(DAYS),400) LD_PRELOAD=$(CURDIR)/.cache/moved_clock.so $(BIN)/python -m pytest -n 2 -m "not slow" $(or $(PART),tests)
 
 environments: .venv/.complete ## The built wheel under Python 3.11 to 3.13, Airflow 3.1 to 3.3, the lowest and the newest versions; ends with a table
 	@TEST_ENVIRONMENTS=1 $(BIN)/python -m pytest -q tests/environments
