@@ -1,5 +1,6 @@
 """What a task publishes about its assets."""
 
+import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -49,13 +50,25 @@ def _publish_to_alias(
         with suppress(ValueError):  # an address that no asset can have
             assets.append(Asset(uri=uri))
     for asset in assets:
-        context["outlet_events"][alias].add(asset, extra=dict(result))
+        context["outlet_events"][alias].add(asset, extra=_extra_of_alias(result))
     if not assets and alias.name != ALIAS:
         _log.warning(
             "The alias %r among the outlets gets no event: nothing that the task wrote names an asset. "
             "Give the asset itself as the outlet.",
             alias.name,
         )
+
+
+def _extra_of_alias(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The result; for Airflow 3.1.2, which fails a task whose alias has an extra with objects in it, with those as JSON."""
+    from airflow import __version__
+
+    if __version__ != "3.1.2":
+        return dict(result)
+    nested = {
+        name: json.dumps(each) for name, each in result.items() if isinstance(each, dict | list)
+    }
+    return {**result, **nested}
 
 
 def uri_of_table(place: "Place") -> Iterator[str]:

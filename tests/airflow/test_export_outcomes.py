@@ -1,6 +1,7 @@
 """What an export tells beside its result: the link, the assets' events, OpenLineage, few lines in the log."""
 
 import json
+from importlib.metadata import version
 
 import pytest
 import structlog
@@ -152,7 +153,7 @@ def test_assets_are_reported_directly(emulator, tmp_path):
     assert events[asset].extra == {"owner": "me", **result}
     (event,) = events[alias].asset_alias_events
     assert event.dest_asset_key.uri == Asset(uri=result["uri"]).uri
-    assert event.extra == result
+    assert objects_in(event.extra) == result
 
 
 def test_an_alias_without_an_address(emulator, tmp_path, monkeypatch, caplog):
@@ -180,7 +181,12 @@ def test_a_task_without_outlets_has_an_alias():
 @pytest.mark.parametrize("table", ["events", "raw.events"])
 def test_a_table_is_the_asset_that_its_provider_makes(monkeypatch, table):
     """The address has no credential, and is that of the Postgres provider's `create_asset`; MySQL's has no schema."""
-    from airflow.providers.postgres.assets.postgres import create_asset
+    try:
+        from airflow.providers.postgres.assets.postgres import create_asset
+    except ImportError:  # a provider of Airflow 3.1's day
+
+        def create_asset(*, host, database, schema, table):
+            return Asset(f"postgres://{host}:5432/{database}/{schema}/{table}")
 
     monkeypatch.setenv("AIRFLOW_CONN_PG", "postgres://me:secret@db/lake")
     monkeypatch.setenv("AIRFLOW_CONN_MY", "mysql://me:secret@db/lake")
@@ -215,7 +221,16 @@ def test_what_landed_is_an_asset_by_itself(emulator, tmp_path, monkeypatch, meta
     assert set(events[done[0].run_id]) == {run.file.as_uri(), table}
     assert set(events[done[1].run_id]) == {table}
     for each in done:
-        assert all(json.loads(extra) == each.result for extra in events[each.run_id].values())
+        told = [objects_in(json.loads(extra)) for extra in events[each.run_id].values()]
+        assert all(extra == each.result for extra in told)
+
+
+def objects_in(extra):
+    """The extra of an alias's event, in which objects are JSON texts on Airflow 3.1.2."""
+    if version("apache-airflow-core") != "3.1.2":
+        return extra
+    nested = {name: json.loads(each) for name, each in extra.items() if str(each)[:1] == "{"}
+    return extra | nested
 
 
 @pytest.mark.airflow
