@@ -20,3 +20,6 @@ MIDNIGHT = LAST_MIDNIGHT - timedelta(days=(LAST_MIDNIGHT.weekday() - _FRIDAY) % 
 
 They are fewer on weekends, so their days are the same days of the week whenever the tests run.
 """
+
+CLOCK = {name: os.environ[name] for name in ("LD_PRELOAD", "CLOCK_DAYS") if name in os.environ}
+"""What moves the clock of this process (`make clock`), for the environment of those that it starts with little else."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.days import MIDNIGHT
+from tests.days import CLOCK, MIDNIGHT
 from tests.postgres import schemas
 from vectorshift_cli.app import run
 from vectorshift_orchestration import Window
@@ -73,6 +73,7 @@ def emulator(vectorshift_emulator):
 def command(emulator, tmp_path):
     """The command line of somebody who has the account's key in the environment."""
     environment = {
+        **CLOCK,
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path / "home"),
         "VECTORSHIFT_API_KEY": emulator.api_key,
