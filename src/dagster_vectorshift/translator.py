@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from dagster_vectorshift.tables import Table
+from vectorshift_orchestration.columns import EVENT_COLUMNS
 from vectorshift_orchestration.specs.documents import digest
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from dagster_vectorshift.storage._protocol import ExportStorage
     from vectorshift.analytics import Query
 
@@ -42,11 +41,11 @@ def cadence_of(partitions_def: dg.TimeWindowPartitionsDefinition | None) -> dict
 
 
 def table_schema(
-    schema: "pa.Schema", descriptions: Mapping[str, str] = MappingProxyType({})
+    columns: Mapping[str, str], descriptions: Mapping[str, str] = MappingProxyType({})
 ) -> dg.TableSchema:
-    """Arrow's columns as Dagster shows them."""
+    """Columns, by the names of their types, as Dagster shows them."""
     return dg.TableSchema(
-        [dg.TableColumn(each.name, str(each.type), descriptions.get(each.name)) for each in schema]
+        [dg.TableColumn(name, kind, descriptions.get(name)) for name, kind in columns.items()]
     )
 
 
@@ -114,11 +113,9 @@ class DagsterVectorShiftTranslator:
 
     def get_column_schema(self, props: HealthTableProps | ExportProps) -> dg.TableSchema:
         """The columns of a table or of exported events, with their types and what they hold."""
-        from vectorshift_orchestration.tables import EVENT_SCHEMA
-
         if isinstance(props, ExportProps):
-            return table_schema(EVENT_SCHEMA)
-        return table_schema(props.table.schema, props.table.descriptions)
+            return table_schema(EVENT_COLUMNS)
+        return table_schema(props.table.columns, props.table.descriptions)
 
     def get_source_spec(self) -> dg.AssetSpec:
         """The account's events as an external asset: what column lineage leads to.

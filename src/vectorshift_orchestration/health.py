@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from vectorshift_orchestration.aggregates.answers import BUCKET_TIME
 from vectorshift_orchestration.aggregates.totals import total_names, totals
+from vectorshift_orchestration.columns import MESSAGE_COLUMNS, aggregation_columns
 from vectorshift_orchestration.errors import SpecError
 from vectorshift_orchestration.specs import AggregationSpec, Metric, Ratio
 from vectorshift_orchestration.windows import Window
@@ -82,11 +83,9 @@ class HealthTable:
         return self.spec.to_dict()
 
     @property
-    def schema(self) -> pa.Schema:
-        """The columns and their types."""
-        from vectorshift_orchestration.tables import aggregation_schema
-
-        return aggregation_schema(self.spec)
+    def columns(self) -> Mapping[str, str]:
+        """The columns and their types, as Arrow names them."""
+        return aggregation_columns(self.spec)
 
     @property
     def origins(self) -> dict[str, list[str]]:
@@ -198,11 +197,9 @@ class ErrorTable:
         return {"error_messages": self.limit}
 
     @property
-    def schema(self) -> pa.Schema:
-        """The columns and their types."""
-        from vectorshift_orchestration.thresholds.error_messages import messages_schema
-
-        return messages_schema()
+    def columns(self) -> Mapping[str, str]:
+        """The columns and their types, as Arrow names them."""
+        return MESSAGE_COLUMNS
 
     def figures(self, rows: pa.Table) -> dict[str, float]:
         """How many events of a window failed, and how many of them were examined."""

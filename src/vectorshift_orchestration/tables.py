@@ -18,10 +18,11 @@ import pyarrow.compute as pc
 
 from vectorshift_orchestration.aggregates.answers import BUCKET_TIME as BUCKET_TIME, answer_columns
 from vectorshift_orchestration.amounts import DIGITS, PLACES
+from vectorshift_orchestration.columns import EVENT_COLUMNS, aggregation_columns
 from vectorshift_orchestration.errors import EventShapeError, RowOutsideWindow
 from vectorshift_orchestration.instants import INSTANT as INSTANT, instants
 from vectorshift_orchestration.json_texts import JSON_COLUMNS, NotJson, json_text
-from vectorshift_orchestration.specs import AggregationSpec, Metric, Ratio
+from vectorshift_orchestration.specs import AggregationSpec
 from vectorshift_orchestration.windows import Window
 
 if TYPE_CHECKING:
@@ -30,42 +31,16 @@ if TYPE_CHECKING:
 AMOUNT = pa.decimal128(DIGITS, PLACES)
 """Money and credits: exact in sums; see `amounts`."""
 
-EVENT_SCHEMA = pa.schema(
-    [
-        ("span_id", pa.string()),
-        ("trace_id", pa.string()),
-        ("parent_span_id", pa.string()),
-        ("span_kind", pa.string()),
-        ("span_start_time", INSTANT),
-        ("span_end_time", INSTANT),
-        ("status", pa.string()),
-        ("error_message", pa.string()),
-        ("object_id", pa.string()),
-        ("object_info", pa.string()),
-        ("project_id", pa.string()),
-        ("execution_id", pa.string()),
-        ("source", pa.string()),
-        ("caller", pa.string()),
-        ("interface_type", pa.string()),
-        ("interface_name", pa.string()),
-        ("interface_data", pa.string()),
-        ("model_id", pa.string()),
-        ("node_type", pa.string()),
-        ("latency", pa.float64()),
-        ("node_latency", pa.float64()),
-        ("session_name", pa.string()),
-        ("session_users", pa.string()),
-        ("session_source", pa.string()),
-        ("session_collection", pa.string()),
-        ("session_ai_source", pa.string()),
-        ("span_attributes", pa.string()),
-    ]
-)
-"""An event, by the names of the reference page (section Event). Objects and lists are JSON text.
+_TYPES = {str(each): each for each in (pa.string(), pa.int64(), pa.float64(), INSTANT, AMOUNT)}
 
-The caller is the exception: pages of events show an object with one text in it, files and filters
-the text alone (docs/contract.md A5, B3). It is the text here, wherever the event comes from.
-"""
+
+def arrow_schema(columns: Mapping[str, str]) -> pa.Schema:
+    """The schema of columns as module `columns` writes them down."""
+    return pa.schema([(name, _TYPES[kind]) for name, kind in columns.items()])
+
+
+EVENT_SCHEMA = arrow_schema(EVENT_COLUMNS)
+"""`EVENT_COLUMNS` in Arrow."""
 
 EVENT_ID = "span_id"
 EVENT_TIME = "span_start_time"
@@ -132,14 +107,8 @@ def event_batch(events: Sequence[Event]) -> pa.RecordBatch:
 
 
 def aggregation_schema(spec: AggregationSpec) -> pa.Schema:
-    """The columns of an aggregation: `bucket_start`, the other dimensions, then the metrics.
-
-    Counts and tokens are int64, costs and credits are `AMOUNT`, everything else is double, dimensions
-    are strings.
-    """
-    dimensions = [(name, pa.string()) for name in spec.group_by if name != "time"]
-    metrics = [(column.column, _arrow_type(column)) for column in spec.columns]
-    return pa.schema([(BUCKET_TIME, INSTANT), *dimensions, *metrics])
+    """`aggregation_columns` in Arrow."""
+    return arrow_schema(aggregation_columns(spec))
 
 
 def aggregation_table(
@@ -211,11 +180,3 @@ def _as_text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value or None
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _arrow_type(column: Metric | Ratio) -> pa.DataType:
-    if isinstance(column, Ratio):
-        return pa.float64()
-    if column.is_amount:
-        return AMOUNT
-    return pa.int64() if column.is_integer else pa.float64()

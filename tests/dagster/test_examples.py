@@ -59,6 +59,23 @@ def definitions(monkeypatch, tmp_path):
     return loaded("definitions")
 
 
+@pytest.mark.parametrize("name", ["definitions", "exports", "alerts"])
+def test_reading_an_example_loads_no_arrow(name, tmp_path):
+    """A code server reads definitions again and again; what they say of columns takes no Arrow, pandas or database."""
+    script = (
+        "import runpy, sys; runpy.run_path(sys.argv[1]);"
+        "print(*sorted({'pyarrow', 'pandas', 'duckdb', 'httpx'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, EXAMPLES / f"{name}.py"],
+        env=os.environ | {"VECTORSHIFT_EXAMPLES_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == []
+
+
 @pytest.mark.slow
 def test_the_demo_command_lands_the_truth(emulator, home, tmp_path):
     """Dagster's command line materializes seven days in one run and one aggregation, and the key is kept nowhere."""

@@ -9,6 +9,7 @@ from dagster_vectorshift._partitions import edges_of
 from dagster_vectorshift.exports._options import ExportOptions
 from dagster_vectorshift.exports._records import InstanceRecord
 from dagster_vectorshift.translator import COLUMN_SCHEMA, ExportProps, place_of, table_schema
+from vectorshift_orchestration.columns import EVENT_COLUMNS
 from vectorshift_orchestration.specs.scopes import scoped
 from vectorshift_orchestration.windows import Window
 
@@ -65,13 +66,11 @@ class Export:
 
     def about(self, context: dg.AssetExecutionContext) -> dict[str, Any]:
         """Metadata of the table: its name, place and columns."""
-        from vectorshift_orchestration.tables import EVENT_SCHEMA
-
         storage, ui_url = self._storage(context), self._account(context).ui_url
         return {
             **place_of(storage, self.table),
             "dagster/uri": storage.locate(self.table),
-            COLUMN_SCHEMA: table_schema(EVENT_SCHEMA),
+            COLUMN_SCHEMA: table_schema(EVENT_COLUMNS),
             **({} if ui_url is None else {"vectorshift/ui": dg.MetadataValue.url(ui_url)}),
         }
 

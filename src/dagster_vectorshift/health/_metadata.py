@@ -28,7 +28,9 @@ def table_metadata(
     """Name, columns and origins of the table."""
     return {
         TABLE_NAME: table.table_name,
-        COLUMN_SCHEMA: table_schema(schema, table.descriptions),
+        COLUMN_SCHEMA: table_schema(
+            {each.name: str(each.type) for each in schema}, table.descriptions
+        ),
         "dagster/column_lineage": lineage,
     }
 

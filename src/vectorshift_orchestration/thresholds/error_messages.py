@@ -59,7 +59,10 @@ class ErrorMessages:
         """
         import pyarrow as pa
 
-        schema = messages_schema()
+        from vectorshift_orchestration.columns import MESSAGE_COLUMNS
+        from vectorshift_orchestration.tables import arrow_schema
+
+        schema = arrow_schema(MESSAGE_COLUMNS)
         rows = [
             (window.start, text, count, errors.examined, errors.failed)
             for window, errors in self.windows.items()
@@ -68,19 +71,6 @@ class ErrorMessages:
         return pa.Table.from_pylist(
             [dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema
         )
-
-
-def messages_schema() -> pa.Schema:
-    """The columns of `ErrorMessages.table`."""
-    import pyarrow as pa
-
-    from vectorshift_orchestration.tables import BUCKET_TIME, INSTANT
-
-    counts = ("events", "examined_events", "failed_events")
-    return pa.schema(
-        [(BUCKET_TIME, INSTANT), ("error_message", pa.string())]
-        + [(name, pa.int64()) for name in counts]
-    )
 
 
 def error_messages(
