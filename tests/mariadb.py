@@ -25,7 +25,9 @@ def server() -> Iterator[int]:
     """The port of a fresh server, which lets root in without a password; stopped and removed afterwards."""
     with unprivileged.folder("vectorshift-mariadb-") as folder:
         account, data = unprivileged.account(), folder / "data"
-        options = {"cwd": folder, "stdout": subprocess.DEVNULL, **account}
+        # A server that starts removes all temporary tables of the folder that it has them in.
+        own = os.environ | {"TMPDIR": str(folder)}
+        options = {"cwd": folder, "env": own, "stdout": subprocess.DEVNULL, **account}
         subprocess.run(
             [
                 *(_program("mariadb-install-db"), "--no-defaults", f"--datadir={data}"),
