@@ -72,7 +72,7 @@ def _extra_of_alias(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def uri_of_table(place: "Place") -> Iterator[str]:
-    """The URI of the place's table, as the provider of its database spells it; none where no rule is connection."""
+    """The URI of the place's table, as the provider of its database spells it; none where there is no rule for it."""
     from vectorshift_orchestration.storage.duckdb_file import database_file
     from vectorshift_orchestration.storage.identifiers import TableName
 
