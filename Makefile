@@ -64,7 +64,7 @@ reliability: .venv/.complete ## Faults, kills and disturbed answers at full size
 
 kills: .venv/.complete ## KILLS (20) of each process of Airflow, of Dagster and of what exports stand on, while they run (an hour)
 	@LIVE_KILLS=$(or $(KILLS),20) LIVE_PATIENCE=900 $(BIN)/python -m pytest -q -s -n 2 \
-	tests/airflow_live/test_kill_rounds.py tests/dagster/test_kill_rounds.py tests/reliability/test_kill_others.py
+	tests/airflow_live/test_kill_rounds.py tests/dagster/test_kill_rounds.py tests/reliability/test_kill_others.py tests/reliability/test_server_faults.py
 
 soak: .venv/.complete ## Exports of hour after hour into two databases for HOURS (1) while service and wires misbehave; SEED=2 for other trouble
 	@$(BIN)/python -W ignore -m tests.reliability.soak $$(awk 'BEGIN { print 3600 * $(or $(HOURS),1) }') $(or $(SEED),1)

@@ -16,6 +16,9 @@ from vectorshift_orchestration.errors import CommitUnknownError, StorageError
 from vectorshift_orchestration.storage.ledger import committed
 from vectorshift_orchestration.storage.sql import overwrite_window
 
+MOMENTS = ("while loading", "before the commit", "after the commit")
+ROUNDS = range(-(-int(os.environ.get("LIVE_KILLS", "1")) // len(MOMENTS)))
+"""As many of each fault as `make kills` says."""
 NOON = DAY.start + timedelta(hours=12)
 
 
@@ -75,9 +78,10 @@ FAULTS = {
 }
 
 
+@pytest.mark.parametrize("number", ROUNDS)
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("moment", ["while loading", "before the commit", "after the commit"])
-def test_the_server_goes_away(own, connection, fault, moment):
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_the_server_goes_away(own, connection, fault, moment, number):
     """The session ends in the middle, before, or just after the COMMIT."""
     pid = connection.info.backend_pid
 
