@@ -147,7 +147,7 @@ def main() -> None:
         for figure in ("wall", "cpu"):
             whole, alone, least = (found[way][figure] for way in (name, f"{name}_alone", "core"))
             figures = f"{name} {whole:.2f} s, with nothing to do {alone:.2f} s, core {least:.2f} s"
-            what = f"a night of {rows:,} events in {name.capitalize()}, {figure}, without what it takes for nothing"
+            what = f"a night of {rows:,} events in {name.capitalize()}, {figure}, less an empty run"
             tell(Claim(what, (whole - alone) / least, "x the core's job", "<= 1.25", "", figures))
 
 

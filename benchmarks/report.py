@@ -55,7 +55,7 @@ def page(claims: list[dict[str, object]], docs: dict[str, str], minutes: float) 
         for row in rows:
             after = f"{row['measured']:.3g} {row['unit']}"
             cells = (row["what"], row["before"], row["target"], f"**{after}**", row["figures"])
-            lines.append(f"| {' | '.join(str(cell) for cell in cells)} |")
+            lines.append("|".join(["", *map(str, cells), ""]))
         lines.append("")
     return "\n".join([*lines, LAST, ""])
 

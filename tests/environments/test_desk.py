@@ -16,7 +16,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.dagster,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(not os.environ.get("TEST_ENVIRONMENTS"), reason="of `make environments`"),
 ]
 
 
