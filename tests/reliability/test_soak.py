@@ -6,7 +6,7 @@ import pytest
 
 from tests.reliability.soak import HOURS, soak
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "20"))
+SECONDS = float(os.environ.get("SOAK_SECONDS", "75"))
 
 
 @pytest.mark.slow
