@@ -127,7 +127,7 @@ class Health:
             if window in outcome.failed
         }
         shared = {
-            **table_metadata(rows.schema, self._set.lineages[table.name], table),
+            **table_metadata(self._set.lineages[table.name], table),
             **outcome.table,
             "vectorshift/requests": self.requests,
         }

@@ -22,15 +22,11 @@ if TYPE_CHECKING:
 _PREFIX = "vectorshift/"
 
 
-def table_metadata(
-    schema: "pa.Schema", lineage: dg.TableColumnLineage, table: "Table"
-) -> dict[str, Any]:
+def table_metadata(lineage: dg.TableColumnLineage, table: "Table") -> dict[str, Any]:
     """Name, columns and origins of the table."""
     return {
         TABLE_NAME: table.table_name,
-        COLUMN_SCHEMA: table_schema(
-            {each.name: str(each.type) for each in schema}, table.descriptions
-        ),
+        COLUMN_SCHEMA: table_schema(table.columns, table.descriptions),
         "dagster/column_lineage": lineage,
     }
 
